@@ -1,0 +1,3 @@
+//! The init of the lab guest.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The lab tests.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! remap as a library.

@@ -1,0 +1,3 @@
+//! The `remap` command.
+
+fn main() {}
