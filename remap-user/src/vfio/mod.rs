@@ -1,0 +1,4 @@
+//! VFIO as user space sees it: the uAPI's structures, parsed with every bound checked.
+
+pub mod irq;
+pub mod region;
