@@ -1,5 +1,15 @@
 //! A device region as `VFIO_DEVICE_GET_REGION_INFO` describes it.
 
+use std::mem::offset_of;
+
+use vfio_bindings::bindings::vfio::{
+    VFIO_REGION_INFO_CAP_SPARSE_MMAP, VFIO_REGION_INFO_CAP_TYPE, VFIO_REGION_INFO_FLAG_CAPS,
+    VFIO_REGION_INFO_FLAG_MMAP, vfio_region_info, vfio_region_info_cap_sparse_mmap,
+    vfio_region_info_cap_type, vfio_region_sparse_mmap_area,
+};
+
+use super::capability::{self, Buffer, Capability, ChainError, PAGE_SIZE};
+
 /// A part of a region that may be mapped, relative to the region's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Area {
@@ -20,9 +30,109 @@ pub struct Region {
     pub size: u64,
     /// Offset of the region in the device file, bytes.
     pub offset: u64,
-    /// What may be mapped: empty without `FLAG_MMAP` (a sparse capability that is still in the
-    /// chain then counts for nothing), the sparse areas if there are any, else the whole region.
+    /// What may be mapped, by rising offset: empty without `FLAG_MMAP` (a sparse capability that
+    /// is still in the chain then counts for nothing), the sparse areas if there are any, else
+    /// the whole region.
     pub areas: Vec<Area>,
     /// Type and subtype of a device-specific region (`VFIO_REGION_INFO_CAP_TYPE`).
     pub kind: Option<(u32, u32)>,
+    /// A sparse capability is in the chain while `FLAG_MMAP` is clear. Legal, and void.
+    pub stale_sparse: bool,
+}
+
+/// The region that a user buffer describes after `VFIO_DEVICE_GET_REGION_INFO`: the struct, and
+/// the chain behind it. `bytes` may be shorter than the answer.
+///
+/// # Errors
+/// [`ChainError::Truncated`] only if something that is needed is missing from `bytes`;
+/// [`ChainError::NotGiven`] if the caller's buffer had no room for the chain, as in the first of
+/// two calls; any other if the answer contradicts itself.
+pub fn parse(bytes: &[u8]) -> Result<Region, ChainError> {
+    let buffer = Buffer::new(bytes, size_of::<vfio_region_info>())?;
+    let flags = buffer.u32(offset_of!(vfio_region_info, flags) as u64)?;
+    let size = buffer.u64(offset_of!(vfio_region_info, size) as u64)?;
+    let mmap = flags & VFIO_REGION_INFO_FLAG_MMAP != 0;
+    let chain = if flags & VFIO_REGION_INFO_FLAG_CAPS != 0 {
+        let cap_offset = buffer.u32(offset_of!(vfio_region_info, cap_offset) as u64)?;
+        capability::chain(buffer, cap_offset)?
+    } else {
+        Vec::new()
+    };
+    let sparse = capability::find(&chain, CAP_SPARSE_MMAP)?;
+    let areas = match sparse {
+        _ if !mmap || size == 0 => Vec::new(),
+        Some(sparse) => sparse_areas(sparse, size)?,
+        None => vec![Area { offset: 0, size }],
+    };
+    Ok(Region {
+        index: buffer.u32(offset_of!(vfio_region_info, index) as u64)?,
+        flags,
+        size,
+        offset: buffer.u64(offset_of!(vfio_region_info, offset) as u64)?,
+        areas,
+        kind: capability::find(&chain, CAP_TYPE)?.map(kind).transpose()?,
+        stale_sparse: sparse.is_some() && !mmap,
+    })
+}
+
+/// `VFIO_REGION_INFO_CAP_SPARSE_MMAP` as wide as it is in the header of a capability.
+const CAP_SPARSE_MMAP: u16 = VFIO_REGION_INFO_CAP_SPARSE_MMAP as u16;
+/// `VFIO_REGION_INFO_CAP_TYPE` as wide as it is in the header of a capability.
+const CAP_TYPE: u16 = VFIO_REGION_INFO_CAP_TYPE as u16;
+
+/// `struct vfio_region_info_cap_type`: type and subtype.
+fn kind(capability: Capability<'_>) -> Result<(u32, u32), ChainError> {
+    Ok((
+        capability.u32(offset_of!(vfio_region_info_cap_type, type_) as u64)?,
+        capability.u32(offset_of!(vfio_region_info_cap_type, subtype) as u64)?,
+    ))
+}
+
+/// `struct vfio_region_info_cap_sparse_mmap`: areas of a region of `region` bytes, sorted.
+fn sparse_areas(capability: Capability<'_>, region: u64) -> Result<Vec<Area>, ChainError> {
+    const FIRST: u64 = offset_of!(vfio_region_info_cap_sparse_mmap, areas) as u64;
+    const STEP: u64 = size_of::<vfio_region_sparse_mmap_area>() as u64;
+    let count = capability.u32(offset_of!(vfio_region_info_cap_sparse_mmap, nr_areas) as u64)?;
+    // Before the memory for them is asked for: the count is only a claim.
+    capability.check(FIRST + u64::from(count) * STEP)?;
+    let mut areas = Vec::new();
+    for entry in (0..u64::from(count)).map(|n| FIRST + n * STEP) {
+        let area = Area {
+            offset: capability
+                .u64(entry + offset_of!(vfio_region_sparse_mmap_area, offset) as u64)?,
+            size: capability.u64(entry + offset_of!(vfio_region_sparse_mmap_area, size) as u64)?,
+        };
+        check_area(area, region)?;
+        areas.push(area);
+    }
+    areas.sort_unstable();
+    for pair in areas.windows(2) {
+        if let [a, b] = pair
+            && a.offset + a.size > b.offset
+        {
+            return Err(ChainError::AreaOverlap {
+                first: a.offset,
+                second: b.offset,
+            });
+        }
+    }
+    Ok(areas)
+}
+
+/// That `area` is made of whole pages of a region of `region` bytes. Only the end of the region
+/// itself may fall inside of a page.
+fn check_area(Area { offset, size }: Area, region: u64) -> Result<(), ChainError> {
+    let end = offset.checked_add(size);
+    match end.filter(|end| *end <= region) {
+        _ if size == 0 => Err(ChainError::AreaEmpty { offset }),
+        None => Err(ChainError::AreaOutside {
+            offset,
+            size,
+            region,
+        }),
+        Some(end) if offset % PAGE_SIZE != 0 || (size % PAGE_SIZE != 0 && end != region) => {
+            Err(ChainError::AreaUnaligned { offset, size })
+        }
+        Some(_) => Ok(()),
+    }
 }

@@ -1,0 +1,5 @@
+//! The device layer against bytes: no kernel, no root.
+
+mod answer;
+mod chain;
+mod mirror;
