@@ -1,4 +1,6 @@
 //! remap as a library: what the `remap` command and the lab tests share.
 
+pub mod errno;
 pub mod event;
+pub mod exit;
 pub mod vfio;
