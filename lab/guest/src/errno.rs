@@ -1,0 +1,35 @@
+//! Errno names: what a reader looks for, and what `strerror` leaves out.
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// The names that loading modules and binding drivers can meet.
+const NAMES: &[(Errno, &str)] = &[
+    (Errno::PERM, "EPERM"),
+    (Errno::NOENT, "ENOENT"),
+    (Errno::IO, "EIO"),
+    (Errno::NXIO, "ENXIO"),
+    (Errno::NOEXEC, "ENOEXEC"),
+    (Errno::AGAIN, "EAGAIN"),
+    (Errno::NOMEM, "ENOMEM"),
+    (Errno::ACCESS, "EACCES"),
+    (Errno::BUSY, "EBUSY"),
+    (Errno::EXIST, "EEXIST"),
+    (Errno::NODEV, "ENODEV"),
+    (Errno::INVAL, "EINVAL"),
+    (Errno::OPNOTSUPP, "EOPNOTSUPP"),
+    (Errno::ALREADY, "EALREADY"),
+    (Errno::TIMEDOUT, "ETIMEDOUT"),
+];
+
+/// `EINVAL (Invalid argument)`, or the system's words alone.
+pub fn describe(error: &io::Error) -> String {
+    let known = NAMES
+        .iter()
+        .find(|(errno, _)| error.raw_os_error() == Some(errno.raw_os_error()));
+    known.map_or_else(
+        || error.to_string(),
+        |(_, name)| format!("{name} ({error})"),
+    )
+}

@@ -1,0 +1,6 @@
+//! What the lab's host side (xtask) and its guest (the init) say to each other:
+//! the host hands over one [`handover::Run`], the guest answers with
+//! [`frame::Frame`]s that end in a [`handover::Verdict`].
+
+pub mod frame;
+pub mod handover;
