@@ -1,3 +1,55 @@
 //! Builds, boots and judges remap: `cargo xtask setup|build|lab|demo|test`.
 
-fn main() {}
+mod apt;
+mod archive;
+mod build;
+mod busybox;
+mod cache;
+mod device;
+mod driver;
+mod guest;
+mod guest_modules;
+mod initramfs;
+mod kernel;
+mod lab;
+mod linker;
+mod outcome;
+mod process;
+mod qemu;
+mod setup;
+mod verdict;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, boots and judges remap.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Setup(setup::Args),
+    Build(build::Args),
+    Lab(lab::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Setup(args) => setup::main(&args),
+        Task::Build(args) => build::main(&args),
+        Task::Lab(args) => lab::main(&args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(outcome::exit_code(&error))
+        }
+    }
+}

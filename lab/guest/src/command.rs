@@ -35,6 +35,7 @@ pub fn run(run: &Run, channel: &Arc<Channel>) -> Result<u8> {
     command
         .args(args)
         .current_dir("/root")
+        .envs(ENVIRONMENT)
         .envs(run.env.iter().cloned());
     if !run.argv.is_empty() {
         command

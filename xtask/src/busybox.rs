@@ -1,0 +1,29 @@
+//! The guest's shell and small tools: Debian's static busybox, fetched but not
+//! installed, because its package would replace a `busybox` that is.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::process::{command, step, text};
+use crate::{apt, cache};
+
+/// The busybox binary in the cache.
+pub fn ensure() -> Result<PathBuf> {
+    let at = cache::directory()?.join("busybox");
+    cache::entry(&at, |draft| {
+        step("fetching busybox", || {
+            let debs = tempfile::tempdir()?;
+            let get = || apt::download(&apt::candidate("busybox-static")?, debs.path());
+            let deb = get().or_else(|_| apt::update().and_then(|()| get()))?;
+            apt::unpack(&deb, draft, &["./bin/busybox".to_owned()])
+        })
+    })?;
+    Ok(at.join("bin/busybox"))
+}
+
+/// The names that it answers to.
+pub fn applets() -> Result<Vec<String>> {
+    let list = text(&mut command(&ensure()?.to_string_lossy(), ["--list"]))?;
+    Ok(list.lines().map(str::to_owned).collect())
+}

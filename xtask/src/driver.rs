@@ -1,0 +1,103 @@
+//! The driver under test, built against each kernel's headers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::{self, sha256};
+use crate::kernel::{Kernel, Series};
+use crate::process::{command, quiet, shown, step};
+
+/// The module's file, and the name of its PCI driver.
+pub const MODULE: &str = "remap_ref.ko";
+/// The name by which devices are bound to it.
+pub const PCI_DRIVER: &str = "remap-ref";
+
+/// The driver built for `kernel`; built once for the same sources.
+pub fn ensure(kernel: &Kernel) -> Result<PathBuf> {
+    let sources = cache::root().join("lab/driver");
+    let files = files(&sources)?;
+    let mut text = kernel.release.clone();
+    for (name, bytes) in &files {
+        text.push_str(&format!("\n{name} {}", sha256(bytes)));
+    }
+    let hash = &sha256(text.as_bytes())[..16];
+    let at = cache::target()
+        .join("lab-driver")
+        .join(format!("{}-{hash}", kernel.release));
+    cache::entry(&at, |draft| {
+        for (name, bytes) in &files {
+            fs::write(draft.join(name), bytes).with_context(|| format!("copying {name}"))?;
+        }
+        step(
+            &format!("building the driver for {}", kernel.release),
+            || make(kernel, draft),
+        )
+    })?;
+    Ok(at.join(MODULE))
+}
+
+/// The sources: what kbuild reads.
+fn files(sources: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(sources).with_context(|| format!("listing {}", sources.display()))? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let source =
+            [".c", ".h"].iter().any(|end| name.ends_with(end)) && !name.ends_with(".mod.c");
+        if source || name == "Kbuild" || name == "Makefile" {
+            files.push((
+                name,
+                fs::read(&path).with_context(|| format!("reading {}", path.display()))?,
+            ));
+        }
+    }
+    if !files.iter().any(|(name, _)| name == "Kbuild") {
+        bail!(
+            "{}: has no Kbuild file; boot without the driver by --driver none",
+            sources.display()
+        );
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn make(kernel: &Kernel, directory: &Path) -> Result<()> {
+    let headers = kernel.headers();
+    let mut make = command("make", ["-C"]);
+    make.arg(&headers)
+        .arg(format!("M={}", directory.display()))
+        .args(["-j2", "modules"]);
+    let name = shown(&make);
+    let output = make.output().with_context(|| format!("running {name}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        bail!("{name}: {}\n{}", output.status, said.trim());
+    }
+    // Warnings of the compiler concern whoever changed the driver.
+    if said.contains("warning:") {
+        eprintln!("{}", said.trim());
+    }
+    let module = directory.join(MODULE);
+    if !module.exists() {
+        bail!("{name}: made no {MODULE}");
+    }
+    if kernel.series == Series::V6_1 {
+        // These headers hold no types to build on, so kbuild left BTF out.
+        let script =
+            "LLVM_OBJCOPY=objcopy pahole -J $(sh scripts/pahole-flags.sh) --btf_base \"$1\" \"$2\"";
+        let mut pahole = command("sh", ["-c", script, "sh"]);
+        quiet(
+            pahole
+                .arg(kernel.vmlinux())
+                .arg(&module)
+                .current_dir(&headers),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! `cargo xtask lab`: boots a guest, runs one command in it, judges.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+
+use crate::build::{self, Binary};
+use crate::device::{self, Device};
+use crate::kernel::{self, Kernel, Series};
+use crate::outcome::Usage;
+use crate::watch::{self, Output};
+use crate::{cache, driver, guest, qemu, setup};
+
+/// Boot the lab's guest and run a command in it; exits with its exit status.
+#[derive(Parser)]
+pub struct Args {
+    /// The kernel to boot
+    #[arg(long, default_value = "6.12")]
+    kernel: Choice,
+    /// Processors (1 with --icount)
+    #[arg(long, default_value_t = 2)]
+    smp: u32,
+    /// Count instructions instead of time: the same figures on every run
+    #[arg(long)]
+    icount: bool,
+    /// Parameters of the driver, as insmod takes them
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    driver_args: String,
+    /// Boot without the driver: the devices are bound to vfio-pci
+    #[arg(long, value_name = "none|built", default_value = "built")]
+    driver: WhichDriver,
+    /// Load the driver but bind the devices to vfio-pci
+    #[arg(long)]
+    stock: bool,
+    /// Copy this folder over the guest's root (repeatable)
+    #[arg(long, value_name = "DIR")]
+    overlay: Vec<PathBuf>,
+    /// A device to assign (repeatable; nvme when none is named)
+    #[arg(long)]
+    device: Vec<Device>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "S", default_value_t = 300)]
+    timeout: u64,
+    /// A further argument for QEMU (repeatable)
+    #[arg(long, value_name = "A", allow_hyphen_values = true)]
+    qemu_arg: Vec<String>,
+    /// Boot without building remap and its tests
+    #[arg(long)]
+    no_remap: bool,
+    /// An interactive shell on this terminal (end it by exit, or Ctrl-A x)
+    #[arg(long, conflicts_with = "command")]
+    shell: bool,
+    /// The command and its arguments, run as they are
+    #[arg(last = true, value_name = "CMD", required_unless_present = "shell")]
+    command: Vec<String>,
+}
+
+/// Which kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    #[value(name = "6.1")]
+    V6_1,
+    #[value(name = "6.12")]
+    V6_12,
+    All,
+}
+
+/// Whether the driver takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhichDriver {
+    None,
+    Built,
+}
+
+impl Choice {
+    fn series(self) -> Vec<Series> {
+        match self {
+            Choice::V6_1 => vec![Series::V6_1],
+            Choice::V6_12 => vec![Series::V6_12],
+            Choice::All => Series::ALL.to_vec(),
+        }
+    }
+}
+
+/// The driver of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// None: the devices are bound to vfio-pci.
+    None,
+    /// This file.
+    Built(PathBuf),
+}
+
+/// One run of a guest.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Processors.
+    pub smp: u32,
+    /// Count instructions.
+    pub icount: bool,
+    /// The driver under test.
+    pub driver: Driver,
+    /// Its parameters.
+    pub driver_args: String,
+    /// Bind the devices to vfio-pci all the same.
+    pub stock: bool,
+    /// Folders that are copied over the guest's root.
+    pub overlays: Vec<PathBuf>,
+    /// The devices.
+    pub devices: Vec<Device>,
+    /// Give up after this.
+    pub timeout: Duration,
+    /// Further arguments for QEMU.
+    pub qemu_args: Vec<String>,
+    /// Binaries of this workspace that the guest gets.
+    pub binaries: Vec<Binary>,
+    /// The command; empty: a shell on this terminal.
+    pub argv: Vec<String>,
+}
+
+impl Spec {
+    /// A run of `argv` on `kernel` with the usual machine.
+    pub fn new(kernel: Kernel, driver: Driver, argv: Vec<String>) -> Spec {
+        Spec {
+            kernel,
+            smp: 2,
+            icount: false,
+            driver,
+            driver_args: String::new(),
+            stock: false,
+            overlays: Vec::new(),
+            devices: vec![Device::Nvme],
+            timeout: Duration::from_secs(300),
+            qemu_args: Vec::new(),
+            binaries: vec![Binary::Guest, Binary::Remap, Binary::LabTests],
+            argv,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The command's exit status, or why there is none.
+    pub verdict: Result<u8, String>,
+    /// What the command wrote to stdout (when captured).
+    pub stdout: Vec<u8>,
+    /// What the command wrote to stderr (when captured).
+    pub stderr: Vec<u8>,
+    /// The console, the kernel's log and the verdict.
+    pub log: PathBuf,
+    /// From the start of QEMU to the verdict.
+    pub elapsed: Duration,
+}
+
+/// Runs `cargo xtask lab`.
+pub fn main(args: &Args) -> Result<u8> {
+    if args.icount && args.smp > 2 || args.smp == 0 {
+        return Err(Usage(format!(
+            "--smp {}: a guest has at least one processor, and one with --icount",
+            args.smp
+        ))
+        .into());
+    }
+    let series = args.kernel.series();
+    setup::run(&setup::Need::Lab(series.clone()))?;
+    let mut binaries = vec![Binary::Guest];
+    if !args.no_remap {
+        setup::run(&setup::Need::Build)?;
+        binaries.extend([Binary::Remap, Binary::LabTests]);
+    }
+    build::binaries(&binaries)?;
+    let mut worst = 0;
+    for &series in &series {
+        let kernel = kernel::ensure(series, false)?;
+        let built = match args.driver {
+            WhichDriver::None => Driver::None,
+            WhichDriver::Built => Driver::Built(driver::ensure(&kernel)?),
+        };
+        let spec = Spec {
+            smp: if args.icount { 1 } else { args.smp },
+            icount: args.icount,
+            driver_args: args.driver_args.clone(),
+            stock: args.stock,
+            overlays: args.overlay.clone(),
+            devices: if args.device.is_empty() {
+                vec![Device::Nvme]
+            } else {
+                args.device.clone()
+            },
+            timeout: Duration::from_secs(args.timeout),
+            qemu_args: args.qemu_arg.clone(),
+            binaries: binaries.clone(),
+            ..Spec::new(kernel, built, args.command.clone())
+        };
+        let outcome = run(&spec, Output::Streamed)?;
+        let status = outcome.verdict.unwrap_or_else(|why| {
+            eprintln!(
+                "xtask: lab on {}: {why}; its log is {}",
+                spec.kernel.release,
+                outcome.log.display()
+            );
+            1
+        });
+        worst = if worst == 0 { status } else { worst };
+    }
+    Ok(worst)
+}
+
+/// Boots a guest and watches it to its end.
+pub fn run(spec: &Spec, output: Output) -> Result<Outcome> {
+    let files = tempfile::Builder::new()
+        .prefix("remap-lab-")
+        .tempdir()
+        .context("making a folder for the run")?;
+    let placed = device::place(&spec.devices, files.path());
+    for (name, size) in device::files(&placed) {
+        let file =
+            File::create(files.path().join(&name)).with_context(|| format!("creating {name}"))?;
+        file.set_len(size)?;
+    }
+    let (initrd, channel) = (files.path().join("initrd"), files.path().join("channel"));
+    guest::write(spec, &placed, &initrd)?;
+    let log = log_file(spec)?;
+    let machine = qemu::Machine {
+        kernel: &spec.kernel.vmlinux(),
+        initrd: &initrd,
+        smp: spec.smp,
+        icount: spec.icount,
+        shell: spec.argv.is_empty(),
+        log: &log,
+        channel: &channel,
+        devices: &placed,
+        extra: &spec.qemu_args,
+    };
+    let begin = Instant::now();
+    let seen = watch::run(&machine, spec.timeout, output)
+        .with_context(|| format!("its log is {}", log.display()))?;
+    Ok(Outcome {
+        verdict: seen.verdict,
+        stdout: seen.stdout,
+        stderr: seen.stderr,
+        log,
+        elapsed: begin.elapsed(),
+    })
+}
+
+/// A new file for the run's log; old ones are removed.
+fn log_file(spec: &Spec) -> Result<PathBuf> {
+    const KEPT: usize = 100;
+    let folder = cache::target().join("lab-logs");
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let mut old: Vec<_> = fs::read_dir(&folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    old.sort();
+    for path in old.iter().rev().skip(KEPT) {
+        let _ = fs::remove_file(path);
+    }
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_millis();
+    let command = spec
+        .argv
+        .first()
+        .map_or("shell", |name| name.rsplit('/').next().unwrap_or("command"));
+    let command: String = command
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
+    Ok(folder.join(format!(
+        "{now}-{}-{command}.log",
+        spec.kernel.series.label()
+    )))
+}

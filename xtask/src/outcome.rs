@@ -1,0 +1,36 @@
+//! Exit codes: 0 ok, 1 failed, 2 usage, 3 this machine cannot.
+
+use std::fmt;
+
+/// An error that says: not on this machine, until somebody changes it.
+#[derive(Debug)]
+pub struct Cannot(pub String);
+
+impl fmt::Display for Cannot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cannot {}
+
+/// An error that says: asked for in a way that has no meaning.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The exit code of an error.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    match () {
+        () if error.is::<Usage>() => 2,
+        () if error.is::<Cannot>() => 3,
+        () => 1,
+    }
+}

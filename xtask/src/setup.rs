@@ -1,0 +1,103 @@
+//! `cargo xtask setup`: everything that a fresh machine lacks.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::kernel::Series;
+use crate::process::{command, quiet};
+use crate::{apt, busybox, cache, kernel, linker};
+
+/// Fetch and install what the other tasks need. Idempotent; they all run it.
+#[derive(Parser)]
+pub struct Args {
+    /// Look for newer kernels even if the cache has some
+    #[arg(long)]
+    refresh: bool,
+}
+
+/// What a task needs.
+#[derive(Clone, Debug)]
+pub enum Need {
+    /// The static binaries.
+    Build,
+    /// Guests of these series.
+    Lab(Vec<Series>),
+}
+
+/// The eBPF toolchain.
+const BUILD: &[&str] = &[
+    "gcc",
+    "libc6-dev",
+    "rustc-web",
+    "cargo-web",
+    "libstd-rust-web-dev-bpf",
+];
+/// Booting a guest, and building a module for it.
+const LAB: &[&str] = &[
+    "qemu-system-x86",
+    "gcc-12",
+    "make",
+    "binutils",
+    "libelf1",
+    "libssl3",
+    "pahole",
+    "tar",
+    "xz-utils",
+    "zstd",
+];
+
+/// Runs `cargo xtask setup`.
+pub fn main(args: &Args) -> Result<u8> {
+    run(&Need::Build)?;
+    apt::install(LAB)?;
+    let _lock = cache::lock()?;
+    println!("bpf-linker in {}", linker::ensure()?.display());
+    println!("busybox: {}", busybox::ensure()?.display());
+    for series in Series::ALL {
+        let kernel = kernel::ensure(series, args.refresh)?;
+        println!("kernel {}: {}", series.label(), kernel.vmlinux().display());
+    }
+    Ok(0)
+}
+
+/// Makes sure of what a task needs; silent when nothing is to be done.
+pub fn run(need: &Need) -> Result<()> {
+    let _lock = cache::lock()?;
+    match need {
+        Need::Build => {
+            apt::install(BUILD)?;
+            link_toolchain()?;
+            linker::ensure().map(drop)
+        }
+        Need::Lab(series) => {
+            apt::install(LAB)?;
+            busybox::ensure()?;
+            series
+                .iter()
+                .try_for_each(|&series| kernel::ensure(series, false).map(drop))
+        }
+    }
+}
+
+/// Lets rustup's cargo find Debian's compiler, which has a `core` for eBPF.
+fn link_toolchain() -> Result<()> {
+    let home = env::var_os("RUSTUP_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".rustup")));
+    let Some(toolchains) = home
+        .map(|home| home.join("toolchains"))
+        .filter(|path| path.exists())
+    else {
+        return Ok(());
+    };
+    match fs::symlink_metadata(toolchains.join("debian")) {
+        Ok(_) => Ok(()),
+        Err(_) => quiet(&mut command(
+            "rustup",
+            ["toolchain", "link", "debian", "/usr"],
+        ))
+        .map(drop),
+    }
+}

@@ -1,0 +1,281 @@
+//! Watching a guest: console, channel, time-out, Ctrl-C; then one verdict.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use remap_guest::frame::{self, Kind};
+use remap_guest::handover::Verdict;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::outcome::Cannot;
+use crate::qemu::{self, Machine};
+use crate::verdict;
+
+/// What becomes of the command's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To our stdout and stderr as it comes, with the console on stderr.
+    Streamed,
+    /// Kept for the caller.
+    Captured,
+}
+
+/// What was seen of a guest.
+#[derive(Debug)]
+pub struct Seen {
+    /// The command's exit status, or why there is none.
+    pub verdict: Result<u8, String>,
+    /// The command's stdout, when captured.
+    pub stdout: Vec<u8>,
+    /// The command's stderr, when captured.
+    pub stderr: Vec<u8>,
+}
+
+/// Something that the guest did.
+enum Event {
+    Console(Vec<u8>),
+    Frame(Kind, Vec<u8>),
+    ChannelBroke(String),
+    ConsoleEnded,
+}
+
+/// Everything that is kept while watching.
+struct Watch {
+    output: Output,
+    log: File,
+    seen: Seen,
+    /// The first sign of trouble, with its line.
+    trouble: Option<String>,
+    /// The last lines of the console, for a failure's message.
+    tail: Vec<String>,
+    verdict: Option<Verdict>,
+    /// How the channel broke, if it did.
+    broke: Option<String>,
+}
+
+/// Runs the machine until its verdict, its end or `timeout`.
+pub fn run(machine: &Machine<'_>, timeout: Duration, output: Output) -> Result<Seen> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let hooks =
+        [SIGINT, SIGTERM].map(|signal| signal_hook::flag::register(signal, Arc::clone(&stop)));
+    let listener = UnixListener::bind(machine.channel).context("making the channel's socket")?;
+    let log = File::options().create(true).append(true).open(machine.log);
+    let log = log.with_context(|| format!("creating {}", machine.log.display()))?;
+    let mut command = machine.command();
+    if !machine.shell {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+    }
+    let mut child = command
+        .spawn()
+        .map_err(|e| Cannot(format!("starting {}: {e}", qemu::PROGRAM)))?;
+    let result = watch(
+        &mut child,
+        &listener,
+        machine,
+        timeout,
+        Watch::new(output, log),
+        &stop,
+    );
+    let _ = child.kill();
+    let _ = child.wait();
+    hooks
+        .into_iter()
+        .flatten()
+        .for_each(|hook| _ = signal_hook::low_level::unregister(hook));
+    result
+}
+
+fn watch(
+    child: &mut Child,
+    listener: &UnixListener,
+    machine: &Machine<'_>,
+    timeout: Duration,
+    mut watch: Watch,
+    stop: &AtomicBool,
+) -> Result<Seen> {
+    let deadline = Instant::now() + timeout;
+    let (send, events) = mpsc::channel();
+    let channel = accept(listener, child)?;
+    let to = send.clone();
+    thread::spawn(move || read_channel(channel, &to));
+    if let Some(console) = child.stdout.take() {
+        thread::spawn(move || read_console(console, &send));
+    }
+    let ended = loop {
+        if stop.load(Ordering::Relaxed) {
+            bail!("interrupted");
+        }
+        match events.recv_timeout(Duration::from_millis(100)) {
+            Ok(event) => watch.take(event)?,
+            Err(RecvTimeoutError::Disconnected) => break None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if watch.verdict.is_some() {
+            break None;
+        }
+        if !machine.shell && Instant::now() > deadline {
+            break Some(format!("timed out after {} s", timeout.as_secs()));
+        }
+    };
+    // The rest of the console: what came before the end must not be lost.
+    let _ = child.kill();
+    child.wait().context("waiting for QEMU")?;
+    while let Ok(event) = events.recv_timeout(Duration::from_secs(5)) {
+        watch.take(event)?;
+    }
+    watch.finish(ended)
+}
+
+/// Waits for QEMU to connect, or to end.
+fn accept(listener: &UnixListener, child: &mut Child) -> Result<UnixStream> {
+    listener.set_nonblocking(true)?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e).context("waiting for QEMU on the channel's socket"),
+        }
+        if let Some(status) = child.try_wait()? {
+            bail!(
+                "{} ended before the guest began ({status}); what it said is above",
+                qemu::PROGRAM
+            );
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn read_channel(mut channel: impl Read, events: &Sender<Event>) {
+    loop {
+        let event = match frame::read(&mut channel) {
+            Ok(Some(frame)) => Event::Frame(frame.kind, frame.bytes),
+            Ok(None) => return,
+            Err(e) => Event::ChannelBroke(e.to_string()),
+        };
+        let last = matches!(event, Event::ChannelBroke(_));
+        if events.send(event).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn read_console(console: impl Read, events: &Sender<Event>) {
+    let mut console = BufReader::new(console);
+    loop {
+        let mut line = Vec::new();
+        match console.read_until(b'\n', &mut line) {
+            Ok(1..) if events.send(Event::Console(line)).is_ok() => {}
+            _ => return drop(events.send(Event::ConsoleEnded)),
+        }
+    }
+}
+
+impl Watch {
+    fn new(output: Output, log: File) -> Watch {
+        let seen = Seen {
+            verdict: Err(String::new()),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+        };
+        Watch {
+            output,
+            log,
+            seen,
+            trouble: None,
+            tail: Vec::new(),
+            verdict: None,
+            broke: None,
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<()> {
+        let streamed = self.output == Output::Streamed;
+        match event {
+            Event::Console(line) => {
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                self.note(&line)?;
+                if let Some(name) = verdict::sign(&line) {
+                    self.trouble
+                        .get_or_insert_with(|| format!("{name} in the guest: {line}"));
+                }
+                if streamed {
+                    eprintln!("{line}");
+                }
+                self.tail.push(line);
+            }
+            Event::Frame(Kind::Stdout, bytes) if streamed => {
+                let mut out = io::stdout().lock();
+                out.write_all(&bytes)
+                    .and_then(|()| out.flush())
+                    .context("writing the command's stdout")?;
+            }
+            Event::Frame(Kind::Stderr, bytes) if streamed => io::stderr().write_all(&bytes)?,
+            Event::Frame(Kind::Stdout, bytes) => self.seen.stdout.extend(bytes),
+            Event::Frame(Kind::Stderr, bytes) => self.seen.stderr.extend(bytes),
+            Event::Frame(Kind::Step, bytes) => {
+                let text = format!("guest: {}", String::from_utf8_lossy(&bytes));
+                self.note(&text)?;
+                if streamed {
+                    eprintln!("{text}");
+                }
+            }
+            Event::Frame(Kind::Log, bytes) => {
+                let log = String::from_utf8_lossy(&bytes);
+                self.log.write_all(&bytes)?;
+                if let Some((name, line)) = verdict::scan(&log) {
+                    self.trouble
+                        .get_or_insert_with(|| format!("{name} in the guest: {line}"));
+                }
+            }
+            Event::Frame(Kind::Verdict, bytes) => {
+                self.note(&format!("verdict: {}", String::from_utf8_lossy(&bytes)))?;
+                self.verdict = Some(
+                    serde_json::from_slice(&bytes)
+                        .map_err(|e| anyhow!("the guest's verdict: {e}"))?,
+                );
+            }
+            Event::ChannelBroke(why) => self.broke = Some(why),
+            Event::ConsoleEnded => {}
+        }
+        Ok(())
+    }
+
+    /// Writes a line to the log.
+    fn note(&mut self, line: &str) -> Result<()> {
+        writeln!(self.log, "{line}").context("writing the run's log")
+    }
+
+    fn finish(mut self, ended: Option<String>) -> Result<Seen> {
+        let verdict = match (self.trouble.take(), self.verdict.take(), ended) {
+            (Some(trouble), ..) => Err(trouble),
+            (None, Some(Verdict::Exited(status)), _) => Ok(status),
+            (None, Some(Verdict::Failed(why)), _) => Err(format!("the guest failed: {why}")),
+            (None, None, Some(ended)) => Err(ended),
+            (None, None, None) => {
+                let broke = self
+                    .broke
+                    .take()
+                    .map(|why| format!(" ({why})"))
+                    .unwrap_or_default();
+                Err(format!("the guest ended without a verdict{broke}"))
+            }
+        };
+        if let Err(why) = &verdict {
+            let why = why.clone();
+            self.note(&format!("failed: {why}"))?;
+        }
+        self.seen.verdict = verdict;
+        Ok(self.seen)
+    }
+}
