@@ -22,8 +22,8 @@ pub fn ensure() -> Result<PathBuf> {
     Ok(at.join("bin/busybox"))
 }
 
-/// The names that it answers to.
+/// The names that it answers to, beside its own.
 pub fn applets() -> Result<Vec<String>> {
     let list = text(&mut command(&ensure()?.to_string_lossy(), ["--list"]))?;
-    Ok(list.lines().map(str::to_owned).collect())
+    Ok(list.lines().filter(|&name| name != "busybox").map(str::to_owned).collect())
 }
