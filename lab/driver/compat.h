@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Where kernels differ, and the commit that made the difference. Kbuild looks
+ * at the headers and defines REMAP_HAVE_*; no version is compared. A kernel
+ * that differs anew gets a line there and a function here.
+ */
+#ifndef REMAP_COMPAT_H
+#define REMAP_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/vfio.h>
+#include <linux/vfio_pci_core.h>
+
+/*
+ * Before 3652117f8548 ("eventfd: simplify eventfd_signal()"), v6.8, a kernel
+ * caller chose the addend; since then it is always 1, and a bitmap cannot
+ * travel in it.
+ */
+#ifdef REMAP_HAVE_EVENTFD_COUNT
+static inline bool rr_eventfd_has_count(void)
+{
+	return true;
+}
+
+static inline void rr_eventfd_signal(struct eventfd_ctx *ctx, u64 addend)
+{
+	eventfd_signal(ctx, addend);
+}
+#else
+static inline bool rr_eventfd_has_count(void)
+{
+	return false;
+}
+
+static inline void rr_eventfd_signal(struct eventfd_ctx *ctx, u64 addend)
+{
+	eventfd_signal(ctx);
+}
+#endif
+
+/*
+ * 4db52602a607 ("vfio: Extend the device migration protocol with PRE_COPY"),
+ * v6.2, is visible in the uAPI itself: VFIO_MIGRATION_PRE_COPY.
+ * 4e016f969529 ("vfio: Add an option to get migration data size"), v6.2, made
+ * migration_get_data_size mandatory: REMAP_HAVE_MIG_DATA_SIZE.
+ * a4d1f91db502 ("vfio-iommufd: Support iommufd for physical VFIO devices"),
+ * v6.2, made the iommufd ops mandatory: REMAP_HAVE_IOMMUFD_OPS.
+ */
+
+/*
+ * REMAP_HAVE_CORE_VMA_LIST: before aac6db75a9fc ("vfio/pci: Use
+ * unmap_mapping_range()"), v6.10, vfio_pci_core populates a whole VMA at its
+ * first fault, remembers it in vma_list under vma_lock, and revokes by walking
+ * that list. A driver that populates by itself has to be on that list, or a
+ * reset would leave its pages mapped. The entry's type is private to the core,
+ * which frees it with kfree(); this is its layout from v5.8 to v6.9.
+ *
+ * After that commit the device has an inode of its own, vm_pgoff stays the
+ * offset in the device file, and the core's fault handlers can be called for a
+ * single page.
+ */
+#ifdef REMAP_HAVE_CORE_VMA_LIST
+struct rr_core_vma {
+	struct vm_area_struct	*vma;
+	struct list_head	vma_next;
+};
+#endif
+
+/* bc292ab00f6c ("mm: introduce vma->vm_flags wrapper functions"), v6.3. */
+static inline void rr_vm_flags_set(struct vm_area_struct *vma,
+				   unsigned long flags)
+{
+#ifdef REMAP_HAVE_CORE_VMA_LIST
+	vma->vm_flags |= flags;
+#else
+	vm_flags_set(vma, flags);
+#endif
+}
+
+#endif

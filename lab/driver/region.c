@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Regions: which take part, what GET_REGION_INFO says, the region of our own. */
+#include <linux/uaccess.h>
+
+#include "remap_ref.h"
+
+static ssize_t rr_dev_region_rw(struct vfio_pci_core_device *core,
+				char __user *buf, size_t count, loff_t *ppos,
+				bool iswrite)
+{
+	struct rr_device *rd = rr_from_core(core);
+	u64 pos = *ppos & VFIO_PCI_OFFSET_MASK;
+
+	if (pos >= RR_STATE_SIZE)
+		return -EINVAL;
+	count = min_t(size_t, count, RR_STATE_SIZE - pos);
+	if (iswrite ? copy_from_user(rd->state_mem + pos, buf, count) :
+		      copy_to_user(buf, rd->state_mem + pos, count))
+		return -EFAULT;
+	*ppos += count;
+	return count;
+}
+
+static void rr_dev_region_release(struct vfio_pci_core_device *core,
+				  struct vfio_pci_region *region)
+{
+}
+
+static const struct vfio_pci_regops rr_dev_region_ops = {
+	.rw		= rr_dev_region_rw,
+	.release	= rr_dev_region_release,
+};
+
+int rr_region_setup(struct rr_device *rd)
+{
+	int ret;
+
+	if (rr_devregion) {
+		memset(rd->state_mem, 0, RR_STATE_SIZE);
+		ret = vfio_pci_core_register_dev_region(&rd->core, RR_REGION_TYPE,
+				RR_REGION_SUBTYPE, &rr_dev_region_ops,
+				RR_STATE_SIZE,
+				VFIO_REGION_INFO_FLAG_READ |
+				VFIO_REGION_INFO_FLAG_WRITE |
+				VFIO_REGION_INFO_FLAG_MMAP, NULL);
+		if (ret)
+			return ret;
+	}
+	return rr_mig_v1 ? rr_v1_register(rd) : 0;
+}
+
+u64 rr_region_size(struct rr_device *rd, unsigned int index)
+{
+	if (index < VFIO_PCI_ROM_REGION_INDEX)
+		return pci_resource_len(rd->core.pdev, index);
+	return RR_STATE_SIZE;
+}
+
+static unsigned long rr_region_pages(struct rr_device *rd, unsigned int index)
+{
+	return PAGE_ALIGN(rr_region_size(rd, index)) >> PAGE_SHIFT;
+}
+
+unsigned long rr_trap_page(struct rr_device *rd, unsigned int index)
+{
+	return rr_region_pages(rd, index) / 2;
+}
+
+/* The parameters are trimmed to what this device has and user space can map. */
+void rr_region_masks(struct rr_device *rd)
+{
+	unsigned int i;
+
+	rd->mask = 0;
+	for (i = 0; i < VFIO_PCI_ROM_REGION_INDEX; i++)
+		if (rd->core.bar_mmap_supported[i] && rr_region_size(rd, i))
+			rd->mask |= BIT_ULL(i);
+	if (rr_devregion)
+		rd->mask |= BIT_ULL(RR_DEV_REGION);
+
+	rd->whole = rr_whole & rd->mask;
+	rd->partial = rr_partial & rd->mask & ~rd->whole;
+	for (i = 0; i < RR_MAX_REGIONS; i++) {
+		/* One page, trapped partly, is trapped wholly. */
+		if ((rd->partial & BIT_ULL(i)) && rr_region_pages(rd, i) < 2) {
+			rd->partial &= ~BIT_ULL(i);
+			rd->whole |= BIT_ULL(i);
+		}
+	}
+	rd->count = rr_encoding == RR_BITMAP ? !!rd->mask : fls64(rd->mask);
+}
+
+/* Areas around the trapped page, within size. */
+static unsigned int rr_areas(struct rr_device *rd, unsigned int index, u64 size,
+			     struct vfio_region_sparse_mmap_area *areas)
+{
+	u64 trap = (u64)rr_trap_page(rd, index) << PAGE_SHIFT;
+	unsigned int n = 0;
+
+	areas[n].offset = 0;
+	areas[n++].size = min(trap, size);
+	if (trap + PAGE_SIZE < size) {
+		areas[n].offset = trap + PAGE_SIZE;
+		areas[n].size = size - areas[n].offset;
+		n++;
+	}
+	if (rr_fault_armed(rd, RR_F_AREA_BEYOND, index))
+		areas[n - 1].size += size;
+	if (rr_fault_armed(rd, RR_F_AREA_UNALIGNED, index))
+		areas[n - 1].offset += 0x10;
+	return n;
+}
+
+static int rr_add_sparse(struct rr_device *rd, struct rr_chain *c,
+			 unsigned int index, u64 size)
+{
+	struct vfio_region_info_cap_sparse_mmap *cap;
+	struct vfio_region_sparse_mmap_area areas[2] = {};
+	unsigned int n;
+
+	n = rr_areas(rd, index, size, areas);
+	cap = rr_chain_add(c, struct_size(cap, areas, n),
+			   VFIO_REGION_INFO_CAP_SPARSE_MMAP, 1);
+	if (!cap)
+		return 0;
+	cap->nr_areas = n;
+	memcpy(cap->areas, areas, n * sizeof(areas[0]));
+	return n;
+}
+
+static void rr_add_type(struct rr_chain *c)
+{
+	struct vfio_region_info_cap_type *cap;
+
+	cap = rr_chain_add(c, sizeof(*cap), VFIO_REGION_INFO_CAP_TYPE, 1);
+	if (cap) {
+		cap->type = RR_REGION_TYPE;
+		cap->subtype = RR_REGION_SUBTYPE;
+	}
+}
+
+/* A region that may be signalled: say what is true now. */
+static int rr_describe(struct rr_device *rd, struct vfio_region_info *info,
+		       struct rr_chain *c, u64 *trapped)
+{
+	unsigned int index = info->index;
+	u64 bit = BIT_ULL(index);
+	bool resized, stale;
+	int areas = 0;
+
+	down_read(&rd->trap_lock);
+	*trapped = !!(rd->trapped & bit);
+	resized = rd->resized & bit;
+	stale = rd->stale_sparse & bit;
+	up_read(&rd->trap_lock);
+
+	info->offset = VFIO_PCI_INDEX_TO_OFFSET(index);
+	info->size = rr_region_size(rd, index);
+	if (resized)
+		info->size /= 2;
+	info->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+	if (!*trapped || (rd->partial & bit))
+		info->flags |= VFIO_REGION_INFO_FLAG_MMAP;
+
+	if (index == RR_DEV_REGION)
+		rr_add_type(c);
+	if ((info->flags & VFIO_REGION_INFO_FLAG_MMAP) && rd->core.pdev->msix_cap &&
+	    index == rd->core.msix_bar)
+		rr_chain_add(c, sizeof(struct vfio_info_cap_header),
+			     VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, 1);
+	if (*trapped && ((rd->partial & bit) || stale))
+		areas = rr_add_sparse(rd, c, index, info->size);
+	if (c->size)
+		info->flags |= VFIO_REGION_INFO_FLAG_CAPS;
+	return areas;
+}
+
+long rr_get_region_info(struct rr_device *rd, struct vfio_region_info __user *arg)
+{
+	size_t minsz = offsetofend(struct vfio_region_info, offset);
+	struct vfio_region_info info;
+	struct rr_chain chain = {};
+	u64 seq, trapped;
+	u32 argsz;
+	int areas, ret = 0;
+
+	if (copy_from_user(&info, arg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz)
+		return -EINVAL;
+	if (info.index >= RR_MAX_REGIONS || !(rd->mask & BIT_ULL(info.index)))
+		return vfio_pci_core_ioctl(&rd->core.vdev,
+					   VFIO_DEVICE_GET_REGION_INFO,
+					   (unsigned long)arg);
+
+	seq = rr_log_begin(rd, &(struct rr_event) {
+		.kind = RR_EV_REQUERY, .v = { info.index },
+	});
+	areas = rr_describe(rd, &info, &chain, &trapped);
+	rr_log_fill(rd, seq, (u64[4]) { info.index, info.flags, trapped, areas });
+	info.cap_offset = 0;
+	if (chain.size) {
+		argsz = info.argsz;
+		ret = rr_chain_reply(rd, &chain, arg, sizeof(info), info.index,
+				     &argsz, &info.cap_offset);
+		info.argsz = argsz;
+		if (areas && info.cap_offset) {
+			rr_fault_take(rd, RR_F_AREA_BEYOND, info.index, NULL);
+			rr_fault_take(rd, RR_F_AREA_UNALIGNED, info.index, NULL);
+		}
+	}
+	if (!ret && copy_to_user(arg, &info, minsz))
+		ret = -EFAULT;
+	rr_log_end(rd, seq, ret);
+	return ret;
+}
+
+void rr_count_access(struct rr_device *rd, loff_t pos, bool write)
+{
+	u64 index = VFIO_PCI_OFFSET_TO_INDEX((u64)pos);
+
+	if (index >= RR_MAX_REGIONS)
+		return;
+	if ((READ_ONCE(rd->trapped) | READ_ONCE(rd->limping)) & BIT_ULL(index))
+		atomic64_inc(write ? &rd->writes[index] : &rd->reads[index]);
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The protocol's driver side: signal, ack, and what is due after the ack; and
+ * the two halves of a migration that need it, entering and leaving.
+ */
+#include <linux/delay.h>
+
+#include "remap_ref.h"
+
+/* Something that a waiting state change looks at has changed. Any context. */
+void rr_event(struct rr_device *rd)
+{
+	atomic_inc(&rd->events);
+	wake_up(&rd->wq);
+}
+
+/* End a running wait with an error. irq_lock held. */
+void rr_abort_locked(struct rr_device *rd, int error)
+{
+	if (rd->waiting && !rd->wait_error)
+		rd->wait_error = error;
+	rr_event(rd);
+}
+
+/* An answer that covers bits. irq_lock held; may be in a wake-up callback. */
+void rr_ack_locked(struct rr_device *rd, u64 bits, enum rr_ack_form form)
+{
+	rr_log(rd, &(struct rr_event) {
+		.kind = RR_EV_ACK, .a = form,
+		.v = { rd->outstanding & bits, rd->ignore_acks },
+	});
+	if (rd->ignore_acks)
+		return;
+	rd->outstanding &= ~bits;
+	rd->masked &= ~bits;
+	if (rd->queued)
+		schedule_work(&rd->signal_work);
+	rr_event(rd);
+}
+
+/* Is the IRQ enabled for all these regions, by a user that still lives? */
+bool rr_enabled(struct rr_device *rd, u64 regions)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&rd->irq_mutex);
+	if (rr_user_dead(rd))
+		return false;
+	if (rr_encoding == RR_BITMAP)
+		return rd->trigger[0];
+	for (i = 0; i < rd->count; i++)
+		if ((regions & BIT_ULL(i)) && !rd->trigger[i])
+			return false;
+	return true;
+}
+
+static void rr_signal_one(struct rr_device *rd, unsigned int sub, u64 bits,
+			  u64 addend)
+{
+	struct rr_eventfd *e = rd->trigger[sub];
+	u64 seq;
+
+	if (!e)
+		return;
+	seq = rr_log_begin(rd, &(struct rr_event) {
+		.kind = RR_EV_SIGNAL, .a = sub,
+		.v = { bits, addend, rd->trigger_id },
+	});
+	WRITE_ONCE(rd->signaller, current);
+	rr_eventfd_signal(e->ctx, addend);
+	WRITE_ONCE(rd->signaller, NULL);
+	rr_log_end(rd, seq, 0);
+}
+
+static void rr_signal_bitmap(struct rr_device *rd, u64 bits, u64 extra, bool twice)
+{
+	bool now;
+
+	spin_lock_irq(&rd->irq_lock);
+	now = !rd->outstanding;
+	if (now)
+		rd->outstanding = bits;
+	else
+		rd->queued |= bits;
+	spin_unlock_irq(&rd->irq_lock);
+	if (!now)
+		return;
+	rr_signal_one(rd, 0, bits | extra, bits | extra);
+	if (twice)
+		rr_signal_one(rd, 0, bits | extra, bits | extra);
+}
+
+static void rr_signal_vectors(struct rr_device *rd, u64 bits, u64 extra, bool twice)
+{
+	u64 now;
+	unsigned int i;
+
+	spin_lock_irq(&rd->irq_lock);
+	now = bits & ~(rd->outstanding | rd->masked);
+	rd->outstanding |= now;
+	rd->queued |= bits & ~now;
+	spin_unlock_irq(&rd->irq_lock);
+	for (i = 0; i < rd->count; i++) {
+		if (!((now | extra) & BIT_ULL(i)))
+			continue;
+		rr_signal_one(rd, i, BIT_ULL(i), 1);
+		if (twice)
+			rr_signal_one(rd, i, BIT_ULL(i), 1);
+	}
+}
+
+/* A region that does not exist: no index that GET_REGION_INFO would know. */
+static u64 rr_missing(struct rr_device *rd)
+{
+	unsigned int i;
+
+	if (rr_encoding == RR_BITMAP)
+		return BIT_ULL(VFIO_PCI_NUM_REGIONS + rd->core.num_regions);
+	for (i = rd->count; i--;)
+		if (!(rd->mask & BIT_ULL(i)) && rd->trigger[i] &&
+		    (i == VFIO_PCI_VGA_REGION_INDEX ||
+		     (i < VFIO_PCI_ROM_REGION_INDEX && !rr_region_size(rd, i))))
+			return BIT_ULL(i);
+	return 0;
+}
+
+/* What the armed faults make the driver say beyond the truth. */
+static u64 rr_fault_extra(struct rr_device *rd)
+{
+	u64 extra = 0;
+
+	if (rr_fault_take(rd, RR_F_NAME_MISSING, RR_F_ANY, NULL))
+		extra |= rr_missing(rd);
+	if (rr_fault_take(rd, RR_F_OUTSIDE, RR_F_ANY, NULL))
+		extra |= BIT_ULL(VFIO_PCI_CONFIG_REGION_INDEX);
+	if (rr_fault_take(rd, RR_F_BITS_BEYOND, RR_F_ANY, NULL))
+		extra |= BIT_ULL(63);
+	return extra;
+}
+
+/*
+ * Signal these regions, each as soon as it may be. The ackable ones are known
+ * to be waited for or served, which is when ignoring an ack shows.
+ */
+void rr_signal(struct rr_device *rd, u64 regions, bool ackable)
+{
+	u64 extra;
+	bool twice;
+
+	lockdep_assert_held(&rd->irq_mutex);
+	if (!regions)
+		return;
+	/* Nobody is listening to these. */
+	if (rr_encoding == RR_BITMAP && !rd->trigger[0])
+		return;
+	if (rr_encoding == RR_VECTORS) {
+		unsigned int i;
+
+		for (i = 0; i < rd->count; i++)
+			if (!rd->trigger[i])
+				regions &= ~BIT_ULL(i);
+	}
+
+	rd->trigger_id++;
+	twice = rr_fault_take(rd, RR_F_DOUBLE_SIGNAL, RR_F_ANY, NULL);
+	extra = rr_fault_extra(rd);
+	if (ackable && rr_fault_take(rd, RR_F_IGNORE_ACKS, RR_F_ANY, NULL)) {
+		spin_lock_irq(&rd->irq_lock);
+		rd->ignore_acks = true;
+		spin_unlock_irq(&rd->irq_lock);
+	}
+	if (rr_encoding == RR_BITMAP)
+		rr_signal_bitmap(rd, regions, extra, twice);
+	else
+		rr_signal_vectors(rd, regions, extra, twice);
+}
+
+/* What had to wait for an ack. */
+void rr_signal_work(struct work_struct *work)
+{
+	struct rr_device *rd = container_of(work, struct rr_device, signal_work);
+	u64 due;
+
+	mutex_lock(&rd->irq_mutex);
+	spin_lock_irq(&rd->irq_lock);
+	if (rr_encoding == RR_BITMAP)
+		due = rd->outstanding ? 0 : rd->queued;
+	else
+		due = rd->queued & ~(rd->outstanding | rd->masked);
+	rd->queued &= ~due;
+	spin_unlock_irq(&rd->irq_lock);
+	if (due) {
+		rd->trigger_id++;
+		if (rr_encoding == RR_BITMAP)
+			rr_signal_bitmap(rd, due, 0, false);
+		else
+			rr_signal_vectors(rd, due, 0, false);
+		rr_event(rd);
+	}
+	mutex_unlock(&rd->irq_mutex);
+}
+
+static void rr_delay(struct rr_device *rd)
+{
+	long ms;
+
+	if (rr_fault_take(rd, RR_F_DELAY, RR_F_ANY, &ms))
+		msleep_interruptible(clamp(ms, 0L, 60000L));
+}
+
+/* With name-unchanged armed: a region that may be signalled and stays as it is. */
+static u64 rr_unchanged(struct rr_device *rd, u64 regions)
+{
+	u64 rest = rd->mask & ~(rd->whole | rd->partial | regions);
+
+	if (!rest)
+		rest = rd->mask & ~regions;
+	if (!rest || !rr_fault_take(rd, RR_F_NAME_UNCHANGED, RR_F_ANY, NULL))
+		return 0;
+	return BIT_ULL(fls64(rest) - 1);
+}
+
+/*
+ * debugfs: those that take part change sides, the others are only named. Does
+ * not wait.
+ */
+int rr_trigger(struct rr_device *rd, u64 regions)
+{
+	u64 flip, on;
+	int ret = 0;
+
+	mutex_lock(&rd->irq_mutex);
+	if (!rd->opened || !rr_enabled(rd, regions)) {
+		ret = -ENODEV;
+		goto unlock;
+	}
+	if (!regions || (regions & ~rd->mask)) {
+		ret = -EINVAL;
+		goto unlock;
+	}
+	flip = regions & (rd->whole | rd->partial) & ~rd->limping;
+	on = flip & ~rd->trapped;
+	rr_untrap(rd, flip & ~on);
+	rr_trap(rd, on, false);
+	mutex_unlock(&rd->irq_mutex);
+
+	rr_delay(rd);
+
+	mutex_lock(&rd->irq_mutex);
+	rr_signal(rd, regions | rr_unchanged(rd, regions), true);
+unlock:
+	mutex_unlock(&rd->irq_mutex);
+	return ret;
+}
+
+/* Trap, signal, wait. On error all is as it was. state_mutex held. */
+int rr_enter_saving(struct rr_device *rd)
+{
+	u64 want = rd->whole | rd->partial, change, bits;
+	int ret;
+
+	if (!want)
+		return 0;
+
+	mutex_lock(&rd->irq_mutex);
+	if (!rr_enabled(rd, want)) {
+		ret = -ENODEV;
+		if (rr_limp) {
+			rr_trap(rd, want, true);
+			ret = 0;
+		}
+		mutex_unlock(&rd->irq_mutex);
+		return ret;
+	}
+	spin_lock_irq(&rd->irq_lock);
+	rd->waiting = true;
+	rd->wait_error = 0;
+	spin_unlock_irq(&rd->irq_lock);
+	change = want & ~rd->trapped;
+	rr_trap(rd, change, false);
+	mutex_unlock(&rd->irq_mutex);
+
+	rr_delay(rd);
+
+	mutex_lock(&rd->irq_mutex);
+	bits = change | rr_unchanged(rd, change);
+	rr_signal(rd, bits, true);
+	mutex_unlock(&rd->irq_mutex);
+
+	ret = rr_wait(rd, bits);
+
+	mutex_lock(&rd->irq_mutex);
+	spin_lock_irq(&rd->irq_lock);
+	rd->waiting = false;
+	if (rd->ignore_acks) {
+		/* The fault has been seen: make the device usable again. */
+		rd->ignore_acks = false;
+		rd->outstanding = 0;
+		rd->queued = 0;
+	}
+	spin_unlock_irq(&rd->irq_lock);
+	if (ret) {
+		rr_untrap(rd, change);
+		rr_signal(rd, change, false);
+	}
+	mutex_unlock(&rd->irq_mutex);
+	return ret;
+}
+
+/* Untrap and signal, do not wait. state_mutex held. */
+void rr_leave_saving(struct rr_device *rd)
+{
+	u64 change;
+
+	mutex_lock(&rd->irq_mutex);
+	change = rd->trapped;
+	rr_untrap(rd, change | rd->limping);
+	rr_signal(rd, change, false);
+	mutex_unlock(&rd->irq_mutex);
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The wait of a state change: until every region that was signalled is acked
+ * and no mapping of a trapped page is alive. Bounded, killable, and over at
+ * once when nobody is left who could answer. Holds state_mutex only.
+ */
+#include <linux/jiffies.h>
+#include <linux/pid.h>
+#include <linux/wait.h>
+
+#include "remap_ref.h"
+
+/* The user's death, seen the way pidfd_poll() sees it. */
+struct rr_death_watch {
+	struct rr_device	*rd;
+	struct pid		*pid;
+	wait_queue_entry_t	wait;
+};
+
+static int rr_death_wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
+			 void *key)
+{
+	rr_event(container_of(wait, struct rr_death_watch, wait)->rd);
+	return 0;
+}
+
+static void rr_death_watch(struct rr_device *rd, struct rr_death_watch *watch)
+{
+	watch->rd = rd;
+	init_waitqueue_func_entry(&watch->wait, rr_death_wake);
+	mutex_lock(&rd->irq_mutex);
+	watch->pid = get_pid(rd->user);
+	mutex_unlock(&rd->irq_mutex);
+	if (watch->pid)
+		add_wait_queue(&watch->pid->wait_pidfd, &watch->wait);
+}
+
+static void rr_death_unwatch(struct rr_death_watch *watch)
+{
+	if (watch->pid)
+		remove_wait_queue(&watch->pid->wait_pidfd, &watch->wait);
+	put_pid(watch->pid);
+}
+
+/* 1: done; 0: wait on; else why it cannot go on. */
+static int rr_wait_status(struct rr_device *rd, u64 bits)
+{
+	u64 open;
+	int error;
+
+	mutex_lock(&rd->irq_mutex);
+	spin_lock_irq(&rd->irq_lock);
+	open = (rd->outstanding | rd->queued) & bits;
+	error = rd->wait_error;
+	spin_unlock_irq(&rd->irq_lock);
+	if (!error && rr_user_dead(rd))
+		error = -ECANCELED;
+	mutex_unlock(&rd->irq_mutex);
+
+	if (error)
+		return error;
+	return !open && !rr_maps_conflict(rd);
+}
+
+int rr_wait(struct rr_device *rd, u64 bits)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(rr_timeout_ms));
+	struct rr_death_watch watch;
+	int ret, seen;
+	u64 seq;
+
+	seq = rr_log_begin(rd, &(struct rr_event) {
+		.kind = RR_EV_WAIT, .v = { bits, rd->trigger_id },
+	});
+	rr_death_watch(rd, &watch);
+	for (;;) {
+		long left;
+
+		seen = atomic_read(&rd->events);
+		ret = rr_wait_status(rd, bits);
+		if (ret)
+			break;
+		left = (long)(end - jiffies);
+		if (left <= 0) {
+			ret = -ETIMEDOUT;
+			break;
+		}
+		if (wait_event_killable_timeout(rd->wq,
+				atomic_read(&rd->events) != seen, left) < 0) {
+			ret = -EINTR;
+			break;
+		}
+	}
+	rr_death_unwatch(&watch);
+	if (ret > 0)
+		ret = 0;
+	rr_log_end(rd, seq, ret);
+	return ret;
+}
