@@ -1,0 +1,140 @@
+//! What can go wrong with a VFIO device: what failed, on what, and what to do next.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::capability::ChainError;
+use super::sysfs::Bdf;
+use crate::event::Errno;
+
+/// An error of the device layer. Its text is one line.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The text is no PCI address.
+    #[error("{0:?} is not a PCI address; write domain:bus:device.function, as in 0000:01:00.0")]
+    BadBdf(String),
+    /// No such device.
+    #[error("there is no PCI device {0}; `lspci -D` lists those that are there")]
+    NoDevice(Bdf),
+    /// The device has no driver, or not one that offers it through VFIO.
+    #[error(
+        "{bdf} is {}, not bound to a vfio driver; as root: echo vfio-pci \
+         >/sys/bus/pci/devices/{bdf}/driver_override; {}echo {bdf} >/sys/bus/pci/drivers_probe",
+        match .driver { Some(driver) => format!("bound to {driver}"), None => "unbound".into() },
+        match .driver {
+            Some(_) => format!("echo {} >/sys/bus/pci/devices/{}/driver/unbind; ", .bdf, .bdf),
+            None => String::new(),
+        }
+    )]
+    NotVfio {
+        /// The device.
+        bdf: Bdf,
+        /// The driver that has it.
+        driver: Option<String>,
+    },
+    /// The device is not behind an IOMMU.
+    #[error(
+        "{0} has no IOMMU group; turn the IOMMU on in the firmware and boot with intel_iommu=on \
+         or amd_iommu=on"
+    )]
+    NoIommu(Bdf),
+    /// The kernel has no VFIO.
+    #[error("{path} is not there ({errno}); load VFIO with: modprobe vfio-pci")]
+    NoVfio {
+        /// What is missing.
+        path: String,
+        /// Why.
+        errno: Errno,
+    },
+    /// The file may not be opened.
+    #[error("opening {path} is not allowed ({errno}); run as root, or as the owner of {path}")]
+    Denied {
+        /// The file.
+        path: String,
+        /// Why.
+        errno: Errno,
+    },
+    /// Someone else has the group open.
+    #[error("group {group} of {bdf} is busy (EBUSY): held by {holders}; end it first")]
+    Busy {
+        /// The device.
+        bdf: Bdf,
+        /// The IOMMU group.
+        group: u32,
+        /// Who, as far as /proc tells.
+        holders: String,
+    },
+    /// A device of the group is bound to a host driver.
+    #[error(
+        "group {group} of {bdf} is not viable: {others} must be bound to a vfio driver as well, \
+         or be unbound"
+    )]
+    NotViable {
+        /// The device.
+        bdf: Bdf,
+        /// The IOMMU group.
+        group: u32,
+        /// The devices in the way, with their drivers.
+        others: String,
+    },
+    /// A call failed.
+    #[error("{call} on {on} failed: {errno}{}{hint}", if .hint.is_empty() { "" } else { "; " })]
+    Call {
+        /// The request, by its uAPI name.
+        call: &'static str,
+        /// The device, with the part of it.
+        on: String,
+        /// Why.
+        errno: Errno,
+        /// What to do next; may be empty.
+        hint: &'static str,
+    },
+    /// An answer cannot be believed.
+    #[error("{call} on {on}: the driver's answer is malformed: {error}")]
+    Malformed {
+        /// The request, by its uAPI name.
+        call: &'static str,
+        /// The device, with the part of it.
+        on: String,
+        /// Why.
+        error: ChainError,
+    },
+    /// Every answer asks for a larger buffer than the last.
+    #[error(
+        "{call} on {on}: the answer did not settle: argsz grew from {from} to {to} between calls"
+    )]
+    Unsettled {
+        /// The request, by its uAPI name.
+        call: &'static str,
+        /// The device, with the part of it.
+        on: String,
+        /// Bytes that the last answer but one asked for.
+        from: u32,
+        /// Bytes that the last answer asked for.
+        to: u32,
+    },
+}
+
+impl Error {
+    /// A failed call, without advice.
+    pub fn call(call: &'static str, on: impl Into<String>, error: &io::Error) -> Self {
+        Self::Call {
+            call,
+            on: on.into(),
+            errno: Errno::of(error),
+            hint: "",
+        }
+    }
+
+    /// The errno, where a call of the kernel failed.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Call { errno, .. } | Self::Denied { errno, .. } | Self::NoVfio { errno, .. } => {
+                Some(*errno)
+            }
+            Self::Busy { .. } => Some(Errno(libc::EBUSY)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! One eventfd, non-blocking: a 64-bit counter that wakes who waits for it.
+
+#![expect(unsafe_code, reason = "eventfd(2), and tokio's promise about fds")]
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// An eventfd of our own.
+#[derive(Debug)]
+pub struct EventFd(File);
+
+impl EventFd {
+    /// A new one, whose counter is 0.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the fd is fresh, and ours alone.
+        Ok(Self(unsafe { File::from_raw_fd(fd) }))
+    }
+
+    /// Reads the counter and resets it to 0; `None` if it is 0.
+    pub fn read(&self) -> io::Result<Option<u64>> {
+        let mut value = [0; 8];
+        match (&self.0).read(&mut value) {
+            Ok(_) => Ok(Some(u64::from_ne_bytes(value))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds to the counter. Adding 0 wakes those who wait, and makes nothing readable.
+    pub fn write(&self, value: u64) -> io::Result<()> {
+        (&self.0).write_all(&value.to_ne_bytes())
+    }
+
+    /// The same eventfd on the reactor of the current tokio runtime.
+    pub fn watch(self) -> io::Result<AsyncFd<Self>> {
+        // SAFETY: `as_raw_fd` always gives the one fd that `self` owns until it is dropped.
+        unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) }.map_err(Into::into)
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

@@ -1,0 +1,178 @@
+//! From a PCI address to an open device, through its group and a type1 container.
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use vfio_bindings::bindings::vfio::{
+    VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU,
+};
+
+use super::device::Device;
+use super::error::Error;
+use super::ioctl;
+use super::sysfs::{Bdf, Host, name_holders};
+use crate::event::Errno;
+
+/// The container's file.
+const CONTAINER: &str = "/dev/vfio/vfio";
+
+/// What must stay open for as long as the device is.
+///
+/// The fields are closed in this order, after the device itself.
+#[derive(Debug)]
+pub enum Access {
+    /// By group and container, as all kernels know it.
+    Group {
+        /// `/dev/vfio/N`.
+        group: File,
+        /// `/dev/vfio/vfio`.
+        container: File,
+    },
+}
+
+/// The file of an IOMMU group.
+pub fn group_path(group: u32) -> PathBuf {
+    PathBuf::from(format!("/dev/vfio/{group}"))
+}
+
+/// Opens a device that is bound to a vfio driver.
+///
+/// # Errors
+/// [`Error`]: each with what to do next.
+pub fn open(host: &Host, bdf: Bdf) -> Result<Device, Error> {
+    let number = group_of(host, bdf)?;
+    let container = open_container()?;
+    let group = open_group(host, bdf, number)?;
+    let flags = ioctl::group_status(group.as_fd())
+        .map_err(|error| Error::call("GROUP_GET_STATUS", group_name(bdf, number), &error))?;
+    if flags & VFIO_GROUP_FLAGS_VIABLE == 0 {
+        return Err(Error::NotViable {
+            bdf,
+            group: number,
+            others: in_the_way(host, number),
+        });
+    }
+    ioctl::set_container(group.as_fd(), container.as_fd())
+        .map_err(|error| Error::call("GROUP_SET_CONTAINER", group_name(bdf, number), &error))?;
+    set_type1(&container, bdf)?;
+    let name = CString::new(bdf.to_string()).map_err(|_| Error::BadBdf(bdf.to_string()))?;
+    let device = ioctl::device_fd(group.as_fd(), &name).map_err(|error| Error::Call {
+        call: "GROUP_GET_DEVICE_FD",
+        on: bdf.to_string(),
+        errno: Errno::of(&error),
+        hint: "see the kernel's log for the driver's reason",
+    })?;
+    Ok(Device::new(
+        bdf,
+        device.into(),
+        Access::Group { group, container },
+    ))
+}
+
+/// The group of a device that can be opened, as far as sysfs can tell.
+fn group_of(host: &Host, bdf: Bdf) -> Result<u32, Error> {
+    if !host.has_device(bdf) {
+        return Err(Error::NoDevice(bdf));
+    }
+    if !host.is_vfio(bdf) {
+        return Err(Error::NotVfio {
+            bdf,
+            driver: host.driver(bdf),
+        });
+    }
+    let group = host.group(bdf).ok_or(Error::NoIommu(bdf))?;
+    if host.is_noiommu(group) {
+        Err(Error::NoIommu(bdf))
+    } else {
+        Ok(group)
+    }
+}
+
+fn open_container() -> Result<File, Error> {
+    let container = open_file(Path::new(CONTAINER))?;
+    match ioctl::api_version(container.as_fd()) {
+        Ok(version) if u32::try_from(version) == Ok(VFIO_API_VERSION) => Ok(container),
+        Ok(_) => Err(Error::Call {
+            call: "GET_API_VERSION",
+            on: CONTAINER.to_owned(),
+            errno: Errno(libc::EPROTO),
+            hint: "this kernel's VFIO speaks another version than 0",
+        }),
+        Err(error) => Err(Error::call("GET_API_VERSION", CONTAINER, &error)),
+    }
+}
+
+fn open_group(host: &Host, bdf: Bdf, number: u32) -> Result<File, Error> {
+    let path = group_path(number);
+    open_file(&path).map_err(|error| match error.errno() {
+        Some(Errno(libc::EBUSY)) => Error::Busy {
+            bdf,
+            group: number,
+            holders: name_holders(&host.holders(&path)),
+        },
+        _ => error,
+    })
+}
+
+fn open_file(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| {
+            let errno = Errno::of(&error);
+            let path = path.display().to_string();
+            match errno.0 {
+                libc::EACCES | libc::EPERM => Error::Denied { path, errno },
+                libc::ENOENT | libc::ENODEV | libc::ENXIO => Error::NoVfio { path, errno },
+                _ => Error::call("open", path, &error),
+            }
+        })
+}
+
+/// Gives the container a type1 IOMMU; version 2 where the kernel has it.
+fn set_type1(container: &File, bdf: Bdf) -> Result<(), Error> {
+    let fd = container.as_fd();
+    let fail = |call| {
+        move |error: io::Error| Error::Call {
+            call,
+            on: CONTAINER.to_owned(),
+            errno: Errno::of(&error),
+            hint: match error.raw_os_error() {
+                Some(libc::EPERM) => {
+                    "the IOMMU cannot remap interrupts; turn it on in the firmware, or load \
+                 vfio_iommu_type1 with allow_unsafe_interrupts=1"
+                }
+                _ => "is vfio_iommu_type1 loaded?",
+            },
+        }
+    };
+    for model in [VFIO_TYPE1v2_IOMMU, VFIO_TYPE1_IOMMU] {
+        if ioctl::has_extension(fd, model).map_err(fail("CHECK_EXTENSION"))? {
+            return ioctl::set_iommu(fd, model).map_err(fail("SET_IOMMU"));
+        }
+    }
+    Err(Error::NoIommu(bdf))
+}
+
+/// The devices that keep a group from being viable.
+fn in_the_way(host: &Host, group: u32) -> String {
+    let others: Vec<String> = host
+        .group_devices(group)
+        .into_iter()
+        .filter(|bdf| !host.is_vfio(*bdf))
+        .filter_map(|bdf| Some(format!("{bdf} ({})", host.driver(bdf)?)))
+        .collect();
+    if others.is_empty() {
+        "another device".to_owned()
+    } else {
+        others.join(", ")
+    }
+}
+
+fn group_name(bdf: Bdf, group: u32) -> String {
+    format!("group {group} of {bdf}")
+}

@@ -1,0 +1,225 @@
+//! What sysfs and /proc say about PCI devices, their drivers, groups and holders.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::error::Error;
+
+/// The address of a PCI device: domain, bus, device, function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bdf {
+    domain: u32,
+    bus: u8,
+    device: u8,
+    function: u8,
+}
+
+impl FromStr for Bdf {
+    type Err = Error;
+
+    /// `0000:01:00.0`, or `01:00.0` in domain 0.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::BadBdf(text.to_owned());
+        let hex = |part: &str, length: std::ops::RangeInclusive<usize>| {
+            let digits = part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !digits || !length.contains(&part.len()) {
+                return Err(bad());
+            }
+            u32::from_str_radix(part, 16).map_err(|_| bad())
+        };
+        let (rest, function) = text.rsplit_once('.').ok_or_else(bad)?;
+        let (rest, device) = rest.rsplit_once(':').ok_or_else(bad)?;
+        let (domain, bus) = rest.rsplit_once(':').unwrap_or(("0000", rest));
+        let byte = |value: u32| u8::try_from(value).map_err(|_| bad());
+        let bdf = Self {
+            domain: hex(domain, 4..=8)?,
+            bus: byte(hex(bus, 2..=2)?)?,
+            device: byte(hex(device, 2..=2)?)?,
+            function: byte(hex(function, 1..=1)?)?,
+        };
+        if bdf.device > 31 || bdf.function > 7 {
+            Err(bad())
+        } else {
+            Ok(bdf)
+        }
+    }
+}
+
+impl fmt::Display for Bdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            domain,
+            bus,
+            device,
+            function,
+        } = self;
+        f.pad(&format!("{domain:04x}:{bus:02x}:{device:02x}.{function:x}"))
+    }
+}
+
+impl serde::Serialize for Bdf {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A process that holds something.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Holder {
+    /// Process id.
+    pub pid: u32,
+    /// Its command name, at most 15 bytes.
+    pub comm: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.comm, self.pid)
+    }
+}
+
+/// Names `holders`, and says so where none could be found.
+pub fn name_holders(holders: &[Holder]) -> String {
+    if holders.is_empty() {
+        return "a process that this user cannot see".to_owned();
+    }
+    holders
+        .iter()
+        .map(Holder::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The view that sysfs and /proc give. Asks every time; remembers nothing.
+#[derive(Clone, Debug)]
+pub struct Host {
+    sys: PathBuf,
+    proc: PathBuf,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::at("/sys", "/proc")
+    }
+}
+
+impl Host {
+    /// A view of other directories than /sys and /proc.
+    pub fn at(sys: impl Into<PathBuf>, proc: impl Into<PathBuf>) -> Self {
+        Self {
+            sys: sys.into(),
+            proc: proc.into(),
+        }
+    }
+
+    fn device(&self, bdf: Bdf) -> PathBuf {
+        self.sys.join("bus/pci/devices").join(bdf.to_string())
+    }
+
+    /// Whether there is such a device.
+    pub fn has_device(&self, bdf: Bdf) -> bool {
+        self.device(bdf).exists()
+    }
+
+    /// The driver that a device is bound to.
+    pub fn driver(&self, bdf: Bdf) -> Option<String> {
+        link_name(&self.device(bdf).join("driver"))
+    }
+
+    /// Vendor and device id.
+    pub fn ids(&self, bdf: Bdf) -> Option<(u16, u16)> {
+        let id = |name| {
+            let text = fs::read_to_string(self.device(bdf).join(name)).ok()?;
+            u16::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()
+        };
+        Some((id("vendor")?, id("device")?))
+    }
+
+    /// The number of a device's IOMMU group.
+    pub fn group(&self, bdf: Bdf) -> Option<u32> {
+        link_name(&self.device(bdf).join("iommu_group"))?
+            .parse()
+            .ok()
+    }
+
+    /// Whether a group is one of those that VFIO makes up where there is no IOMMU.
+    pub fn is_noiommu(&self, group: u32) -> bool {
+        let name = self.sys.join(format!("kernel/iommu_groups/{group}/name"));
+        fs::read_to_string(name).is_ok_and(|name| name.trim() == "vfio-noiommu")
+    }
+
+    /// The devices of a group.
+    pub fn group_devices(&self, group: u32) -> Vec<Bdf> {
+        names(
+            &self
+                .sys
+                .join(format!("kernel/iommu_groups/{group}/devices")),
+        )
+    }
+
+    /// Whether a device is offered through VFIO: by a `vfio-dev` directory (3c28a76124b2, 6.1),
+    /// or, on older kernels, by a driver whose module builds on VFIO's.
+    pub fn is_vfio(&self, bdf: Bdf) -> bool {
+        let device = self.device(bdf);
+        if device.join("vfio-dev").exists() {
+            return true;
+        }
+        link_name(&device.join("driver/module")).is_some_and(|module| {
+            module == "vfio_pci"
+                || ["vfio_pci_core", "vfio"].iter().any(|core| {
+                    self.sys
+                        .join("module")
+                        .join(core)
+                        .join("holders")
+                        .join(&module)
+                        .exists()
+                })
+        })
+    }
+
+    /// Every device that is offered through VFIO.
+    pub fn vfio_devices(&self) -> Vec<Bdf> {
+        let mut devices: Vec<Bdf> = names(&self.sys.join("bus/pci/devices"));
+        devices.retain(|bdf| self.is_vfio(*bdf));
+        devices
+    }
+
+    /// The processes that have `path` open, as far as this user may see.
+    pub fn holders(&self, path: &Path) -> Vec<Holder> {
+        let mut holders = Vec::new();
+        for pid in names::<u32>(&self.proc) {
+            let process = self.proc.join(pid.to_string());
+            let Ok(fds) = fs::read_dir(process.join("fd")) else {
+                continue;
+            };
+            let holds = fds
+                .flatten()
+                .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == path));
+            if holds {
+                let comm = fs::read_to_string(process.join("comm")).unwrap_or_default();
+                holders.push(Holder {
+                    pid,
+                    comm: comm.trim_end().to_owned(),
+                });
+            }
+        }
+        holders
+    }
+}
+
+/// The last component of what a link points at.
+fn link_name(link: &Path) -> Option<String> {
+    Some(fs::read_link(link).ok()?.file_name()?.to_str()?.to_owned())
+}
+
+/// The entries of a directory whose names parse, in order; none if it is not there.
+fn names<T: FromStr + Ord>(directory: &Path) -> Vec<T> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<T> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    names.sort_unstable();
+    names
+}
