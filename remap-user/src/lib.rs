@@ -1,6 +1,9 @@
 //! remap as a library: what the `remap` command and the lab tests share.
 
+pub mod cli;
+pub mod cmd;
 pub mod errno;
 pub mod event;
 pub mod exit;
+pub mod respond;
 pub mod vfio;

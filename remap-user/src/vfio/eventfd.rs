@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
+use std::sync::Arc;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -41,8 +42,8 @@ impl EventFd {
     }
 
     /// The same eventfd on the reactor of the current tokio runtime.
-    pub fn watch(self) -> io::Result<AsyncFd<Self>> {
-        // SAFETY: `as_raw_fd` always gives the one fd that `self` owns until it is dropped.
+    pub fn watch(self: Arc<Self>) -> io::Result<AsyncFd<Arc<Self>>> {
+        // SAFETY: `as_raw_fd` always gives the one fd that `self` owns, and it is kept alive.
         unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) }.map_err(Into::into)
     }
 }

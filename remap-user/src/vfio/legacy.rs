@@ -4,6 +4,7 @@
 //! the uAPI as deprecated); the remap IRQ was proposed for it.
 
 use std::mem::offset_of;
+use std::sync::Arc;
 
 use vfio_bindings::bindings::vfio::{
     VFIO_DEVICE_STATE_V1_RESUMING, VFIO_DEVICE_STATE_V1_RUNNING, VFIO_DEVICE_STATE_V1_SAVING,
@@ -43,20 +44,23 @@ pub fn word_of(state: DeviceState) -> Option<u32> {
 
 /// The legacy migration region of a device.
 #[derive(Debug)]
-pub struct LegacyRegion<'a> {
-    device: &'a Device,
+pub struct LegacyRegion {
+    device: Arc<Device>,
     region: Region,
 }
 
-impl<'a> LegacyRegion<'a> {
+impl LegacyRegion {
     /// The device's migration region, if it has one.
-    pub fn find(device: &'a Device) -> Result<Option<Self>, Error> {
+    pub fn find(device: &Arc<Device>) -> Result<Option<Self>, Error> {
         let regions = device.regions()?;
         let region = regions
             .into_iter()
             .flatten()
             .find(|region| region.kind == Some(KIND));
-        Ok(region.map(|region| Self { device, region }))
+        Ok(region.map(|region| Self {
+            device: Arc::clone(device),
+            region,
+        }))
     }
 
     /// The `device_state` word.

@@ -1,0 +1,32 @@
+//! The command line: parse, dispatch.
+
+use clap::{Parser, Subcommand};
+
+use crate::cmd::{drill::Drill, list::List, serve::Serve};
+use crate::exit::Error;
+
+/// Traces VFIO device passthrough, and serves the remap IRQ.
+#[derive(Debug, Parser)]
+#[command(name = "remap", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Serve(Serve),
+    Drill(Drill),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    pub fn run(self) -> Result<(), Error> {
+        match self.command {
+            Command::List(list) => list.run(),
+            Command::Serve(serve) => serve.run(),
+            Command::Drill(drill) => drill.run(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `remap drill BDF`: the service, and a migration there and back over and over.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cmd::machine::{create_ready_file, open_device};
+use crate::cmd::output::{Format, Printer};
+use crate::cmd::serve::stop_signal;
+use crate::event::DeviceState;
+use crate::exit::{Code, Error};
+use crate::respond::ack::AckForm;
+use crate::respond::drill::{DrillError, Options, drill};
+use crate::respond::migrate::parse_state;
+use crate::respond::report::Report;
+use crate::respond::verdict::Line;
+
+/// Drives a device through its migration states while a service of its own answers, and judges.
+#[derive(Args, Debug)]
+pub struct Drill {
+    /// The device: domain:bus:device.function, as in 0000:01:00.0.
+    #[arg(value_name = "BDF")]
+    device: String,
+    /// How often to go from RUNNING to RUNNING.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    cycles: u64,
+    /// The states of each cycle, as in running,pre-copy,stop-copy,stop; RUNNING comes last in any
+    /// case. Default: a whole migration, there and back, as far as the driver offers it.
+    #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = parse_state)]
+    states: Option<Vec<DeviceState>>,
+    /// The form of the acknowledgement: write0 and write1 for a bitmap (default write0), unmask
+    /// and unmask-eventfd for vectors (default unmask).
+    #[arg(long, value_name = "FORM")]
+    ack: Option<AckForm>,
+    /// How long one state change may take before the drill disables the IRQ, seconds.
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+    /// Tell every trigger, remap, ack and state change, not only what is wrong.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Write JSON Lines.
+    #[arg(long)]
+    json: bool,
+    /// Create this file as soon as triggers are answered, before the first state change.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl From<DrillError> for Error {
+    fn from(error: DrillError) -> Self {
+        match error {
+            DrillError::Serve(error) => error.into(),
+            DrillError::Vfio(error) => error.into(),
+            other => Self::new(Code::Failed, other),
+        }
+    }
+}
+
+impl Drill {
+    /// Drills, and fails where anything did.
+    pub fn run(self) -> Result<(), Error> {
+        let wanted = if self.verbose {
+            |_: &Line| true
+        } else {
+            is_wrong_or_last
+        };
+        let (lines, printer) = Printer::start(Format::new(self.json), wanted);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let gone = printer.gone();
+        let drilled = runtime.block_on(async {
+            let (signalled, stop) = (stop_signal()?, Arc::new(AtomicBool::new(false)));
+            let early = Arc::clone(&stop);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = signalled.notified() => {}
+                    () = gone.notified() => {}
+                }
+                early.store(true, Ordering::Release);
+            });
+            let drilled = tokio::task::spawn_blocking(move || self.drill(&lines, stop));
+            drilled.await.map_err(|_| DrillError::Died("main"))?
+        });
+        // A state change that hangs in the kernel must not hold this back.
+        runtime.shutdown_background();
+        let printed = printer.finish();
+        drilled.and(printed)
+    }
+
+    fn drill(self, lines: &Sender<Line>, stop: Arc<AtomicBool>) -> Result<(), Error> {
+        let device = open_device(&self.device)?;
+        let options = Options {
+            cycles: self.cycles,
+            states: self.states,
+            ack: self.ack,
+            limit: Duration::from_secs(self.limit),
+            stop: Arc::clone(&stop),
+        };
+        let ready = || create_ready_file(self.ready_file.as_deref());
+        let verdict = drill(&device, &options, lines, ready)?;
+        let (good, bdf) = (verdict.is_good(), verdict.device);
+        let (done, asked) = (verdict.cycles, verdict.asked);
+        let interrupted = stop.load(Ordering::Acquire) && verdict.failures == 0;
+        let _ = lines.send(Line::Verdict(Box::new(verdict)));
+        if good {
+            return Ok(());
+        }
+        Err(Error::says(
+            Code::Failed,
+            if interrupted {
+                format!("the drill of {bdf} was interrupted after {done} of {asked} cycles")
+            } else {
+                format!("the drill of {bdf} failed: see its failures and problems above")
+            },
+        ))
+    }
+}
+
+/// What is told in any case.
+fn is_wrong_or_last(line: &Line) -> bool {
+    matches!(
+        line,
+        Line::Failure { .. } | Line::Verdict(_) | Line::Service(Report::Problem { .. })
+    )
+}

@@ -1,0 +1,57 @@
+//! What several subcommands do with a device, and the exit codes of its errors.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::exit::{Code, Error};
+use crate::respond::handshake::HandshakeError;
+use crate::respond::serve::ServeError;
+use crate::vfio::device::Device;
+use crate::vfio::error::Error as VfioError;
+use crate::vfio::open;
+use crate::vfio::sysfs::{Bdf, Host};
+
+impl From<VfioError> for Error {
+    fn from(error: VfioError) -> Self {
+        let code = match error {
+            VfioError::BadBdf(_) => Code::Usage,
+            VfioError::NoIommu(_) | VfioError::NoVfio { .. } | VfioError::Denied { .. } => {
+                Code::Machine
+            }
+            _ => Code::Failed,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<ServeError> for Error {
+    fn from(error: ServeError) -> Self {
+        let code = match &error {
+            ServeError::Handshake {
+                error: HandshakeError::WrongForm { .. },
+                ..
+            } => Code::Usage,
+            _ => Code::Failed,
+        };
+        Self::new(code, error)
+    }
+}
+
+/// The device behind an argument.
+pub fn open_device(text: &str) -> Result<Arc<Device>, Error> {
+    let bdf: Bdf = text.parse()?;
+    Ok(Arc::new(open::open(&Host::default(), bdf)?))
+}
+
+/// Creates the file that says that a command is ready.
+pub fn create_ready_file(path: Option<&Path>) -> Result<(), Error> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, "").map_err(|error| {
+        let errno = crate::event::Errno::of(&error);
+        let path = path.display();
+        Error::says(
+            Code::Failed,
+            format!("creating the ready file {path} failed: {errno}"),
+        )
+    })
+}

@@ -1,0 +1,80 @@
+//! `remap serve BDF`: owns a device and remaps it whenever its driver asks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::cmd::machine::{create_ready_file, open_device};
+use crate::cmd::output::{Format, Printer};
+use crate::exit::Error;
+use crate::respond::ack::AckForm;
+use crate::respond::serve::Service;
+
+/// Owns a device, and remaps its regions whenever its driver asks, until it is interrupted.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// The device: domain:bus:device.function, as in 0000:01:00.0.
+    #[arg(value_name = "BDF")]
+    device: String,
+    /// The form of the acknowledgement: write0 and write1 for a bitmap (default write0), unmask
+    /// and unmask-eventfd for vectors (default unmask).
+    #[arg(long, value_name = "FORM")]
+    ack: Option<AckForm>,
+    /// Write JSON Lines.
+    #[arg(long)]
+    json: bool,
+    /// Create this file as soon as triggers are answered.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Serve {
+    /// Serves until SIGINT, SIGTERM, or the reader of the output is gone.
+    pub fn run(self) -> Result<(), Error> {
+        let (reports, printer) = Printer::start(Format::new(self.json), |_| true);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let gone = printer.gone();
+        let served = runtime.block_on(async {
+            let stop = stop_signal()?;
+            let device = open_device(&self.device)?;
+            let service = Service::start(&device, self.ack, reports)?;
+            create_ready_file(self.ready_file.as_deref())?;
+            let stop = async {
+                tokio::select! {
+                    () = stop.notified() => {}
+                    () = gone.notified() => {}
+                }
+            };
+            service.run(stop).await.map_err(Error::from)
+            // Dropped in this order: the service (disable, unmap), the device (close).
+        });
+        drop(runtime);
+        let printed = printer.finish();
+        served.and(printed)
+    }
+}
+
+/// Notified when the process is asked to end. From here on SIGINT, SIGTERM and SIGHUP do not end
+/// it by themselves. Must be called within a tokio runtime.
+pub fn stop_signal() -> Result<Arc<Notify>, Error> {
+    let notify = Arc::new(Notify::new());
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let mut signal = signal(kind)?;
+        let notify = Arc::clone(&notify);
+        tokio::spawn(async move {
+            if signal.recv().await.is_some() {
+                notify.notify_one();
+            }
+        });
+    }
+    Ok(notify)
+}

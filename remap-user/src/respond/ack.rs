@@ -1,0 +1,57 @@
+//! The forms of the acknowledgement, and which encoding each belongs to.
+
+use std::fmt;
+
+use crate::vfio::irq::Encoding;
+
+/// How a remap is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AckForm {
+    /// Bitmap: write 0 to the trigger's eventfd. It wakes the driver and leaves no trace.
+    Write0,
+    /// Bitmap: write 1 to the trigger's eventfd, as the first proposal had it. It must be read
+    /// back, or it looks like a trigger.
+    Write1,
+    /// Vectors: `SET_IRQS` with `ACTION_UNMASK` on the sub-index.
+    Unmask,
+    /// Vectors: write to an eventfd that was given with `ACTION_UNMASK`.
+    UnmaskEventfd,
+}
+
+impl AckForm {
+    /// The form that suits an encoding best.
+    pub fn preferred(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Bitmap => Self::Write0,
+            Encoding::Vectors => Self::Unmask,
+        }
+    }
+
+    /// The encoding that the form belongs to.
+    pub fn encoding(self) -> Encoding {
+        match self {
+            Self::Write0 | Self::Write1 => Encoding::Bitmap,
+            Self::Unmask | Self::UnmaskEventfd => Encoding::Vectors,
+        }
+    }
+}
+
+impl fmt::Display for AckForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Write0 => "write0",
+            Self::Write1 => "write1",
+            Self::Unmask => "unmask",
+            Self::UnmaskEventfd => "unmask-eventfd",
+        })
+    }
+}
+
+/// An encoding's name.
+pub fn encoding_name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Bitmap => "bitmap",
+        Encoding::Vectors => "vectors",
+    }
+}

@@ -1,0 +1,83 @@
+//! Which remap IRQs a device has, and whether all that they may name can be remapped.
+
+use crate::respond::ack::AckForm;
+use crate::respond::serve::ServeError;
+use crate::vfio::device::Device;
+use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
+
+/// The remap IRQs to serve: those of the device, and where two name the same regions the one that
+/// suits `form`, else the one with vectors.
+pub(super) fn remap_irqs(
+    device: &Device,
+    form: Option<AckForm>,
+    problem: impl Fn(String),
+) -> Result<Vec<(IrqInfo, RemapIrq)>, ServeError> {
+    let answers = device.irqs()?;
+    let count = answers.len();
+    let mut found: Vec<(IrqInfo, RemapIrq)> = Vec::new();
+    let mut refused = None;
+    for answer in answers {
+        let irq = match answer {
+            Ok(irq) => irq,
+            Err(error) => {
+                // EINVAL: an index that this device leaves out, as vfio-pci does.
+                if error.errno().is_none_or(|errno| errno.0 != libc::EINVAL)
+                    && let Some(earlier) = refused.replace(error)
+                {
+                    problem(earlier.to_string());
+                }
+                continue;
+            }
+        };
+        let Some(remap) = irq.remap else { continue };
+        let preferred = form.map_or(Encoding::Vectors, AckForm::encoding);
+        match found.iter_mut().find(|(_, other)| other.base == remap.base) {
+            Some(other) if remap.encoding == preferred => *other = (irq, remap),
+            Some(_) => {}
+            None => found.push((irq, remap)),
+        }
+    }
+    match (found.is_empty(), refused) {
+        (true, Some(error)) => Err(error.into()),
+        (true, None) => Err(ServeError::NoRemapIrq {
+            device: device.bdf().to_string(),
+            count,
+        }),
+        (false, Some(error)) => {
+            problem(error.to_string());
+            Ok(found)
+        }
+        (false, None) => Ok(found),
+    }
+}
+
+/// That every region that the IRQ may name can be asked for.
+pub(super) fn check_regions(
+    device: &Device,
+    index: u32,
+    remap: RemapIrq,
+) -> Result<(), ServeError> {
+    let count = device.info()?.num_regions;
+    let mask = remap.mask.unwrap_or(0);
+    for bit in (0..u64::BITS).filter(|bit| mask & (1 << bit) != 0) {
+        let region = remap.base.saturating_add(bit);
+        let why = if region >= count {
+            Some(format!("is not there: the device has {count} regions"))
+        } else {
+            let answer = device.region_info(region);
+            answer
+                .err()
+                .map(|error| format!("cannot be asked for: {error}"))
+        };
+        if let Some(why) = why {
+            let device = device.bdf().to_string();
+            return Err(ServeError::CannotRemap {
+                device,
+                index,
+                region,
+                why,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! A drill: the service on a thread of its own, the drive on another, and a watch over both, so
+//! that nothing that a driver does can hang it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::event::DeviceState;
+use crate::respond::ack::AckForm;
+use crate::respond::apply::Maps;
+use crate::respond::drive::{Drive, Step};
+use crate::respond::migrate::Migration;
+use crate::respond::progress::Progress;
+use crate::respond::report::Report;
+use crate::respond::serve::{ServeError, Service};
+use crate::respond::verdict::{Line, Verdict};
+use crate::vfio::device::Device;
+use crate::vfio::error::Error as VfioError;
+
+/// How often the watch looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a state change may still take once the IRQ is disabled.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a drill is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Cycles.
+    pub cycles: u64,
+    /// The states of a cycle; `None` for those of a whole migration there and back.
+    pub states: Option<Vec<DeviceState>>,
+    /// The form of the acknowledgement; `None` for the encoding's own.
+    pub ack: Option<AckForm>,
+    /// How long one state change may take.
+    pub limit: Duration,
+    /// Set to end early, after the step that is going on.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why there is no verdict.
+#[derive(Debug, Error)]
+pub enum DrillError {
+    /// The device has no states to go through.
+    #[error("{0} has no migration: neither v2 nor the legacy region; its driver has no states")]
+    NoMigration(String),
+    /// The service did not start.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The device failed.
+    #[error(transparent)]
+    Vfio(#[from] VfioError),
+    /// A thread died.
+    #[error("the drill's {0} thread died")]
+    Died(&'static str),
+    /// A state change did not return, not even with the IRQ disabled.
+    #[error("{0} did not return within {1} s, nor after the IRQ was disabled: the driver hangs")]
+    Stuck(String, u64),
+}
+
+/// What the service's thread hands over once it answers.
+struct Started {
+    maps: Arc<Mutex<Maps>>,
+    progress: Arc<Progress>,
+    regions: Vec<u32>,
+}
+
+/// Runs a drill. Calls `ready` once triggers are answered, before the first state change.
+pub fn drill<E: From<DrillError>>(
+    device: &Arc<Device>,
+    options: &Options,
+    lines: &Sender<Line>,
+    ready: impl FnOnce() -> Result<(), E>,
+) -> Result<Verdict, E> {
+    let vfio = |error: VfioError| DrillError::from(error);
+    let migration = Migration::find(device)
+        .map_err(vfio)?
+        .ok_or_else(|| DrillError::NoMigration(device.bdf().to_string()))?;
+    let mut states = options.states.clone().unwrap_or_else(|| migration.cycle());
+    if states.last() != Some(&DeviceState::Running) {
+        states.push(DeviceState::Running);
+    }
+    let (service, end) = start_service(device, options.ack, lines.clone())?;
+    let started = end.started;
+    let result = ready().and_then(|()| {
+        let step = Arc::new(Step::default());
+        let drive = Drive {
+            device: Arc::clone(device),
+            verdict: Verdict::new(device.bdf(), migration.name(), options.cycles),
+            migration,
+            states,
+            regions: started.regions,
+            maps: started.maps,
+            progress: Arc::clone(&started.progress),
+            step: Arc::clone(&step),
+            stop: Arc::clone(&options.stop),
+            lines: lines.clone(),
+        };
+        let (done, verdict) = channel();
+        thread::spawn(move || {
+            let _ = done.send(drive.run());
+        });
+        watch(&verdict, &step, options, &end.stop, &service).map_err(E::from)
+    });
+    end.stop.notify_one();
+    let served = service.join().map_err(|_| DrillError::Died("service"))?;
+    let mut verdict = result?;
+    verdict.service = started.progress.totals();
+    if let Err(error) = served {
+        verdict.failures += 1;
+        let _ = lines.send(Line::Failure {
+            cycle: verdict.cycles,
+            text: error.to_string(),
+        });
+    }
+    verdict.finish();
+    Ok(verdict)
+}
+
+/// The running service, seen from outside of its thread.
+struct Running {
+    started: Started,
+    stop: Arc<Notify>,
+}
+
+type ServiceThread = thread::JoinHandle<Result<(), ServeError>>;
+
+fn start_service(
+    device: &Arc<Device>,
+    ack: Option<AckForm>,
+    lines: Sender<Line>,
+) -> Result<(ServiceThread, Running), DrillError> {
+    let (handover, started) = channel();
+    let stop = Arc::new(Notify::new());
+    let (device, stopped) = (Arc::clone(device), Arc::clone(&stop));
+    let (reports, to_forward) = channel::<Report>();
+    let forward = thread::spawn(move || {
+        for report in to_forward {
+            let _ = lines.send(Line::Service(report));
+        }
+    });
+    let service = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServeError::Wait)?;
+        let served = runtime.block_on(async {
+            let service = Service::start(&device, ack, reports)?;
+            let _ = handover.send(Started {
+                maps: service.maps(),
+                progress: service.progress(),
+                regions: service.regions(),
+            });
+            service.run(stopped.notified()).await
+        });
+        // The service is gone, and with it the last sender: all it told is forwarded.
+        let _ = forward.join();
+        served
+    });
+    match started.recv() {
+        Ok(started) => Ok((service, Running { started, stop })),
+        Err(_) => match service.join() {
+            Ok(Err(error)) => Err(error.into()),
+            _ => Err(DrillError::Died("service")),
+        },
+    }
+}
+
+/// Waits for the drive. A step that takes too long ends the service: a disabled IRQ ends the
+/// driver's wait.
+fn watch(
+    verdict: &Receiver<Verdict>,
+    step: &Step,
+    options: &Options,
+    stop_service: &Notify,
+    service: &ServiceThread,
+) -> Result<Verdict, DrillError> {
+    loop {
+        match verdict.recv_timeout(LOOK) {
+            Ok(verdict) => return Ok(verdict),
+            Err(RecvTimeoutError::Disconnected) => return Err(DrillError::Died("drive")),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if service.is_finished() {
+            // Nobody answers any more: the drive has to come back.
+            options.stop.store(true, Ordering::Release);
+        }
+        if let Some(what) = step.stuck(options.limit) {
+            options.stop.store(true, Ordering::Release);
+            stop_service.notify_one();
+            return verdict
+                .recv_timeout(GRACE)
+                .map_err(|_| DrillError::Stuck(what, options.limit.as_secs()));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The thread that drives a device through its states while the service answers on another.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use vfio_bindings::bindings::vfio::VFIO_REGION_INFO_FLAG_READ;
+
+use crate::event::{DeviceState, Errno};
+use crate::respond::apply::Maps;
+use crate::respond::migrate::{Migration, is_saving};
+use crate::respond::progress::{Progress, lock};
+use crate::respond::report::Totals;
+use crate::respond::verdict::{Line, StateChange, Verdict, nanoseconds};
+use crate::vfio::device::Device;
+use crate::vfio::error::Error;
+use crate::vfio::region::Region;
+
+/// How long the service may take to answer what the driver does not wait for.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// After so many failed cycles in a row a drill gives up.
+const MOST_FAILED: u64 = 3;
+
+/// What the drive is doing, for who watches that it does not hang.
+#[derive(Debug, Default)]
+pub struct Step(Mutex<Option<(Instant, String)>>);
+
+impl Step {
+    fn begin(&self, what: String) {
+        *lock(&self.0) = Some((Instant::now(), what));
+    }
+
+    fn end(&self) {
+        *lock(&self.0) = None;
+    }
+
+    /// The step that has been going on for longer than `limit`.
+    pub fn stuck(&self, limit: Duration) -> Option<String> {
+        let step = lock(&self.0);
+        step.as_ref()
+            .filter(|(since, _)| since.elapsed() > limit)
+            .map(|(_, what)| what.clone())
+    }
+}
+
+/// What a drive needs.
+pub struct Drive {
+    /// The device.
+    pub device: Arc<Device>,
+    /// Its migration.
+    pub migration: Migration,
+    /// The states of each cycle; the last is RUNNING.
+    pub states: Vec<DeviceState>,
+    /// The regions that its driver may ask to remap.
+    pub regions: Vec<u32>,
+    /// The service's mappings.
+    pub maps: Arc<Mutex<Maps>>,
+    /// What the service has done.
+    pub progress: Arc<Progress>,
+    /// What this drive is doing.
+    pub step: Arc<Step>,
+    /// Set when it shall end early.
+    pub stop: Arc<AtomicBool>,
+    /// Who is told.
+    pub lines: Sender<Line>,
+    /// What it finds.
+    pub verdict: Verdict,
+}
+
+/// A cycle on its way.
+struct Cycle {
+    number: u64,
+    at: DeviceState,
+    /// The state data of this cycle.
+    stream: Vec<u8>,
+    /// Triggers that the way into saving took: the way out takes as many.
+    entered: u64,
+}
+
+impl Drive {
+    /// Goes through the cycles. Leaves the device RUNNING if it can.
+    pub fn run(mut self) -> Verdict {
+        let mut failed = 0;
+        for number in 1..=self.verdict.asked {
+            if self.stopped() {
+                break;
+            }
+            if self.cycle(number) {
+                self.verdict.cycles += 1;
+                failed = 0;
+            } else {
+                failed += 1;
+                self.recover(number);
+            }
+            if failed == MOST_FAILED {
+                self.fail(
+                    number,
+                    format!("gave up after {MOST_FAILED} failed cycles in a row"),
+                );
+                break;
+            }
+        }
+        self.verdict
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn fail(&mut self, cycle: u64, text: String) {
+        self.verdict.failures += 1;
+        // The verdict counts it even if nobody listens.
+        let _ = self.lines.send(Line::Failure { cycle, text });
+    }
+
+    fn recover(&mut self, cycle: u64) {
+        self.step.begin("the way back to RUNNING".to_owned());
+        let recovered = self.migration.recover();
+        self.step.end();
+        if let Err(error) = recovered {
+            self.fail(cycle, format!("the device is not RUNNING again: {error}"));
+        }
+    }
+
+    /// One cycle; whether all of it went well.
+    fn cycle(&mut self, number: u64) -> bool {
+        let mut cycle = Cycle {
+            number,
+            at: DeviceState::Running,
+            stream: Vec::new(),
+            entered: 0,
+        };
+        let failures = self.verdict.failures;
+        for to in self.states.clone() {
+            if to == cycle.at {
+                continue;
+            }
+            if let Err(text) = self.go(&mut cycle, to) {
+                self.fail(number, text);
+            }
+            if self.verdict.failures > failures {
+                return false;
+            }
+            if self.stopped() {
+                // Not whole, and no failure: the way back is taken like after one.
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Into the next state, and all that there is to do in it.
+    fn go(&mut self, cycle: &mut Cycle, to: DeviceState) -> Result<(), String> {
+        let from = cycle.at;
+        let before = self.progress.totals();
+        if is_saving(to) && !is_saving(from) {
+            cycle.stream.clear();
+        }
+        self.change(cycle, to)?;
+        cycle.at = to;
+        if is_saving(from) != is_saving(to) {
+            self.settle(cycle, &before, is_saving(to));
+            self.check(cycle.number);
+        }
+        let data = |error: Error| format!("in {to}: {error}");
+        if is_saving(to) {
+            let had = cycle.stream.len();
+            self.migration.read(&mut cycle.stream).map_err(data)?;
+            self.verdict.saved_bytes += (cycle.stream.len() - had) as u64;
+        }
+        if to == DeviceState::Resuming && !cycle.stream.is_empty() {
+            self.migration.write(&cycle.stream).map_err(data)?;
+        }
+        if from == DeviceState::Resuming {
+            // The driver verifies what it was given when it leaves RESUMING.
+            self.verdict.verified_bytes += cycle.stream.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The state change itself.
+    fn change(&mut self, cycle: &Cycle, to: DeviceState) -> Result<(), String> {
+        let from = cycle.at;
+        self.step.begin(format!("{from} → {to}"));
+        let begin = Instant::now();
+        let result = self.migration.set(to);
+        let took = begin.elapsed();
+        self.step.end();
+        self.verdict.change(from, to, took, result.is_ok());
+        let change = StateChange {
+            cycle: cycle.number,
+            from: from.to_string(),
+            to: to.to_string(),
+            took_ns: nanoseconds(took),
+            result: match &result {
+                Ok(()) => "ok".to_owned(),
+                Err(error) => error
+                    .errno()
+                    .map_or(error.to_string(), |errno| errno.to_string()),
+            },
+        };
+        let _ = self.lines.send(Line::State(change));
+        result.map_err(|error| format!("{from} → {to}: {error}{}", advice(&error)))
+    }
+
+    /// Waits until the service has answered what the change asked of it.
+    fn settle(&self, cycle: &mut Cycle, before: &Totals, entering: bool) {
+        let due = if entering { 0 } else { cycle.entered };
+        let (totals, _) = self.progress.wait(SETTLE, |now| {
+            now.triggers >= before.triggers + due && now.acks == now.triggers
+        });
+        if entering {
+            cycle.entered = totals.triggers - before.triggers;
+        }
+    }
+
+    /// Reads a word by every mapping, and one through the file of every region that has a part
+    /// which may not be mapped: trapped or not, the device must answer.
+    fn check(&mut self, cycle: u64) {
+        let maps = Arc::clone(&self.maps);
+        let maps = lock(&maps);
+        let mut failures = Vec::new();
+        for mapping in maps.mappings() {
+            match mapping.probe_u32(0) {
+                Ok(_) => self.verdict.checks.mapped += 1,
+                Err(error) => failures.push(format!(
+                    "reading region {} at {:#x} by its mapping failed: {}",
+                    mapping.region(),
+                    mapping.area().offset,
+                    Errno::of(&error)
+                )),
+            }
+        }
+        let named = maps
+            .regions()
+            .filter(|region| self.regions.contains(&region.index));
+        for region in named.filter(|region| region.flags & VFIO_REGION_INFO_FLAG_READ != 0) {
+            let Some(offset) = first_gap(region) else {
+                continue;
+            };
+            match self.device.read(region, offset, &mut [0; 4]) {
+                Ok(()) => self.verdict.checks.trapped += 1,
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        drop(maps);
+        for text in failures {
+            self.verdict.checks.failed += 1;
+            self.fail(cycle, text);
+        }
+    }
+}
+
+/// Where the first part of a region begins that may not be mapped, bytes.
+fn first_gap(region: &Region) -> Option<u64> {
+    let end = region.areas.iter().fold(0, |end, area| {
+        if area.offset == end {
+            area.offset + area.size
+        } else {
+            end
+        }
+    });
+    (end < region.size).then_some(end)
+}
+
+/// What an errno of a state change means, where the protocol says so.
+fn advice(error: &Error) -> &'static str {
+    match error.errno() {
+        Some(Errno(libc::ETIMEDOUT)) => {
+            "; the driver's remap was not answered in time, or a forbidden mapping stayed"
+        }
+        Some(Errno(libc::ENODEV)) => "; the driver asks for the remap IRQ to be enabled",
+        Some(Errno(libc::ECANCELED)) => "; the driver stopped waiting: the IRQ was disabled",
+        _ => "",
+    }
+}

@@ -1,0 +1,306 @@
+//! What a service did, as values: one line each for people, one object each for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+use vfio_bindings::bindings::vfio::{
+    VFIO_REGION_INFO_FLAG_MMAP, VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_INFO_FLAG_WRITE,
+};
+
+use crate::respond::ack::{AckForm, encoding_name};
+use crate::respond::apply::Remapped;
+use crate::respond::handshake::Handshake;
+use crate::vfio::region::{Area, Region};
+use crate::vfio::sysfs::Bdf;
+
+/// One thing that a service did or found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Report {
+    /// The IRQs are enabled, and all that may be mapped is.
+    Ready(Ready),
+    /// A trigger was read.
+    Trigger(Trigger),
+    /// A region was asked for again, and its mappings are in line.
+    Remap(Remap),
+    /// A trigger was acknowledged.
+    Ack(Ack),
+    /// Something is wrong; the service goes on.
+    Problem {
+        /// What: one sentence.
+        text: String,
+    },
+    /// The service has ended: the IRQs are disabled, nothing is mapped.
+    End(Totals),
+}
+
+/// The start of a service.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ready {
+    /// The device.
+    pub device: Bdf,
+    /// The remap IRQs that are enabled.
+    pub irqs: Vec<Irq>,
+    /// The regions that have areas to map, as they are.
+    pub regions: Vec<RegionAreas>,
+}
+
+/// An enabled remap IRQ.
+#[derive(Clone, Debug, Serialize)]
+pub struct Irq {
+    /// IRQ index.
+    pub irq_index: u32,
+    /// `bitmap` or `vectors`.
+    pub encoding: &'static str,
+    /// Region index of bit 0 or sub-index 0.
+    pub base: u32,
+    /// Regions that may be signalled; `null` where the driver does not say.
+    pub mask: Option<u64>,
+    /// The form of its acknowledgement.
+    pub ack: AckForm,
+}
+
+impl From<&Handshake> for Irq {
+    fn from(handshake: &Handshake) -> Self {
+        let remap = handshake.remap();
+        Self {
+            irq_index: handshake.index(),
+            encoding: encoding_name(remap.encoding),
+            base: remap.base,
+            mask: remap.mask,
+            ack: handshake.form(),
+        }
+    }
+}
+
+/// An area, bytes from the region's start.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AreaText {
+    /// Offset within the region, bytes.
+    pub offset: u64,
+    /// Length, bytes.
+    pub size: u64,
+}
+
+impl From<&Area> for AreaText {
+    fn from(area: &Area) -> Self {
+        Self {
+            offset: area.offset,
+            size: area.size,
+        }
+    }
+}
+
+/// A region's flags and areas.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionAreas {
+    /// Region index.
+    pub region: u32,
+    /// `VFIO_REGION_INFO_FLAG_*`.
+    pub flags: u32,
+    /// Size, bytes.
+    pub size: u64,
+    /// What may be mapped.
+    pub areas: Vec<AreaText>,
+}
+
+impl From<&Region> for RegionAreas {
+    fn from(region: &Region) -> Self {
+        Self {
+            region: region.index,
+            flags: region.flags,
+            size: region.size,
+            areas: texts(&region.areas),
+        }
+    }
+}
+
+/// A trigger that was read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trigger {
+    /// IRQ index.
+    pub irq_index: u32,
+    /// Sub-index.
+    pub sub: u32,
+    /// The counter.
+    pub value: u64,
+    /// The regions that it names and that may be named.
+    pub regions: Vec<u32>,
+}
+
+/// What the remap of one region did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Remap {
+    /// Region index.
+    pub region: u32,
+    /// As it was, if that is known.
+    pub before: Option<RegionAreas>,
+    /// As it is; `null` where the answer could not be believed.
+    pub after: Option<RegionAreas>,
+    /// Areas whose mapping stayed.
+    pub kept: Vec<AreaText>,
+    /// Areas whose mapping is gone.
+    pub unmapped: Vec<AreaText>,
+    /// Areas that are newly mapped.
+    pub mapped: Vec<AreaText>,
+}
+
+impl From<&Remapped> for Remap {
+    fn from(done: &Remapped) -> Self {
+        Self {
+            region: done.region,
+            before: done.before.as_ref().map(RegionAreas::from),
+            after: done.after.as_ref().ok().map(RegionAreas::from),
+            kept: texts(&done.kept),
+            unmapped: texts(&done.unmapped),
+            mapped: texts(&done.mapped),
+        }
+    }
+}
+
+/// An acknowledgement.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ack {
+    /// IRQ index.
+    pub irq_index: u32,
+    /// Sub-index.
+    pub sub: u32,
+    /// Its form.
+    pub form: AckForm,
+}
+
+/// What a service has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Triggers read.
+    pub triggers: u64,
+    /// Triggers acknowledged.
+    pub acks: u64,
+    /// Regions asked for again because of a trigger.
+    pub requeries: u64,
+    /// Of these, regions whose mappings changed.
+    pub remaps: u64,
+    /// Areas whose mapping stayed.
+    pub kept: u64,
+    /// Areas unmapped.
+    pub unmapped: u64,
+    /// Areas mapped.
+    pub mapped: u64,
+    /// Problems.
+    pub problems: u64,
+}
+
+fn texts(areas: &[Area]) -> Vec<AreaText> {
+    areas.iter().map(AreaText::from).collect()
+}
+
+/// The letters of a region's flags: r, w, m (`-` where one is clear).
+pub fn flag_letters(flags: u32) -> String {
+    let letters = [
+        (VFIO_REGION_INFO_FLAG_READ, 'r'),
+        (VFIO_REGION_INFO_FLAG_WRITE, 'w'),
+        (VFIO_REGION_INFO_FLAG_MMAP, 'm'),
+    ];
+    letters
+        .into_iter()
+        .map(|(flag, letter)| if flags & flag != 0 { letter } else { '-' })
+        .collect()
+}
+
+/// Areas as `offset+size`, in hexadecimal bytes.
+fn list(areas: &[AreaText]) -> String {
+    if areas.is_empty() {
+        return "nothing".to_owned();
+    }
+    let area = |AreaText { offset, size }: &AreaText| format!("{offset:#x}+{size:#x}");
+    areas.iter().map(area).collect::<Vec<_>>().join(" ")
+}
+
+fn numbers(regions: &[u32]) -> String {
+    let numbers: Vec<String> = regions.iter().map(u32::to_string).collect();
+    match numbers.as_slice() {
+        [] => "no region".to_owned(),
+        [one] => format!("region {one}"),
+        many => format!("regions {}", many.join(" ")),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(ready) => write!(f, "{ready}"),
+            Self::Trigger(trigger) => write!(
+                f,
+                "trigger: IRQ {}.{}, value {:#x}: {}",
+                trigger.irq_index,
+                trigger.sub,
+                trigger.value,
+                numbers(&trigger.regions)
+            ),
+            Self::Remap(remap) => write!(f, "{remap}"),
+            Self::Ack(ack) => write!(f, "ack: IRQ {}.{} by {}", ack.irq_index, ack.sub, ack.form),
+            Self::Problem { text } => write!(f, "problem: {text}"),
+            Self::End(totals) => write!(f, "end: {totals}"),
+        }
+    }
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ready: {}", self.device)?;
+        for irq in &self.irqs {
+            write!(f, ", IRQ {} ({}, ", irq.irq_index, irq.encoding)?;
+            match irq.mask {
+                Some(mask) => {
+                    let named = (0..u64::BITS).filter(|bit| mask & (1 << bit) != 0);
+                    let named = named.map(|bit| irq.base.saturating_add(bit));
+                    write!(f, "{}", numbers(&named.collect::<Vec<_>>()))?;
+                }
+                None => f.write_str("any region")?,
+            }
+            write!(f, ", ack by {})", irq.ack)?;
+        }
+        for region in &self.regions {
+            write!(f, "; region {}: {}", region.region, list(&region.areas))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Remap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = |region: &Option<RegionAreas>| {
+            region
+                .as_ref()
+                .map_or("???".to_owned(), |region| flag_letters(region.flags))
+        };
+        write!(
+            f,
+            "region {}: {} → {}; kept {}, unmapped {}, mapped {}",
+            self.region,
+            flags(&self.before),
+            flags(&self.after),
+            list(&self.kept),
+            list(&self.unmapped),
+            list(&self.mapped)
+        )
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} triggers, {} acks, {} requeries, {} remaps; areas: {} kept, {} unmapped, {} \
+             mapped; {} problems",
+            self.triggers,
+            self.acks,
+            self.requeries,
+            self.remaps,
+            self.kept,
+            self.unmapped,
+            self.mapped,
+            self.problems
+        )
+    }
+}

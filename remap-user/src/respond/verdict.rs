@@ -1,0 +1,281 @@
+//! What a drill found: the table at its end.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::event::DeviceState;
+use crate::respond::report::{Report, Totals};
+use crate::vfio::sysfs::Bdf;
+
+/// One thing that a drill tells.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Line {
+    /// A state change returned.
+    State(StateChange),
+    /// Something failed. The drill goes on if it can.
+    Failure {
+        /// In which cycle, from 1.
+        cycle: u64,
+        /// What: one sentence.
+        text: String,
+    },
+    /// The end.
+    Verdict(Box<Verdict>),
+    /// What the service told.
+    #[serde(untagged)]
+    Service(Report),
+}
+
+/// A state change that returned.
+#[derive(Clone, Debug, Serialize)]
+pub struct StateChange {
+    /// In which cycle, from 1.
+    pub cycle: u64,
+    /// From which state.
+    pub from: String,
+    /// To which state.
+    pub to: String,
+    /// How long the call took, ns.
+    pub took_ns: u64,
+    /// `ok`, or what went wrong.
+    pub result: String,
+}
+
+/// How long one kind of state change took.
+#[derive(Clone, Debug, Serialize)]
+pub struct Times {
+    /// From which state.
+    pub from: String,
+    /// To which state.
+    pub to: String,
+    /// How many succeeded.
+    pub count: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// The median of those that succeeded, ns.
+    pub p50_ns: u64,
+    /// The 99th percentile, ns.
+    pub p99_ns: u64,
+    /// The longest, ns.
+    pub max_ns: u64,
+    #[serde(skip)]
+    ns: Vec<u64>,
+}
+
+/// Looks at the device's memory: by its mappings, and through its file where it is trapped.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Checks {
+    /// Words read by a mapping.
+    pub mapped: u64,
+    /// Words read through the file, where no mapping is allowed.
+    pub trapped: u64,
+    /// Words that could not be read.
+    pub failed: u64,
+}
+
+/// What a drill found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The device.
+    pub device: Bdf,
+    /// How it migrates.
+    pub migration: &'static str,
+    /// Cycles asked for.
+    pub asked: u64,
+    /// Cycles that were gone through without a failure.
+    pub cycles: u64,
+    /// Things that failed.
+    pub failures: u64,
+    /// What the service did.
+    pub service: Totals,
+    /// State changes, by from and to.
+    pub changes: Vec<Times>,
+    /// Bytes of state data read.
+    pub saved_bytes: u64,
+    /// Bytes of state data written back and verified by the driver.
+    pub verified_bytes: u64,
+    /// Looks at the device's memory.
+    pub checks: Checks,
+}
+
+impl Verdict {
+    /// An empty one.
+    pub fn new(device: Bdf, migration: &'static str, asked: u64) -> Self {
+        Self {
+            device,
+            migration,
+            asked,
+            cycles: 0,
+            failures: 0,
+            service: Totals::default(),
+            changes: Vec::new(),
+            saved_bytes: 0,
+            verified_bytes: 0,
+            checks: Checks::default(),
+        }
+    }
+
+    /// Whether all went well.
+    pub fn is_good(&self) -> bool {
+        self.failures == 0 && self.service.problems == 0 && self.cycles == self.asked
+    }
+
+    /// Counts a state change.
+    pub fn change(&mut self, from: DeviceState, to: DeviceState, took: Duration, ok: bool) {
+        let (from, to) = (from.to_string(), to.to_string());
+        let found = self
+            .changes
+            .iter()
+            .position(|times| times.from == from && times.to == to);
+        let at = found.unwrap_or_else(|| {
+            self.changes.push(Times {
+                from,
+                to,
+                count: 0,
+                failed: 0,
+                p50_ns: 0,
+                p99_ns: 0,
+                max_ns: 0,
+                ns: Vec::new(),
+            });
+            self.changes.len() - 1
+        });
+        if let Some(times) = self.changes.get_mut(at) {
+            if ok {
+                times.count += 1;
+                times.ns.push(nanoseconds(took));
+            } else {
+                times.failed += 1;
+            }
+        }
+    }
+
+    /// Works out the percentiles.
+    pub fn finish(&mut self) {
+        for times in &mut self.changes {
+            times.ns.sort_unstable();
+            let at = |percent: usize| {
+                let rank = (times.ns.len() * percent).div_ceil(100).max(1);
+                times.ns.get(rank - 1).copied().unwrap_or(0)
+            };
+            (times.p50_ns, times.p99_ns, times.max_ns) = (at(50), at(99), at(100));
+        }
+    }
+}
+
+/// A duration in ns, as far as it fits.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(report) => write!(f, "{report}"),
+            Self::State(change) => write!(
+                f,
+                "state: cycle {}, {} → {} in {}: {}",
+                change.cycle,
+                change.from,
+                change.to,
+                Time(change.took_ns),
+                change.result
+            ),
+            Self::Failure { cycle, text } => write!(f, "failure: cycle {cycle}: {text}"),
+            Self::Verdict(verdict) => write!(f, "{verdict}"),
+        }
+    }
+}
+
+/// A time for people.
+struct Time(u64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match Duration::from_nanos(self.0) {
+            time if time.as_secs() > 0 => format!("{:.2} s", time.as_secs_f64()),
+            time if time.as_millis() > 0 => format!("{:.2} ms", time.as_secs_f64() * 1e3),
+            time => format!("{:.0} µs", time.as_secs_f64() * 1e6),
+        };
+        f.pad(&text)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "drill of {}, migration {}", self.device, self.migration)?;
+        let rows = [
+            ("cycles", format!("{} of {}", self.cycles, self.asked)),
+            (
+                "triggers",
+                format!(
+                    "{}, acknowledged {}",
+                    self.service.triggers, self.service.acks
+                ),
+            ),
+            (
+                "remaps",
+                format!(
+                    "{} of {} requeries",
+                    self.service.remaps, self.service.requeries
+                ),
+            ),
+            (
+                "areas",
+                format!(
+                    "{} kept, {} unmapped, {} mapped",
+                    self.service.kept, self.service.unmapped, self.service.mapped
+                ),
+            ),
+            (
+                "state data",
+                format!(
+                    "{} bytes saved, {} verified",
+                    self.saved_bytes, self.verified_bytes
+                ),
+            ),
+            (
+                "memory",
+                format!(
+                    "{} words by mapping, {} by trap, {} failed",
+                    self.checks.mapped, self.checks.trapped, self.checks.failed
+                ),
+            ),
+            (
+                "failures",
+                format!(
+                    "{}, and {} problems of the service",
+                    self.failures, self.service.problems
+                ),
+            ),
+        ];
+        for (name, value) in rows {
+            writeln!(f, "  {name:<11} {value}")?;
+        }
+        writeln!(
+            f,
+            "  {:<27} {:>6} {:>6} {:>10} {:>10} {:>10}",
+            "state change", "ok", "failed", "p50", "p99", "max"
+        )?;
+        for times in &self.changes {
+            writeln!(
+                f,
+                "  {:<27} {:>6} {:>6} {:>10} {:>10} {:>10}",
+                format!("{} → {}", times.from, times.to),
+                times.count,
+                times.failed,
+                Time(times.p50_ns),
+                Time(times.p99_ns),
+                Time(times.max_ns)
+            )?;
+        }
+        write!(
+            f,
+            "verdict: {}",
+            if self.is_good() { "good" } else { "FAILED" }
+        )
+    }
+}
