@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod cmd;
+pub mod correlate;
 pub mod errno;
 pub mod event;
 pub mod exit;

@@ -1,0 +1,270 @@
+//! One device: what was learned about it, its open cycles, and what is said about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::UNKNOWN_DEVICE;
+use super::counter::Counter;
+use super::cycle::{Outcome, Stage, View};
+use super::finding::{AT_CYCLE_END, AtCycleEnd, Found, Rule, judge};
+use super::mapping::Mappings;
+use super::open::Open;
+use super::report::Desk;
+use super::settle::Suspect;
+use super::transition::Change;
+use crate::event::DeviceState;
+use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
+
+/// `VFIO_IRQ_INFO_AUTOMASKED`.
+const IRQ_INFO_AUTOMASKED: u32 = 1 << 2;
+
+/// The device state, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Known {
+    #[default]
+    Unknown,
+    /// It was reset, or is open anew: running, in whichever number space is asked for.
+    Running,
+    State(DeviceState),
+}
+
+impl Known {
+    pub(super) fn get(self, legacy: bool) -> Option<DeviceState> {
+        match self {
+            Self::Unknown => None,
+            Self::Running if legacy => Some(DeviceState::Legacy(1)),
+            Self::Running => Some(DeviceState::Running),
+            Self::State(state) => Some(state),
+        }
+    }
+}
+
+/// A remap IRQ of the device.
+#[derive(Clone, Debug)]
+pub(super) struct Irq {
+    pub(super) remap: RemapIrq,
+    /// A sub-index masks itself when it is signalled.
+    pub(super) automasked: bool,
+    /// Sub-indexes that have an eventfd.
+    pub(super) enabled: BTreeSet<u32>,
+    /// Nothing was lost that could have enabled or disabled one.
+    pub(super) enabled_certain: bool,
+    /// The threads that ever read a sub-index's eventfd.
+    pub(super) readers: BTreeMap<u32, BTreeSet<u32>>,
+    /// The bitmap's counter.
+    pub(super) counter: Counter,
+}
+
+impl Irq {
+    pub(super) fn new(info: &IrqInfo, remap: RemapIrq) -> Self {
+        Self {
+            remap,
+            automasked: info.flags & IRQ_INFO_AUTOMASKED != 0,
+            enabled: BTreeSet::new(),
+            enabled_certain: true,
+            readers: BTreeMap::new(),
+            counter: Counter::new(),
+        }
+    }
+
+    /// Whether a second signal must wait for the ack of the first.
+    pub(super) fn holds_back(&self) -> bool {
+        self.remap.encoding == Encoding::Bitmap || self.automasked
+    }
+
+    /// The sub-index that carries `region`.
+    pub(super) fn sub(&self, region: u32) -> u32 {
+        match self.remap.encoding {
+            Encoding::Bitmap => 0,
+            Encoding::Vectors => region.saturating_sub(self.remap.base),
+        }
+    }
+
+    /// Whether every sub-index that the driver may signal has an eventfd; `None` after a loss.
+    pub(super) fn is_enabled(&self) -> Option<bool> {
+        if !self.enabled_certain {
+            return None;
+        }
+        Some(match (self.remap.encoding, self.remap.mask) {
+            (Encoding::Vectors, Some(mask)) => (0..64)
+                .filter(|bit| mask & (1 << bit) != 0)
+                .all(|sub| self.enabled.contains(&sub)),
+            _ => !self.enabled.is_empty(),
+        })
+    }
+}
+
+/// What was learned about a region.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RegionFacts {
+    /// Its last description, and when.
+    pub(super) view: Option<(View, u64)>,
+    /// Its size at first.
+    pub(super) size: Option<u64>,
+    /// The deviating size that was reported.
+    pub(super) reported_size: Option<u64>,
+    /// The last description had a stale sparse capability.
+    pub(super) stale: bool,
+    /// Type and subtype; they never change.
+    pub(super) kind: Option<(u32, u32)>,
+    /// The last description was malformed in this way.
+    pub(super) malformed: Option<String>,
+}
+
+/// One device.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) name: String,
+    pub(super) irqs: BTreeMap<u32, Irq>,
+    pub(super) regions: BTreeMap<u32, RegionFacts>,
+    pub(super) mappings: Mappings,
+    pub(super) state: Known,
+    /// State changes in flight.
+    pub(super) changes: Vec<Change>,
+    /// State changes that returned, until they settle, and when that is.
+    pub(super) closing: Vec<(u64, Change)>,
+    /// When the last state change began.
+    pub(super) last_change_ns: Option<u64>,
+    pub(super) cycles: Vec<Open>,
+    pub(super) suspects: Vec<Suspect>,
+    /// The last malformed description of each IRQ index.
+    pub(super) malformed_irqs: BTreeMap<u32, String>,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self {
+            name: UNKNOWN_DEVICE.to_owned(),
+            irqs: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            mappings: Mappings::default(),
+            state: Known::Unknown,
+            changes: Vec::new(),
+            closing: Vec::new(),
+            last_change_ns: None,
+            cycles: Vec::new(),
+            suspects: Vec::new(),
+            malformed_irqs: BTreeMap::new(),
+        }
+    }
+}
+
+impl Device {
+    /// Reports a finding about the open cycles in `about` (places in the list), unless one of
+    /// them is explained already or records were lost while it was open.
+    pub(super) fn raise(
+        &mut self,
+        desk: &mut Desk,
+        now: u64,
+        about: &[usize],
+        (rule, found): (Rule, Found),
+    ) {
+        let cycles = || about.iter().filter_map(|at| self.cycles.get(*at));
+        if cycles().any(|cycle| cycle.lossy || cycle.blamed) {
+            self.blame(about);
+            return;
+        }
+        let trigger_id = cycles().map(|cycle| cycle.trigger_id).min();
+        desk.finding(now, &self.name, rule, found, trigger_id);
+        self.blame(about);
+    }
+
+    /// Whatever else goes wrong in these cycles is explained.
+    pub(super) fn blame(&mut self, about: &[usize]) {
+        for at in about {
+            if let Some(cycle) = self.cycles.get_mut(*at) {
+                cycle.blamed = true;
+            }
+        }
+    }
+
+    /// The places of the open cycles that `wanted` picks.
+    pub(super) fn places(&self, wanted: impl Fn(&Open) -> bool) -> Vec<usize> {
+        self.cycles
+            .iter()
+            .enumerate()
+            .filter(|(_, cycle)| wanted(cycle))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// Marks `stage` of the cycle at `at` and says so.
+    pub(super) fn observed(&self, desk: &mut Desk, at: usize, stage: Stage) {
+        if let Some(cycle) = self.cycles.get(at)
+            && let Some(stamp) = cycle.stages.get(stage)
+        {
+            desk.stage(
+                &self.name,
+                cycle.region,
+                cycle.trigger_id,
+                stage,
+                stamp.ns,
+                &stamp.task,
+            );
+        }
+    }
+
+    /// Ends every cycle that the driver has released and that waits for nothing more.
+    pub(super) fn sweep(&mut self, desk: &mut Desk, now: u64) {
+        let mut at = 0;
+        while let Some(cycle) = self.cycles.get_mut(at) {
+            if !cycle.released() {
+                at += 1;
+                continue;
+            }
+            let explained = cycle.lossy || cycle.blamed;
+            if !explained && cycle.wants_map(&self.mappings) {
+                let due = *cycle.due.get_or_insert(desk.settled(now));
+                if now < due {
+                    at += 1;
+                    continue;
+                }
+            }
+            let moment = AtCycleEnd {
+                region: cycle.region,
+                unchanged: cycle.unchanged(),
+                comparable: cycle.comparable && cycle.again_ns.is_none(),
+            };
+            if let Some(verdict) = judge(AT_CYCLE_END, &moment) {
+                self.raise(desk, now, &[at], verdict);
+            }
+            let cycle = self.take(at);
+            desk.cycle(now, cycle.complete(&self.name, &self.mappings));
+        }
+    }
+
+    /// Ends the cycles that `wanted` picks.
+    pub(super) fn cut(
+        &mut self,
+        desk: &mut Desk,
+        now: u64,
+        outcome: Outcome,
+        reason: &str,
+        wanted: impl Fn(&Open) -> bool,
+    ) {
+        let mut at = 0;
+        while let Some(cycle) = self.cycles.get(at) {
+            if wanted(cycle) {
+                let cycle = self.take(at);
+                desk.cycle(now, cycle.cut(&self.name, &self.mappings, outcome, reason));
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Takes an open cycle out; its state change remembers what it waited for.
+    fn take(&mut self, at: usize) -> Open {
+        let cycle = self.cycles.remove(at);
+        if let Some(reference) = cycle.transition {
+            let closing = self.closing.iter_mut().map(|(_, change)| change);
+            for change in self.changes.iter_mut().chain(closing) {
+                if change.id == reference.id {
+                    change.waits.push(cycle.wait());
+                    change.blamed |= cycle.blamed;
+                    change.lossy |= cycle.lossy;
+                }
+            }
+        }
+        cycle
+    }
+}

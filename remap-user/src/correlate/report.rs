@@ -1,0 +1,154 @@
+//! What goes out, when: the desk between the devices' state and the caller.
+//!
+//! A complete cycle goes out at once. Whatever accuses somebody, or says that something is
+//! missing, is held back until its evidence has settled: a record of another CPU may still arrive
+//! that explains it, or the word that records were lost.
+
+use super::cycle::{Cycle, Outcome, Stage};
+use super::finding::{Finding, Found, Rule};
+use super::stats::Stats;
+use super::transition::Transition;
+use super::{Options, Output, StageLine};
+use crate::event::Task;
+
+/// Why a cycle is incomplete when records were lost.
+pub(super) const RECORDS_LOST: &str = "records lost";
+
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) options: Options,
+    pub(super) stats: Stats,
+    out: Vec<Output>,
+    held: Vec<(u64, Output)>,
+    triggers: u64,
+    changes: u64,
+}
+
+impl Desk {
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            options,
+            stats: Stats::default(),
+            out: Vec::new(),
+            held: Vec::new(),
+            triggers: 0,
+            changes: 0,
+        }
+    }
+
+    /// The number of the next signal, from 1.
+    pub(super) fn next_trigger(&mut self) -> u64 {
+        self.triggers += 1;
+        self.triggers
+    }
+
+    /// The number of the next state change, from 1.
+    pub(super) fn next_change(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
+    }
+
+    /// When something that happened at `now` has settled.
+    pub(super) fn settled(&self, now: u64) -> u64 {
+        now.saturating_add(self.options.settle_ns)
+    }
+
+    pub(super) fn cycle(&mut self, now: u64, cycle: Cycle) {
+        let lost = cycle.reason.as_deref() == Some(RECORDS_LOST);
+        if cycle.complete() || lost || cycle.outcome == Outcome::Aborted {
+            self.emit(Output::Cycle(cycle));
+        } else {
+            self.hold(now, Output::Cycle(cycle));
+        }
+    }
+
+    pub(super) fn transition(&mut self, transition: Transition) {
+        self.emit(Output::Transition(transition));
+    }
+
+    pub(super) fn finding(
+        &mut self,
+        now: u64,
+        device: &str,
+        rule: Rule,
+        found: Found,
+        trigger_id: Option<u64>,
+    ) {
+        let finding = Finding {
+            time_ns: now,
+            rule,
+            device: device.to_owned(),
+            region: found.region,
+            trigger_id,
+            text: found.text,
+        };
+        self.hold(now, Output::Finding(finding));
+    }
+
+    pub(super) fn stage(
+        &mut self,
+        device: &str,
+        region: u32,
+        trigger_id: u64,
+        stage: Stage,
+        time_ns: u64,
+        task: &Task,
+    ) {
+        if self.options.stages {
+            self.out.push(Output::Stage(StageLine {
+                device: device.to_owned(),
+                region,
+                trigger_id,
+                stage,
+                time_ns,
+                task: task.clone(),
+            }));
+        }
+    }
+
+    /// Records were lost: what is held is not evident any more.
+    pub(super) fn lose(&mut self) {
+        self.held.retain_mut(|(_, output)| match output {
+            Output::Finding(_) => false,
+            Output::Cycle(cycle) => {
+                cycle.outcome = Outcome::Incomplete;
+                cycle.reason = Some(RECORDS_LOST.to_owned());
+                true
+            }
+            Output::Transition(_) | Output::Stage(_) => true,
+        });
+    }
+
+    /// Lets go of what has settled by `now`.
+    pub(super) fn release(&mut self, now: u64) {
+        if self.held.iter().all(|(due, _)| *due > now) {
+            return;
+        }
+        for (due, output) in std::mem::take(&mut self.held) {
+            if due <= now {
+                self.emit(output);
+            } else {
+                self.held.push((due, output));
+            }
+        }
+    }
+
+    /// What is ready for the caller.
+    pub(super) fn take(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.out)
+    }
+
+    fn hold(&mut self, now: u64, output: Output) {
+        self.held.push((self.settled(now), output));
+    }
+
+    fn emit(&mut self, output: Output) {
+        match &output {
+            Output::Cycle(cycle) => self.stats.cycle(cycle),
+            Output::Transition(transition) => self.stats.transition(transition),
+            Output::Finding(finding) => self.stats.finding(finding),
+            Output::Stage(_) => {}
+        }
+        self.out.push(output);
+    }
+}

@@ -1,0 +1,392 @@
+//! The eventfds of a remap IRQ: triggers, wakes and acks.
+
+use std::ops::Range;
+
+use super::counter::{Counter, Misread, Reading};
+use super::cycle::{Ack, AckForm, Outcome, ReleasedSource, Stage};
+use super::device::Device;
+use super::finding::{AT_ACK, AT_READ, AT_TRIGGER, AtAck, AtRead, AtTrigger, Rule, judge};
+use super::open::Open;
+use super::report::Desk;
+use crate::event::{Event, Role, Target, Task};
+use crate::vfio::irq::Encoding;
+
+/// How many cycles of one region may be open: an IRQ that nobody reads is no reason to grow.
+const OPEN_PER_REGION: usize = 64;
+
+/// An acknowledgement that was observed.
+pub(super) struct Acked<'a> {
+    pub(super) index: u32,
+    /// The sub-indexes that it is about; `None` for all.
+    pub(super) subs: Option<Range<u32>>,
+    pub(super) ack: Ack,
+    pub(super) begin_ns: u64,
+    pub(super) end_ns: u64,
+    pub(super) task: &'a Task,
+}
+
+impl Device {
+    /// An eventfd was given to the kernel.
+    pub(super) fn context(&mut self, target: Target) {
+        if target.role == Role::Trigger
+            && let Some(irq) = self.irqs.get_mut(&target.index)
+        {
+            irq.counter = Counter::new();
+            irq.readers.remove(&target.sub);
+        }
+    }
+
+    /// The kernel signals an eventfd.
+    pub(super) fn signal(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        target: Target,
+        addend: u64,
+        count: Option<u64>,
+    ) {
+        let Some(irq) = self.irqs.get_mut(&target.index) else {
+            desk.stats.interrupt(&self.name, target.index);
+            return;
+        };
+        let trigger_id = desk.next_trigger();
+        let remap = irq.remap;
+        let bits: Vec<u32> = match remap.encoding {
+            Encoding::Bitmap => {
+                irq.counter.signal(trigger_id, addend, count);
+                (0..u64::BITS)
+                    .filter(|bit| addend & (1 << bit) != 0)
+                    .collect()
+            }
+            Encoding::Vectors => vec![target.sub],
+        };
+        for bit in bits {
+            self.trigger(
+                desk,
+                event,
+                target.index,
+                AtTrigger {
+                    remap,
+                    bit,
+                    region: remap.base.saturating_add(bit),
+                },
+                trigger_id,
+            );
+        }
+    }
+
+    fn trigger(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        index: u32,
+        moment: AtTrigger,
+        trigger_id: u64,
+    ) {
+        let (now, region) = (event.time_ns, moment.region);
+        self.supersede(desk, now, index, region);
+        let encoding = moment.remap.encoding;
+        let mut open = Open::new(index, encoding, region, trigger_id, now, &event.task);
+        if let Some(facts) = self.regions.get(&region)
+            && let Some((view, view_ns)) = &facts.view
+        {
+            open.before = Some(view.clone());
+            open.before_ns = Some(*view_ns);
+        }
+        let inside = self
+            .changes
+            .iter()
+            .find(|change| change.task.tid == event.task.tid);
+        if let Some(change) = inside {
+            open.transition = Some(change.reference());
+            open.lossy = change.lossy;
+        }
+        self.cycles.push(open);
+        let at = self.cycles.len() - 1;
+        self.observed(desk, at, Stage::Trigger);
+        if let Some(verdict) = judge(AT_TRIGGER, &moment) {
+            self.raise(desk, now, &[at], verdict);
+        }
+    }
+
+    /// The region is signalled again: what that means for its open cycles.
+    fn supersede(&mut self, desk: &mut Desk, now: u64, index: u32, region: u32) {
+        let same = move |cycle: &Open| {
+            cycle.irq_index == index && cycle.region == region && !cycle.acked()
+        };
+        // After a loss their ack may be what was lost.
+        self.cut(desk, now, Outcome::Incomplete, "", move |cycle| {
+            same(cycle) && cycle.lossy
+        });
+        let places = self.places(same);
+        for at in &places {
+            if let Some(cycle) = self.cycles.get_mut(*at) {
+                cycle.again_ns.get_or_insert(now);
+            }
+        }
+        if places.len() >= OPEN_PER_REGION
+            && let Some(oldest) = places.first().and_then(|at| self.cycles.get(*at))
+        {
+            let trigger_id = oldest.trigger_id;
+            let reason = "the region was signalled again and again, and no ack came";
+            self.cut(desk, now, Outcome::Unacked, reason, move |cycle| {
+                same(cycle) && cycle.trigger_id == trigger_id
+            });
+        }
+    }
+
+    /// User space read an eventfd, or tried to.
+    pub(super) fn read(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        target: Target,
+        value: Option<u64>,
+        success: bool,
+    ) {
+        let (now, index) = (event.time_ns, target.index);
+        if target.role != Role::Trigger {
+            return;
+        }
+        let Some(irq) = self.irqs.get_mut(&index) else {
+            return;
+        };
+        let readers = irq.readers.entry(target.sub).or_default();
+        readers.insert(event.task.tid);
+        self.resolve_suspects(desk, target, event.task.tid);
+        let Some(irq) = self.irqs.get_mut(&index).filter(|_| success) else {
+            return;
+        };
+        let (encoding, base) = (irq.remap.encoding, irq.remap.base);
+        let region = base.saturating_add(target.sub);
+        let expired = irq.counter.expired(u64::MAX);
+        let reading = match encoding {
+            Encoding::Bitmap => Some(irq.counter.read(now, value)),
+            Encoding::Vectors => None,
+        };
+        if let Some(misread) = expired {
+            self.misread(desk, now, index, base, Reading::Doubtful(misread));
+        }
+        let asleep = self.places(|cycle| {
+            cycle.irq_index == index
+                && !cycle.woke()
+                && !cycle.acked()
+                && match &reading {
+                    Some(reading) => reading.ids().contains(&cycle.trigger_id),
+                    None => cycle.region == region,
+                }
+        });
+        for at in asleep {
+            if let Some(cycle) = self.cycles.get_mut(at) {
+                cycle.wake(now, &event.task);
+            }
+            self.observed(desk, at, Stage::Wake);
+        }
+        match reading {
+            // A write that explains it may still come.
+            None | Some(Reading::Clean { .. } | Reading::Doubtful(_)) => {}
+            Some(reading) => self.misread(desk, now, index, base, reading),
+        }
+    }
+
+    /// Judges a read whose value is not what the driver named.
+    fn misread(&mut self, desk: &mut Desk, now: u64, index: u32, base: u32, reading: Reading) {
+        let about = self
+            .places(|cycle| cycle.irq_index == index && reading.ids().contains(&cycle.trigger_id));
+        let moment = AtRead { reading, base };
+        if let Some(verdict) = judge(AT_READ, &moment) {
+            self.raise(desk, now, &about, verdict);
+        }
+    }
+
+    /// Reads that nothing has explained in time.
+    pub(super) fn expire_reads(&mut self, desk: &mut Desk, now: u64) {
+        let until_ns = now.saturating_sub(desk.options.settle_ns);
+        let expired: Vec<(u32, u32, Misread)> = self
+            .irqs
+            .iter_mut()
+            .filter_map(|(index, irq)| {
+                let misread = irq.counter.expired(until_ns)?;
+                Some((*index, irq.remap.base, misread))
+            })
+            .collect();
+        for (index, base, misread) in expired {
+            self.misread(desk, now, index, base, Reading::Doubtful(misread));
+        }
+    }
+
+    /// User space wrote an eventfd.
+    pub(super) fn write(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        target: Target,
+        begin_ns: u64,
+        value: Option<u64>,
+    ) {
+        let Some(irq) = self.irqs.get_mut(&target.index) else {
+            return;
+        };
+        let (encoding, base) = (irq.remap.encoding, irq.remap.base);
+        let form = match (target.role, encoding) {
+            (Role::Trigger, Encoding::Bitmap) => {
+                if let Some(misread) = irq.counter.write(begin_ns, value) {
+                    let reading = Reading::Own(misread);
+                    self.misread(desk, event.time_ns, target.index, base, reading);
+                }
+                AckForm::Write
+            }
+            (Role::Unmask, _) => AckForm::Unmask,
+            // Nobody listens to it: a vector is acknowledged by an unmask.
+            (Role::Trigger, Encoding::Vectors) | (Role::Mask, _) => return,
+        };
+        let acked = Acked {
+            index: target.index,
+            subs: Some(target.sub..target.sub.saturating_add(1)),
+            ack: Ack { form, value },
+            begin_ns,
+            end_ns: event.time_ns,
+            task: &event.task,
+        };
+        self.acknowledge(desk, &acked);
+    }
+
+    /// An ack answers the triggers that were read before it; one that nobody read before it, all.
+    pub(super) fn acknowledge(&mut self, desk: &mut Desk, acked: &Acked<'_>) {
+        let begin_ns = acked.begin_ns;
+        let Some(irq) = self.irqs.get(&acked.index) else {
+            return;
+        };
+        let holds_back = irq.holds_back();
+        let false_wake = irq.counter.false_wake;
+        let meant = self.places(|cycle| {
+            // A state change that failed before waits no more.
+            let late = matches!(cycle.change_end, Some((end_ns, Err(_))) if begin_ns > end_ns);
+            cycle.irq_index == acked.index
+                && !cycle.acked()
+                && !late
+                && cycle.trigger_ns <= begin_ns
+                && acked
+                    .subs
+                    .as_ref()
+                    .is_none_or(|subs| subs.contains(&irq.sub(cycle.region)))
+        });
+        let awake: Vec<usize> = meant
+            .iter()
+            .copied()
+            .filter(|at| {
+                let woke_ns = self.cycles[*at].stages.ns(Stage::Wake);
+                woke_ns.is_some_and(|ns| ns <= begin_ns)
+            })
+            .collect();
+        let answered = if awake.is_empty() {
+            if false_wake {
+                // It answers the user's own write, and hits a trigger by accident.
+                self.blame(&meant);
+            }
+            meant
+        } else {
+            awake
+        };
+        for at in answered {
+            self.judge_ack(desk, at, acked, holds_back);
+            self.stamp_ack(desk, at, acked);
+        }
+        self.sweep(desk, acked.end_ns);
+    }
+
+    fn judge_ack(&mut self, desk: &mut Desk, at: usize, acked: &Acked<'_>, holds_back: bool) {
+        let cycle = &self.cycles[at];
+        let forbidden = match &cycle.after {
+            Some(after) => self.mappings.forbidden(cycle.region, &after.areas),
+            None => Vec::new(),
+        };
+        let moment = AtAck {
+            region: cycle.region,
+            ack_ns: acked.begin_ns,
+            trigger_ns: cycle.trigger_ns,
+            again_ns: cycle.again_ns,
+            holds_back,
+            requery_ns: cycle.stages.ns(Stage::Requery),
+            forbidden,
+        };
+        let Some(verdict) = judge(AT_ACK, &moment) else {
+            return;
+        };
+        let (rule, region, index) = (verdict.0, cycle.region, cycle.irq_index);
+        let again_ns = cycle.again_ns;
+        self.raise(desk, acked.end_ns, &[at], verdict);
+        if rule == Rule::TriggerBeforeAck {
+            // The signal that came too early suffers from the same cause.
+            let early = self.places(|cycle| {
+                cycle.irq_index == index
+                    && cycle.region == region
+                    && again_ns.is_some_and(|ns| cycle.trigger_ns >= ns)
+            });
+            self.blame(&early);
+        }
+    }
+
+    fn stamp_ack(&mut self, desk: &mut Desk, at: usize, acked: &Acked<'_>) {
+        let cycle = &mut self.cycles[at];
+        cycle.ack = acked.ack;
+        cycle.ack_return_ns = Some(acked.end_ns);
+        cycle.stages.set(Stage::Ack, acked.begin_ns, acked.task);
+        let released = match (cycle.transition, cycle.change_end) {
+            // The state change still runs, or has failed: its end decides.
+            (Some(_), None) | (_, Some((_, Err(_)))) => None,
+            // It was in flight at the ack, and its return was recorded before the ack's.
+            (Some(_), Some((end_ns, Ok(())))) if acked.begin_ns <= end_ns => {
+                Some((end_ns, ReleasedSource::StateChange))
+            }
+            _ => Some((acked.end_ns, ReleasedSource::AckReturn)),
+        };
+        if let Some((ns, source)) = released {
+            cycle.stages.set(Stage::Released, ns, acked.task);
+            cycle.released_source = Some(source);
+        }
+        self.observed(desk, at, Stage::Ack);
+        self.observed(desk, at, Stage::Released);
+    }
+
+    /// User space closed an eventfd for good.
+    pub(super) fn released(&mut self, desk: &mut Desk, now: u64, target: Target) {
+        if target.role != Role::Trigger {
+            return;
+        }
+        let subs = target.sub..target.sub.saturating_add(1);
+        self.cut_off(
+            desk,
+            now,
+            target.index,
+            Some(subs),
+            "the eventfd was closed",
+        );
+    }
+
+    /// Nobody can answer these sub-indexes (`None`: all) any more.
+    pub(super) fn cut_off(
+        &mut self,
+        desk: &mut Desk,
+        now: u64,
+        index: u32,
+        subs: Option<Range<u32>>,
+        reason: &str,
+    ) {
+        let Some(irq) = self.irqs.get_mut(&index) else {
+            return;
+        };
+        match &subs {
+            Some(subs) => irq.enabled.retain(|sub| !subs.contains(sub)),
+            None => irq.enabled.clear(),
+        }
+        let irq = irq.clone();
+        self.cut(desk, now, Outcome::Aborted, reason, |cycle| {
+            cycle.irq_index == index
+                && !cycle.acked()
+                && subs
+                    .as_ref()
+                    .is_none_or(|subs| subs.contains(&irq.sub(cycle.region)))
+        });
+    }
+}

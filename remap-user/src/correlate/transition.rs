@@ -1,0 +1,220 @@
+//! A change of a device's migration state, and how much of it went by waiting for user space.
+
+use crate::event::{DeviceState, Errno, Task};
+
+/// `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE` of the uAPI.
+pub(super) const FEATURE_MIG_DEVICE_STATE: u32 = 2;
+
+/// Type and subtype of the legacy migration region (`VFIO_REGION_TYPE_MIGRATION_DEPRECATED`).
+pub(super) const LEGACY_MIGRATION_REGION: (u32, u32) = (3, 1);
+
+/// Names a transition from within a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransitionRef {
+    /// Number within the trace, from 1.
+    pub id: u64,
+    /// The state before, if it is known.
+    pub from: Option<DeviceState>,
+    /// The state asked for, if it could be read.
+    pub to: Option<DeviceState>,
+    /// When it began (CLOCK_MONOTONIC ns).
+    pub begin_ns: u64,
+}
+
+/// A finished state change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Number within the trace, from 1.
+    pub id: u64,
+    /// Name of the device.
+    pub device: String,
+    /// The state before; `None` until one was seen, and after a change that failed.
+    pub from: Option<DeviceState>,
+    /// The state asked for, if it could be read.
+    pub to: Option<DeviceState>,
+    /// When it began (CLOCK_MONOTONIC ns).
+    pub begin_ns: u64,
+    /// When it returned (CLOCK_MONOTONIC ns); `None` if that was not observed.
+    pub end_ns: Option<u64>,
+    /// What it returned; `None` if that was not observed.
+    pub result: Option<Result<(), Errno>>,
+    /// How much of it the driver spent waiting, ns, inferred: the union of the times from each
+    /// trigger to its ack or to the end of its last forbidden mapping, within the call. A trigger
+    /// that was acknowledged after the return was not waited for. `None` without a trigger
+    /// inside, and where records are missing.
+    pub waited_ns: Option<u64>,
+    /// The thread that changed the state.
+    pub task: Task,
+}
+
+impl Transition {
+    /// How long it took, ns.
+    pub fn duration(&self) -> Option<u64> {
+        self.end_ns?.checked_sub(self.begin_ns)
+    }
+
+    /// The waited share of its duration, from 0 to 1.
+    pub fn share(&self) -> Option<f64> {
+        let duration = self.duration().filter(|ns| *ns > 0)?;
+        Some(self.waited_ns? as f64 / duration as f64)
+    }
+}
+
+/// When the driver could have waited for one trigger.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    pub(super) trigger_ns: u64,
+    /// `None`: what it waited for never came.
+    pub(super) until_ns: Option<u64>,
+}
+
+/// A state change in flight, or one that returned and whose cycles are not settled.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) id: u64,
+    pub(super) from: Option<DeviceState>,
+    pub(super) to: Option<DeviceState>,
+    pub(super) begin_ns: u64,
+    pub(super) task: Task,
+    pub(super) end: Option<(u64, Result<(), Errno>)>,
+    /// Records were lost while it ran.
+    pub(super) lossy: bool,
+    /// A finding names the cause of what went wrong in it.
+    pub(super) blamed: bool,
+    pub(super) waits: Vec<Wait>,
+}
+
+impl Change {
+    pub(super) fn reference(&self) -> TransitionRef {
+        TransitionRef {
+            id: self.id,
+            from: self.from,
+            to: self.to,
+            begin_ns: self.begin_ns,
+        }
+    }
+
+    /// The errno that it failed with.
+    pub(super) fn errno(&self) -> Option<Errno> {
+        self.end.and_then(|(_, result)| result.err())
+    }
+
+    pub(super) fn finish(self, device: &str, open: &[Wait]) -> Transition {
+        let waited_ns = match self.end {
+            Some((end_ns, result)) if !self.lossy => {
+                let waits: Vec<Wait> = self.waits.iter().chain(open).copied().collect();
+                waited(&waits, end_ns, result.is_err())
+            }
+            _ => None,
+        };
+        Transition {
+            id: self.id,
+            device: device.to_owned(),
+            from: self.from,
+            to: self.to,
+            begin_ns: self.begin_ns,
+            end_ns: self.end.map(|(end_ns, _)| end_ns),
+            result: self.end.map(|(_, result)| result),
+            waited_ns,
+            task: self.task,
+        }
+    }
+}
+
+/// The union of `waits` within a call that returned at `end_ns`. A call that failed has waited to
+/// its end for what never came; one that succeeded has not waited for what came after it.
+fn waited(waits: &[Wait], end_ns: u64, failed: bool) -> Option<u64> {
+    if waits.is_empty() {
+        return None;
+    }
+    let mut spans: Vec<(u64, u64)> = waits
+        .iter()
+        .filter_map(|wait| match wait.until_ns.filter(|ns| *ns <= end_ns) {
+            Some(until_ns) => Some((wait.trigger_ns, until_ns)),
+            None => failed.then_some((wait.trigger_ns, end_ns)),
+        })
+        .collect();
+    spans.sort_unstable();
+    let mut sum: u64 = 0;
+    let mut covered = 0;
+    for (from, to) in spans {
+        let from = from.max(covered);
+        sum = sum.saturating_add(to.saturating_sub(from));
+        covered = covered.max(to);
+    }
+    Some(sum)
+}
+
+/// The name of an errno that a state change may return; others as a number.
+pub fn errno_name(errno: Errno) -> String {
+    let name = match errno.0 {
+        1 => "EPERM",
+        2 => "ENOENT",
+        4 => "EINTR",
+        5 => "EIO",
+        6 => "ENXIO",
+        7 => "E2BIG",
+        9 => "EBADF",
+        11 => "EAGAIN",
+        12 => "ENOMEM",
+        13 => "EACCES",
+        14 => "EFAULT",
+        16 => "EBUSY",
+        17 => "EEXIST",
+        19 => "ENODEV",
+        22 => "EINVAL",
+        24 => "EMFILE",
+        25 => "ENOTTY",
+        27 => "EFBIG",
+        28 => "ENOSPC",
+        32 => "EPIPE",
+        34 => "ERANGE",
+        38 => "ENOSYS",
+        61 => "ENODATA",
+        62 => "ETIME",
+        71 => "EPROTO",
+        75 => "EOVERFLOW",
+        95 => "EOPNOTSUPP",
+        108 => "ESHUTDOWN",
+        110 => "ETIMEDOUT",
+        121 => "EREMOTEIO",
+        125 => "ECANCELED",
+        // Never seen by user space, but by a probe inside the kernel.
+        512 => "ERESTARTSYS",
+        514 => "ERESTARTNOHAND",
+        515 => "ENOIOCTLCMD",
+        524 => "ENOTSUPP",
+        other => return format!("errno {other}"),
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(trigger_ns: u64, until_ns: Option<u64>) -> Wait {
+        Wait {
+            trigger_ns,
+            until_ns,
+        }
+    }
+
+    #[test]
+    fn overlapping_waits_count_once() {
+        let waits = [wait(10, Some(30)), wait(20, Some(40)), wait(60, Some(70))];
+        assert_eq!(waited(&waits, 100, false), Some(40));
+    }
+
+    #[test]
+    fn what_came_after_the_return_was_not_waited_for() {
+        assert_eq!(waited(&[wait(10, Some(130))], 100, false), Some(0));
+        assert_eq!(waited(&[wait(10, None)], 100, false), Some(0));
+    }
+
+    #[test]
+    fn a_failed_change_waited_to_its_end() {
+        assert_eq!(waited(&[wait(10, None)], 100, true), Some(90));
+        assert_eq!(waited(&[], 100, true), None);
+    }
+}
