@@ -13,7 +13,7 @@ pub(super) fn normalise(areas: &[Area]) -> Vec<Area> {
             Some(last) if area.offset <= end(last) => {
                 last.size = end(&area).max(end(last)) - last.offset;
             }
-            _ => merged.push(area),
+            _ => merged.extend(between(area.offset, end(&area))),
         }
     }
     merged

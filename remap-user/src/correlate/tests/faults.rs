@@ -1,0 +1,494 @@
+//! What goes wrong: each cause gives its finding and no other.
+
+use super::*;
+
+fn mapped(encoding: Encoding) -> Scene {
+    let mut scene = Scene::new(encoding);
+    scene.map_all(&[0, 1, 2]);
+    scene
+}
+
+fn timeout(scene: &mut Scene, begin_ns: u64) {
+    scene.wait(2_000_000_000);
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    scene.wait(200_000_000);
+}
+
+#[test]
+fn a_bitmap_signalled_twice_is_aliased() {
+    let mut scene = mapped(Encoding::Bitmap);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    scene.trigger(&[1]);
+    scene.wake(&[2]);
+    scene.query(region(2, &whole()));
+    scene.ack(&[]);
+    timeout(&mut scene, begin_ns);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["aliased-trigger"]);
+    assert_eq!(played.findings()[0].region, Some(1));
+    assert_eq!(played.cycles().len(), 2);
+}
+
+#[test]
+fn signalled_again_before_the_ack() {
+    for encoding in [Encoding::Bitmap, Encoding::Vectors] {
+        let mut scene = mapped(encoding);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[1]);
+        scene.wake(&[1]);
+        scene.trigger(&[1]);
+        scene.trap(&[1]);
+        scene.ack(&[1]);
+        scene.wake(&[1]);
+        scene.query(region(1, &[]));
+        scene.ack(&[1]);
+        scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+        let played = scene.play();
+        assert_eq!(played.rules(), ["trigger-before-ack"], "{encoding:?}");
+        assert_eq!(played.cycles().len(), 2);
+    }
+}
+
+#[test]
+fn signalled_again_while_masked_and_coalesced() {
+    let mut scene = mapped(Encoding::Vectors);
+    scene.trigger(&[1]);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.ack(&[1]);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["trigger-before-ack"]);
+}
+
+#[test]
+fn a_signal_that_the_ack_let_go_is_no_fault() {
+    let mut scene = mapped(Encoding::Vectors);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.set_irqs(IrqAction::Unmask, 1, 1, IrqData::None);
+    let mut unmask = scene.events.pop().unwrap();
+    scene.trigger(&[1]);
+    unmask.time_ns = scene.now + 100;
+    scene.events.push(unmask);
+    scene.wake(&[1]);
+    scene.untrap(&[1]);
+    scene.ack(&[1]);
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    assert_eq!(played.outcomes(), [Outcome::Remapped; 2]);
+}
+
+#[test]
+fn ignored_acks_time_out() {
+    for encoding in [Encoding::Bitmap, Encoding::Vectors] {
+        let mut scene = mapped(encoding);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[0, 1]);
+        scene.wake(&[0, 1]);
+        scene.trap(&[0, 1]);
+        scene.ack(&[0, 1]);
+        timeout(&mut scene, begin_ns);
+        let played = scene.play();
+        assert_eq!(played.rules(), ["wait-timeout"]);
+        assert_eq!(played.outcomes(), [Outcome::Aborted; 2]);
+        let transition = played.transitions()[0];
+        assert_eq!(transition.result, Some(Err(Errno(110))));
+        assert_eq!(played.cycles()[0].missing, [Stage::Released]);
+    }
+}
+
+#[test]
+fn a_user_that_never_acks() {
+    for encoding in [Encoding::Bitmap, Encoding::Vectors] {
+        let mut scene = mapped(encoding);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[0, 1]);
+        scene.wake(&[0, 1]);
+        scene.trap(&[0, 1]);
+        timeout(&mut scene, begin_ns);
+        let played = scene.play();
+        assert_eq!(played.rules(), ["missing-ack"]);
+        assert!(played.findings()[0].text.contains("ETIMEDOUT"));
+        assert_eq!(played.outcomes(), [Outcome::Unacked; 2]);
+        let transition = played.transitions()[0];
+        let trigger_ns = played.cycles()[0].stages.ns(Stage::Trigger).unwrap();
+        let waited = transition.end_ns.unwrap() - trigger_ns;
+        assert_eq!(transition.waited_ns, Some(waited));
+    }
+}
+
+#[test]
+fn the_only_reader_changes_the_state() {
+    let mut scene = mapped(Encoding::Vectors);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.ack(&[1]);
+    let begin_ns = scene.enter_as(SERVICE, DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    for event in scene.events.iter_mut().rev().take(1) {
+        event.task = task(SERVICE);
+    }
+    scene.wait(2_000_000_000);
+    scene.exit_as(SERVICE, DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["deadlock"]);
+    assert_eq!(played.outcomes(), [Outcome::Remapped, Outcome::Unacked]);
+}
+
+#[test]
+fn who_reads_later_tells_a_deadlock() {
+    for (reader, rule) in [(DRIVER, "deadlock"), (SERVICE, "missing-ack")] {
+        let mut scene = mapped(Encoding::Bitmap);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[1]);
+        timeout(&mut scene, begin_ns);
+        scene.read_as(reader, 0, 0b10);
+        let played = scene.play();
+        assert_eq!(played.rules(), [rule]);
+        assert_eq!(played.outcomes(), [Outcome::Unacked]);
+    }
+}
+
+#[test]
+fn a_deadlock_that_never_returns() {
+    let mut scene = mapped(Encoding::Bitmap);
+    scene.trigger(&[1]);
+    scene.read_as(DRIVER, 0, 0b10);
+    scene.trap(&[1]);
+    scene.ack(&[1]);
+    scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    scene.wait(5_000_000_000);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["deadlock"]);
+    assert_eq!(played.outcomes(), [Outcome::Remapped, Outcome::Incomplete]);
+    assert_eq!(played.transitions()[0].end_ns, None);
+    assert_eq!(played.transitions()[0].waited_ns, None);
+}
+
+#[test]
+fn a_trace_that_ends_early_accuses_nobody() {
+    let mut scene = mapped(Encoding::Bitmap);
+    scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    assert_eq!(played.outcomes(), [Outcome::Incomplete]);
+    assert_eq!(
+        played.cycles()[0].missing,
+        [Stage::Requery, Stage::Ack, Stage::Released]
+    );
+}
+
+#[test]
+fn a_trigger_forgotten_outside_of_state_changes() {
+    let mut scene = mapped(Encoding::Vectors);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.wait(5_000_000_000);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["missing-ack"]);
+    assert_eq!(played.outcomes(), [Outcome::Incomplete]);
+}
+
+#[test]
+fn a_name_that_is_not_in_the_mask() {
+    for encoding in [Encoding::Bitmap, Encoding::Vectors] {
+        let mut scene = mapped(encoding);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[1, 7]);
+        scene.wake(&[1, 7]);
+        scene.trap(&[1]);
+        scene.call(
+            SERVICE,
+            Call::GetRegionInfo { index: 7 },
+            Err(Errno(22)),
+            Answer::None,
+        );
+        scene.ack(&[1, 7]);
+        scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+        let played = scene.play();
+        assert_eq!(played.rules(), ["outside-mask"], "{encoding:?}");
+        assert_eq!(played.findings()[0].region, Some(7));
+        let outcomes = played.outcomes();
+        assert!(outcomes.contains(&Outcome::Remapped) && outcomes.contains(&Outcome::Incomplete));
+    }
+}
+
+#[test]
+fn a_region_that_does_not_exist() {
+    let mut scene = mapped(Encoding::Bitmap);
+    scene.irq_info(None);
+    scene.trigger(&[7]);
+    scene.wake(&[7]);
+    scene.call(
+        SERVICE,
+        Call::GetRegionInfo { index: 7 },
+        Err(Errno(22)),
+        Answer::None,
+    );
+    scene.ack(&[7]);
+    assert_eq!(scene.play().rules(), ["outside-mask"]);
+}
+
+#[test]
+fn a_name_without_a_change() {
+    for encoding in [Encoding::Bitmap, Encoding::Vectors] {
+        let mut scene = mapped(encoding);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[1, 2]);
+        scene.wake(&[1, 2]);
+        scene.trap(&[1]);
+        scene.query(region(2, &whole()));
+        scene.ack(&[1, 2]);
+        scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+        let played = scene.play();
+        assert_eq!(played.rules(), ["named-unchanged"]);
+        assert_eq!(played.findings()[0].region, Some(2));
+        assert_eq!(played.outcomes(), [Outcome::Remapped, Outcome::Unchanged]);
+    }
+}
+
+#[test]
+fn two_changes_at_once_are_not_called_unchanged() {
+    let mut scene = mapped(Encoding::Vectors);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.ack(&[1]);
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    let begin_ns = scene.enter(DeviceState::Running);
+    scene.trigger(&[1]);
+    scene.exit(DeviceState::Running, begin_ns, Ok(0));
+    // The next change begins before the user has answered.
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.wake(&[1]);
+    scene.query(region(1, &[]));
+    scene.ack(&[1]);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.query(region(1, &[]));
+    scene.ack(&[1]);
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    assert_eq!(
+        played.outcomes(),
+        [Outcome::Remapped, Outcome::Unchanged, Outcome::Unchanged]
+    );
+}
+
+#[test]
+fn an_ack_before_the_requery() {
+    for encoding in [Encoding::Bitmap, Encoding::Vectors] {
+        let mut scene = mapped(encoding);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[1]);
+        scene.wake(&[1]);
+        scene.ack(&[1]);
+        timeout(&mut scene, begin_ns);
+        assert_eq!(scene.play().rules(), ["ack-before-requery"]);
+    }
+}
+
+#[test]
+fn an_ack_with_a_forbidden_mapping() {
+    for encoding in [Encoding::Bitmap, Encoding::Vectors] {
+        let mut scene = mapped(encoding);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[1]);
+        scene.wake(&[1]);
+        scene.query(region(1, &[]));
+        scene.ack(&[1]);
+        timeout(&mut scene, begin_ns);
+        let played = scene.play();
+        assert_eq!(played.rules(), ["ack-with-mapping"]);
+        assert!(played.findings()[0].text.contains("0x4000 bytes"));
+    }
+}
+
+#[test]
+fn the_wait_lasts_until_the_forbidden_mapping_is_gone() {
+    let mut scene = mapped(Encoding::Bitmap);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    let trigger_ns = scene.now;
+    scene.wake(&[1]);
+    scene.query(region(1, &[]));
+    scene.ack(&[1]);
+    scene.wait(50_000);
+    scene.unmap(1, whole()[0]);
+    let unmap_ns = scene.now;
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["ack-with-mapping"]);
+    assert_eq!(
+        played.transitions()[0].waited_ns,
+        Some(unmap_ns - trigger_ns)
+    );
+}
+
+#[test]
+fn an_own_write_that_is_read_back() {
+    let mut scene = mapped(Encoding::Bitmap);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.write(0, Role::Trigger, 1);
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    scene.read_as(SERVICE, 0, 1);
+    scene.query(region(0, &whole()));
+    scene.write(0, Role::Trigger, 0);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["self-trigger"]);
+    assert_eq!(played.outcomes(), [Outcome::Remapped]);
+}
+
+#[test]
+fn an_own_write_that_answers_the_next_trigger_unread() {
+    let mut scene = mapped(Encoding::Bitmap);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.write(0, Role::Trigger, 1);
+    scene.read_as(SERVICE, 0, 1);
+    scene.trigger(&[1]);
+    scene.write(0, Role::Trigger, 0);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["self-trigger"]);
+}
+
+#[test]
+fn a_state_that_needs_the_irq() {
+    let mut scene = mapped(Encoding::Vectors);
+    scene.disable();
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(19)));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["not-enabled"]);
+    assert_eq!(played.findings()[0].region, None);
+}
+
+#[test]
+fn enodev_for_another_reason() {
+    let mut scene = mapped(Encoding::Vectors);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(19)));
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_stale_sparse_capability() {
+    let mut scene = mapped(Encoding::Bitmap);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    let mut stale = region(1, &[]);
+    stale.stale_sparse = true;
+    scene.query(stale.clone());
+    scene.query(stale);
+    scene.unmap(1, whole()[0]);
+    scene.ack(&[1]);
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["stale-sparse"]);
+    assert_eq!(played.outcomes(), [Outcome::Remapped]);
+}
+
+#[test]
+fn a_size_that_changes_and_changes_back() {
+    let mut scene = mapped(Encoding::Bitmap);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    let mut larger = region(1, &[]);
+    larger.size *= 2;
+    scene.query(larger.clone());
+    scene.query(larger);
+    scene.unmap(1, whole()[0]);
+    scene.ack(&[1]);
+    scene.query(region(1, &[]));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["size-changed"]);
+    assert!(played.findings()[0].text.contains("0x4000 to 0x8000"));
+}
+
+#[test]
+fn malformed_answers() {
+    let mut scene = mapped(Encoding::Bitmap);
+    let reason = || Answer::Malformed("the capability chain loops back to offset 32".into());
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    for _ in 0..2 {
+        scene.call(SERVICE, Call::GetRegionInfo { index: 1 }, Ok(0), reason());
+    }
+    scene.ack(&[1]);
+    scene.call(SERVICE, Call::GetIrqInfo { index: 6 }, Ok(0), reason());
+    let played = scene.play();
+    assert_eq!(
+        played.rules(),
+        ["malformed-region-info", "malformed-irq-info"]
+    );
+}
+
+#[test]
+fn a_slow_driver_is_not_wrong() {
+    let mut scene = mapped(Encoding::Bitmap);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.wait(3_000_000_000);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.ack(&[1]);
+    scene.wait(3_000_000_000);
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    assert_eq!(played.outcomes(), [Outcome::Remapped]);
+}
+
+#[test]
+fn a_user_that_dies_in_the_wait() {
+    let ends: [fn(&mut Scene, u64); 3] = [
+        |scene, begin_ns| scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(4))),
+        |scene, _| {
+            let body = Body::Release {
+                context: ContextKey(0),
+                target: target(0, Role::Trigger),
+            };
+            scene.push(SERVICE, body);
+        },
+        |scene, _| scene.disable(),
+    ];
+    for end in ends {
+        let mut scene = mapped(Encoding::Bitmap);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        scene.trigger(&[1]);
+        scene.wake(&[1]);
+        end(&mut scene, begin_ns);
+        scene.push(SERVICE, Body::Close { device: DEVICE });
+        let played = scene.play();
+        assert_eq!(played.outcomes(), [Outcome::Aborted]);
+        assert!(played.cycles()[0].reason.is_some());
+        assert_eq!(played.rules(), Vec::<&str>::new());
+        assert_eq!(played.transitions().len(), 1);
+    }
+}
+
+#[test]
+fn a_value_that_nothing_explains() {
+    let mut scene = mapped(Encoding::Bitmap);
+    scene.trigger(&[1]);
+    scene.read_as(SERVICE, 0, 0b1000);
+    scene.wait(200_000_000);
+    scene.query(region(1, &[]));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["aliased-trigger"]);
+}

@@ -1,0 +1,54 @@
+//! Records were lost: what is said is less, and still true.
+
+use super::*;
+use crate::correlate::report::RECORDS_LOST;
+
+fn lose(scene: &mut Scene) {
+    scene.push(0, Body::Lost { count: 1 });
+}
+
+#[test]
+fn an_open_cycle_says_that_records_were_lost() {
+    let mut scene = Scene::new(Encoding::Bitmap);
+    scene.map_all(&[1]);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    lose(&mut scene);
+    scene.ack(&[1]);
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.outcomes(), [Outcome::Incomplete]);
+    assert_eq!(played.cycles()[0].reason.as_deref(), Some(RECORDS_LOST));
+    assert_eq!(played.transitions()[0].waited_ns, None);
+    assert_eq!(played.rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn the_next_cycle_is_whole_again() {
+    let mut scene = Scene::new(Encoding::Vectors);
+    scene.map_all(&[1]);
+    scene.trigger(&[1]);
+    lose(&mut scene);
+    scene.migration(&[1]);
+    scene.migration(&[1]);
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    let outcomes = played.outcomes();
+    assert_eq!(outcomes[0], Outcome::Incomplete);
+    assert_eq!(outcomes[1..], [Outcome::Remapped; 4]);
+}
+
+#[test]
+fn a_loss_that_is_told_late_takes_the_finding_back() {
+    let mut scene = Scene::new(Encoding::Vectors);
+    scene.map_all(&[1]);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    // The requery was lost.
+    scene.ack(&[1]);
+    lose(&mut scene);
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    assert_eq!(played.cycles()[0].reason.as_deref(), Some(RECORDS_LOST));
+}

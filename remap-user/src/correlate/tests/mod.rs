@@ -1,0 +1,425 @@
+//! A device, its driver and its user, played by hand.
+
+mod faults;
+mod healthy;
+mod loss;
+mod property;
+
+use super::*;
+use crate::event::{
+    Answer, Call, ContextKey, DeviceState, Errno, FeatureOp, IrqAction, IrqData, Role, Target,
+};
+use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
+use crate::vfio::region::{Area, Region};
+
+pub(super) const DEVICE: DeviceKey = DeviceKey(0xd);
+pub(super) const NAME: &str = "0000:01:00.0";
+/// The first index behind those of vfio-pci.
+pub(super) const INDEX: u32 = 5;
+pub(super) const PAGE: u64 = 0x1000;
+pub(super) const SIZE: u64 = 4 * PAGE;
+const READ_WRITE: u32 = 0b011;
+const MMAP: u32 = 0b100;
+
+/// The thread that answers the remap IRQ.
+pub(super) const SERVICE: u32 = 101;
+/// The thread that changes the state.
+pub(super) const DRIVER: u32 = 102;
+const PID: u32 = 100;
+
+pub(super) fn task(tid: u32) -> Task {
+    Task {
+        pid: PID,
+        tid,
+        comm: format!("user-{tid}"),
+    }
+}
+
+pub(super) fn target(sub: u32, role: Role) -> Target {
+    Target {
+        device: DEVICE,
+        index: INDEX,
+        sub,
+        role,
+    }
+}
+
+pub(super) fn whole() -> Vec<Area> {
+    vec![Area {
+        offset: 0,
+        size: SIZE,
+    }]
+}
+
+/// `region` as it may be mapped at `areas`.
+pub(super) fn region(index: u32, areas: &[Area]) -> Region {
+    Region {
+        index,
+        flags: READ_WRITE | if areas.is_empty() { 0 } else { MMAP },
+        size: SIZE,
+        offset: u64::from(index) << 40,
+        areas: areas.to_vec(),
+        kind: None,
+        stale_sparse: false,
+    }
+}
+
+/// Events that follow one another, 1000 ns apart.
+pub(super) struct Scene {
+    pub(super) encoding: Encoding,
+    pub(super) now: u64,
+    pub(super) events: Vec<Event>,
+}
+
+impl Scene {
+    /// A device with a remap IRQ for regions 0 to 3, enabled.
+    pub(super) fn new(encoding: Encoding) -> Self {
+        let mut scene = Self {
+            encoding,
+            now: 1_000_000,
+            events: Vec::new(),
+        };
+        let name = NAME.to_owned();
+        let device = DEVICE;
+        scene.push(SERVICE, Body::Device { device, name });
+        scene.irq_info(Some(0b1111));
+        scene.enable();
+        scene
+    }
+
+    pub(super) fn push(&mut self, tid: u32, body: Body) {
+        self.now += 1000;
+        self.events.push(Event {
+            time_ns: self.now,
+            cpu: 0,
+            task: task(tid),
+            body,
+        });
+    }
+
+    pub(super) fn wait(&mut self, ns: u64) {
+        self.now += ns;
+    }
+
+    /// A call that began 500 ns before it returns.
+    pub(super) fn call(
+        &mut self,
+        tid: u32,
+        call: Call,
+        result: Result<i64, Errno>,
+        answer: Answer,
+    ) {
+        let body = Body::Exit {
+            device: DEVICE,
+            call,
+            begin_ns: self.now + 500,
+            result,
+            answer,
+        };
+        self.push(tid, body);
+    }
+
+    pub(super) fn irq_info(&mut self, mask: Option<u64>) {
+        let info = IrqInfo {
+            index: INDEX,
+            flags: 0b111,
+            count: 4,
+            kind: None,
+            remap: Some(RemapIrq {
+                encoding: self.encoding,
+                base: 0,
+                mask,
+            }),
+        };
+        let call = Call::GetIrqInfo { index: INDEX };
+        self.call(SERVICE, call, Ok(0), Answer::Irq(info));
+    }
+
+    fn subs(&self) -> u32 {
+        match self.encoding {
+            Encoding::Bitmap => 1,
+            Encoding::Vectors => 4,
+        }
+    }
+
+    pub(super) fn enable(&mut self) {
+        for sub in 0..self.subs() {
+            let body = Body::Context {
+                context: ContextKey(u64::from(sub)),
+                target: target(sub, Role::Trigger),
+                fd: 10,
+            };
+            self.push(SERVICE, body);
+        }
+        let fds = (0..self.subs()).map(|_| 10).collect();
+        self.set_irqs(IrqAction::Trigger, 0, self.subs(), IrqData::Eventfd(fds));
+    }
+
+    pub(super) fn set_irqs(&mut self, action: IrqAction, start: u32, count: u32, data: IrqData) {
+        let call = Call::SetIrqs {
+            index: INDEX,
+            start,
+            count,
+            action,
+            data,
+        };
+        self.call(SERVICE, call, Ok(0), Answer::None);
+    }
+
+    pub(super) fn disable(&mut self) {
+        self.set_irqs(IrqAction::Trigger, 0, 0, IrqData::None);
+    }
+
+    pub(super) fn query(&mut self, region: Region) {
+        let call = Call::GetRegionInfo {
+            index: region.index,
+        };
+        self.call(SERVICE, call, Ok(0), Answer::Region(region));
+    }
+
+    fn address(region: u32, area: Area) -> u64 {
+        0x7000_0000_0000 + u64::from(region) * 0x10_0000 + area.offset
+    }
+
+    pub(super) fn map(&mut self, region: u32, area: Area) {
+        let body = Body::Map {
+            device: DEVICE,
+            region,
+            offset: area.offset,
+            size: area.size,
+            address: Self::address(region, area),
+            result: Ok(()),
+        };
+        self.push(SERVICE, body);
+    }
+
+    pub(super) fn unmap(&mut self, region: u32, area: Area) {
+        let body = Body::Unmap {
+            device: DEVICE,
+            region,
+            offset: area.offset,
+            size: area.size,
+            address: Self::address(region, area),
+        };
+        self.push(SERVICE, body);
+    }
+
+    /// Describes `regions` and maps each wholly.
+    pub(super) fn map_all(&mut self, regions: &[u32]) {
+        for index in regions {
+            self.query(region(*index, &whole()));
+            self.map(*index, whole()[0]);
+        }
+    }
+
+    pub(super) fn signal(&mut self, sub: u32, addend: u64) {
+        let body = Body::Signal {
+            context: ContextKey(u64::from(sub)),
+            target: target(sub, Role::Trigger),
+            addend,
+            count: Some(0),
+            inside: None,
+        };
+        self.push(DRIVER, body);
+    }
+
+    /// The driver names `regions`.
+    pub(super) fn trigger(&mut self, regions: &[u32]) {
+        match self.encoding {
+            Encoding::Bitmap => {
+                let bits = regions.iter().fold(0, |bits, region| bits | 1 << region);
+                self.signal(0, bits);
+            }
+            Encoding::Vectors => regions.iter().for_each(|region| self.signal(*region, 1)),
+        }
+    }
+
+    pub(super) fn read_as(&mut self, tid: u32, sub: u32, value: u64) {
+        let body = Body::Read {
+            context: ContextKey(u64::from(sub)),
+            target: target(sub, Role::Trigger),
+            value: Some(value),
+            result: Ok(8),
+        };
+        self.push(tid, body);
+    }
+
+    /// The user reads what the driver named.
+    pub(super) fn wake(&mut self, regions: &[u32]) {
+        match self.encoding {
+            Encoding::Bitmap => {
+                let bits = regions.iter().fold(0, |bits, region| bits | 1 << region);
+                self.read_as(SERVICE, 0, bits);
+            }
+            Encoding::Vectors => {
+                for region in regions {
+                    self.read_as(SERVICE, *region, 1);
+                }
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, sub: u32, role: Role, value: u64) {
+        let body = Body::Write {
+            context: ContextKey(u64::from(sub)),
+            target: target(sub, role),
+            begin_ns: self.now + 500,
+            value: Some(value),
+            result: Ok(8),
+        };
+        self.push(SERVICE, body);
+    }
+
+    /// The user acknowledges in the encoding's own form.
+    pub(super) fn ack(&mut self, regions: &[u32]) {
+        match self.encoding {
+            Encoding::Bitmap => self.write(0, Role::Trigger, 0),
+            Encoding::Vectors => {
+                for region in regions {
+                    self.set_irqs(IrqAction::Unmask, *region, 1, IrqData::None);
+                }
+            }
+        }
+    }
+
+    fn set_state(state: DeviceState) -> Call {
+        Call::Feature {
+            feature: 2,
+            op: FeatureOp {
+                get: false,
+                set: true,
+                probe: false,
+            },
+            state: Some(state),
+        }
+    }
+
+    pub(super) fn enter_as(&mut self, tid: u32, state: DeviceState) -> u64 {
+        let call = Self::set_state(state);
+        self.push(
+            tid,
+            Body::Enter {
+                device: DEVICE,
+                call,
+            },
+        );
+        self.now
+    }
+
+    pub(super) fn enter(&mut self, state: DeviceState) -> u64 {
+        self.enter_as(DRIVER, state)
+    }
+
+    pub(super) fn exit_as(
+        &mut self,
+        tid: u32,
+        state: DeviceState,
+        begin_ns: u64,
+        result: Result<i64, Errno>,
+    ) {
+        let answer = match result {
+            Ok(_) => Answer::State {
+                state,
+                data_fd: None,
+            },
+            Err(_) => Answer::None,
+        };
+        let body = Body::Exit {
+            device: DEVICE,
+            call: Self::set_state(state),
+            begin_ns,
+            result,
+            answer,
+        };
+        self.push(tid, body);
+    }
+
+    pub(super) fn exit(&mut self, state: DeviceState, begin_ns: u64, result: Result<i64, Errno>) {
+        self.exit_as(DRIVER, state, begin_ns, result);
+    }
+
+    /// What the user does after it woke: all regions become trapped.
+    pub(super) fn trap(&mut self, regions: &[u32]) {
+        for index in regions {
+            self.query(region(*index, &[]));
+            self.unmap(*index, whole()[0]);
+        }
+    }
+
+    /// What the user does after it woke: all regions may be mapped again.
+    pub(super) fn untrap(&mut self, regions: &[u32]) {
+        self.map_all(regions);
+    }
+
+    /// RUNNING → PRE_COPY → RUNNING, as it should be.
+    pub(super) fn migration(&mut self, regions: &[u32]) {
+        let begin_ns = self.enter(DeviceState::PreCopy);
+        self.trigger(regions);
+        self.wake(regions);
+        self.trap(regions);
+        self.ack(regions);
+        self.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+        let begin_ns = self.enter(DeviceState::Running);
+        self.trigger(regions);
+        self.exit(DeviceState::Running, begin_ns, Ok(0));
+        self.wake(regions);
+        self.untrap(regions);
+        self.ack(regions);
+    }
+
+    /// What the correlation makes of it.
+    pub(super) fn play(&self) -> Played {
+        let mut correlator = Correlator::new(Options::default());
+        let mut outputs: Vec<Output> = Vec::new();
+        for event in &self.events {
+            outputs.extend(correlator.push(event));
+        }
+        outputs.extend(correlator.finish(self.now));
+        Played(outputs)
+    }
+}
+
+pub(super) struct Played(pub(super) Vec<Output>);
+
+impl Played {
+    pub(super) fn cycles(&self) -> Vec<&Cycle> {
+        self.0
+            .iter()
+            .filter_map(|output| match output {
+                Output::Cycle(cycle) => Some(cycle),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn transitions(&self) -> Vec<&Transition> {
+        self.0
+            .iter()
+            .filter_map(|output| match output {
+                Output::Transition(transition) => Some(transition),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn findings(&self) -> Vec<&Finding> {
+        self.0
+            .iter()
+            .filter_map(|output| match output {
+                Output::Finding(finding) => Some(finding),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn rules(&self) -> Vec<&'static str> {
+        self.findings()
+            .iter()
+            .map(|finding| finding.rule.id())
+            .collect()
+    }
+
+    pub(super) fn outcomes(&self) -> Vec<Outcome> {
+        self.cycles().iter().map(|cycle| cycle.outcome).collect()
+    }
+}
