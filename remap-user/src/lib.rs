@@ -7,4 +7,5 @@ pub mod errno;
 pub mod event;
 pub mod exit;
 pub mod respond;
+pub mod sink;
 pub mod vfio;

@@ -1,0 +1,38 @@
+//! Where outputs go: text for people, JSON Lines for programs.
+//!
+//! A sink knows no clock and no file: it writes to whatever it was given, and hands errors of
+//! that (a broken pipe) back to its caller.
+
+mod event_line;
+pub mod json;
+pub mod table;
+pub mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use crate::correlate::{Output, Summary};
+use crate::event::Event;
+
+/// Takes what a trace has to say.
+pub trait Sink {
+    /// A cycle, a transition, a finding or a stage.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    fn output(&mut self, output: &Output) -> io::Result<()>;
+
+    /// A single event, of a device with the name `device`.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    fn event(&mut self, event: &Event, device: &str) -> io::Result<()>;
+
+    /// The end.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    fn summary(&mut self, summary: &Summary) -> io::Result<()>;
+}

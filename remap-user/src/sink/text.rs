@@ -1,0 +1,301 @@
+//! Text for people: a line per finished cycle and state change, findings as they become evident,
+//! a table at the end.
+//!
+//! ```text
+//!  +0.001234  0000:01:00.0  RUNNING → PRE_COPY
+//!  +0.001300  0000:01:00.0    region 0  remapped in 214 µs, slowest: unmap 120 µs  (trigger 1, qemu 411)
+//!  +0.001520  0000:01:00.0  RUNNING → PRE_COPY  ok in 286 µs, 214 µs of it (75 %) waiting for user space
+//! ```
+//! A time is that of the line's first fact (trigger, begin or end), from the start of the trace.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::Sink;
+use super::json::result_name;
+use super::table;
+use crate::correlate::{
+    Cycle, Finding, Outcome, Output, Stage, StageLine, Summary, Transition, TransitionRef,
+};
+use crate::event::{DeviceState, Event};
+
+/// How text is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Whether ANSI colours are used.
+    pub colour: bool,
+    /// When the trace began (CLOCK_MONOTONIC ns): times are from then.
+    pub start_ns: u64,
+}
+
+/// Writes text.
+#[derive(Debug)]
+pub struct Text<W> {
+    writer: W,
+    options: TextOptions,
+    /// The state change whose head is the last that was written.
+    announced: Option<u64>,
+}
+
+impl<W: Write> Text<W> {
+    /// Writes to `writer`.
+    pub fn new(writer: W, options: TextOptions) -> Self {
+        Self {
+            writer,
+            options,
+            announced: None,
+        }
+    }
+
+    /// The writer.
+    pub fn into_inner(self) -> W {
+        self.writer
+    }
+
+    fn line(&mut self, ns: u64, device: &str, text: fmt::Arguments<'_>) -> io::Result<()> {
+        let time = Relative::new(ns, self.options.start_ns);
+        writeln!(self.writer, "{time}  {device}  {text}")
+    }
+
+    fn cycle(&mut self, cycle: &Cycle) -> io::Result<()> {
+        let mut indent = "";
+        if let Some(reference) = &cycle.transition {
+            self.announce(&cycle.device, reference)?;
+            indent = "  ";
+        }
+        let trigger_ns = cycle.stages.ns(Stage::Trigger).unwrap_or(0);
+        let colour = self.options.colour;
+        let outcome = Painted::new(cycle.outcome.name(), outcome_colour(cycle.outcome), colour);
+        let (region, rest) = (cycle.region, CycleText(cycle));
+        let text = format_args!("{indent}region {region}  {outcome}{rest}");
+        self.line(trigger_ns, &cycle.device, text)
+    }
+
+    /// The head of a state change, before the first of its cycles.
+    fn announce(&mut self, device: &str, reference: &TransitionRef) -> io::Result<()> {
+        if self.announced == Some(reference.id) {
+            return Ok(());
+        }
+        self.announced = Some(reference.id);
+        let change = Change(reference.from, reference.to);
+        self.line(reference.begin_ns, device, format_args!("{change}"))
+    }
+
+    fn transition(&mut self, transition: &Transition) -> io::Result<()> {
+        let change = Change(transition.from, transition.to);
+        let ns = transition.end_ns.unwrap_or(transition.begin_ns);
+        let Some(result) = transition.result else {
+            let text = format_args!("{change}  did not return within the trace");
+            return self.line(ns, &transition.device, text);
+        };
+        let colour = if result.is_ok() { GREEN } else { RED };
+        let name = result_name(result);
+        let result = Painted::new(&name, colour, self.options.colour);
+        let duration = MaybeNs(transition.duration());
+        let rest = TransitionText(transition);
+        let text = format_args!("{change}  {result} in {duration}{rest}");
+        self.line(ns, &transition.device, text)
+    }
+
+    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        let rule = Painted::new(finding.rule.id(), RED, self.options.colour);
+        let about = Region(finding.region);
+        let text = format_args!("! {rule}{about}: {}", finding.text);
+        self.line(finding.time_ns, &finding.device, text)
+    }
+
+    fn stage(&mut self, line: &StageLine) -> io::Result<()> {
+        let text = format_args!(
+            "  region {}  {:<8}  (trigger {}, {} {})",
+            line.region,
+            line.stage.name(),
+            line.trigger_id,
+            line.task.comm,
+            line.task.tid
+        );
+        self.line(line.time_ns, &line.device, text)
+    }
+}
+
+impl<W: Write> Sink for Text<W> {
+    fn output(&mut self, output: &Output) -> io::Result<()> {
+        match output {
+            Output::Cycle(cycle) => self.cycle(cycle),
+            Output::Transition(transition) => self.transition(transition),
+            Output::Finding(finding) => self.finding(finding),
+            Output::Stage(line) => self.stage(line),
+        }
+    }
+
+    fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
+        let task = &event.task;
+        let text = format_args!("  {:?}  ({} {})", event.body, task.comm, task.tid);
+        self.line(event.time_ns, device, text)
+    }
+
+    fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+        writeln!(self.writer)?;
+        write!(self.writer, "{}", table::Table(summary))?;
+        self.writer.flush()
+    }
+}
+
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+
+fn outcome_colour(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Remapped | Outcome::Unchanged => GREEN,
+        Outcome::Incomplete => YELLOW,
+        Outcome::Unacked | Outcome::Aborted => RED,
+    }
+}
+
+/// A word, in colour if told.
+struct Painted<'a> {
+    word: &'a str,
+    colour: Option<&'static str>,
+}
+
+impl<'a> Painted<'a> {
+    fn new(word: &'a str, colour: &'static str, enabled: bool) -> Self {
+        Self {
+            word,
+            colour: enabled.then_some(colour),
+        }
+    }
+}
+
+impl fmt::Display for Painted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.colour {
+            Some(colour) => write!(f, "\x1b[{colour}m{}\x1b[0m", self.word),
+            None => f.write_str(self.word),
+        }
+    }
+}
+
+/// Seconds from the start of the trace, to the microsecond.
+struct Relative {
+    sign: char,
+    microseconds: u64,
+}
+
+impl Relative {
+    fn new(ns: u64, start_ns: u64) -> Self {
+        Self {
+            sign: if ns < start_ns { '-' } else { '+' },
+            microseconds: ns.abs_diff(start_ns) / 1000,
+        }
+    }
+}
+
+impl fmt::Display for Relative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, rest) = (self.microseconds / 1_000_000, self.microseconds % 1_000_000);
+        write!(f, "{}{seconds}.{rest:06}", self.sign)
+    }
+}
+
+/// A duration with three significant digits and its unit.
+pub(super) struct Ns(pub(super) u64);
+
+impl fmt::Display for Ns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [
+            ("ns", 1),
+            ("µs", 1_000),
+            ("ms", 1_000_000),
+            ("s", 1_000_000_000),
+        ];
+        let (unit, size) = units
+            .into_iter()
+            .rev()
+            .find(|(_, size)| self.0 >= *size)
+            .unwrap_or(("ns", 1));
+        let value = self.0 as f64 / size as f64;
+        let digits = match value {
+            _ if size == 1 => 0,
+            value if value < 9.995 => 2,
+            value if value < 99.95 => 1,
+            _ => 0,
+        };
+        f.pad(&format!("{value:.digits$} {unit}"))
+    }
+}
+
+/// A duration, or that it is not known.
+struct MaybeNs(Option<u64>);
+
+impl fmt::Display for MaybeNs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(ns) => Ns(ns).fmt(f),
+            None => f.pad("unknown time"),
+        }
+    }
+}
+
+/// From one state to another.
+struct Change(Option<DeviceState>, Option<DeviceState>);
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |state: Option<DeviceState>| match state {
+            Some(state) => state.to_string(),
+            None => "unknown".to_owned(),
+        };
+        write!(f, "{} → {}", name(self.0), name(self.1))
+    }
+}
+
+/// Which region, if any.
+struct Region(Option<u32>);
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .map_or(Ok(()), |region| write!(f, " region {region}"))
+    }
+}
+
+/// What follows the outcome of a cycle.
+struct CycleText<'a>(&'a Cycle);
+
+impl fmt::Display for CycleText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cycle = self.0;
+        if let Some(total) = cycle.stages.total() {
+            write!(f, " in {}", Ns(total))?;
+        }
+        if let Some(reason) = &cycle.reason {
+            write!(f, ": {reason}")?;
+        } else if let Some((stage, ns)) = cycle.stages.slowest() {
+            write!(f, ", slowest: {} {}", stage.name(), Ns(ns))?;
+        }
+        write!(f, "  (trigger {}", cycle.trigger_id)?;
+        if let Some(task) = cycle.owner() {
+            write!(f, ", {} {}", task.comm, task.pid)?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// What follows the result of a transition.
+struct TransitionText<'a>(&'a Transition);
+
+impl fmt::Display for TransitionText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.waited_ns, self.0.share()) {
+            (Some(0), _) => f.write_str(", without waiting for user space"),
+            (Some(ns), Some(share)) => write!(
+                f,
+                ", {} of it ({:.0} %) waiting for user space",
+                Ns(ns),
+                share * 100.0
+            ),
+            _ => Ok(()),
+        }
+    }
+}
