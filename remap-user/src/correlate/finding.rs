@@ -5,6 +5,7 @@
 //! cycles that it explains are not blamed a second time: one cause, one finding.
 
 use super::counter::{Misread, Reading};
+use super::duration::Ns;
 use super::transition::errno_name;
 use crate::event::{Answer, DeviceState, Errno};
 use crate::vfio::irq::{Encoding, RemapIrq};
@@ -328,9 +329,9 @@ pub(super) const AT_ACK: &Table<AtAck> = &[
 fn trigger_before_ack(at: &AtAck) -> Option<Found> {
     let again_ns = at.again_ns.filter(|ns| at.holds_back && *ns <= at.ack_ns)?;
     let text = format!(
-        "the driver signalled the region again {} ns after the first signal and {} ns before the ack",
-        again_ns.saturating_sub(at.trigger_ns),
-        at.ack_ns - again_ns
+        "the driver signalled the region again {} after the first signal and {} before the ack",
+        Ns(again_ns.saturating_sub(at.trigger_ns)),
+        Ns(at.ack_ns - again_ns)
     );
     found(Some(at.region), text)
 }
@@ -340,8 +341,8 @@ fn ack_before_requery(at: &AtAck) -> Option<Found> {
         return None;
     }
     let text = format!(
-        "the ack came {} ns after the trigger, and nobody had asked for the region's description",
-        at.ack_ns.saturating_sub(at.trigger_ns)
+        "the ack came {} after the trigger, and nobody had asked for the region's description",
+        Ns(at.ack_ns.saturating_sub(at.trigger_ns))
     );
     found(Some(at.region), text)
 }
@@ -427,11 +428,11 @@ impl AtChangeEnd {
         };
         match self.errno {
             Some(errno) => format!(
-                "{to} failed with {} after {} ns",
+                "{to} failed with {} after {}",
                 errno_name(errno),
-                self.duration_ns
+                Ns(self.duration_ns)
             ),
-            None => format!("{to} has not returned for {} ns", self.duration_ns),
+            None => format!("{to} has not returned for {}", Ns(self.duration_ns)),
         }
     }
 }

@@ -17,6 +17,7 @@ mod areas;
 mod counter;
 mod cycle;
 mod device;
+mod duration;
 mod finding;
 mod ioctl;
 mod mapping;
@@ -28,11 +29,12 @@ mod stats;
 mod transition;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
 pub use cycle::{Ack, AckForm, Cycle, Outcome, ReleasedSource, Stage, Stages, Stamp, View};
+pub use duration::Ns;
 pub use finding::{Finding, RULES, Rule};
 pub use stats::{DeviceStats, Quantiles, RegionStats, Stats, Summary};
 pub use transition::{Transition, TransitionRef, errno_name};
@@ -88,7 +90,7 @@ pub struct StageLine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// A cycle ended.
-    Cycle(Cycle),
+    Cycle(Box<Cycle>),
     /// A state change ended.
     Transition(Transition),
     /// Something is wrong.

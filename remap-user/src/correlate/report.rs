@@ -1,6 +1,6 @@
 //! What goes out, when: the desk between the devices' state and the caller.
 //!
-//! A complete cycle goes out at once. Whatever accuses somebody, or says that something is
+//! A cycle that ended goes out at once. Whatever accuses somebody, or says that a stage is
 //! missing, is held back until its evidence has settled: a record of another CPU may still arrive
 //! that explains it, or the word that records were lost.
 
@@ -55,10 +55,10 @@ impl Desk {
 
     pub(super) fn cycle(&mut self, now: u64, cycle: Cycle) {
         let lost = cycle.reason.as_deref() == Some(RECORDS_LOST);
-        if cycle.complete() || lost || cycle.outcome == Outcome::Aborted {
-            self.emit(Output::Cycle(cycle));
+        if cycle.outcome == Outcome::Incomplete && !lost {
+            self.hold(now, Output::Cycle(Box::new(cycle)));
         } else {
-            self.hold(now, Output::Cycle(cycle));
+            self.emit(Output::Cycle(Box::new(cycle)));
         }
     }
 

@@ -1,7 +1,8 @@
 //! Ends: what has waited long enough is decided.
 
 use super::cycle::{Outcome, Stage};
-use super::device::{Device, Known};
+use super::device::{Device, Irq, Known};
+use super::duration::Ns;
 use super::finding::{
     AT_CHANGE_END, AtChangeEnd, Awaited, Found, Rule, deadlock, is_timeout, judge, missing_ack,
 };
@@ -96,6 +97,7 @@ impl Device {
         if change.lossy || change.blamed || about.iter().any(explained) {
             return;
         }
+        let now = change.end.map_or(now, |(end_ns, _)| end_ns);
         let moment = self.change_moment(desk, now, change, &about);
         let verdict = judge(AT_CHANGE_END, &moment);
         let unknown_reader = |awaited: &Awaited| !awaited.woke && awaited.readers.is_empty();
@@ -116,13 +118,8 @@ impl Device {
         change: &Change,
         about: &[usize],
     ) -> AtChangeEnd {
-        let end_ns = change.end.map_or(now, |(end_ns, _)| end_ns);
-        let duration_ns = end_ns.saturating_sub(change.begin_ns);
-        let enabled: Vec<Option<bool>> = self
-            .irqs
-            .values()
-            .map(super::device::Irq::is_enabled)
-            .collect();
+        let duration_ns = now.saturating_sub(change.begin_ns);
+        let enabled: Vec<Option<bool>> = self.irqs.values().map(Irq::is_enabled).collect();
         AtChangeEnd {
             to: change.to,
             errno: change.errno(),
@@ -277,8 +274,8 @@ impl Device {
                 (_, false) => "was neither read nor acknowledged",
             };
             let text = format!(
-                "the trigger {} ns before the trace's end {what}",
-                now.saturating_sub(first.trigger_ns)
+                "the trigger {} before the trace's end {what}",
+                Ns(now.saturating_sub(first.trigger_ns))
             );
             let one = about.len() == 1;
             let found = Found {

@@ -71,6 +71,7 @@ impl<W: Write> Sink for Json<W> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "it lives for one line")]
 enum Line<'a> {
     Cycle(CycleLine<'a>),
     Transition(TransitionLine<'a>),

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use super::text::Ns;
-use crate::correlate::{DeviceStats, Outcome, Quantiles, RegionStats, Rule, Stage, Summary};
+use crate::correlate::{DeviceStats, Ns, Outcome, Quantiles, RegionStats, Rule, Stage, Summary};
 
 /// A summary as text.
 pub struct Table<'a>(
@@ -28,9 +27,9 @@ impl fmt::Display for Table<'_> {
 
 impl Table<'_> {
     fn device(&self, f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> fmt::Result {
-        write!(f, "{name}: {} state changes", device.transitions)?;
+        write!(f, "{name}: {}", Count(device.transitions, "state change"))?;
         for (index, count) in &device.interrupts {
-            write!(f, ", {count} signals of IRQ index {index}")?;
+            write!(f, ", {} of IRQ index {index}", Count(*count, "signal"))?;
         }
         writeln!(f)?;
         for (region, stats) in &device.regions {
@@ -40,13 +39,13 @@ impl Table<'_> {
     }
 
     fn region(&self, f: &mut fmt::Formatter<'_>, region: u32, stats: &RegionStats) -> fmt::Result {
-        write!(f, "  region {region}: {} cycles", stats.cycles())?;
+        write!(f, "  region {region}: {}", Count(stats.cycles(), "cycle"))?;
         for (outcome, count) in &stats.outcomes {
             if *outcome != Outcome::Remapped {
                 write!(f, ", {count} {}", outcome.name())?;
             }
         }
-        writeln!(f, ", {} findings", stats.findings())?;
+        writeln!(f, ", {}", Count(stats.findings(), "finding"))?;
         let rows: Vec<(&str, Quantiles)> = Stage::ALL
             .into_iter()
             .filter_map(|stage| Some((stage.name(), stats.stage(stage)?)))
@@ -112,6 +111,16 @@ impl Table<'_> {
             write!(f, " ({})", reasons.join(", "))?;
         }
         writeln!(f)
+    }
+}
+
+/// How many of something.
+struct Count(u64, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} {}{plural}", self.0, self.1)
     }
 }
 

@@ -1,1 +1,369 @@
+//! Every kind of line, held against the schema and the text that people see.
 
+use serde_json::{Map, Value};
+
+use super::json::Json;
+use super::text::{Text, TextOptions};
+use super::*;
+use crate::correlate::tests::{self as played, Scene};
+use crate::correlate::{Correlator, Options, RULES};
+use crate::event::{
+    Answer, Body, Call, ContextKey, DeviceState, Errno, FeatureOp, IrqAction, IrqData, Role,
+};
+use crate::vfio::irq::Encoding;
+
+const SCHEMA: &str = include_str!("../../../docs/schema/remap.schema.json");
+
+/// As much of JSON Schema as ours uses. The path of what does not fit.
+fn check(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("{path}: {what}: {value}"));
+    for key in schema.as_object().into_iter().flat_map(Map::keys) {
+        let known = [
+            "$defs",
+            "$ref",
+            "$schema",
+            "additionalProperties",
+            "anyOf",
+            "const",
+            "description",
+            "enum",
+            "items",
+            "minimum",
+            "oneOf",
+            "properties",
+            "required",
+            "title",
+            "type",
+        ];
+        if !known.contains(&key.as_str()) {
+            return Err(format!(
+                "the schema uses {key}, which this test does not check"
+            ));
+        }
+    }
+    if let Some(name) = schema["$ref"].as_str() {
+        let target = root
+            .pointer(name.trim_start_matches('#'))
+            .ok_or_else(|| format!("{name} leads nowhere"))?;
+        check(root, target, value, path)?;
+    }
+    if let Some(expected) = schema.get("const")
+        && expected != value
+    {
+        return wrong("not the constant");
+    }
+    if let Some(choices) = schema["enum"].as_array()
+        && !choices.contains(value)
+    {
+        return wrong("not in the enum");
+    }
+    for (key, exactly_one) in [("oneOf", true), ("anyOf", false)] {
+        if let Some(choices) = schema[key].as_array() {
+            let results: Vec<Result<(), String>> = choices
+                .iter()
+                .map(|choice| check(root, choice, value, path))
+                .collect();
+            let fit = results.iter().filter(|result| result.is_ok()).count();
+            if fit == 0 || (exactly_one && fit > 1) {
+                return Err(format!("{path}: {key}: {fit} fit: {results:?}"));
+            }
+        }
+    }
+    if !has_type(&schema["type"], value) {
+        return wrong("another type");
+    }
+    if let Some(minimum) = schema["minimum"].as_i64()
+        && value.as_i64().is_some_and(|value| value < minimum)
+    {
+        return wrong("below the minimum");
+    }
+    if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
+        for (n, value) in values.iter().enumerate() {
+            check(root, items, value, &format!("{path}[{n}]"))?;
+        }
+    }
+    let Some(fields) = value.as_object() else {
+        return Ok(());
+    };
+    for required in schema["required"].as_array().into_iter().flatten() {
+        if !fields.contains_key(required.as_str().unwrap_or_default()) {
+            return wrong(&format!("without {required}"));
+        }
+    }
+    for (name, value) in fields {
+        let path = format!("{path}.{name}");
+        match (&schema["properties"][name], &schema["additionalProperties"]) {
+            (Value::Null, Value::Bool(false)) => return Err(format!("{path}: unknown field")),
+            (Value::Null, Value::Object(_)) => {
+                check(root, &schema["additionalProperties"], value, &path)?;
+            }
+            (Value::Null, _) => {}
+            (property, _) => check(root, property, value, &path)?,
+        }
+    }
+    Ok(())
+}
+
+fn has_type(types: &Value, value: &Value) -> bool {
+    let is = |name: &Value| match name.as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("boolean") => value.is_boolean(),
+        Some("null") => value.is_null(),
+        _ => false,
+    };
+    match types {
+        Value::Null => true,
+        Value::Array(names) => names.iter().any(is),
+        name => is(name),
+    }
+}
+
+/// A trace with something of everything.
+fn scene() -> Scene {
+    let mut scene = Scene::new(Encoding::Bitmap);
+    scene.map_all(&[0, 2]);
+    scene.migration(&[0, 2]);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[0]);
+    scene.wake(&[0]);
+    scene.trap(&[0]);
+    scene.wait(2_000_000_000);
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    scene.wait(200_000_000);
+    scene.trigger(&[2]);
+    scene.wake(&[2]);
+    scene
+}
+
+fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
+    let mut correlator = Correlator::new(options);
+    for event in &scene.events {
+        for output in correlator.push(event) {
+            sink.output(&output).unwrap();
+        }
+    }
+    for output in correlator.finish(scene.now) {
+        sink.output(&output).unwrap();
+    }
+    let delivered = scene.events.len() as u64;
+    let summary = Summary {
+        seen: Some(delivered + 3),
+        delivered,
+        lost: [("ring full".to_owned(), 3)].into(),
+        stats: correlator.into_stats(),
+    };
+    sink.summary(&summary).unwrap();
+}
+
+fn lines(bytes: Vec<u8>) -> Vec<Value> {
+    let text = String::from_utf8(bytes).unwrap();
+    let root: Value = serde_json::from_str(SCHEMA).unwrap();
+    text.lines()
+        .map(|line| {
+            assert!(
+                line.starts_with("{\"type\":\""),
+                "type is not first: {line}"
+            );
+            let value: Value = serde_json::from_str(line).unwrap();
+            if let Err(error) = check(&root, &root, &value, "") {
+                panic!("{line} does not fit the schema: {error}");
+            }
+            value
+        })
+        .collect()
+}
+
+fn field(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn every_line_fits_the_schema() {
+    let mut json = Json::new(Vec::new());
+    let stages = true;
+    write(
+        &mut json,
+        &scene(),
+        Options {
+            stages,
+            ..Options::default()
+        },
+    );
+    let lines = lines(json.into_inner());
+    let mut types: Vec<String> = lines.iter().map(|line| field(line, "type")).collect();
+    assert_eq!(types.last().map(String::as_str), Some("summary"));
+    types.sort();
+    types.dedup();
+    assert_eq!(
+        types,
+        ["cycle", "finding", "stage", "summary", "transition"]
+    );
+    let cycles = lines.iter().filter(|line| line["type"] == "cycle");
+    let outcomes: Vec<String> = cycles.map(|line| field(line, "outcome")).collect();
+    let expected = [
+        "remapped",
+        "remapped",
+        "remapped",
+        "remapped",
+        "unacked",
+        "incomplete",
+    ];
+    assert_eq!(outcomes, expected);
+    let summary = lines.last().unwrap();
+    assert_eq!(summary["cycles"], 6);
+    assert_eq!(summary["lost"]["ring full"], 3);
+    assert_eq!(summary["findings"]["missing-ack"], 1);
+}
+
+#[test]
+fn the_schema_knows_every_rule() {
+    let root: Value = serde_json::from_str(SCHEMA).unwrap();
+    let known = root["$defs"]["finding"]["properties"]["rule"]["enum"]
+        .as_array()
+        .unwrap();
+    let known: Vec<&str> = known.iter().filter_map(Value::as_str).collect();
+    let rules: Vec<&str> = RULES.iter().map(|(_, id, _)| *id).collect();
+    assert_eq!(known, rules);
+    let page = include_str!("../../../docs/json.md");
+    for (n, (rule, id, advice)) in RULES.into_iter().enumerate() {
+        assert_eq!(
+            rule as usize, n,
+            "the table is not in the order of the enum"
+        );
+        assert!(page.contains(&format!("`{id}`")), "docs/json.md lacks {id}");
+        assert!(advice.ends_with('.'));
+    }
+}
+
+#[test]
+fn the_check_finds_what_does_not_fit() {
+    let root: Value = serde_json::from_str(SCHEMA).unwrap();
+    let mut json = Json::new(Vec::new());
+    write(&mut json, &scene(), Options::default());
+    let mut cycle = lines(json.into_inner())
+        .into_iter()
+        .find(|line| line["type"] == "cycle")
+        .unwrap();
+    for (name, value) in [
+        ("outcome", Value::from("fine")),
+        ("region", Value::from(-1)),
+        ("before", Value::from(3)),
+        ("surprise", Value::from(1)),
+    ] {
+        let mut wrong = cycle.clone();
+        wrong[name] = value;
+        assert!(
+            check(&root, &root, &wrong, "").is_err(),
+            "{name} was not checked"
+        );
+    }
+    cycle.as_object_mut().unwrap().remove("ack_ns");
+    assert!(check(&root, &root, &cycle, "").is_err());
+}
+
+#[test]
+fn every_event_fits_the_schema() {
+    let mut scene = scene();
+    let op = FeatureOp {
+        get: true,
+        set: false,
+        probe: true,
+    };
+    let calls = [
+        Call::Reset,
+        Call::Other { request: 0x3b6e },
+        Call::Unreadable { request: 0x3b6e },
+        Call::Feature {
+            feature: 1,
+            op,
+            state: None,
+        },
+    ];
+    for call in calls {
+        let malformed = Answer::Malformed("loops".into());
+        scene.call(1, call, Err(Errno(25)), malformed);
+    }
+    scene.set_irqs(IrqAction::Unknown(9), 0, 1, IrqData::Unknown(3));
+    scene.set_irqs(IrqAction::Mask, 0, 1, IrqData::Bool(vec![true]));
+    let target = played::target(0, Role::Unmask);
+    let context = ContextKey(9);
+    let device = played::DEVICE;
+    let bodies = [
+        Body::Release { context, target },
+        Body::Write {
+            context,
+            target,
+            begin_ns: 3,
+            value: Some(u64::MAX),
+            result: Ok(8),
+        },
+        Body::Signal {
+            context,
+            target,
+            addend: 1,
+            count: None,
+            inside: Some(device),
+        },
+        Body::StateWriteEnter {
+            device,
+            region: 9,
+            word: None,
+        },
+        Body::StateWriteExit {
+            device,
+            region: 9,
+            word: Some(3),
+            begin_ns: 1,
+            result: Ok(4),
+        },
+        Body::Lost { count: 2 },
+        Body::Close { device },
+    ];
+    for body in bodies {
+        scene.push(1, body);
+    }
+    let mut json = Json::new(Vec::new());
+    for event in &scene.events {
+        json.event(event, played::NAME).unwrap();
+    }
+    let lines = lines(json.into_inner());
+    let mut kinds: Vec<String> = lines.iter().map(|line| field(line, "kind")).collect();
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
+    let text = serde_json::to_string(&lines).unwrap();
+    assert!(text.contains(&u64::MAX.to_string()));
+}
+
+#[test]
+fn text_is_readable() {
+    let mut text = Text::new(
+        Vec::new(),
+        TextOptions {
+            colour: false,
+            start_ns: 1_000_000,
+        },
+    );
+    write(&mut text, &scene(), Options::default());
+    let text = String::from_utf8(text.into_inner()).unwrap();
+    let expected = include_str!("expected.txt");
+    assert_eq!(text, expected, "\n{text}");
+}
+
+#[test]
+fn colour_only_if_told() {
+    for colour in [false, true] {
+        let mut text = Text::new(
+            Vec::new(),
+            TextOptions {
+                colour,
+                start_ns: 0,
+            },
+        );
+        write(&mut text, &scene(), Options::default());
+        assert_eq!(text.into_inner().contains(&0x1b), colour);
+    }
+}

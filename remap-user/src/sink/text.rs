@@ -15,7 +15,7 @@ use super::Sink;
 use super::json::result_name;
 use super::table;
 use crate::correlate::{
-    Cycle, Finding, Outcome, Output, Stage, StageLine, Summary, Transition, TransitionRef,
+    Cycle, Finding, Ns, Outcome, Output, Stage, StageLine, Summary, Transition, TransitionRef,
 };
 use crate::event::{DeviceState, Event};
 
@@ -195,33 +195,6 @@ impl fmt::Display for Relative {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, rest) = (self.microseconds / 1_000_000, self.microseconds % 1_000_000);
         write!(f, "{}{seconds}.{rest:06}", self.sign)
-    }
-}
-
-/// A duration with three significant digits and its unit.
-pub(super) struct Ns(pub(super) u64);
-
-impl fmt::Display for Ns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [
-            ("ns", 1),
-            ("µs", 1_000),
-            ("ms", 1_000_000),
-            ("s", 1_000_000_000),
-        ];
-        let (unit, size) = units
-            .into_iter()
-            .rev()
-            .find(|(_, size)| self.0 >= *size)
-            .unwrap_or(("ns", 1));
-        let value = self.0 as f64 / size as f64;
-        let digits = match value {
-            _ if size == 1 => 0,
-            value if value < 9.995 => 2,
-            value if value < 99.95 => 1,
-            _ => 0,
-        };
-        f.pad(&format!("{value:.digits$} {unit}"))
     }
 }
 

@@ -12,22 +12,22 @@ use crate::event::{
 use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
 use crate::vfio::region::{Area, Region};
 
-pub(super) const DEVICE: DeviceKey = DeviceKey(0xd);
-pub(super) const NAME: &str = "0000:01:00.0";
+pub(crate) const DEVICE: DeviceKey = DeviceKey(0xd);
+pub(crate) const NAME: &str = "0000:01:00.0";
 /// The first index behind those of vfio-pci.
-pub(super) const INDEX: u32 = 5;
-pub(super) const PAGE: u64 = 0x1000;
-pub(super) const SIZE: u64 = 4 * PAGE;
+pub(crate) const INDEX: u32 = 5;
+pub(crate) const PAGE: u64 = 0x1000;
+pub(crate) const SIZE: u64 = 4 * PAGE;
 const READ_WRITE: u32 = 0b011;
 const MMAP: u32 = 0b100;
 
 /// The thread that answers the remap IRQ.
-pub(super) const SERVICE: u32 = 101;
+pub(crate) const SERVICE: u32 = 101;
 /// The thread that changes the state.
-pub(super) const DRIVER: u32 = 102;
+pub(crate) const DRIVER: u32 = 102;
 const PID: u32 = 100;
 
-pub(super) fn task(tid: u32) -> Task {
+pub(crate) fn task(tid: u32) -> Task {
     Task {
         pid: PID,
         tid,
@@ -35,7 +35,7 @@ pub(super) fn task(tid: u32) -> Task {
     }
 }
 
-pub(super) fn target(sub: u32, role: Role) -> Target {
+pub(crate) fn target(sub: u32, role: Role) -> Target {
     Target {
         device: DEVICE,
         index: INDEX,
@@ -44,7 +44,7 @@ pub(super) fn target(sub: u32, role: Role) -> Target {
     }
 }
 
-pub(super) fn whole() -> Vec<Area> {
+pub(crate) fn whole() -> Vec<Area> {
     vec![Area {
         offset: 0,
         size: SIZE,
@@ -52,7 +52,7 @@ pub(super) fn whole() -> Vec<Area> {
 }
 
 /// `region` as it may be mapped at `areas`.
-pub(super) fn region(index: u32, areas: &[Area]) -> Region {
+pub(crate) fn region(index: u32, areas: &[Area]) -> Region {
     Region {
         index,
         flags: READ_WRITE | if areas.is_empty() { 0 } else { MMAP },
@@ -65,15 +65,15 @@ pub(super) fn region(index: u32, areas: &[Area]) -> Region {
 }
 
 /// Events that follow one another, 1000 ns apart.
-pub(super) struct Scene {
-    pub(super) encoding: Encoding,
-    pub(super) now: u64,
-    pub(super) events: Vec<Event>,
+pub(crate) struct Scene {
+    pub(crate) encoding: Encoding,
+    pub(crate) now: u64,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Scene {
     /// A device with a remap IRQ for regions 0 to 3, enabled.
-    pub(super) fn new(encoding: Encoding) -> Self {
+    pub(crate) fn new(encoding: Encoding) -> Self {
         let mut scene = Self {
             encoding,
             now: 1_000_000,
@@ -87,7 +87,7 @@ impl Scene {
         scene
     }
 
-    pub(super) fn push(&mut self, tid: u32, body: Body) {
+    pub(crate) fn push(&mut self, tid: u32, body: Body) {
         self.now += 1000;
         self.events.push(Event {
             time_ns: self.now,
@@ -97,12 +97,12 @@ impl Scene {
         });
     }
 
-    pub(super) fn wait(&mut self, ns: u64) {
+    pub(crate) fn wait(&mut self, ns: u64) {
         self.now += ns;
     }
 
     /// A call that began 500 ns before it returns.
-    pub(super) fn call(
+    pub(crate) fn call(
         &mut self,
         tid: u32,
         call: Call,
@@ -119,7 +119,7 @@ impl Scene {
         self.push(tid, body);
     }
 
-    pub(super) fn irq_info(&mut self, mask: Option<u64>) {
+    pub(crate) fn irq_info(&mut self, mask: Option<u64>) {
         let info = IrqInfo {
             index: INDEX,
             flags: 0b111,
@@ -142,7 +142,7 @@ impl Scene {
         }
     }
 
-    pub(super) fn enable(&mut self) {
+    pub(crate) fn enable(&mut self) {
         for sub in 0..self.subs() {
             let body = Body::Context {
                 context: ContextKey(u64::from(sub)),
@@ -155,7 +155,7 @@ impl Scene {
         self.set_irqs(IrqAction::Trigger, 0, self.subs(), IrqData::Eventfd(fds));
     }
 
-    pub(super) fn set_irqs(&mut self, action: IrqAction, start: u32, count: u32, data: IrqData) {
+    pub(crate) fn set_irqs(&mut self, action: IrqAction, start: u32, count: u32, data: IrqData) {
         let call = Call::SetIrqs {
             index: INDEX,
             start,
@@ -166,11 +166,11 @@ impl Scene {
         self.call(SERVICE, call, Ok(0), Answer::None);
     }
 
-    pub(super) fn disable(&mut self) {
+    pub(crate) fn disable(&mut self) {
         self.set_irqs(IrqAction::Trigger, 0, 0, IrqData::None);
     }
 
-    pub(super) fn query(&mut self, region: Region) {
+    pub(crate) fn query(&mut self, region: Region) {
         let call = Call::GetRegionInfo {
             index: region.index,
         };
@@ -181,7 +181,7 @@ impl Scene {
         0x7000_0000_0000 + u64::from(region) * 0x10_0000 + area.offset
     }
 
-    pub(super) fn map(&mut self, region: u32, area: Area) {
+    pub(crate) fn map(&mut self, region: u32, area: Area) {
         let body = Body::Map {
             device: DEVICE,
             region,
@@ -193,7 +193,7 @@ impl Scene {
         self.push(SERVICE, body);
     }
 
-    pub(super) fn unmap(&mut self, region: u32, area: Area) {
+    pub(crate) fn unmap(&mut self, region: u32, area: Area) {
         let body = Body::Unmap {
             device: DEVICE,
             region,
@@ -205,14 +205,14 @@ impl Scene {
     }
 
     /// Describes `regions` and maps each wholly.
-    pub(super) fn map_all(&mut self, regions: &[u32]) {
+    pub(crate) fn map_all(&mut self, regions: &[u32]) {
         for index in regions {
             self.query(region(*index, &whole()));
             self.map(*index, whole()[0]);
         }
     }
 
-    pub(super) fn signal(&mut self, sub: u32, addend: u64) {
+    pub(crate) fn signal(&mut self, sub: u32, addend: u64) {
         let body = Body::Signal {
             context: ContextKey(u64::from(sub)),
             target: target(sub, Role::Trigger),
@@ -224,7 +224,7 @@ impl Scene {
     }
 
     /// The driver names `regions`.
-    pub(super) fn trigger(&mut self, regions: &[u32]) {
+    pub(crate) fn trigger(&mut self, regions: &[u32]) {
         match self.encoding {
             Encoding::Bitmap => {
                 let bits = regions.iter().fold(0, |bits, region| bits | 1 << region);
@@ -234,7 +234,7 @@ impl Scene {
         }
     }
 
-    pub(super) fn read_as(&mut self, tid: u32, sub: u32, value: u64) {
+    pub(crate) fn read_as(&mut self, tid: u32, sub: u32, value: u64) {
         let body = Body::Read {
             context: ContextKey(u64::from(sub)),
             target: target(sub, Role::Trigger),
@@ -245,7 +245,7 @@ impl Scene {
     }
 
     /// The user reads what the driver named.
-    pub(super) fn wake(&mut self, regions: &[u32]) {
+    pub(crate) fn wake(&mut self, regions: &[u32]) {
         match self.encoding {
             Encoding::Bitmap => {
                 let bits = regions.iter().fold(0, |bits, region| bits | 1 << region);
@@ -259,7 +259,7 @@ impl Scene {
         }
     }
 
-    pub(super) fn write(&mut self, sub: u32, role: Role, value: u64) {
+    pub(crate) fn write(&mut self, sub: u32, role: Role, value: u64) {
         let body = Body::Write {
             context: ContextKey(u64::from(sub)),
             target: target(sub, role),
@@ -271,7 +271,7 @@ impl Scene {
     }
 
     /// The user acknowledges in the encoding's own form.
-    pub(super) fn ack(&mut self, regions: &[u32]) {
+    pub(crate) fn ack(&mut self, regions: &[u32]) {
         match self.encoding {
             Encoding::Bitmap => self.write(0, Role::Trigger, 0),
             Encoding::Vectors => {
@@ -294,7 +294,7 @@ impl Scene {
         }
     }
 
-    pub(super) fn enter_as(&mut self, tid: u32, state: DeviceState) -> u64 {
+    pub(crate) fn enter_as(&mut self, tid: u32, state: DeviceState) -> u64 {
         let call = Self::set_state(state);
         self.push(
             tid,
@@ -306,11 +306,11 @@ impl Scene {
         self.now
     }
 
-    pub(super) fn enter(&mut self, state: DeviceState) -> u64 {
+    pub(crate) fn enter(&mut self, state: DeviceState) -> u64 {
         self.enter_as(DRIVER, state)
     }
 
-    pub(super) fn exit_as(
+    pub(crate) fn exit_as(
         &mut self,
         tid: u32,
         state: DeviceState,
@@ -334,12 +334,12 @@ impl Scene {
         self.push(tid, body);
     }
 
-    pub(super) fn exit(&mut self, state: DeviceState, begin_ns: u64, result: Result<i64, Errno>) {
+    pub(crate) fn exit(&mut self, state: DeviceState, begin_ns: u64, result: Result<i64, Errno>) {
         self.exit_as(DRIVER, state, begin_ns, result);
     }
 
     /// What the user does after it woke: all regions become trapped.
-    pub(super) fn trap(&mut self, regions: &[u32]) {
+    pub(crate) fn trap(&mut self, regions: &[u32]) {
         for index in regions {
             self.query(region(*index, &[]));
             self.unmap(*index, whole()[0]);
@@ -347,12 +347,12 @@ impl Scene {
     }
 
     /// What the user does after it woke: all regions may be mapped again.
-    pub(super) fn untrap(&mut self, regions: &[u32]) {
+    pub(crate) fn untrap(&mut self, regions: &[u32]) {
         self.map_all(regions);
     }
 
     /// RUNNING → PRE_COPY → RUNNING, as it should be.
-    pub(super) fn migration(&mut self, regions: &[u32]) {
+    pub(crate) fn migration(&mut self, regions: &[u32]) {
         let begin_ns = self.enter(DeviceState::PreCopy);
         self.trigger(regions);
         self.wake(regions);
@@ -368,7 +368,7 @@ impl Scene {
     }
 
     /// What the correlation makes of it.
-    pub(super) fn play(&self) -> Played {
+    pub(crate) fn play(&self) -> Played {
         let mut correlator = Correlator::new(Options::default());
         let mut outputs: Vec<Output> = Vec::new();
         for event in &self.events {
@@ -379,20 +379,20 @@ impl Scene {
     }
 }
 
-pub(super) struct Played(pub(super) Vec<Output>);
+pub(crate) struct Played(pub(crate) Vec<Output>);
 
 impl Played {
-    pub(super) fn cycles(&self) -> Vec<&Cycle> {
+    pub(crate) fn cycles(&self) -> Vec<&Cycle> {
         self.0
             .iter()
             .filter_map(|output| match output {
-                Output::Cycle(cycle) => Some(cycle),
+                Output::Cycle(cycle) => Some(&**cycle),
                 _ => None,
             })
             .collect()
     }
 
-    pub(super) fn transitions(&self) -> Vec<&Transition> {
+    pub(crate) fn transitions(&self) -> Vec<&Transition> {
         self.0
             .iter()
             .filter_map(|output| match output {
@@ -402,7 +402,7 @@ impl Played {
             .collect()
     }
 
-    pub(super) fn findings(&self) -> Vec<&Finding> {
+    pub(crate) fn findings(&self) -> Vec<&Finding> {
         self.0
             .iter()
             .filter_map(|output| match output {
@@ -412,14 +412,14 @@ impl Played {
             .collect()
     }
 
-    pub(super) fn rules(&self) -> Vec<&'static str> {
+    pub(crate) fn rules(&self) -> Vec<&'static str> {
         self.findings()
             .iter()
             .map(|finding| finding.rule.id())
             .collect()
     }
 
-    pub(super) fn outcomes(&self) -> Vec<Outcome> {
+    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
         self.cycles().iter().map(|cycle| cycle.outcome).collect()
     }
 }
