@@ -11,15 +11,25 @@ macro_rules! names {
         pub fn name(errno: i32) -> Option<&'static str> {
             Some(match errno {
                 $(libc::$name => stringify!($name),)*
-                _ if errno == ENOTSUPP => "ENOTSUPP",
-                _ => return None,
+                _ => return inside(errno),
             })
         }
     };
 }
 
-/// The kernel's own `ENOTSUPP`, which reaches user space though it should not.
-const ENOTSUPP: i32 = 524;
+/// The kernel's own errnos: a probe sees them, and `ENOTSUPP` reaches user space though it should
+/// not.
+fn inside(errno: i32) -> Option<&'static str> {
+    Some(match errno {
+        512 => "ERESTARTSYS",
+        513 => "ERESTARTNOINTR",
+        514 => "ERESTARTNOHAND",
+        515 => "ENOIOCTLCMD",
+        516 => "ERESTART_RESTARTBLOCK",
+        524 => "ENOTSUPP",
+        _ => return None,
+    })
+}
 
 names! {
     EPERM, ENOENT, ESRCH, EINTR, EIO, ENXIO, E2BIG, ENOEXEC, EBADF, ECHILD, EAGAIN, ENOMEM,

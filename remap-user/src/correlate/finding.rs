@@ -6,7 +6,6 @@
 
 use super::counter::{Misread, Reading};
 use super::duration::Ns;
-use super::transition::errno_name;
 use crate::event::{Answer, DeviceState, Errno};
 use crate::vfio::irq::{Encoding, RemapIrq};
 use crate::vfio::region::{Area, Region};
@@ -286,8 +285,7 @@ fn missing_region(at: &AtQuery) -> Option<Found> {
     let errno = at.result.as_ref().err().filter(|_| at.awaited)?;
     let text = format!(
         "the driver named region {}, and its description is refused with {}: there is no such region",
-        at.region,
-        errno_name(*errno)
+        at.region, errno
     );
     found(Some(at.region), text)
 }
@@ -427,11 +425,7 @@ impl AtChangeEnd {
             None => "the state change".to_owned(),
         };
         match self.errno {
-            Some(errno) => format!(
-                "{to} failed with {} after {}",
-                errno_name(errno),
-                Ns(self.duration_ns)
-            ),
+            Some(errno) => format!("{to} failed with {} after {}", errno, Ns(self.duration_ns)),
             None => format!("{to} has not returned for {}", Ns(self.duration_ns)),
         }
     }

@@ -37,7 +37,7 @@ pub use cycle::{Ack, AckForm, Cycle, Outcome, ReleasedSource, Stage, Stages, Sta
 pub use duration::Ns;
 pub use finding::{Finding, RULES, Rule};
 pub use stats::{DeviceStats, Quantiles, RegionStats, Stats, Summary};
-pub use transition::{Transition, TransitionRef, errno_name};
+pub use transition::{Transition, TransitionRef};
 
 use crate::event::{Body, DeviceKey, Event, Task};
 use device::Device;

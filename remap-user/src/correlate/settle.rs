@@ -8,7 +8,7 @@ use super::finding::{
 };
 use super::open::Open;
 use super::report::Desk;
-use super::transition::{Change, Wait, errno_name};
+use super::transition::{Change, Wait};
 use crate::event::Target;
 use crate::vfio::irq::Encoding;
 
@@ -61,7 +61,7 @@ impl Device {
             move |cycle: &Open| cycle.transition.is_some_and(|reference| reference.id == id);
         if let Some(errno) = change.errno() {
             self.judge_change(desk, now, &change);
-            let reason = format!("the state change failed with {}", errno_name(errno));
+            let reason = format!("the state change failed with {errno}");
             // What it waited for is part of what is said about it.
             let unacked = if is_timeout(errno) {
                 Outcome::Unacked

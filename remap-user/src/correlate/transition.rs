@@ -145,50 +145,6 @@ fn waited(waits: &[Wait], end_ns: u64, failed: bool) -> Option<u64> {
     Some(sum)
 }
 
-/// The name of an errno that a state change may return; others as a number.
-pub fn errno_name(errno: Errno) -> String {
-    let name = match errno.0 {
-        1 => "EPERM",
-        2 => "ENOENT",
-        4 => "EINTR",
-        5 => "EIO",
-        6 => "ENXIO",
-        7 => "E2BIG",
-        9 => "EBADF",
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        13 => "EACCES",
-        14 => "EFAULT",
-        16 => "EBUSY",
-        17 => "EEXIST",
-        19 => "ENODEV",
-        22 => "EINVAL",
-        24 => "EMFILE",
-        25 => "ENOTTY",
-        27 => "EFBIG",
-        28 => "ENOSPC",
-        32 => "EPIPE",
-        34 => "ERANGE",
-        38 => "ENOSYS",
-        61 => "ENODATA",
-        62 => "ETIME",
-        71 => "EPROTO",
-        75 => "EOVERFLOW",
-        95 => "EOPNOTSUPP",
-        108 => "ESHUTDOWN",
-        110 => "ETIMEDOUT",
-        121 => "EREMOTEIO",
-        125 => "ECANCELED",
-        // Never seen by user space, but by a probe inside the kernel.
-        512 => "ERESTARTSYS",
-        514 => "ERESTARTNOHAND",
-        515 => "ENOIOCTLCMD",
-        524 => "ENOTSUPP",
-        other => return format!("errno {other}"),
-    };
-    name.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

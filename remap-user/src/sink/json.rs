@@ -12,7 +12,7 @@ use super::Sink;
 use super::event_line::EventLine;
 use crate::correlate::{
     Cycle, DeviceStats, Finding, Output, Quantiles, RegionStats, Stage, StageLine, Summary,
-    Transition, TransitionRef, View, errno_name,
+    Transition, TransitionRef, View,
 };
 use crate::event::{ContextKey, Errno, Event, Task};
 use crate::vfio::irq::Encoding;
@@ -234,7 +234,7 @@ impl<'a> CycleLine<'a> {
 pub(super) fn result_name<T>(result: Result<T, Errno>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
-        Err(errno) => errno_name(errno),
+        Err(errno) => errno.to_string(),
     }
 }
 

@@ -162,9 +162,12 @@ fn a_region_that_was_never_mapped_needs_no_map() {
     assert_eq!(scene.play().outcomes(), [Outcome::Remapped]);
 }
 
+/// An encoding, how its ack is sent, and what is said of it.
+type Form = (Encoding, fn(&mut Scene), AckForm, Option<u64>);
+
 #[test]
 fn each_form_of_ack_is_told() {
-    let forms: [(Encoding, fn(&mut Scene), AckForm, Option<u64>); 5] = [
+    let forms: [Form; 5] = [
         (
             Encoding::Bitmap,
             |scene| scene.write(0, Role::Trigger, 0),
