@@ -1,10 +1,25 @@
-//! `remap list`: the devices that are offered through VFIO.
+//! `remap list`: the devices that are offered through VFIO, and what they are made of.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
 
 use clap::Args;
+use serde::Serialize;
 
+use crate::cmd::output::Format;
 use crate::exit::Error;
+use crate::respond::ack::encoding_name;
+use crate::respond::migrate::Migration;
+use crate::respond::report::{AreaText, RegionAreas, flag_letters};
+use crate::vfio::error::Error as VfioError;
+use crate::vfio::irq::{IrqInfo, RemapIrq};
+use crate::vfio::open::{self, group_path};
+use crate::vfio::region::Region;
+use crate::vfio::sysfs::{Bdf, Holder, Host, name_holders};
 
-/// Lists the devices that are bound to a vfio driver.
+/// Lists the devices that are bound to a vfio driver. Those that are free are opened for a
+/// moment to ask what they are made of, which resets them.
 #[derive(Args, Debug)]
 pub struct List {
     /// Write JSON Lines.
@@ -12,10 +27,265 @@ pub struct List {
     json: bool,
 }
 
+/// A device that is bound to a vfio driver.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "device")]
+struct Listed {
+    device: Bdf,
+    vendor_id: Option<u16>,
+    device_id: Option<u16>,
+    driver: Option<String>,
+    group: Option<u32>,
+    holders: Vec<Holder>,
+    /// Why there are no details.
+    unknown: Option<String>,
+    details: Option<Details>,
+}
+
+/// What only an open device tells.
+#[derive(Debug, Serialize)]
+struct Details {
+    /// How it migrates; `null` if it does not.
+    migration: Option<&'static str>,
+    regions: Vec<RegionLine>,
+    irqs: Vec<IrqLine>,
+    /// Answers that could not be believed.
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RegionLine {
+    #[serde(flatten)]
+    region: RegionAreas,
+    /// Type and subtype of a device-specific region.
+    kind: Option<(u32, u32)>,
+    /// A sparse capability without `FLAG_MMAP`.
+    stale_sparse: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct IrqLine {
+    irq_index: u32,
+    flags: u32,
+    count: u32,
+    kind: Option<(u32, u32)>,
+    remap: Option<RemapLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct RemapLine {
+    encoding: &'static str,
+    base: u32,
+    mask: Option<u64>,
+}
+
 impl List {
     /// Lists them.
     pub fn run(self) -> Result<(), Error> {
-        let _ = self.json;
+        let host = Host::default();
+        let format = Format::new(self.json);
+        let mut stdout = io::stdout().lock();
+        let devices = host.vfio_devices();
+        if devices.is_empty() {
+            eprintln!("remap: no PCI device is bound to a vfio driver");
+        }
+        for bdf in devices {
+            format.write(&mut stdout, &look(&host, bdf))?;
+        }
+        Ok(stdout.flush()?)
+    }
+}
+
+fn look(host: &Host, bdf: Bdf) -> Listed {
+    let group = host.group(bdf);
+    let holders = group.map_or(Vec::new(), |group| host.holders(&group_path(group)));
+    let mut listed = Listed {
+        device: bdf,
+        vendor_id: host.ids(bdf).map(|ids| ids.0),
+        device_id: host.ids(bdf).map(|ids| ids.1),
+        driver: host.driver(bdf),
+        group,
+        holders,
+        unknown: None,
+        details: None,
+    };
+    if listed.holders.is_empty() {
+        match details(host, bdf) {
+            Ok(details) => listed.details = Some(details),
+            Err(error) => listed.unknown = Some(error.to_string()),
+        }
+    } else {
+        let holders = name_holders(&listed.holders);
+        listed.unknown = Some(format!("held by {holders}: regions unknown"));
+    }
+    listed
+}
+
+fn details(host: &Host, bdf: Bdf) -> Result<Details, VfioError> {
+    let device = Arc::new(open::open(host, bdf)?);
+    let migration = Migration::find(&device)?.map(|migration| migration.name());
+    let mut details = Details {
+        migration,
+        regions: Vec::new(),
+        irqs: Vec::new(),
+        problems: Vec::new(),
+    };
+    for answer in device.regions()? {
+        match answer {
+            Ok(region) if region.size > 0 => details.regions.push(RegionLine::from(&region)),
+            Ok(_) => {}
+            Err(error) => details.problem(&error),
+        }
+    }
+    for answer in device.irqs()? {
+        match answer {
+            Ok(irq) if irq.count > 0 => details.irqs.push(IrqLine::from(&irq)),
+            Ok(_) => {}
+            Err(error) => details.problem(&error),
+        }
+    }
+    Ok(details)
+}
+
+impl Details {
+    fn problem(&mut self, error: &VfioError) {
+        if !error.is_absent() {
+            self.problems.push(error.to_string());
+        }
+    }
+}
+
+impl From<&Region> for RegionLine {
+    fn from(region: &Region) -> Self {
+        Self {
+            region: RegionAreas::from(region),
+            kind: region.kind,
+            stale_sparse: region.stale_sparse,
+        }
+    }
+}
+
+impl From<&IrqInfo> for IrqLine {
+    fn from(irq: &IrqInfo) -> Self {
+        let remap = |RemapIrq {
+                         encoding,
+                         base,
+                         mask,
+                     }| RemapLine {
+            encoding: encoding_name(encoding),
+            base,
+            mask,
+        };
+        Self {
+            irq_index: irq.index,
+            flags: irq.flags,
+            count: irq.count,
+            kind: irq.kind,
+            remap: irq.remap.map(remap),
+        }
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.device)?;
+        if let (Some(vendor), Some(device)) = (self.vendor_id, self.device_id) {
+            write!(f, " {vendor:04x}:{device:04x}")?;
+        }
+        write!(f, " driver {}", self.driver.as_deref().unwrap_or("none"))?;
+        match self.group {
+            Some(group) => write!(f, ", group {group}")?,
+            None => write!(f, ", no group")?,
+        }
+        if let Some(unknown) = &self.unknown {
+            write!(f, ", {unknown}")?;
+        }
+        let Some(details) = &self.details else {
+            return Ok(());
+        };
+        write!(
+            f,
+            ", free, migration {}",
+            details.migration.unwrap_or("none")
+        )?;
+        for line in &details.regions {
+            write!(f, "\n  {line}")?;
+        }
+        for line in &details.irqs {
+            write!(f, "\n  {line}")?;
+        }
+        for problem in &details.problems {
+            write!(f, "\n  problem: {problem}")?;
+        }
         Ok(())
+    }
+}
+
+impl fmt::Display for RegionLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RegionAreas {
+            region,
+            flags,
+            size,
+            areas,
+        } = &self.region;
+        write!(
+            f,
+            "region {region:<2} {} size {size:#x}",
+            flag_letters(*flags)
+        )?;
+        if let Some((kind, subtype)) = self.kind {
+            write!(f, ", type {kind:#x} subtype {subtype:#x}")?;
+        }
+        match areas.as_slice() {
+            [] => {}
+            [
+                AreaText {
+                    offset: 0,
+                    size: whole,
+                },
+            ] if whole == size => f.write_str(", mappable")?,
+            areas => {
+                f.write_str(", mappable")?;
+                for AreaText { offset, size } in areas {
+                    write!(f, " {offset:#x}+{size:#x}")?;
+                }
+            }
+        }
+        if self.stale_sparse {
+            f.write_str(", stale sparse areas")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Display for IrqLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 5] = ["INTx", "MSI", "MSI-X", "ERR", "REQ"];
+        write!(f, "IRQ {:<5} count {}", self.irq_index, self.count)?;
+        let at = usize::try_from(self.irq_index).unwrap_or(usize::MAX);
+        match (&self.remap, NAMES.get(at)) {
+            (
+                Some(RemapLine {
+                    encoding,
+                    base,
+                    mask,
+                }),
+                _,
+            ) => {
+                write!(f, ", remap IRQ: {encoding}, base {base}")?;
+                match mask {
+                    Some(mask) => write!(f, ", mask {mask:#x}")?,
+                    None => write!(f, ", no mask")?,
+                }
+            }
+            (None, Some(name)) => write!(f, ", {name}")?,
+            (None, None) => {}
+        }
+        match self.kind {
+            Some((kind, subtype)) => write!(f, ", type {kind} subtype {subtype}"),
+            None => Ok(()),
+        }
     }
 }

@@ -34,7 +34,7 @@ pub struct Serve {
 impl Serve {
     /// Serves until SIGINT, SIGTERM, or the reader of the output is gone.
     pub fn run(self) -> Result<(), Error> {
-        let (reports, printer) = Printer::start(Format::new(self.json), |_| true);
+        let (lines, printer) = Printer::start(Format::new(self.json), |_| true);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -42,7 +42,11 @@ impl Serve {
         let served = runtime.block_on(async {
             let stop = stop_signal()?;
             let device = open_device(&self.device)?;
-            let service = Service::start(&device, self.ack, reports)?;
+            let report = Box::new(move |report| {
+                // Nobody listening is no reason to stop serving at once: `gone` says so.
+                let _ = lines.send(report);
+            });
+            let service = Service::start(&device, self.ack, report)?;
             create_ready_file(self.ready_file.as_deref())?;
             let stop = async {
                 tokio::select! {

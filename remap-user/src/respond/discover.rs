@@ -20,8 +20,7 @@ pub(super) fn remap_irqs(
         let irq = match answer {
             Ok(irq) => irq,
             Err(error) => {
-                // EINVAL: an index that this device leaves out, as vfio-pci does.
-                if error.errno().is_none_or(|errno| errno.0 != libc::EINVAL)
+                if !error.is_absent()
                     && let Some(earlier) = refused.replace(error)
                 {
                     problem(earlier.to_string());

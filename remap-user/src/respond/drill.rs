@@ -16,7 +16,6 @@ use crate::respond::apply::Maps;
 use crate::respond::drive::{Drive, Step};
 use crate::respond::migrate::Migration;
 use crate::respond::progress::Progress;
-use crate::respond::report::Report;
 use crate::respond::serve::{ServeError, Service};
 use crate::respond::verdict::{Line, Verdict};
 use crate::vfio::device::Device;
@@ -137,29 +136,24 @@ fn start_service(
     let (handover, started) = channel();
     let stop = Arc::new(Notify::new());
     let (device, stopped) = (Arc::clone(device), Arc::clone(&stop));
-    let (reports, to_forward) = channel::<Report>();
-    let forward = thread::spawn(move || {
-        for report in to_forward {
-            let _ = lines.send(Line::Service(report));
-        }
+    let report = Box::new(move |report| {
+        // Nobody listening is no reason to stop serving.
+        let _ = lines.send(Line::Service(report));
     });
     let service = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(ServeError::Wait)?;
-        let served = runtime.block_on(async {
-            let service = Service::start(&device, ack, reports)?;
+        runtime.block_on(async {
+            let service = Service::start(&device, ack, report)?;
             let _ = handover.send(Started {
                 maps: service.maps(),
                 progress: service.progress(),
                 regions: service.regions(),
             });
             service.run(stopped.notified()).await
-        });
-        // The service is gone, and with it the last sender: all it told is forwarded.
-        let _ = forward.join();
-        served
+        })
     });
     match started.recv() {
         Ok(started) => Ok((service, Running { started, stop })),

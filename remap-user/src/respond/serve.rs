@@ -6,7 +6,6 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
@@ -68,13 +67,16 @@ pub enum ServeError {
     Vfio(#[from] VfioError),
 }
 
+/// Who is told what a service does. Must not block: a trigger is being answered.
+pub type Reporter = Box<dyn Fn(Report) + Send + Sync>;
+
 /// What the blocking side needs to answer a trigger.
 struct Answering {
     device: Arc<Device>,
     handshakes: Vec<Handshake>,
     maps: Arc<Mutex<Maps>>,
     progress: Arc<Progress>,
-    reports: Sender<Report>,
+    report: Reporter,
 }
 
 /// A running service. Dropping it disables the IRQs, then unmaps.
@@ -99,7 +101,7 @@ impl Service {
     pub fn start(
         device: &Arc<Device>,
         form: Option<AckForm>,
-        reports: Sender<Report>,
+        report: Reporter,
     ) -> Result<Self, ServeError> {
         let progress = Arc::new(Progress::default());
         let answering = Answering {
@@ -107,7 +109,7 @@ impl Service {
             handshakes: Vec::new(),
             maps: Arc::default(),
             progress,
-            reports,
+            report,
         };
         let mut service = Self {
             answering: Arc::new(answering),
@@ -220,8 +222,7 @@ impl Drop for Service {
 
 impl Answering {
     fn report(&self, report: Report) {
-        // Nobody listening is no reason to stop serving.
-        let _ = self.reports.send(report);
+        (self.report)(report);
     }
 
     fn problem(&self, text: String) {
@@ -237,8 +238,7 @@ impl Answering {
             self.progress
                 .add(|totals| totals.mapped += done.mapped.len() as u64);
             match &done.after {
-                // EINVAL: an index that this device leaves out.
-                Err(error) if error.errno().is_none_or(|errno| errno.0 != libc::EINVAL) => {
+                Err(error) if !error.is_absent() => {
                     self.problem(error.to_string());
                 }
                 _ => {}
@@ -298,13 +298,14 @@ impl Answering {
     }
 
     fn acked(&self, handshake: &Handshake, sub: u32) {
-        self.progress.add(|totals| totals.acks += 1);
         let (irq_index, form) = (handshake.index(), handshake.form());
         self.report(Report::Ack(Ack {
             irq_index,
             sub,
             form,
         }));
+        // After the report: who waits for this has it told.
+        self.progress.add(|totals| totals.acks += 1);
     }
 
     fn remap(&self, region: u32) {

@@ -137,4 +137,9 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether it says that there is no such index: vfio-pci leaves some out, with `EINVAL`.
+    pub fn is_absent(&self) -> bool {
+        self.errno() == Some(Errno(libc::EINVAL))
+    }
 }
