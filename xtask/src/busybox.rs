@@ -25,5 +25,9 @@ pub fn ensure() -> Result<PathBuf> {
 /// The names that it answers to, beside its own.
 pub fn applets() -> Result<Vec<String>> {
     let list = text(&mut command(&ensure()?.to_string_lossy(), ["--list"]))?;
-    Ok(list.lines().filter(|&name| name != "busybox").map(str::to_owned).collect())
+    Ok(list
+        .lines()
+        .filter(|&name| name != "busybox")
+        .map(str::to_owned)
+        .collect())
 }

@@ -63,7 +63,7 @@ pub fn place(devices: &[Device], files: &Path) -> Vec<Placed> {
 fn arguments(device: Device, n: u32, files: &Path) -> Vec<String> {
     let file = |name: &str| files.join(format!("{name}{n}.img")).display().to_string();
     let bus = format!("bus=rp{n}");
-    let words = match device {
+    match device {
         Device::None => vec![],
         Device::Nvme => vec![
             "-drive".into(),
@@ -88,8 +88,7 @@ fn arguments(device: Device, n: u32, files: &Path) -> Vec<String> {
             format!("ivshmem-plain,memdev=shm{n},{bus}"),
         ],
         Device::VirtioNet => vec!["-device".into(), format!("virtio-net-pci,aer=on,{bus}")],
-    };
-    words
+    }
 }
 
 /// The files that the devices' arguments name, with their sizes.

@@ -73,6 +73,11 @@ fn make(kernel: &Kernel, directory: &Path) -> Result<()> {
     make.arg(&headers)
         .arg(format!("M={}", directory.display()))
         .args(["-j2", "modules"]);
+    // Warnings name the source in the repository, not its copy.
+    make.arg(format!(
+        "KCFLAGS=-ffile-prefix-map={}/=lab/driver/",
+        directory.display()
+    ));
     let name = shown(&make);
     let output = make.output().with_context(|| format!("running {name}"))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

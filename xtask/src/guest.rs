@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use remap_guest::handover::{self, Module, Run};
+use remap_guest::handover::{self, Line, Module, Run};
 
 use crate::build::Binary;
 use crate::device::Placed;
@@ -17,6 +17,9 @@ use crate::{busybox, driver};
 const MODULES: &str = "lib/remap";
 /// What every run loads: without it nothing can be assigned.
 const VFIO: &[&str] = &["vfio_iommu_type1", "vfio_pci_core", "vfio_pci"];
+
+/// What the port to the host needs.
+const VIRTIO: &[&str] = &["virtio_pci", "virtio_console"];
 
 /// Directories of the root beside those that its files need.
 const DIRECTORIES: &[&str] = &[
@@ -117,17 +120,30 @@ fn run(spec: &Spec, devices: &[Placed], modules: &Modules) -> Result<Run> {
     if spec.argv.iter().any(|word| word.contains('\0')) {
         bail!("an argument holds a NUL byte, which no program can be given");
     }
-    let module = |path: String, args: &str| Module {
-        path,
-        args: args.to_owned(),
-    };
     let tree = format!("/lib/modules/{}", spec.kernel.release);
+    let ordered = |wanted: &[&str]| -> Result<Vec<Module>> {
+        let paths = modules.ordered(wanted)?;
+        Ok(paths
+            .iter()
+            .map(|path| module(format!("{tree}/{}", path.display()), ""))
+            .collect())
+    };
+    // Some series have it built in.
+    let virtio: Vec<_> = VIRTIO
+        .iter()
+        .copied()
+        .filter(|name| modules.has(name))
+        .collect();
+    let line = if spec.icount {
+        Line::Serial
+    } else {
+        Line::Virtio(ordered(&virtio)?)
+    };
     let mut wanted = VFIO.to_vec();
     // 6.2 (commit e2d55709398e) made it a part of vfio.
     if modules.has("vfio_virqfd") {
         wanted.insert(0, "vfio_virqfd");
     }
-    let order = modules.ordered(&wanted)?;
     let built = matches!(spec.driver, Driver::Built(_));
     let addresses: Vec<_> = devices.iter().map(|placed| placed.bdf.clone()).collect();
     Ok(Run {
@@ -137,10 +153,8 @@ fn run(spec: &Spec, devices: &[Placed], modules: &Modules) -> Result<Run> {
             ("REMAP_LAB_DEVICES".into(), addresses.join(" ")),
             ("RUST_BACKTRACE".into(), "1".into()),
         ],
-        modules: order
-            .iter()
-            .map(|path| module(format!("{tree}/{}", path.display()), ""))
-            .collect(),
+        line,
+        modules: ordered(&wanted)?,
         driver: built.then(|| module(format!("/{MODULES}/{}", driver::MODULE), &spec.driver_args)),
         bind: match (built && !spec.stock, devices.is_empty()) {
             (_, true) => None,
@@ -149,4 +163,11 @@ fn run(spec: &Spec, devices: &[Placed], modules: &Modules) -> Result<Run> {
         },
         devices: addresses,
     })
+}
+
+fn module(path: String, args: &str) -> Module {
+    Module {
+        path,
+        args: args.to_owned(),
+    }
 }

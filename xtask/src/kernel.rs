@@ -44,7 +44,7 @@ impl Series {
 
     /// The newest image package among `names`; flavours (rt, cloud, unsigned,
     /// dbg) have more than a number between the affixes.
-    fn newest<'a>(self, names: &'a [String]) -> Option<&'a str> {
+    fn newest(self, names: &[String]) -> Option<&str> {
         let (before, after) = self.affixes();
         let number = |name: &str| -> Option<u32> {
             name.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
@@ -67,6 +67,7 @@ const MODULES: &[&str] = &[
     "drivers/nvme/*",
     "drivers/vfio/*",
     "drivers/vhost/*",
+    "drivers/*/virtio*.ko*",
     "virt/lib/*",
 ];
 
@@ -103,15 +104,21 @@ impl Kernel {
 /// is kept until `refresh`, so that no run asks the archive in vain.
 pub fn ensure(series: Series, refresh: bool) -> Result<Kernel> {
     let kernels = cache::directory()?.join("kernels");
+    // What is unpacked is a part of the name: clones may differ in it.
+    let recipe = &cache::sha256(MODULES.concat().as_bytes())[..8];
+    let at = |release: String| {
+        let directory = kernels.join(format!("{release}-{recipe}"));
+        Kernel {
+            series,
+            release,
+            directory,
+        }
+    };
     let pointer = kernels.join(format!("{}.release", series.label()));
     if let (Ok(release), false) = (fs::read_to_string(&pointer), refresh) {
-        let directory = kernels.join(&release);
-        if directory.exists() {
-            return Ok(Kernel {
-                series,
-                release,
-                directory,
-            });
+        let kernel = at(release);
+        if kernel.directory.exists() {
+            return Ok(kernel);
         }
     }
     let image = find(series)?;
@@ -119,19 +126,13 @@ pub fn ensure(series: Series, refresh: bool) -> Result<Kernel> {
         .strip_prefix("linux-image-")
         .context("an image's name")?
         .to_owned();
-    let kernel = Kernel {
-        series,
-        directory: kernels.join(&release),
-        release,
-    };
+    let kernel = at(release);
     cache::entry(&kernel.directory, |draft| {
-        step(
-            &format!(
-                "fetching kernel {} (100 MB) and its headers",
-                kernel.release
-            ),
-            || fetch(&kernel, &image, draft),
-        )
+        let what = format!(
+            "fetching kernel {} (100 MB) and its headers",
+            kernel.release
+        );
+        step(&what, || fetch(&kernel, &image, draft))
     })?;
     fs::write(&pointer, &kernel.release)
         .with_context(|| format!("writing {}", pointer.display()))?;
@@ -182,13 +183,8 @@ fn fetch(kernel: &Kernel, image: &str, draft: &Path) -> Result<()> {
     let bzimage = draft.join("boot").join(format!("vmlinuz-{release}"));
     archive::extract(&bzimage, &draft.join("vmlinux"))?;
     fs::remove_dir_all(draft.join("boot"))?;
-    quiet(
-        &mut command(
-            "sh",
-            ["-c", "find \"$1\" -name '*.ko.xz' -exec xz -d {} +", "sh"],
-        )
-        .arg(draft.join("lib")),
-    )?;
+    let unpack = "find \"$1\" -name '*.ko.xz' -exec xz -d {} +";
+    quiet(command("sh", ["-c", unpack, "sh"]).arg(draft.join("lib")))?;
     adjust_headers(kernel, draft)
 }
 

@@ -12,7 +12,7 @@ use crate::device::{self, Device};
 use crate::kernel::{self, Kernel, Series};
 use crate::outcome::Usage;
 use crate::watch::{self, Output};
-use crate::{cache, driver, guest, qemu, setup};
+use crate::{cache, driver, guest, interrupt, qemu, setup};
 
 /// Boot the lab's guest and run a command in it; exits with its exit status.
 #[derive(Parser)]
@@ -175,6 +175,7 @@ pub fn main(args: &Args) -> Result<u8> {
         binaries.extend([Binary::Remap, Binary::LabTests]);
     }
     build::binaries(&binaries)?;
+    interrupt::watch()?;
     let mut worst = 0;
     for &series in &series {
         let kernel = kernel::ensure(series, false)?;

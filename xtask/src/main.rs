@@ -10,6 +10,7 @@ mod driver;
 mod guest;
 mod guest_modules;
 mod initramfs;
+mod interrupt;
 mod kernel;
 mod lab;
 mod linker;

@@ -1,4 +1,4 @@
-//! Exit codes: 0 ok, 1 failed, 2 usage, 3 this machine cannot.
+//! Exit codes: 0 ok, 1 failed, 2 usage, 3 this machine cannot, 130 interrupted.
 
 use std::fmt;
 
@@ -26,11 +26,24 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// An error that says: the user, or whoever runs us, wants us to end.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 /// The exit code of an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     match () {
         () if error.is::<Usage>() => 2,
         () if error.is::<Cannot>() => 3,
+        () if error.is::<Interrupted>() => 130,
         () => 1,
     }
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use remap_guest::handover::PORT;
+
 use crate::device::Placed;
 
 /// The program.
@@ -22,7 +24,7 @@ pub struct Machine<'a> {
     pub shell: bool,
     /// Where the console is kept while it is this terminal.
     pub log: &'a Path,
-    /// The socket that carries the frames.
+    /// The pipes that carry the frames, without their `.in` and `.out`.
     pub channel: &'a Path,
     /// The devices.
     pub devices: &'a [Placed],
@@ -65,8 +67,20 @@ impl Machine<'_> {
             "stdio,id=console".into()
         };
         command.args(["-chardev", &console, "-serial", "chardev:console"]);
-        let channel = format!("socket,id=channel,path={}", self.channel.display());
-        command.args(["-chardev", &channel, "-serial", "chardev:channel"]);
+        // A pipe: the serial line is written byte by byte, which sockets are bad at.
+        let channel = format!("pipe,id=channel,path={}", self.channel.display());
+        command.args(["-chardev", &channel]);
+        if self.icount {
+            command.args(["-serial", "chardev:channel"]);
+        } else {
+            // The last slot: the devices under test have the first ones.
+            command.args([
+                "-device",
+                "virtio-serial-pci,id=vs,disable-legacy=on,addr=1e",
+            ]);
+            let port = format!("virtserialport,bus=vs.0,chardev=channel,name={PORT}");
+            command.args(["-device", &port]);
+        }
         command.args(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
         for device in self.devices {
             command.args(&device.args);

@@ -2,19 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use remap_guest::frame::{self, Kind};
 use remap_guest::handover::Verdict;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rustix::fs::{CWD, Mode, mkfifoat};
 
+use crate::interrupt;
 use crate::outcome::Cannot;
 use crate::qemu::{self, Machine};
 use crate::verdict;
@@ -63,10 +62,11 @@ struct Watch {
 
 /// Runs the machine until its verdict, its end or `timeout`.
 pub fn run(machine: &Machine<'_>, timeout: Duration, output: Output) -> Result<Seen> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let hooks =
-        [SIGINT, SIGTERM].map(|signal| signal_hook::flag::register(signal, Arc::clone(&stop)));
-    let listener = UnixListener::bind(machine.channel).context("making the channel's socket")?;
+    for end in ["in", "out"] {
+        let pipe = machine.channel.with_extension(end);
+        mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR)
+            .with_context(|| format!("making {}", pipe.display()))?;
+    }
     let log = File::options().create(true).append(true).open(machine.log);
     let log = log.with_context(|| format!("creating {}", machine.log.display()))?;
     let mut command = machine.command();
@@ -76,46 +76,34 @@ pub fn run(machine: &Machine<'_>, timeout: Duration, output: Output) -> Result<S
     let mut child = command
         .spawn()
         .map_err(|e| Cannot(format!("starting {}: {e}", qemu::PROGRAM)))?;
-    let result = watch(
-        &mut child,
-        &listener,
-        machine,
-        timeout,
-        Watch::new(output, log),
-        &stop,
-    );
+    let result = watch(&mut child, machine, timeout, Watch::new(output, log));
     let _ = child.kill();
     let _ = child.wait();
-    hooks
-        .into_iter()
-        .flatten()
-        .for_each(|hook| _ = signal_hook::low_level::unregister(hook));
     result
 }
 
 fn watch(
     child: &mut Child,
-    listener: &UnixListener,
     machine: &Machine<'_>,
     timeout: Duration,
     mut watch: Watch,
-    stop: &AtomicBool,
 ) -> Result<Seen> {
     let deadline = Instant::now() + timeout;
     let (send, events) = mpsc::channel();
-    let channel = accept(listener, child)?;
-    let to = send.clone();
-    thread::spawn(move || read_channel(channel, &to));
+    let pipe = machine.channel.with_extension("out");
+    let (to, path) = (send.clone(), pipe.clone());
+    thread::spawn(move || read_channel(&path, &to));
     if let Some(console) = child.stdout.take() {
-        thread::spawn(move || read_console(console, &send));
+        let to = send.clone();
+        thread::spawn(move || read_console(console, &to));
     }
+    drop(send);
     let ended = loop {
-        if stop.load(Ordering::Relaxed) {
-            bail!("interrupted");
-        }
+        interrupt::check()?;
         match events.recv_timeout(Duration::from_millis(100)) {
             Ok(event) => watch.take(event)?,
             Err(RecvTimeoutError::Disconnected) => break None,
+            Err(RecvTimeoutError::Timeout) if child.try_wait()?.is_some() => break None,
             Err(RecvTimeoutError::Timeout) => {}
         }
         if watch.verdict.is_some() {
@@ -128,35 +116,20 @@ fn watch(
     // The rest of the console: what came before the end must not be lost.
     let _ = child.kill();
     child.wait().context("waiting for QEMU")?;
+    // A reader that still waits for QEMU to open the pipe sees its end now.
+    drop(File::options().read(true).write(true).open(&pipe));
     while let Ok(event) = events.recv_timeout(Duration::from_secs(5)) {
         watch.take(event)?;
     }
     watch.finish(ended)
 }
 
-/// Waits for QEMU to connect, or to end.
-fn accept(listener: &UnixListener, child: &mut Child) -> Result<UnixStream> {
-    listener.set_nonblocking(true)?;
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(false)?;
-                return Ok(stream);
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e).context("waiting for QEMU on the channel's socket"),
-        }
-        if let Some(status) = child.try_wait()? {
-            bail!(
-                "{} ended before the guest began ({status}); what it said is above",
-                qemu::PROGRAM
-            );
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn read_channel(mut channel: impl Read, events: &Sender<Event>) {
+/// Reads frames until QEMU, the only writer, has ended.
+fn read_channel(pipe: &Path, events: &Sender<Event>) {
+    let Ok(channel) = File::open(pipe) else {
+        return;
+    };
+    let mut channel = BufReader::with_capacity(frame::MAX, channel);
     loop {
         let event = match frame::read(&mut channel) {
             Ok(Some(frame)) => Event::Frame(frame.kind, frame.bytes),

@@ -43,6 +43,10 @@ pub fn bind(bdf: &str, to: &str) -> Result<()> {
         );
     }
     write(&directory(bdf).join("driver_override"), to)?;
+    // A driver that is built into the kernel may have taken it at boot.
+    if driver(bdf).is_some_and(|bound| bound != to) {
+        unbind(bdf)?;
+    }
     write(&PathBuf::from("/sys/bus/pci/drivers_probe"), bdf)?;
     match driver(bdf) {
         Some(bound) if bound == to => Ok(()),

@@ -23,7 +23,7 @@ const NAMES: &[(Errno, &str)] = &[
     (Errno::TIMEDOUT, "ETIMEDOUT"),
 ];
 
-/// `EINVAL (Invalid argument)`, or the system's words alone.
+/// The errno's name, or the system's words for one that has none here.
 pub fn describe(error: &io::Error) -> String {
     let known = NAMES
         .iter()

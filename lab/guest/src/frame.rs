@@ -1,4 +1,4 @@
-//! The channel from guest to host: frames on a raw serial line.
+//! The channel from guest to host: frames on one line of bytes.
 //!
 //! One line carries everything, so that output and verdict stay in order and
 //! the host knows that nothing is missing once the verdict has arrived.

@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// Where the guest finds its [`Run`], as JSON.
 pub const PATH: &str = "/etc/remap-run.json";
-/// The serial line that carries the frames.
-pub const CHANNEL: &str = "/dev/ttyS1";
+/// The name of the virtio port that carries the frames.
+pub const PORT: &str = "remap";
+/// The serial line that carries them instead under instruction counting, where
+/// a device that works beside the processor would change the figures. It moves
+/// 100 KB/s, a virtio port as much as there is.
+pub const SERIAL: &str = "/dev/ttyS1";
 
 /// One run of the guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +19,8 @@ pub struct Run {
     pub argv: Vec<String>,
     /// Environment of the command, beside the init's own.
     pub env: Vec<(String, String)>,
+    /// How the guest talks to the host.
+    pub line: Line,
     /// Modules, in the order to load them.
     pub modules: Vec<Module>,
     /// The driver under test, loaded after the modules and unloaded at the end.
@@ -23,6 +29,17 @@ pub struct Run {
     pub bind: Option<String>,
     /// The devices, by address (`0000:01:00.0`).
     pub devices: Vec<String>,
+}
+
+/// What carries the frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// [`SERIAL`].
+    #[default]
+    Serial,
+    /// The virtio port [`PORT`], after these modules are loaded.
+    Virtio(Vec<Module>),
 }
 
 /// A module to load.

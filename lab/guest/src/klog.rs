@@ -30,6 +30,12 @@ pub fn read() -> String {
     }
 }
 
+/// What every out-of-tree module causes; it explains no refusal.
+const USUAL: [&str; 2] = [
+    "loading out-of-tree module taints kernel",
+    "module verification failed",
+];
+
 /// What the log says after its first `from` bytes, on one line.
 pub fn since(from: usize) -> String {
     let log = read();
@@ -38,7 +44,12 @@ pub fn since(from: usize) -> String {
         .lines()
         .map(|line| line.split_once("] ").map_or(line, |(_, text)| text))
         .collect();
-    lines.join("; ")
+    let told = |line: &&str| !USUAL.iter().any(|usual| line.contains(usual));
+    lines
+        .into_iter()
+        .filter(told)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// A record is `priority,sequence,microseconds,flags;text`, then lines that

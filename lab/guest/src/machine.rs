@@ -61,7 +61,14 @@ pub fn prepare() -> Result<()> {
     }
 }
 
-/// Ends the machine. The host ends it first once it has the verdict.
+/// Waits for the host to end the machine, which it does once it has read the
+/// verdict: a reset could outrun the last bytes.
+pub fn await_end() -> ! {
+    std::thread::sleep(std::time::Duration::from_secs(30));
+    end()
+}
+
+/// Ends the machine.
 pub fn end() -> ! {
     loop {
         if let Err(error) = reboot(RebootCommand::Restart) {

@@ -9,6 +9,7 @@ mod klog;
 mod machine;
 mod module;
 
+use std::fs;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -24,16 +25,17 @@ fn main() {
 
 fn run() -> Result<std::convert::Infallible> {
     machine::mount_all()?;
-    let channel = Arc::new(Channel::open()?);
-    let verdict = serve(&channel).unwrap_or_else(|error| Verdict::Failed(format!("{error:#}")));
+    let text = fs::read_to_string(PATH).with_context(|| format!("reading {PATH}"))?;
+    let run: Run = serde_json::from_str(&text).with_context(|| format!("reading {PATH}"))?;
+    let channel = Arc::new(Channel::open(&run.line)?);
+    let verdict =
+        serve(&run, &channel).unwrap_or_else(|error| Verdict::Failed(format!("{error:#}")));
     channel.log(&klog::read())?;
     channel.verdict(&verdict)?;
-    machine::end()
+    machine::await_end()
 }
 
-fn serve(channel: &Arc<Channel>) -> Result<Verdict> {
-    let text = std::fs::read_to_string(PATH).with_context(|| format!("reading {PATH}"))?;
-    let run: Run = serde_json::from_str(&text).with_context(|| format!("reading {PATH}"))?;
+fn serve(run: &Run, channel: &Arc<Channel>) -> Result<Verdict> {
     machine::prepare()?;
     for module in &run.modules {
         module::load(module)?;
@@ -46,10 +48,10 @@ fn serve(channel: &Arc<Channel>) -> Result<Verdict> {
             device::bind(bdf, driver)?;
         }
     }
-    channel.step(&format!("ready: {}", summary(&run)));
-    let status = command::run(&run, channel)?;
+    channel.step(&format!("ready: {}", summary(run)));
+    let status = command::run(run, channel)?;
     command::end_all()?;
-    tear_down(&run)?;
+    tear_down(run)?;
     Ok(Verdict::Exited(status))
 }
 
