@@ -160,7 +160,8 @@ static void rr_log_print(struct seq_file *m, const struct rr_event *ev)
 			   rr_forms[ev->a], v[0], v[1]);
 		break;
 	case RR_EV_WAIT:
-		seq_printf(m, " bits=0x%llx trigger=%llu", v[0], v[1]);
+		seq_printf(m, " bits=0x%llx trigger=%llu unacked=0x%llx mapped=%llu",
+			   v[0], v[1], v[2], v[3]);
 		rr_log_result(m, ev);
 		break;
 	case RR_EV_STATE:
@@ -169,8 +170,9 @@ static void rr_log_print(struct seq_file *m, const struct rr_event *ev)
 		rr_log_result(m, ev);
 		break;
 	case RR_EV_TRAP:
-		seq_printf(m, " region=%llu mode=%s zapped=%llu\n", v[0],
+		seq_printf(m, " region=%llu mode=%s zapped=%llu", v[0],
 			   rr_modes[ev->a], v[1]);
+		rr_log_result(m, ev);
 		break;
 	case RR_EV_UNTRAP:
 		seq_printf(m, " region=%llu mode=%s\n", v[0], rr_modes[ev->a]);

@@ -64,7 +64,7 @@ enum rr_kind {
 	RR_EV_SIGNAL,		/* v: bits, addend, trigger id; a: sub-index */
 	RR_EV_REQUERY,		/* v: region, flags, trapped, areas */
 	RR_EV_ACK,		/* v: bits, ignored; a: form */
-	RR_EV_WAIT,		/* v: bits, trigger id */
+	RR_EV_WAIT,		/* v: bits, trigger id, unacked, mapped */
 	RR_EV_STATE,		/* v: from, to; a: 1 for v1 */
 	RR_EV_TRAP,		/* v: region, zapped; a: mode */
 	RR_EV_UNTRAP,		/* v: region; a: mode */
@@ -259,7 +259,7 @@ void rr_eventfd_put(struct rr_eventfd *e);
 /* ---- signal.c ---- */
 
 bool rr_enabled(struct rr_device *rd, u64 regions);
-void rr_signal(struct rr_device *rd, u64 regions, bool ackable);
+void rr_signal(struct rr_device *rd, u64 regions, bool may_ignore);
 void rr_signal_work(struct work_struct *work);
 void rr_ack_locked(struct rr_device *rd, u64 bits, enum rr_ack_form form);
 void rr_abort_locked(struct rr_device *rd, int error);
@@ -270,7 +270,7 @@ void rr_leave_saving(struct rr_device *rd);
 
 /* ---- wait.c ---- */
 
-int rr_wait(struct rr_device *rd, u64 bits);
+int rr_wait(struct rr_device *rd, u64 bits, u64 id);
 
 /* ---- stream.c: the device's state as bytes ---- */
 

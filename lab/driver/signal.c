@@ -138,33 +138,37 @@ static u64 rr_fault_extra(struct rr_device *rd)
 	return extra;
 }
 
+/* Those of the regions that somebody listens to. */
+static u64 rr_heard(struct rr_device *rd, u64 regions)
+{
+	unsigned int i;
+
+	if (rr_encoding == RR_BITMAP)
+		return rd->trigger[0] ? regions : 0;
+	for (i = 0; i < rd->count; i++)
+		if (!rd->trigger[i])
+			regions &= ~BIT_ULL(i);
+	return regions;
+}
+
 /*
- * Signal these regions, each as soon as it may be. The ackable ones are known
- * to be waited for or served, which is when ignoring an ack shows.
+ * Signal these regions, each as soon as it may be. Acks can be ignored, if that
+ * fault is armed, only where the time-out or a test gets the device out of it.
  */
-void rr_signal(struct rr_device *rd, u64 regions, bool ackable)
+void rr_signal(struct rr_device *rd, u64 regions, bool may_ignore)
 {
 	u64 extra;
 	bool twice;
 
 	lockdep_assert_held(&rd->irq_mutex);
+	regions = rr_heard(rd, regions);
 	if (!regions)
 		return;
-	/* Nobody is listening to these. */
-	if (rr_encoding == RR_BITMAP && !rd->trigger[0])
-		return;
-	if (rr_encoding == RR_VECTORS) {
-		unsigned int i;
-
-		for (i = 0; i < rd->count; i++)
-			if (!rd->trigger[i])
-				regions &= ~BIT_ULL(i);
-	}
 
 	rd->trigger_id++;
 	twice = rr_fault_take(rd, RR_F_DOUBLE_SIGNAL, RR_F_ANY, NULL);
 	extra = rr_fault_extra(rd);
-	if (ackable && rr_fault_take(rd, RR_F_IGNORE_ACKS, RR_F_ANY, NULL)) {
+	if (may_ignore && rr_fault_take(rd, RR_F_IGNORE_ACKS, RR_F_ANY, NULL)) {
 		spin_lock_irq(&rd->irq_lock);
 		rd->ignore_acks = true;
 		spin_unlock_irq(&rd->irq_lock);
@@ -230,12 +234,12 @@ int rr_trigger(struct rr_device *rd, u64 regions)
 	int ret = 0;
 
 	mutex_lock(&rd->irq_mutex);
-	if (!rd->opened || !rr_enabled(rd, regions)) {
-		ret = -ENODEV;
+	if (rd->opened && (!regions || (regions & ~rd->mask))) {
+		ret = -EINVAL;
 		goto unlock;
 	}
-	if (!regions || (regions & ~rd->mask)) {
-		ret = -EINVAL;
+	if (!rd->opened || !rr_enabled(rd, regions)) {
+		ret = -ENODEV;
 		goto unlock;
 	}
 	flip = regions & (rd->whole | rd->partial) & ~rd->limping;
@@ -256,7 +260,7 @@ unlock:
 /* Trap, signal, wait. On error all is as it was. state_mutex held. */
 int rr_enter_saving(struct rr_device *rd)
 {
-	u64 want = rd->whole | rd->partial, change, bits;
+	u64 want = rd->whole | rd->partial, change, bits, id;
 	int ret;
 
 	if (!want)
@@ -285,9 +289,10 @@ int rr_enter_saving(struct rr_device *rd)
 	mutex_lock(&rd->irq_mutex);
 	bits = change | rr_unchanged(rd, change);
 	rr_signal(rd, bits, true);
+	id = rd->trigger_id;
 	mutex_unlock(&rd->irq_mutex);
 
-	ret = rr_wait(rd, bits);
+	ret = rr_wait(rd, bits, id);
 
 	mutex_lock(&rd->irq_mutex);
 	spin_lock_irq(&rd->irq_lock);

@@ -42,42 +42,42 @@ static void rr_death_unwatch(struct rr_death_watch *watch)
 	put_pid(watch->pid);
 }
 
-/* 1: done; 0: wait on; else why it cannot go on. */
-static int rr_wait_status(struct rr_device *rd, u64 bits)
+/* 1: done; 0: wait on; else why it cannot go on. Says what is still open. */
+static int rr_wait_status(struct rr_device *rd, u64 bits, u64 *open, u64 *mapped)
 {
-	u64 open;
 	int error;
 
 	mutex_lock(&rd->irq_mutex);
 	spin_lock_irq(&rd->irq_lock);
-	open = (rd->outstanding | rd->queued) & bits;
+	*open = (rd->outstanding | rd->queued) & bits;
 	error = rd->wait_error;
 	spin_unlock_irq(&rd->irq_lock);
 	if (!error && rr_user_dead(rd))
 		error = -ECANCELED;
 	mutex_unlock(&rd->irq_mutex);
 
+	*mapped = rr_maps_conflict(rd);
 	if (error)
 		return error;
-	return !open && !rr_maps_conflict(rd);
+	return !*open && !*mapped;
 }
 
-int rr_wait(struct rr_device *rd, u64 bits)
+int rr_wait(struct rr_device *rd, u64 bits, u64 id)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(rr_timeout_ms));
 	struct rr_death_watch watch;
+	u64 seq, open, mapped;
 	int ret, seen;
-	u64 seq;
 
 	seq = rr_log_begin(rd, &(struct rr_event) {
-		.kind = RR_EV_WAIT, .v = { bits, rd->trigger_id },
+		.kind = RR_EV_WAIT, .v = { bits, id },
 	});
 	rr_death_watch(rd, &watch);
 	for (;;) {
 		long left;
 
 		seen = atomic_read(&rd->events);
-		ret = rr_wait_status(rd, bits);
+		ret = rr_wait_status(rd, bits, &open, &mapped);
 		if (ret)
 			break;
 		left = (long)(end - jiffies);
@@ -94,6 +94,7 @@ int rr_wait(struct rr_device *rd, u64 bits)
 	rr_death_unwatch(&watch);
 	if (ret > 0)
 		ret = 0;
+	rr_log_fill(rd, seq, (u64[4]) { bits, id, open, mapped });
 	rr_log_end(rd, seq, ret);
 	return ret;
 }

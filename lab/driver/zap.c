@@ -123,21 +123,29 @@ vm_fault_t rr_insert_bar(struct rr_device *rd, struct vm_fault *vmf,
 
 #endif
 
-static enum rr_trap_mode rr_mode(struct rr_device *rd, u64 bit)
+static enum rr_trap_mode rr_mode(struct rr_device *rd, u64 bit, bool limp)
 {
-	if (rd->limping & bit)
+	if (limp)
 		return RR_TRAP_LIMP;
 	return rd->whole & bit ? RR_TRAP_WHOLE : RR_TRAP_PARTIAL;
 }
 
 void rr_trap(struct rr_device *rd, u64 regions, bool limp)
 {
+	u64 seq[RR_MAX_REGIONS];
 	bool stale, resize;
 	unsigned int i;
 
 	lockdep_assert_held(&rd->irq_mutex);
 	if (!regions)
 		return;
+	for (i = 0; i < RR_MAX_REGIONS; i++)
+		if (regions & BIT_ULL(i))
+			seq[i] = rr_log_begin(rd, &(struct rr_event) {
+				.kind = RR_EV_TRAP,
+				.a = rr_mode(rd, BIT_ULL(i), limp),
+				.v = { i, atomic_read(&rd->nmaps[i]) },
+			});
 	stale = !limp && rr_fault_take(rd, RR_F_STALE_SPARSE, RR_F_ANY, NULL);
 	resize = !limp && rr_fault_take(rd, RR_F_RESIZE, RR_F_ANY, NULL);
 
@@ -162,10 +170,7 @@ void rr_trap(struct rr_device *rd, u64 regions, bool limp)
 
 	for (i = 0; i < RR_MAX_REGIONS; i++)
 		if (regions & BIT_ULL(i))
-			rr_log(rd, &(struct rr_event) {
-				.kind = RR_EV_TRAP, .a = rr_mode(rd, BIT_ULL(i)),
-				.v = { i, atomic_read(&rd->nmaps[i]) },
-			});
+			rr_log_end(rd, seq[i], 0);
 }
 
 void rr_untrap(struct rr_device *rd, u64 regions)
@@ -176,7 +181,8 @@ void rr_untrap(struct rr_device *rd, u64 regions)
 	for (i = 0; i < RR_MAX_REGIONS; i++)
 		if (regions & (rd->trapped | rd->limping) & BIT_ULL(i))
 			rr_log(rd, &(struct rr_event) {
-				.kind = RR_EV_UNTRAP, .a = rr_mode(rd, BIT_ULL(i)),
+				.kind = RR_EV_UNTRAP,
+				.a = rr_mode(rd, BIT_ULL(i), rd->limping & BIT_ULL(i)),
 				.v = { i },
 			});
 
