@@ -93,7 +93,7 @@ impl Drill {
     }
 
     fn drill(self, lines: &Sender<Line>, stop: Arc<AtomicBool>) -> Result<(), Error> {
-        let device = open_device(&self.device)?;
+        let device = open_device(&self.device, None)?;
         let options = Options {
             cycles: self.cycles,
             states: self.states,

@@ -37,10 +37,14 @@ impl From<ServeError> for Error {
     }
 }
 
-/// The device behind an argument.
-pub fn open_device(text: &str) -> Result<Arc<Device>, Error> {
+/// The device behind an argument: opened, or taken over from who opened it.
+pub fn open_device(text: &str, fd: Option<i32>) -> Result<Arc<Device>, Error> {
     let bdf: Bdf = text.parse()?;
-    Ok(Arc::new(open::open(&Host::default(), bdf)?))
+    let device = match fd {
+        None => open::open(&Host::default(), bdf)?,
+        Some(fd) => open::inherited(bdf, fd)?,
+    };
+    Ok(Arc::new(device))
 }
 
 /// Creates the file that says that a command is ready.

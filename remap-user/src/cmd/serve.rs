@@ -26,6 +26,10 @@ pub struct Serve {
     /// Write JSON Lines.
     #[arg(long)]
     json: bool,
+    /// Take the device over as this inherited file descriptor: whoever opened it changes its
+    /// state, and this process answers.
+    #[arg(long, value_name = "N")]
+    device_fd: Option<i32>,
     /// Create this file as soon as triggers are answered.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -41,7 +45,7 @@ impl Serve {
         let gone = printer.gone();
         let served = runtime.block_on(async {
             let stop = stop_signal()?;
-            let device = open_device(&self.device)?;
+            let device = open_device(&self.device, self.device_fd)?;
             let report = Box::new(move |report| {
                 // Nobody listening is no reason to stop serving at once: `gone` says so.
                 let _ = lines.send(report);

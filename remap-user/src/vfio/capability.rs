@@ -36,7 +36,7 @@ pub enum ChainError {
         argsz: u32,
     },
     /// A capability lies before the end of the fixed part, or runs past `argsz`.
-    #[error("a capability at offset {offset} lies outside of the answer's {argsz} bytes")]
+    #[error("a capability at offset {offset} is not all inside of the answer's {argsz} bytes")]
     Outside {
         /// Where it begins, bytes from the start of the answer.
         offset: u64,
@@ -211,11 +211,13 @@ pub struct Capability<'a> {
 impl<'a> Capability<'a> {
     /// The 32-bit word at `field` of this capability's struct.
     pub fn u32(&self, field: u64) -> Result<u32, ChainError> {
+        self.check(field.saturating_add(size_of::<u32>() as u64))?;
         self.buffer.u32(self.offset.saturating_add(field))
     }
 
     /// The 64-bit word at `field` of this capability's struct.
     pub fn u64(&self, field: u64) -> Result<u64, ChainError> {
+        self.check(field.saturating_add(size_of::<u64>() as u64))?;
         self.buffer.u64(self.offset.saturating_add(field))
     }
 

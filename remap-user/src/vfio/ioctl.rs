@@ -165,3 +165,11 @@ pub fn adopt(fd: i32) -> Option<File> {
     // made the fd for it; it is adopted once.
     (fd >= 0).then(|| unsafe { File::from_raw_fd(fd) })
 }
+
+/// A file of our own for an fd number that this process inherited.
+pub fn adopt_inherited(fd: i32) -> io::Result<File> {
+    // SAFETY: no pointers; the kernel says EBADF to a number that is no fd.
+    let fd = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the duplicate is fresh, and ours alone.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}

@@ -31,6 +31,8 @@ pub enum Access {
         /// `/dev/vfio/vfio`.
         container: File,
     },
+    /// Whoever handed the device over keeps them open.
+    Inherited,
 }
 
 /// The file of an IOMMU group.
@@ -70,6 +72,19 @@ pub fn open(host: &Host, bdf: Bdf) -> Result<Device, Error> {
         device.into(),
         Access::Group { group, container },
     ))
+}
+
+/// A device that another process has opened, by the number of the fd that this one inherited. It
+/// is duplicated: the number stays open.
+///
+/// # Errors
+/// `EBADF` where there is no such fd, `ENOTTY` where it is no VFIO device.
+pub fn inherited(bdf: Bdf, fd: i32) -> Result<Device, Error> {
+    let file = ioctl::adopt_inherited(fd)
+        .map_err(|error| Error::call("dup", format!("inherited fd {fd}"), &error))?;
+    let device = Device::new(bdf, file, Access::Inherited);
+    device.info()?;
+    Ok(device)
 }
 
 /// The group of a device that can be opened, as far as sysfs can tell.

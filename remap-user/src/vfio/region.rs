@@ -122,17 +122,20 @@ fn sparse_areas(capability: Capability<'_>, region: u64) -> Result<Vec<Area>, Ch
 /// That `area` is made of whole pages of a region of `region` bytes. Only the end of the region
 /// itself may fall inside of a page.
 fn check_area(Area { offset, size }: Area, region: u64) -> Result<(), ChainError> {
-    let end = offset.checked_add(size);
-    match end.filter(|end| *end <= region) {
-        _ if size == 0 => Err(ChainError::AreaEmpty { offset }),
+    let unaligned = ChainError::AreaUnaligned { offset, size };
+    if size == 0 {
+        return Err(ChainError::AreaEmpty { offset });
+    }
+    if !offset.is_multiple_of(PAGE_SIZE) {
+        return Err(unaligned);
+    }
+    match offset.checked_add(size).filter(|end| *end <= region) {
         None => Err(ChainError::AreaOutside {
             offset,
             size,
             region,
         }),
-        Some(end) if offset % PAGE_SIZE != 0 || (size % PAGE_SIZE != 0 && end != region) => {
-            Err(ChainError::AreaUnaligned { offset, size })
-        }
+        Some(end) if !size.is_multiple_of(PAGE_SIZE) && end != region => Err(unaligned),
         Some(_) => Ok(()),
     }
 }
