@@ -9,6 +9,9 @@
 //! So a read may stop short of the last items, and a read that nothing explains waits for a write
 //! that began before it.
 
+/// How many signals may be unread before they are not told apart any more.
+const MAX_PENDING: usize = 4096;
+
 /// Something that was added to the counter.
 #[derive(Clone, Copy, Debug)]
 enum Item {
@@ -97,6 +100,10 @@ impl Counter {
             self.base = count.unwrap_or(0);
         }
         self.fresh = false;
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.remove(0);
+            self.uncertain = true;
+        }
         self.pending.push(Item::Signal { trigger_id, addend });
     }
 

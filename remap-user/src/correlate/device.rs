@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::UNKNOWN_DEVICE;
 use super::counter::Counter;
 use super::cycle::{Outcome, Stage, View};
-use super::finding::{AT_CYCLE_END, AtCycleEnd, Found, Rule, judge};
+use super::finding::Rule;
 use super::mapping::Mappings;
 use super::open::Open;
 use super::report::Desk;
+use super::rule::{AT_CYCLE_END, AtCycleEnd, Found, judge};
 use super::settle::Suspect;
 use super::transition::Change;
 use crate::event::DeviceState;
@@ -71,14 +72,6 @@ impl Irq {
         self.remap.encoding == Encoding::Bitmap || self.automasked
     }
 
-    /// The sub-index that carries `region`.
-    pub(super) fn sub(&self, region: u32) -> u32 {
-        match self.remap.encoding {
-            Encoding::Bitmap => 0,
-            Encoding::Vectors => region.saturating_sub(self.remap.base),
-        }
-    }
-
     /// Whether every sub-index that the driver may signal has an eventfd; `None` after a loss.
     pub(super) fn is_enabled(&self) -> Option<bool> {
         if !self.enabled_certain {
@@ -93,6 +86,14 @@ impl Irq {
     }
 }
 
+/// The sub-index that carries `region`.
+pub(super) fn sub_of(remap: RemapIrq, region: u32) -> u32 {
+    match remap.encoding {
+        Encoding::Bitmap => 0,
+        Encoding::Vectors => region.saturating_sub(remap.base),
+    }
+}
+
 /// What was learned about a region.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RegionFacts {
@@ -102,6 +103,8 @@ pub(super) struct RegionFacts {
     pub(super) size: Option<u64>,
     /// The deviating size that was reported.
     pub(super) reported_size: Option<u64>,
+    /// A state change that named it failed: the driver names it once more.
+    pub(super) given_back: bool,
     /// The last description had a stale sparse capability.
     pub(super) stale: bool,
     /// Type and subtype; they never change.
@@ -258,11 +261,14 @@ impl Device {
         if let Some(reference) = cycle.transition {
             let closing = self.closing.iter_mut().map(|(_, change)| change);
             for change in self.changes.iter_mut().chain(closing) {
-                if change.id == reference.id {
-                    change.waits.push(cycle.wait());
-                    change.blamed |= cycle.blamed;
-                    change.lossy |= cycle.lossy;
+                if change.id != reference.id {
+                    continue;
                 }
+                if cycle.awaited {
+                    change.waits.push(cycle.wait());
+                }
+                change.blamed |= cycle.blamed;
+                change.lossy |= cycle.lossy;
             }
         }
         cycle

@@ -1,12 +1,16 @@
 //! Calls on a device: descriptions, enabling, mappings and state changes.
 
-use super::cycle::{Ack, AckForm, ReleasedSource, Stage, View};
+use std::ops::Range;
+
+use super::change::changes_state;
+use super::cycle::{Ack, AckForm, Stage, View};
 use super::device::{Device, Irq, Known};
-use super::finding::{AT_QUERY, AtQuery, Found, Rule, judge};
+use super::finding::Rule;
 use super::report::Desk;
-use super::signal::Acked;
-use super::transition::{Change, FEATURE_MIG_DEVICE_STATE, LEGACY_MIGRATION_REGION};
-use crate::event::{Answer, Call, DeviceState, Errno, Event, FeatureOp, IrqAction, IrqData};
+use super::rule::{AT_QUERY, AtQuery, Found, judge};
+use super::signal::{Acked, CutOff};
+use super::transition::FEATURE_MIG_DEVICE_STATE;
+use crate::event::{Answer, Call, Errno, Event, IrqAction, IrqData};
 use crate::vfio::region::{Area, Region};
 
 /// The return of a call.
@@ -18,9 +22,21 @@ pub(super) struct Exit<'a> {
     pub(super) lossy: bool,
 }
 
-/// Whether a call changes the migration state.
-fn changes_state(feature: u32, op: FeatureOp) -> bool {
-    feature == FEATURE_MIG_DEVICE_STATE && op.set && !op.probe
+/// Sub-indexes that a `SET_IRQS` names.
+struct Named {
+    index: u32,
+    start: u32,
+    count: u32,
+}
+
+impl Named {
+    fn subs(&self) -> Range<u32> {
+        self.start..self.start.saturating_add(self.count)
+    }
+}
+
+fn one(sub: u32) -> Range<u32> {
+    sub..sub.saturating_add(1)
 }
 
 impl Device {
@@ -45,8 +61,19 @@ impl Device {
                 count,
                 action,
                 data,
-            } if success => {
-                self.set_irqs(desk, event, *index, (*start, *count), *action, data, exit)
+            } => {
+                let named = Named {
+                    index: *index,
+                    start: *start,
+                    count: *count,
+                };
+                if success {
+                    self.set_irqs(desk, event, &named, *action, data, exit);
+                } else if let (IrqAction::Trigger, Some(irq)) = (*action, self.irqs.get_mut(index))
+                {
+                    // Some may have been set before it failed.
+                    irq.enabled_certain = false;
+                }
             }
             Call::Feature { feature, op, state } if changes_state(*feature, *op) => {
                 self.end_change(desk, event, *state, false, exit);
@@ -97,7 +124,7 @@ impl Device {
             // the region was last described.
             let own_ns = cycle.transition.map(|reference| reference.begin_ns);
             let since_ns = own_ns.or(cycle.before_ns);
-            cycle.comparable =
+            cycle.comparable &=
                 cycle.before_ns <= since_ns && last_change_ns.is_none_or(|ns| Some(ns) <= since_ns);
             self.observed(desk, at, Stage::Requery);
         }
@@ -142,61 +169,78 @@ impl Device {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the arguments of one ioctl, taken apart by its only caller"
-    )]
     fn set_irqs(
         &mut self,
         desk: &mut Desk,
         event: &Event,
-        index: u32,
-        (start, count): (u32, u32),
+        named: &Named,
         action: IrqAction,
         data: &IrqData,
         exit: &Exit<'_>,
     ) {
-        let now = event.time_ns;
-        let named = start..start.saturating_add(count);
+        let index = named.index;
         match (action, data) {
-            (IrqAction::Trigger, IrqData::None) if count == 0 => {
-                self.cut_off(desk, now, index, None, "the IRQ was disabled");
+            (IrqAction::Trigger, IrqData::None) if named.count == 0 => {
+                let cut = CutOff {
+                    index,
+                    subs: None,
+                    before_ns: event.time_ns,
+                    reason: "the IRQ was disabled",
+                };
+                self.cut_off(desk, event.time_ns, &cut);
             }
             (IrqAction::Trigger, IrqData::Eventfd(fds)) => {
-                for (sub, fd) in named.zip(fds) {
-                    if *fd >= 0 {
-                        if let Some(irq) = self.irqs.get_mut(&index) {
-                            irq.enabled.insert(sub);
-                        }
-                    } else {
-                        let subs = sub..sub.saturating_add(1);
-                        self.cut_off(desk, now, index, Some(subs), "the IRQ was disabled");
-                    }
-                }
-                // What was not captured is not known to be there: it is not known to be missing.
-                if fds.len() < count as usize
-                    && let Some(irq) = self.irqs.get_mut(&index)
-                {
-                    irq.enabled_certain = false;
-                }
+                self.set_eventfds(desk, event, named, fds, exit.begin_ns);
             }
             (IrqAction::Unmask, IrqData::None) => {
-                self.unmask(desk, event, index, named, exit.begin_ns);
+                self.unmask(desk, event, index, named.subs(), exit.begin_ns);
             }
             (IrqAction::Unmask, IrqData::Bool(bits)) => {
-                for (sub, bit) in named.zip(bits) {
+                for (sub, bit) in named.subs().zip(bits) {
                     if *bit {
-                        self.unmask(
-                            desk,
-                            event,
-                            index,
-                            sub..sub.saturating_add(1),
-                            exit.begin_ns,
-                        );
+                        self.unmask(desk, event, index, one(sub), exit.begin_ns);
                     }
                 }
             }
             _ => {}
+        }
+    }
+
+    /// New eventfds, or none: what was signalled on the old ones is not awaited any more.
+    fn set_eventfds(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        named: &Named,
+        fds: &[i32],
+        begin_ns: u64,
+    ) {
+        let Some(irq) = self.irqs.get(&named.index) else {
+            return;
+        };
+        // Not all numbers may have been captured; the contexts behind the others were seen.
+        let seen = irq.enabled.clone();
+        let missing = |sub: u32| match fds.get((sub - named.start) as usize) {
+            Some(fd) => *fd < 0,
+            None => !seen.contains(&sub),
+        };
+        // No remap IRQ has more sub-indexes than a mask has bits.
+        for sub in named.subs().take(u64::BITS as usize) {
+            let missing = missing(sub);
+            let cut = CutOff {
+                index: named.index,
+                subs: Some(one(sub)),
+                before_ns: begin_ns,
+                reason: if missing {
+                    "the IRQ was disabled"
+                } else {
+                    "the IRQ was enabled anew"
+                },
+            };
+            self.cut_off(desk, event.time_ns, &cut);
+            if let Some(irq) = self.irqs.get_mut(&named.index).filter(|_| !missing) {
+                irq.enabled.insert(sub);
+            }
         }
     }
 
@@ -205,7 +249,7 @@ impl Device {
         desk: &mut Desk,
         event: &Event,
         index: u32,
-        subs: std::ops::Range<u32>,
+        subs: Range<u32>,
         begin_ns: u64,
     ) {
         let acked = Acked {
@@ -239,6 +283,19 @@ impl Device {
         self.sweep(desk, event.time_ns);
     }
 
+    /// A mapping was refused: its user meant to, and the driver has trapped it meanwhile.
+    pub(super) fn map_refused(&mut self, desk: &mut Desk, event: &Event, region: u32) {
+        for cycle in &mut self.cycles {
+            if cycle.region == region
+                && cycle.stages.has(Stage::Requery)
+                && cycle.answers(event.task.pid)
+            {
+                cycle.map_refused = true;
+            }
+        }
+        self.sweep(desk, event.time_ns);
+    }
+
     pub(super) fn unmap(
         &mut self,
         desk: &mut Desk,
@@ -253,134 +310,6 @@ impl Device {
                 self.observed(desk, at, Stage::Unmap);
             }
         }
-    }
-
-    pub(super) fn state_write_enter(
-        &mut self,
-        desk: &mut Desk,
-        event: &Event,
-        region: u32,
-        word: Option<u32>,
-    ) {
-        if self.is_migration_region(region) {
-            self.begin_change(desk, event, word.map(DeviceState::Legacy), true);
-        }
-    }
-
-    pub(super) fn state_write_exit(
-        &mut self,
-        desk: &mut Desk,
-        event: &Event,
-        region: u32,
-        word: Option<u32>,
-        exit: &Exit<'_>,
-    ) {
-        if self.is_migration_region(region) {
-            self.end_change(desk, event, word.map(DeviceState::Legacy), true, exit);
-        }
-    }
-
-    fn is_migration_region(&self, region: u32) -> bool {
-        let facts = self.regions.get(&region);
-        facts.is_some_and(|facts| facts.kind == Some(LEGACY_MIGRATION_REGION))
-    }
-
-    fn begin_change(
-        &mut self,
-        desk: &mut Desk,
-        event: &Event,
-        to: Option<DeviceState>,
-        legacy: bool,
-    ) {
-        // A thread is in one call at a time: the return of the last one was not seen.
-        let tid = event.task.tid;
-        if let Some(at) = self
-            .changes
-            .iter()
-            .position(|change| change.task.tid == tid)
-        {
-            let change = self.changes.remove(at);
-            desk.transition(change.finish(&self.name, &[]));
-        }
-        self.last_change_ns = Some(event.time_ns);
-        self.changes.push(Change {
-            id: desk.next_change(),
-            from: self.state.get(legacy),
-            to,
-            begin_ns: event.time_ns,
-            task: event.task.clone(),
-            end: None,
-            lossy: false,
-            blamed: false,
-            waits: Vec::new(),
-        });
-    }
-
-    fn end_change(
-        &mut self,
-        desk: &mut Desk,
-        event: &Event,
-        to: Option<DeviceState>,
-        legacy: bool,
-        exit: &Exit<'_>,
-    ) {
-        let (now, tid) = (event.time_ns, event.task.tid);
-        let at = self
-            .changes
-            .iter()
-            .position(|change| change.task.tid == tid);
-        let mut change = match at {
-            Some(at) => self.changes.remove(at),
-            // Its entry was lost, or is from before the trace.
-            None => Change {
-                id: desk.next_change(),
-                from: None,
-                to,
-                begin_ns: exit.begin_ns,
-                task: event.task.clone(),
-                end: None,
-                lossy: true,
-                blamed: false,
-                waits: Vec::new(),
-            },
-        };
-        change.lossy |= exit.lossy;
-        let result = exit.result.map(|_| ());
-        change.end = Some((now, result));
-        self.state = match (result, exit.answer) {
-            (Ok(()), Answer::State { state, .. }) => Known::State(*state),
-            (Ok(()), _) => change.to.map_or(Known::Unknown, Known::State),
-            // The old state, or one on the way, or the error state: only a query tells.
-            (Err(_), _) => Known::Unknown,
-        };
-        if legacy && change.to.is_none() {
-            change.to = to;
-        }
-        for at in 0..self.cycles.len() {
-            let cycle = &mut self.cycles[at];
-            let trigger = cycle.stages.get(Stage::Trigger);
-            let orphan = cycle.transition.is_none()
-                && cycle.trigger_ns >= change.begin_ns
-                && trigger.is_some_and(|stamp| stamp.task.tid == tid);
-            if orphan {
-                cycle.transition = Some(change.reference());
-            }
-            if cycle
-                .transition
-                .is_none_or(|reference| reference.id != change.id)
-            {
-                continue;
-            }
-            cycle.change_end = Some((now, result));
-            if result.is_ok() && cycle.acked() && !cycle.released() {
-                cycle.stages.set(Stage::Released, now, &event.task);
-                cycle.released_source = Some(ReleasedSource::StateChange);
-                self.observed(desk, at, Stage::Released);
-            }
-        }
-        self.closing.push((desk.settled(now), change));
-        self.sweep(desk, now);
-        self.settle(desk, now);
     }
 }
 

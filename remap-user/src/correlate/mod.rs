@@ -14,6 +14,7 @@
 //!   speaks of it, and what was learned (mappings, descriptions, counters) is learned anew.
 
 mod areas;
+mod change;
 mod counter;
 mod cycle;
 mod device;
@@ -23,6 +24,7 @@ mod ioctl;
 mod mapping;
 mod open;
 mod report;
+mod rule;
 mod settle;
 mod signal;
 mod stats;
@@ -40,6 +42,7 @@ pub use stats::{DeviceStats, Quantiles, RegionStats, Stats, Summary};
 pub use transition::{Transition, TransitionRef};
 
 use crate::event::{Body, DeviceKey, Event, Task};
+use crate::vfio::region::Area;
 use device::Device;
 use report::Desk;
 
@@ -247,13 +250,14 @@ impl Correlator {
                 address,
                 result,
             } => {
-                if result.is_ok() {
-                    let (device, desk) = self.device(*device);
-                    let area = crate::vfio::region::Area {
-                        offset: *offset,
-                        size: *size,
-                    };
-                    device.map(desk, event, *region, area, *address);
+                let (device, desk) = self.device(*device);
+                let area = Area {
+                    offset: *offset,
+                    size: *size,
+                };
+                match result {
+                    Ok(()) => device.map(desk, event, *region, area, *address),
+                    Err(_) => device.map_refused(desk, event, *region),
                 }
             }
             Body::Unmap {
@@ -264,7 +268,7 @@ impl Correlator {
                 address,
             } => {
                 let (device, desk) = self.device(*device);
-                let area = crate::vfio::region::Area {
+                let area = Area {
                     offset: *offset,
                     size: *size,
                 };

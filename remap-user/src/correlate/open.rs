@@ -27,6 +27,9 @@ pub(super) struct Open {
     pub(super) after: Option<View>,
     /// The state change that the trigger was signalled in.
     pub(super) transition: Option<TransitionRef>,
+    /// Whether that state change may wait for it: a driver that gives up names the regions that it
+    /// gives back once more, and waits for nobody.
+    pub(super) awaited: bool,
     /// That state change returned.
     pub(super) change_end: Option<(u64, Result<(), Errno>)>,
     /// No other state change began between `before` and the requery.
@@ -41,6 +44,8 @@ pub(super) struct Open {
     pub(super) unmap_needed: bool,
     /// What was unmapped since the requery.
     unmapped: Vec<Area>,
+    /// A mapping was refused: what the region allows has changed again.
+    pub(super) map_refused: bool,
     /// The last time that something forbidden was unmapped.
     pub(super) forbidden_unmap_ns: Option<u64>,
     /// It only waits for a late map, until then.
@@ -72,6 +77,7 @@ impl Open {
             before_ns: None,
             after: None,
             transition: None,
+            awaited: false,
             change_end: None,
             comparable: true,
             lossy: false,
@@ -79,6 +85,7 @@ impl Open {
             again_ns: None,
             unmap_needed: false,
             unmapped: Vec::new(),
+            map_refused: false,
             forbidden_unmap_ns: None,
             due: None,
         }
@@ -96,6 +103,16 @@ impl Open {
         self.stages.has(Stage::Released)
     }
 
+    /// Whether the state change with this number may wait for it.
+    pub(super) fn awaited_by(&self, id: u64) -> bool {
+        self.awaited && self.inside(id)
+    }
+
+    /// Whether its trigger was signalled in the state change with this number.
+    pub(super) fn inside(&self, id: u64) -> bool {
+        self.transition.is_some_and(|reference| reference.id == id)
+    }
+
     /// Whether `pid` may be the process that answers.
     pub(super) fn answers(&self, pid: u32) -> bool {
         self.stages
@@ -110,6 +127,7 @@ impl Open {
         }
         self.after = None;
         self.unmap_needed = false;
+        self.map_refused = false;
         self.unmapped.clear();
         self.stages.set(Stage::Wake, ns, task);
     }
@@ -157,7 +175,7 @@ impl Open {
         let Some(after) = &self.after else {
             return false;
         };
-        if self.stages.has(Stage::Map) || !mappings.ever(self.region) {
+        if self.stages.has(Stage::Map) || self.map_refused || !mappings.ever(self.region) {
             return false;
         }
         let added = match &self.before {

@@ -5,7 +5,8 @@
 //! that explains it, or the word that records were lost.
 
 use super::cycle::{Cycle, Outcome, Stage};
-use super::finding::{Finding, Found, Rule};
+use super::finding::{Finding, Rule};
+use super::rule::Found;
 use super::stats::Stats;
 use super::transition::Transition;
 use super::{Options, Output, StageLine};

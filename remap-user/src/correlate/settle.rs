@@ -1,13 +1,14 @@
 //! Ends: what has waited long enough is decided.
 
 use super::cycle::{Outcome, Stage};
-use super::device::{Device, Irq, Known};
+use super::device::{Device, Irq, Known, sub_of};
 use super::duration::Ns;
-use super::finding::{
-    AT_CHANGE_END, AtChangeEnd, Awaited, Found, Rule, deadlock, is_timeout, judge, missing_ack,
-};
+use super::finding::Rule;
 use super::open::Open;
 use super::report::Desk;
+use super::rule::{
+    AT_CHANGE_END, AtChangeEnd, Awaited, Found, deadlock, is_timeout, judge, missing_ack,
+};
 use super::transition::{Change, Wait};
 use crate::event::Target;
 use crate::vfio::irq::Encoding;
@@ -29,12 +30,7 @@ impl Device {
         self.expire_reads(desk, now);
         let mut at = 0;
         while let Some((due, change)) = self.closing.get(at) {
-            let open = |cycle: &Open| {
-                cycle
-                    .transition
-                    .is_some_and(|reference| reference.id == change.id)
-                    && !cycle.acked()
-            };
+            let open = |cycle: &Open| cycle.awaited_by(change.id) && !cycle.acked();
             if now < *due && self.cycles.iter().any(open) {
                 at += 1;
                 continue;
@@ -57,8 +53,7 @@ impl Device {
     /// Everything about a state change is known.
     fn decide(&mut self, desk: &mut Desk, now: u64, change: Change) {
         let id = change.id;
-        let inside =
-            move |cycle: &Open| cycle.transition.is_some_and(|reference| reference.id == id);
+        let inside = move |cycle: &Open| cycle.awaited_by(id);
         if let Some(errno) = change.errno() {
             self.judge_change(desk, now, &change);
             let reason = format!("the state change failed with {errno}");
@@ -88,13 +83,15 @@ impl Device {
     /// A state change that failed, or that never returned: why.
     fn judge_change(&mut self, desk: &mut Desk, now: u64, change: &Change) {
         let id = change.id;
-        let about = self.places(|cycle| {
-            // Its own triggers, and older ones that nobody acknowledged.
-            cycle.transition.is_some_and(|reference| reference.id == id)
-                || (!cycle.acked() && cycle.trigger_ns < change.begin_ns)
-        });
-        let explained = |at: &usize| self.cycles[*at].lossy || self.cycles[*at].blamed;
-        if change.lossy || change.blamed || about.iter().any(explained) {
+        let explained = |cycle: &Open| cycle.lossy || cycle.blamed;
+        // Its own triggers, and older ones that nobody acknowledged: a driver may have to hold
+        // its signal back for those.
+        let older = |cycle: &Open| {
+            !cycle.acked() && !explained(cycle) && cycle.trigger_ns < change.begin_ns
+        };
+        let about = self.places(|cycle| cycle.awaited_by(id) || older(cycle));
+        let any_explained = about.iter().any(|at| explained(&self.cycles[*at]));
+        if change.lossy || change.blamed || any_explained {
             return;
         }
         let now = change.end.map_or(now, |(end_ns, _)| end_ns);
@@ -143,7 +140,7 @@ impl Device {
         let readers = self
             .irqs
             .get(&cycle.irq_index)
-            .and_then(|irq| irq.readers.get(&irq.sub(cycle.region)));
+            .and_then(|irq| irq.readers.get(&sub_of(irq.remap, cycle.region)));
         Awaited {
             region: cycle.region,
             encoding: cycle.encoding,
@@ -235,9 +232,7 @@ impl Device {
                 self.judge_change(desk, now, &change);
             }
             let id = change.id;
-            self.cut(desk, now, outcome, reason, move |cycle| {
-                cycle.transition.is_some_and(|reference| reference.id == id)
-            });
+            self.cut(desk, now, outcome, reason, move |cycle| cycle.inside(id));
             desk.transition(change.finish(&self.name, &[]));
         }
         if outcome == Outcome::Incomplete {

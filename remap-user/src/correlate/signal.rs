@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use super::counter::{Counter, Misread, Reading};
 use super::cycle::{Ack, AckForm, Outcome, ReleasedSource, Stage};
-use super::device::Device;
-use super::finding::{AT_ACK, AT_READ, AT_TRIGGER, AtAck, AtRead, AtTrigger, Rule, judge};
+use super::device::{Device, sub_of};
+use super::finding::Rule;
 use super::open::Open;
 use super::report::Desk;
+use super::rule::{AT_ACK, AT_READ, AT_TRIGGER, AtAck, AtRead, AtTrigger, judge};
+use super::transition::Change;
 use crate::event::{Event, Role, Target, Task};
 use crate::vfio::irq::Encoding;
 
@@ -25,6 +27,16 @@ pub(super) struct Acked<'a> {
     pub(super) task: &'a Task,
 }
 
+/// Sub-indexes that lost their eventfd.
+pub(super) struct CutOff {
+    pub(super) index: u32,
+    /// Which; `None` for all.
+    pub(super) subs: Option<Range<u32>>,
+    /// Only what was signalled until then (CLOCK_MONOTONIC ns).
+    pub(super) before_ns: u64,
+    pub(super) reason: &'static str,
+}
+
 impl Device {
     /// An eventfd was given to the kernel.
     pub(super) fn context(&mut self, target: Target) {
@@ -33,6 +45,7 @@ impl Device {
         {
             irq.counter = Counter::new();
             irq.readers.remove(&target.sub);
+            irq.enabled.insert(target.sub);
         }
     }
 
@@ -93,20 +106,35 @@ impl Device {
             open.before = Some(view.clone());
             open.before_ns = Some(*view_ns);
         }
-        let inside = self
-            .changes
-            .iter()
-            .find(|change| change.task.tid == event.task.tid);
-        if let Some(change) = inside {
+        if let Some(change) = self.change_of(&event.task) {
             open.transition = Some(change.reference());
             open.lossy = change.lossy;
+            let id = change.id;
+            // Named twice in one state change, acknowledged in between: it is given back.
+            let answered =
+                |cycle: &Open| cycle.inside(id) && cycle.region == region && cycle.acked();
+            open.awaited = !self.cycles.iter().any(answered);
+            open.comparable = open.awaited;
         }
+        let facts = self.regions.entry(region).or_default();
+        open.comparable &= !std::mem::take(&mut facts.given_back);
         self.cycles.push(open);
         let at = self.cycles.len() - 1;
         self.observed(desk, at, Stage::Trigger);
         if let Some(verdict) = judge(AT_TRIGGER, &moment) {
             self.raise(desk, now, &[at], verdict);
         }
+    }
+
+    /// The state change that `task` signals for: its own, or, where a kernel worker signals what
+    /// had to wait for an earlier ack, the one that waits for that.
+    fn change_of(&self, task: &Task) -> Option<&Change> {
+        let own = |change: &&Change| change.task.tid == task.tid;
+        let worker = task.comm.starts_with("kworker/");
+        let changes = || self.changes.iter();
+        changes()
+            .find(own)
+            .or_else(|| changes().next_back().filter(|_| worker))
     }
 
     /// The region is signalled again: what that means for its open cycles.
@@ -257,7 +285,7 @@ impl Device {
         let Some(irq) = self.irqs.get(&acked.index) else {
             return;
         };
-        let holds_back = irq.holds_back();
+        let (holds_back, remap) = (irq.holds_back(), irq.remap);
         let false_wake = irq.counter.false_wake;
         let meant = self.places(|cycle| {
             // A state change that failed before waits no more.
@@ -269,7 +297,7 @@ impl Device {
                 && acked
                     .subs
                     .as_ref()
-                    .is_none_or(|subs| subs.contains(&irq.sub(cycle.region)))
+                    .is_none_or(|subs| subs.contains(&sub_of(remap, cycle.region)))
         });
         let awake: Vec<usize> = meant
             .iter()
@@ -332,11 +360,11 @@ impl Device {
         cycle.ack = acked.ack;
         cycle.ack_return_ns = Some(acked.end_ns);
         cycle.stages.set(Stage::Ack, acked.begin_ns, acked.task);
-        let released = match (cycle.transition, cycle.change_end) {
+        let released = match (cycle.awaited, cycle.change_end) {
             // The state change still runs, or has failed: its end decides.
-            (Some(_), None) | (_, Some((_, Err(_)))) => None,
+            (true, None) | (_, Some((_, Err(_)))) => None,
             // It was in flight at the ack, and its return was recorded before the ack's.
-            (Some(_), Some((end_ns, Ok(())))) if acked.begin_ns <= end_ns => {
+            (true, Some((end_ns, Ok(())))) if acked.begin_ns <= end_ns => {
                 Some((end_ns, ReleasedSource::StateChange))
             }
             _ => Some((acked.end_ns, ReleasedSource::AckReturn)),
@@ -354,39 +382,36 @@ impl Device {
         if target.role != Role::Trigger {
             return;
         }
-        let subs = target.sub..target.sub.saturating_add(1);
-        self.cut_off(
-            desk,
-            now,
-            target.index,
-            Some(subs),
-            "the eventfd was closed",
-        );
+        let cut = CutOff {
+            index: target.index,
+            subs: Some(target.sub..target.sub.saturating_add(1)),
+            before_ns: now,
+            reason: "the eventfd was closed",
+        };
+        self.cut_off(desk, now, &cut);
     }
 
-    /// Nobody can answer these sub-indexes (`None`: all) any more.
-    pub(super) fn cut_off(
-        &mut self,
-        desk: &mut Desk,
-        now: u64,
-        index: u32,
-        subs: Option<Range<u32>>,
-        reason: &str,
-    ) {
-        let Some(irq) = self.irqs.get_mut(&index) else {
+    /// Nobody can answer any more.
+    pub(super) fn cut_off(&mut self, desk: &mut Desk, now: u64, cut: &CutOff) {
+        let Some(irq) = self.irqs.get_mut(&cut.index) else {
             return;
         };
-        match &subs {
+        match &cut.subs {
             Some(subs) => irq.enabled.retain(|sub| !subs.contains(sub)),
-            None => irq.enabled.clear(),
+            None => {
+                irq.enabled.clear();
+                irq.enabled_certain = true;
+            }
         }
-        let irq = irq.clone();
-        self.cut(desk, now, Outcome::Aborted, reason, |cycle| {
-            cycle.irq_index == index
+        let remap = irq.remap;
+        self.cut(desk, now, Outcome::Aborted, cut.reason, |cycle| {
+            cycle.irq_index == cut.index
                 && !cycle.acked()
-                && subs
+                && cycle.trigger_ns <= cut.before_ns
+                && cut
+                    .subs
                     .as_ref()
-                    .is_none_or(|subs| subs.contains(&irq.sub(cycle.region)))
+                    .is_none_or(|subs| subs.contains(&sub_of(remap, cycle.region)))
         });
     }
 }

@@ -1,5 +1,6 @@
 //! A device, its driver and its user, played by hand.
 
+mod driver;
 mod faults;
 mod healthy;
 mod loss;

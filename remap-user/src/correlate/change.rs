@@ -1,0 +1,154 @@
+//! State changes: from the entry of the call to its return.
+
+use std::collections::BTreeSet;
+
+use super::cycle::{ReleasedSource, Stage};
+use super::device::{Device, Known};
+use super::ioctl::Exit;
+use super::report::Desk;
+use super::transition::{Change, FEATURE_MIG_DEVICE_STATE, LEGACY_MIGRATION_REGION};
+use crate::event::{Answer, DeviceState, Event, FeatureOp};
+
+/// Whether a call changes the migration state.
+pub(super) fn changes_state(feature: u32, op: FeatureOp) -> bool {
+    feature == FEATURE_MIG_DEVICE_STATE && op.set && !op.probe
+}
+
+impl Device {
+    pub(super) fn state_write_enter(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        region: u32,
+        word: Option<u32>,
+    ) {
+        if self.is_migration_region(region) {
+            self.begin_change(desk, event, word.map(DeviceState::Legacy), true);
+        }
+    }
+
+    pub(super) fn state_write_exit(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        region: u32,
+        word: Option<u32>,
+        exit: &Exit<'_>,
+    ) {
+        if self.is_migration_region(region) {
+            self.end_change(desk, event, word.map(DeviceState::Legacy), true, exit);
+        }
+    }
+
+    fn is_migration_region(&self, region: u32) -> bool {
+        let facts = self.regions.get(&region);
+        facts.is_some_and(|facts| facts.kind == Some(LEGACY_MIGRATION_REGION))
+    }
+
+    pub(super) fn begin_change(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        to: Option<DeviceState>,
+        legacy: bool,
+    ) {
+        // A thread is in one call at a time: the return of the last one was not seen.
+        let tid = event.task.tid;
+        if let Some(at) = self
+            .changes
+            .iter()
+            .position(|change| change.task.tid == tid)
+        {
+            let change = self.changes.remove(at);
+            desk.transition(change.finish(&self.name, &[]));
+        }
+        self.last_change_ns = Some(event.time_ns);
+        self.changes.push(Change {
+            id: desk.next_change(),
+            from: self.state.get(legacy),
+            to,
+            begin_ns: event.time_ns,
+            task: event.task.clone(),
+            end: None,
+            lossy: false,
+            blamed: false,
+            waits: Vec::new(),
+        });
+    }
+
+    pub(super) fn end_change(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        to: Option<DeviceState>,
+        legacy: bool,
+        exit: &Exit<'_>,
+    ) {
+        let (now, tid) = (event.time_ns, event.task.tid);
+        let at = self
+            .changes
+            .iter()
+            .position(|change| change.task.tid == tid);
+        let mut change = match at {
+            Some(at) => self.changes.remove(at),
+            // Its entry was lost, or is from before the trace.
+            None => Change {
+                id: desk.next_change(),
+                from: None,
+                to,
+                begin_ns: exit.begin_ns,
+                task: event.task.clone(),
+                end: None,
+                lossy: true,
+                blamed: false,
+                waits: Vec::new(),
+            },
+        };
+        change.lossy |= exit.lossy;
+        let result = exit.result.map(|_| ());
+        change.end = Some((now, result));
+        self.state = match (result, exit.answer) {
+            (Ok(()), Answer::State { state, .. }) => Known::State(*state),
+            (Ok(()), _) => change.to.map_or(Known::Unknown, Known::State),
+            // The old state, or one on the way, or the error state: only a query tells.
+            (Err(_), _) => Known::Unknown,
+        };
+        if legacy && change.to.is_none() {
+            change.to = to;
+        }
+        let mut named = BTreeSet::new();
+        for at in 0..self.cycles.len() {
+            let cycle = &mut self.cycles[at];
+            let trigger = cycle.stages.get(Stage::Trigger);
+            let orphan = cycle.transition.is_none()
+                && cycle.trigger_ns >= change.begin_ns
+                && trigger.is_some_and(|stamp| stamp.task.tid == tid);
+            if orphan {
+                cycle.transition = Some(change.reference());
+                cycle.awaited = true;
+            }
+            if !cycle.awaited_by(change.id) {
+                continue;
+            }
+            cycle.change_end = Some((now, result));
+            named.insert(cycle.region);
+            if result.is_ok() && cycle.acked() && !cycle.released() {
+                cycle.stages.set(Stage::Released, now, &event.task);
+                cycle.released_source = Some(ReleasedSource::StateChange);
+                self.observed(desk, at, Stage::Released);
+            }
+        }
+        if result.is_err() {
+            // They are given back, and named once more: now, or after an ack that is late.
+            for cycle in self.cycles.iter().filter(|cycle| !cycle.awaited) {
+                named.remove(&cycle.region);
+            }
+            for region in named {
+                self.regions.entry(region).or_default().given_back = true;
+            }
+        }
+        self.closing.push((desk.settled(now), change));
+        self.sweep(desk, now);
+        self.settle(desk, now);
+    }
+}
