@@ -79,9 +79,7 @@ pub fn binaries(wanted: &[Binary]) -> Result<()> {
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     if wanted.iter().any(|&binary| binary != Binary::Guest) {
-        cargo
-            .env("PATH", linker::path()?)
-            .env("RUSTC_BOOTSTRAP", "aya_ebpf");
+        cargo.env("PATH", linker::path()?);
     }
     run(cargo.current_dir(cache::root()))
 }

@@ -5,6 +5,7 @@ mod archive;
 mod build;
 mod busybox;
 mod cache;
+mod demo;
 mod device;
 mod driver;
 mod guest;
@@ -18,6 +19,7 @@ mod outcome;
 mod process;
 mod qemu;
 mod setup;
+mod test;
 mod verdict;
 mod watch;
 
@@ -38,6 +40,8 @@ enum Task {
     Setup(setup::Args),
     Build(build::Args),
     Lab(lab::Args),
+    Demo(demo::Args),
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         Task::Setup(args) => setup::main(&args),
         Task::Build(args) => build::main(&args),
         Task::Lab(args) => lab::main(&args),
+        Task::Demo(args) => demo::main(&args),
+        Task::Test(args) => test::main(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -70,6 +70,7 @@ pub fn run(need: &Need) -> Result<()> {
         Need::Build => {
             apt::install(BUILD)?;
             link_toolchain()?;
+            linker::strip_tool()?;
             linker::ensure().map(drop)
         }
         Need::Lab(series) => {
@@ -80,6 +81,16 @@ pub fn run(need: &Need) -> Result<()> {
                 .try_for_each(|&series| kernel::ensure(series, false).map(drop))
         }
     }
+}
+
+/// Makes sure of rustfmt and clippy, which a minimal rustup leaves out.
+pub fn lint_tools() -> Result<()> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if quiet(&mut command("cargo", [tool, "--version"])).is_err() {
+            quiet(&mut command("rustup", ["component", "add", component]))?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets rustup's cargo find Debian's compiler, which has a `core` for eBPF.

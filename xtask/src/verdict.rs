@@ -1,29 +1,54 @@
 //! What a console says about the kernel's health.
 
-/// What the kernel prints when something is wrong, and what that means.
-const SIGNS: &[(&str, &str)] = &[
-    ("Kernel panic - not syncing", "kernel panic"),
-    ("Oops: ", "kernel Oops"),
-    ("BUG: ", "kernel BUG"),
-    ("kernel BUG at ", "kernel BUG"),
-    ("WARNING: ", "kernel WARNING"),
-    ("general protection fault", "general protection fault"),
-    ("rcu_sched detected stalls", "RCU stall"),
-    ("rcu_preempt detected stalls", "RCU stall"),
-    ("rcu: INFO: ", "RCU stall"),
-    ("soft lockup", "soft lockup"),
-    ("hard LOCKUP", "hard lockup"),
-    (" blocked for more than ", "hung task"),
-    ("possible recursive locking detected", "lockdep"),
-    ("possible circular locking dependency", "lockdep"),
-    ("refcount_t: ", "reference count error"),
-    ("list_add corruption", "list corruption"),
-    ("list_del corruption", "list corruption"),
-    ("unreferenced object", "leak"),
+/// Something that the kernel prints when it is in trouble.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sign {
+    /// What it prints.
+    text: &'static str,
+    /// What that means.
+    pub name: &'static str,
+    /// Whether the guest may never end after it.
+    pub hangs: bool,
+}
+
+const fn ends(text: &'static str, name: &'static str) -> Sign {
+    Sign {
+        text,
+        name,
+        hangs: false,
+    }
+}
+
+const fn hangs(text: &'static str, name: &'static str) -> Sign {
+    Sign {
+        text,
+        name,
+        hangs: true,
+    }
+}
+
+/// Every sign; the first that a line holds names it.
+const SIGNS: &[Sign] = &[
+    hangs("soft lockup", "soft lockup"),
+    hangs("hard LOCKUP", "hard lockup"),
+    hangs(" blocked for more than ", "hung task"),
+    hangs("rcu: INFO: ", "RCU stall"),
+    hangs("detected stalls on CPUs", "RCU stall"),
+    ends("Kernel panic - not syncing", "kernel panic"),
+    ends("Oops: ", "kernel Oops"),
+    ends("BUG: ", "kernel BUG"),
+    ends("kernel BUG at ", "kernel BUG"),
+    ends("WARNING: ", "kernel WARNING"),
+    ends("general protection fault", "general protection fault"),
+    ends("possible recursive locking detected", "lockdep report"),
+    ends("possible circular locking dependency", "lockdep report"),
+    ends("refcount_t: ", "reference count error"),
+    ends("list_add corruption", "list corruption"),
+    ends("list_del corruption", "list corruption"),
 ];
 
-/// The first sign of trouble in a line: what it is.
-pub fn sign(line: &str) -> Option<&'static str> {
+/// The first sign of trouble in a line.
+pub fn sign(line: &str) -> Option<&'static Sign> {
     // Only what the kernel itself prints: a command's output may quote it.
     let (stamp, text) = line.trim_start().strip_prefix('[')?.split_once(']')?;
     let (seconds, micros) = stamp.trim().split_once('.')?;
@@ -31,14 +56,11 @@ pub fn sign(line: &str) -> Option<&'static str> {
     if !digits(seconds) || !digits(micros) {
         return None;
     }
-    SIGNS
-        .iter()
-        .find(|(sign, _)| text.contains(sign))
-        .map(|(_, name)| *name)
+    SIGNS.iter().find(|sign| text.contains(sign.text))
 }
 
 /// The first sign of trouble in a log, with its line.
-pub fn scan(log: &str) -> Option<(&'static str, &str)> {
+pub fn scan(log: &str) -> Option<(&'static Sign, &str)> {
     log.lines().find_map(|line| Some((sign(line)?, line)))
 }
 
@@ -68,7 +90,7 @@ mod tests {
             ),
             (
                 "[   42.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [remap:77]",
-                "kernel BUG",
+                "soft lockup",
             ),
             (
                 "[  121.000000] INFO: task remap:77 blocked for more than 60 seconds.",
@@ -79,7 +101,7 @@ mod tests {
                 "RCU stall",
             ),
         ] {
-            assert_eq!(sign(line), Some(name), "{line}");
+            assert_eq!(sign(line).map(|sign| sign.name), Some(name), "{line}");
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Output {
     Streamed,
     /// Kept for the caller.
     Captured,
+    /// Both.
+    Both,
 }
 
 /// What was seen of a guest.
@@ -53,8 +55,10 @@ struct Watch {
     seen: Seen,
     /// The first sign of trouble, with its line.
     trouble: Option<String>,
-    /// The last lines of the console, for a failure's message.
-    tail: Vec<String>,
+    /// That sign says that the guest may never end.
+    hangs: bool,
+    /// The console, for a failure that has not shown it yet.
+    console: Vec<String>,
     verdict: Option<Verdict>,
     /// How the channel broke, if it did.
     broke: Option<String>,
@@ -88,7 +92,7 @@ fn watch(
     timeout: Duration,
     mut watch: Watch,
 ) -> Result<Seen> {
-    let deadline = Instant::now() + timeout;
+    let mut deadline = Instant::now() + timeout;
     let (send, events) = mpsc::channel();
     let pipe = machine.channel.with_extension("out");
     let (to, path) = (send.clone(), pipe.clone());
@@ -106,8 +110,12 @@ fn watch(
             Err(RecvTimeoutError::Timeout) if child.try_wait()?.is_some() => break None,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if watch.verdict.is_some() {
+        if watch.verdict.is_some() || watch.broke.is_some() {
             break None;
+        }
+        if watch.hangs {
+            // The rest of the report follows at once; the guest's end may not.
+            deadline = deadline.min(Instant::now() + Duration::from_secs(3));
         }
         if !machine.shell && Instant::now() > deadline {
             break Some(format!("timed out after {} s", timeout.as_secs()));
@@ -166,36 +174,45 @@ impl Watch {
             log,
             seen,
             trouble: None,
-            tail: Vec::new(),
+            hangs: false,
+            console: Vec::new(),
             verdict: None,
             broke: None,
         }
     }
 
     fn take(&mut self, event: Event) -> Result<()> {
-        let streamed = self.output == Output::Streamed;
+        let streamed = self.output != Output::Captured;
+        let kept = self.output != Output::Streamed;
         match event {
             Event::Console(line) => {
                 let line = String::from_utf8_lossy(&line).trim_end().to_owned();
                 self.note(&line)?;
-                if let Some(name) = verdict::sign(&line) {
+                if let Some(sign) = verdict::sign(&line) {
+                    self.hangs |= sign.hangs;
                     self.trouble
-                        .get_or_insert_with(|| format!("{name} in the guest: {line}"));
+                        .get_or_insert_with(|| format!("{} in the guest: {line}", sign.name));
                 }
                 if streamed {
                     eprintln!("{line}");
                 }
-                self.tail.push(line);
+                self.console.push(line);
             }
-            Event::Frame(Kind::Stdout, bytes) if streamed => {
-                let mut out = io::stdout().lock();
-                out.write_all(&bytes)
-                    .and_then(|()| out.flush())
-                    .context("writing the command's stdout")?;
+            Event::Frame(Kind::Stdout, bytes) => {
+                if streamed {
+                    let mut out = io::stdout().lock();
+                    out.write_all(&bytes)
+                        .and_then(|()| out.flush())
+                        .context("writing the command's stdout")?;
+                }
+                self.seen.stdout.extend(bytes.into_iter().filter(|_| kept));
             }
-            Event::Frame(Kind::Stderr, bytes) if streamed => io::stderr().write_all(&bytes)?,
-            Event::Frame(Kind::Stdout, bytes) => self.seen.stdout.extend(bytes),
-            Event::Frame(Kind::Stderr, bytes) => self.seen.stderr.extend(bytes),
+            Event::Frame(Kind::Stderr, bytes) => {
+                if streamed {
+                    io::stderr().write_all(&bytes)?;
+                }
+                self.seen.stderr.extend(bytes.into_iter().filter(|_| kept));
+            }
             Event::Frame(Kind::Step, bytes) => {
                 let text = format!("guest: {}", String::from_utf8_lossy(&bytes));
                 self.note(&text)?;
@@ -206,9 +223,9 @@ impl Watch {
             Event::Frame(Kind::Log, bytes) => {
                 let log = String::from_utf8_lossy(&bytes);
                 self.log.write_all(&bytes)?;
-                if let Some((name, line)) = verdict::scan(&log) {
+                if let Some((sign, line)) = verdict::scan(&log) {
                     self.trouble
-                        .get_or_insert_with(|| format!("{name} in the guest: {line}"));
+                        .get_or_insert_with(|| format!("{} in the guest: {line}", sign.name));
                 }
             }
             Event::Frame(Kind::Verdict, bytes) => {
@@ -247,6 +264,9 @@ impl Watch {
         if let Err(why) = &verdict {
             let why = why.clone();
             self.note(&format!("failed: {why}"))?;
+            if self.output == Output::Captured {
+                self.console.iter().for_each(|line| eprintln!("{line}"));
+            }
         }
         self.seen.verdict = verdict;
         Ok(self.seen)

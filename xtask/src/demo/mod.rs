@@ -1,0 +1,102 @@
+//! `cargo xtask demo`: the main job, end to end, on each kernel and encoding.
+
+mod judge;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::build::{self, Binary};
+use crate::kernel::{self, Series};
+use crate::lab::{self, Driver, Spec};
+use crate::process::step;
+use crate::watch::Output;
+use crate::{driver, interrupt, setup};
+
+/// Show remap cycles on a real device, on kernels 6.1 and 6.12.
+#[derive(Parser)]
+pub struct Args {
+    /// State-change cycles of each drill
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    cycles: u32,
+}
+
+/// What the guest runs.
+const SCRIPT: &str = include_str!("demo.sh");
+/// What divides the text for the reader from the JSON Lines for the judge.
+const DIVIDER: &str = "--- json lines ---\n";
+/// The address that the lab gives its first device.
+const DEVICE: &str = "0000:01:00.0";
+
+/// The kernels and encodings that are shown.
+const SHOWN: &[(Series, &str)] = &[
+    (Series::V6_1, "bitmap"),
+    (Series::V6_1, "vectors"),
+    (Series::V6_12, "vectors"),
+];
+
+/// Runs `cargo xtask demo`.
+pub fn main(args: &Args) -> Result<u8> {
+    setup::run(&setup::Need::Build)?;
+    setup::run(&setup::Need::Lab(Series::ALL.to_vec()))?;
+    step("building remap", || {
+        build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])
+    })?;
+    interrupt::watch()?;
+    let mut failures = Vec::new();
+    for &(series, encoding) in SHOWN {
+        interrupt::check()?;
+        let title = format!("kernel {}, encoding {encoding}", series.label());
+        if let Err(why) = show(series, encoding, args.cycles, &title) {
+            println!("{title}: FAILED: {why:#}");
+            failures.push(title);
+        }
+        println!();
+    }
+    if failures.is_empty() {
+        println!("remap demo: every cycle complete, nothing lost, on every kernel and encoding");
+        return Ok(0);
+    }
+    println!("remap demo: FAILED on {}", failures.join("; "));
+    Ok(1)
+}
+
+/// Boots one guest, shows what the tracer said and judges it.
+fn show(series: Series, encoding: &str, cycles: u32, title: &str) -> Result<()> {
+    let kernel = kernel::ensure(series, false)?;
+    let module = driver::ensure(&kernel)?;
+    println!("=== {title}: remap trace beside remap drill {DEVICE} --cycles {cycles} ===");
+    let (cycles_text, script) = (cycles.to_string(), SCRIPT.to_owned());
+    let argv = [
+        "sh",
+        "-c",
+        &script,
+        "remap-demo",
+        DEVICE,
+        &cycles_text,
+        DIVIDER,
+    ];
+    let spec = Spec {
+        driver_args: format!("encoding={encoding}"),
+        ..Spec::new(
+            kernel,
+            Driver::Built(module),
+            argv.map(str::to_owned).to_vec(),
+        )
+    };
+    let outcome = step(&format!("booting {}", spec.kernel.release), || {
+        lab::run(&spec, Output::Captured)
+    })?;
+    let stdout = String::from_utf8_lossy(&outcome.stdout);
+    let (text, json) = stdout.split_once(DIVIDER).unwrap_or((&stdout, ""));
+    print!("{text}");
+    eprint!("{}", String::from_utf8_lossy(&outcome.stderr));
+    let log = || format!("the guest's log is {}", outcome.log.display());
+    match outcome.verdict {
+        Ok(0) => {}
+        Ok(status) => anyhow::bail!("the guest's script exited with {status}; {}", log()),
+        Err(ref why) => anyhow::bail!("{why}; {}", log()),
+    }
+    let judgement = judge::judge(json, u64::from(cycles)).with_context(log)?;
+    println!("judged: {judgement}");
+    Ok(())
+}

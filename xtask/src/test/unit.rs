@@ -1,0 +1,35 @@
+//! The tests that need no device.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+
+use super::lint::hostside;
+use super::report::Report;
+use crate::interrupt;
+use crate::process::step;
+
+/// Runs the workspace's tests whose name contains `filter`.
+pub fn run(filter: Option<&str>, report: &mut Report) -> Result<()> {
+    interrupt::check()?;
+    step("unit tests", || {
+        let mut cargo = hostside(&["test", "--quiet", "--workspace", "--no-fail-fast"]);
+        // The long form names each test; cargo's --quiet would shorten it to dots.
+        cargo.args(["--", "--format=pretty"]).args(filter);
+        let output = cargo
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("running cargo test")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let failed = report.failed;
+        let ended = report.program("unit", &said);
+        if !output.status.success() {
+            print!("{said}");
+            if !ended || report.failed == failed {
+                report.fail(format!("unit: cargo test: {}", output.status));
+            }
+        }
+        Ok(())
+    })
+}
