@@ -70,6 +70,9 @@ impl Reading {
 struct Doubt {
     read_ns: u64,
     misread: Misread,
+    base: u64,
+    /// What was pending: a write that explains the read may say that not all of it was consumed.
+    items: Vec<Item>,
 }
 
 /// The model of one counter.
@@ -117,12 +120,16 @@ impl Counter {
         if value == 0 {
             return None;
         }
-        let explains = |doubt: &Doubt| {
-            begin_ns <= doubt.read_ns && doubt.misread.value.wrapping_sub(doubt.misread.or) == value
-        };
-        if self.doubt.as_ref().is_some_and(explains) {
-            self.false_wake = true;
-            return self.doubt.take().map(|doubt| doubt.misread);
+        if let Some(doubt) = self.doubt.take_if(|doubt| begin_ns <= doubt.read_ns) {
+            let others = doubt.misread.value.wrapping_sub(value);
+            if let Some(length) = prefix(&doubt.items, doubt.base, others) {
+                let (taken, rest) = doubt.items.split_at(length);
+                self.pending.splice(0..0, rest.iter().copied());
+                let misread = misread(doubt.misread.value, doubt.base, taken);
+                self.false_wake = misread.ids.is_empty();
+                return Some(misread);
+            }
+            self.doubt = Some(doubt);
         }
         self.pending.push(Item::Own { value });
         None
@@ -138,12 +145,14 @@ impl Counter {
             let taken = std::mem::take(&mut self.pending);
             return Reading::Clean { ids: ids(&taken) };
         };
-        let Some(length) = self.prefix(base, value) else {
+        let Some(length) = prefix(&self.pending, base, value) else {
             let taken = std::mem::take(&mut self.pending);
             let misread = misread(value, base, &taken);
             self.doubt = Some(Doubt {
                 read_ns,
                 misread: misread.clone(),
+                base,
+                items: taken,
             });
             return Reading::Doubtful(misread);
         };
@@ -175,19 +184,19 @@ impl Counter {
         self.doubt = None;
         self.false_wake = false;
     }
+}
 
-    /// How many items, from the first, add up to `value`: as many as possible.
-    fn prefix(&self, base: u64, value: u64) -> Option<usize> {
-        let mut sum = base;
-        let mut found = (sum == value).then_some(0);
-        for (n, item) in self.pending.iter().enumerate() {
-            sum = sum.wrapping_add(item.amount());
-            if sum == value {
-                found = Some(n + 1);
-            }
+/// How many of `items`, from the first, add up to `value`: as many as possible.
+fn prefix(items: &[Item], base: u64, value: u64) -> Option<usize> {
+    let mut sum = base;
+    let mut found = (sum == value).then_some(0);
+    for (n, item) in items.iter().enumerate() {
+        sum = sum.wrapping_add(item.amount());
+        if sum == value {
+            found = Some(n + 1);
         }
-        found
     }
+    found
 }
 
 fn ids(items: &[Item]) -> Vec<u64> {
@@ -262,6 +271,20 @@ mod tests {
         assert!(matches!(counter.read(10, Some(1)), Reading::Doubtful(_)));
         assert!(counter.write(9, Some(1)).is_some());
         assert_eq!(counter.expired(1000), None);
+    }
+
+    #[test]
+    fn an_own_write_that_overtook_a_signal() {
+        let mut counter = Counter::new();
+        counter.read(5, Some(0));
+        counter.signal(1, 4, Some(1));
+        assert!(matches!(counter.read(10, Some(1)), Reading::Doubtful(_)));
+        let misread = counter
+            .write(9, Some(1))
+            .expect("the write explains the read");
+        assert_eq!((misread.or, misread.ids), (0, vec![]));
+        let reading = counter.read(20, Some(4));
+        assert_eq!(reading, Reading::Clean { ids: vec![1] });
     }
 
     #[test]

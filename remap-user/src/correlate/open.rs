@@ -147,10 +147,12 @@ impl Open {
         let Some(after) = &self.after else {
             return false;
         };
-        if !areas::subtract(&[area], &after.areas).is_empty() {
+        let forbidden = !areas::subtract(&[area], &after.areas).is_empty();
+        if forbidden {
             self.forbidden_unmap_ns = Some(ns);
         }
-        if self.acked() || !self.answers(task.pid) {
+        // A forbidden mapping has to go in every process that has it.
+        if self.acked() || !(forbidden || self.answers(task.pid)) {
             return false;
         }
         self.unmapped.push(area);

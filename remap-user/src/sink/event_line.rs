@@ -1,6 +1,7 @@
 //! A single event as a JSON object.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -38,6 +39,22 @@ impl<'a> EventLine<'a> {
             device: (!is_loss).then_some(device),
             body: BodyLine::of(&event.body, contexts),
         }
+    }
+}
+
+/// `kind field=value …`: the same fields as in JSON, without those that head a line of text.
+impl fmt::Display for EventLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(&self.body) else {
+            return Err(fmt::Error);
+        };
+        if let Some(kind) = fields.get("kind").and_then(serde_json::Value::as_str) {
+            f.write_str(kind)?;
+        }
+        for (name, value) in fields.iter().filter(|(name, _)| *name != "kind") {
+            write!(f, " {name}={value}")?;
+        }
+        Ok(())
     }
 }
 

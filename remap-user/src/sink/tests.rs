@@ -354,6 +354,20 @@ fn text_is_readable() {
 }
 
 #[test]
+fn an_event_as_text_shows_no_kernel_address() {
+    let mut text = Text::new(Vec::new(), TextOptions::default());
+    let scene = scene();
+    for event in &scene.events {
+        text.event(event, played::NAME).unwrap();
+    }
+    let text = String::from_utf8(text.into_inner()).unwrap();
+    assert!(!text.contains("Key("), "{text}");
+    let signal = text.lines().find(|line| line.contains("signal")).unwrap();
+    let fields = "signal addend=5 context=1 count=0 inside=false irq_index=5 role=\"trigger\"";
+    assert!(signal.contains(fields), "{signal}");
+}
+
+#[test]
 fn colour_only_if_told() {
     for colour in [false, true] {
         let mut text = Text::new(
