@@ -6,12 +6,29 @@ use super::cycle::{ReleasedSource, Stage};
 use super::device::{Device, Known};
 use super::ioctl::Exit;
 use super::report::Desk;
+use super::rule::is_timeout;
 use super::transition::{Change, FEATURE_MIG_DEVICE_STATE, LEGACY_MIGRATION_REGION};
 use crate::event::{Answer, DeviceState, Event, FeatureOp};
 
 /// Whether a call changes the migration state.
 pub(super) fn changes_state(feature: u32, op: FeatureOp) -> bool {
     feature == FEATURE_MIG_DEVICE_STATE && op.set && !op.probe
+}
+
+/// How soon before its return a call that timed out names what it gives back, ns, at most; and
+/// the share of its duration that this is, one part in so many.
+const GIVE_BACK: (u64, u64) = (10_000_000, 20);
+
+/// Whether a state change that timed out cannot have waited for a trigger: it came right before
+/// the return, so the driver had given up.
+fn gave_up_before(change: &Change, trigger_ns: u64) -> bool {
+    let Some((end_ns, Err(errno))) = change.end else {
+        return false;
+    };
+    let (most, share) = GIVE_BACK;
+    let left = end_ns.saturating_sub(trigger_ns);
+    let duration = end_ns.saturating_sub(change.begin_ns);
+    is_timeout(errno) && left < most && left < duration / share
 }
 
 impl Device {
@@ -126,6 +143,11 @@ impl Device {
             if orphan {
                 cycle.transition = Some(change.reference());
                 cycle.awaited = true;
+            }
+            if cycle.awaited_by(change.id) && gave_up_before(&change, cycle.trigger_ns) {
+                cycle.give_back();
+                self.observed(desk, at, Stage::Released);
+                continue;
             }
             if !cycle.awaited_by(change.id) {
                 continue;

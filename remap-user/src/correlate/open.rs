@@ -108,6 +108,17 @@ impl Open {
         self.awaited && self.inside(id)
     }
 
+    /// The state change that it was signalled in had given up: nobody waits for it.
+    pub(super) fn give_back(&mut self) {
+        self.awaited = false;
+        self.comparable = false;
+        if let (Some(ns), Some(ack)) = (self.ack_return_ns, self.stages.get(Stage::Ack)) {
+            let task = ack.task.clone();
+            self.stages.set(Stage::Released, ns, &task);
+            self.released_source = Some(ReleasedSource::AckReturn);
+        }
+    }
+
     /// Whether its trigger was signalled in the state change with this number.
     pub(super) fn inside(&self, id: u64) -> bool {
         self.transition.is_some_and(|reference| reference.id == id)

@@ -51,6 +51,35 @@ fn a_driver_that_gives_up_gives_back() {
 }
 
 #[test]
+fn a_wait_for_an_ack_that_was_ignored_before() {
+    for acked_inside in [false, true] {
+        let mut scene = Scene::new(Encoding::Bitmap);
+        scene.map_all(&[1]);
+        // Its ack is ignored, which does not show: nobody waits.
+        scene.trigger(&[1]);
+        scene.wake(&[1]);
+        scene.trap(&[1]);
+        scene.ack(&[1]);
+        // The driver holds its signal back until it gives up.
+        let begin_ns = scene.enter(PRE_COPY);
+        scene.wait(2_000_000_000);
+        scene.trigger(&[1]);
+        if !acked_inside {
+            fail(&mut scene, begin_ns, 110);
+        }
+        scene.wake(&[1]);
+        scene.untrap(&[1]);
+        scene.ack(&[1]);
+        if acked_inside {
+            fail(&mut scene, begin_ns, 110);
+        }
+        let played = scene.play();
+        assert_eq!(played.rules(), ["wait-timeout"]);
+        assert_eq!(played.outcomes(), [Outcome::Remapped; 2]);
+    }
+}
+
+#[test]
 fn a_late_user_is_told_that_nothing_changed() {
     for encoding in [Encoding::Bitmap, Encoding::Vectors] {
         let mut scene = Scene::new(encoding);
