@@ -1,2 +1,9 @@
 #![no_std]
-//! What crosses the kernel boundary, and nothing else.
+//! What crosses the kernel boundary, and nothing else: the records that the eBPF programs send,
+//! the counters that account for them, the filters and offsets that user space hands down.
+
+pub mod counter;
+pub mod filter;
+pub mod ioctl;
+pub mod layout;
+pub mod record;

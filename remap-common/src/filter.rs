@@ -1,0 +1,16 @@
+//! The filters that keep what is not ours cheap: flags in the programs' global data.
+//!
+//! A set flag says "maybe ours" and costs a map lookup; a clear one says "not ours" and ends the
+//! program. Flags are never cleared while the programs live: a stale one only costs that lookup.
+//! A flag is a byte, not a bit, because setting a byte needs no atomic read-modify-write.
+
+/// The eventfd filter has two to this power flags.
+pub const CONTEXT_BITS: u32 = 16;
+/// The process filter has two to this power flags.
+pub const PROCESS_BITS: u32 = 12;
+
+/// Spreads a key over `2^bits` flags (Fibonacci hashing): the index of its flag.
+#[inline(always)]
+pub const fn slot(key: u64, bits: u32) -> u32 {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as u32
+}

@@ -1,0 +1,93 @@
+//! The only user of the ring: reserve, fill, submit, and count whatever does not get through.
+#![expect(unsafe_code, reason = "reserved ring memory is filled through a raw pointer")]
+
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+};
+use remap_common::{
+    counter::Counter,
+    record::{Header, NAME_BYTES, Target},
+};
+
+use crate::maps::{COUNTERS, RECORDS};
+
+/// Now, CLOCK_MONOTONIC ns.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper takes nothing and returns a number.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The current thread: tgid in the upper half, tid in the lower.
+#[inline(always)]
+pub fn thread() -> u64 {
+    bpf_get_current_pid_tgid()
+}
+
+/// Adds one to a counter of this CPU.
+#[inline(always)]
+pub fn count(counter: Counter) {
+    if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
+        // An interrupt's program may come between load and store, so the addition is one
+        // instruction. The BPF target of core offers no read-modify-write, hence the assembly.
+        // SAFETY: a live, aligned slot of this CPU.
+        unsafe {
+            core::arch::asm!("lock *(u64 *)({slot} + 0) += {one}", slot = in(reg) value, one = in(reg) 1u64);
+        }
+    }
+}
+
+/// Something that should have become a record is lost before it could be made.
+#[inline(always)]
+pub fn lose(reason: Counter) {
+    count(Counter::Seen);
+    count(reason);
+}
+
+/// Sends one record of type `T`. `fill` gets the memory behind the header, uninitialised: it
+/// must write every field but the header.
+///
+/// # Safety
+/// `T` begins with a [`Header`] and is a record of `remap_common::record`.
+#[inline(always)]
+pub unsafe fn emit<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T)) {
+    count(Counter::Seen);
+    let Some(mut entry) = RECORDS.reserve::<T>(0) else {
+        count(Counter::RingFull);
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    let thread = thread();
+    // SAFETY: `record` is writable for size_of::<T>() bytes and begins with a header.
+    unsafe {
+        let header = record.cast::<Header>();
+        (*header).kind = kind;
+        (*header).cpu = bpf_get_smp_processor_id();
+        (*header).time_ns = time_ns;
+        (*header).pid = (thread >> 32) as u32;
+        (*header).tid = thread as u32;
+        (*header).comm = bpf_get_current_comm().unwrap_or([0; 16]);
+    }
+    fill(record);
+    entry.submit(0);
+    count(Counter::Sent);
+}
+
+/// Copies a target field by field: the verifier tracks words better than a block copy.
+///
+/// # Safety
+/// `to` is writable.
+#[inline(always)]
+pub unsafe fn put_target(to: *mut Target, from: &Target) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*to).device = from.device;
+        (*to).index = from.index;
+        (*to).sub = from.sub;
+        (*to).role = from.role;
+        (*to).generation = from.generation;
+    }
+}
+
+/// A name that could not be read.
+pub const NO_NAME: [u8; NAME_BYTES] = [0; NAME_BYTES];

@@ -1,0 +1,135 @@
+//! Is this ours? The hot path's first lines: one flag in global data, before any map.
+#![expect(unsafe_code, reason = "global data that user space and the verifier see; references into map values")]
+
+use core::cell::UnsafeCell;
+
+use remap_common::{
+    filter::{CONTEXT_BITS, PROCESS_BITS, slot},
+    record::Target,
+};
+
+use crate::{
+    emit,
+    maps::{CONTEXTS, GENERATIONS, Index, WHOLE_DEVICE},
+};
+
+/// A flag for each hash value. All CPUs read and set them: a set is one byte store, which no
+/// other store can undo, since nothing ever clears a flag.
+#[repr(transparent)]
+struct Flags<const N: usize>(UnsafeCell<[u8; N]>);
+
+// SAFETY: only single bytes are read and written, volatile.
+unsafe impl<const N: usize> Sync for Flags<N> {}
+
+impl<const N: usize> Flags<N> {
+    const CLEAR: Self = Self(UnsafeCell::new([0; N]));
+
+    #[inline(always)]
+    fn at(&self, slot: u32) -> *mut u8 {
+        // SAFETY: N is a power of two, so the masked index is within the array.
+        unsafe { self.0.get().cast::<u8>().add(slot as usize & (N - 1)) }
+    }
+
+    #[inline(always)]
+    fn test(&self, slot: u32) -> bool {
+        // SAFETY: `at` is within the array.
+        unsafe { self.at(slot).read_volatile() != 0 }
+    }
+
+    #[inline(always)]
+    fn set(&self, slot: u32) {
+        // SAFETY: as above.
+        unsafe { self.at(slot).write_volatile(1) }
+    }
+}
+
+/// The contexts of ours.
+#[unsafe(no_mangle)]
+static CONTEXT_FILTER: Flags<{ 1 << CONTEXT_BITS }> = Flags::CLEAR;
+
+/// The processes that use a VFIO device.
+#[unsafe(no_mangle)]
+static PROCESS_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
+
+/// The file operations of a VFIO device's file, learned from the first mmap; 0 before.
+#[unsafe(no_mangle)]
+static DEVICE_OPERATIONS: Word = Word(UnsafeCell::new(0));
+
+/// A word that all CPUs read and write whole.
+#[repr(transparent)]
+struct Word(UnsafeCell<u64>);
+
+// SAFETY: read and written as one aligned word, volatile.
+unsafe impl Sync for Word {}
+
+/// Learns how a VFIO device's file is told from any other.
+#[inline(always)]
+pub fn learn_device_operations(operations: u64) {
+    // SAFETY: an aligned word that lives as long as the programs.
+    unsafe { DEVICE_OPERATIONS.0.get().write_volatile(operations) };
+}
+
+/// Whether these file operations are a VFIO device's.
+#[inline(always)]
+pub fn are_device_operations(operations: u64) -> bool {
+    // SAFETY: as above.
+    operations != 0 && operations == unsafe { DEVICE_OPERATIONS.0.get().read_volatile() }
+}
+
+/// What this context stands for; `None` for an eventfd that is not ours.
+#[inline(always)]
+pub fn target_of(context: u64) -> Option<&'static Target> {
+    if !context_is_marked(context) {
+        return None;
+    }
+    // SAFETY: values of this map are replaced as a whole; a torn read is not possible for a
+    // pointer that the kernel keeps alive until the program ends.
+    let target = unsafe { CONTEXTS.get(context) }?;
+    let current = generation(target.device, target.index);
+    if target.generation == current { Some(target) } else { None }
+}
+
+/// Whether a context may be ours: the flag alone.
+#[inline(always)]
+pub fn context_is_marked(context: u64) -> bool {
+    CONTEXT_FILTER.test(slot(context, CONTEXT_BITS))
+}
+
+/// Marks a context as ours.
+#[inline(always)]
+pub fn learn_context(context: u64) {
+    CONTEXT_FILTER.set(slot(context, CONTEXT_BITS));
+}
+
+/// Whether the current process has used a VFIO device since the programs were loaded.
+#[inline(always)]
+pub fn process_is_involved() -> bool {
+    PROCESS_FILTER.test(slot(emit::thread() >> 32, PROCESS_BITS))
+}
+
+/// Marks the current process as a user of a VFIO device.
+#[inline(always)]
+pub fn involve_process() {
+    PROCESS_FILTER.set(slot(emit::thread() >> 32, PROCESS_BITS));
+}
+
+/// The generation of an IRQ index: it changes when the index is disabled or the device closed.
+#[inline(always)]
+pub fn generation(device: u64, index: u32) -> u32 {
+    part(device, index).wrapping_add(part(device, WHOLE_DEVICE))
+}
+
+#[inline(always)]
+fn part(device: u64, index: u32) -> u32 {
+    let key = Index { device, index, zero: 0 };
+    // SAFETY: see `target_of`.
+    unsafe { GENERATIONS.get(key) }.copied().unwrap_or(0)
+}
+
+/// From now on, what was learned of this index ([`WHOLE_DEVICE`]: of all) is stale.
+#[inline(always)]
+pub fn next_generation(device: u64, index: u32) {
+    let key = Index { device, index, zero: 0 };
+    let next = part(device, index).wrapping_add(1);
+    let _ = GENERATIONS.insert(key, next, 0);
+}

@@ -1,0 +1,149 @@
+//! What the programs share: the ring, the counters, and what they have learned.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{HashMap, PerCpuArray, RingBuf},
+};
+use remap_common::{
+    counter::Counter,
+    record::{ARGUMENT_BYTES, Target},
+};
+
+/// All records, in the order in which they were reserved. User space chooses the size.
+#[map]
+pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// One slot for each [`Counter`].
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
+
+/// eventfd context → what it stands for.
+#[map]
+pub static CONTEXTS: HashMap<u64, Target> = HashMap::with_max_entries(16384, 0);
+
+/// Which context a slot of a device has now; a new one replaces the old.
+#[map]
+pub static SLOTS: HashMap<Slot, u64> = HashMap::with_max_entries(16384, 0);
+
+/// How often a device's IRQ index has been disabled: contexts of an older generation are stale.
+#[map]
+pub static GENERATIONS: HashMap<Index, u32> = HashMap::with_max_entries(4096, 0);
+
+/// The devices whose name was sent.
+#[map]
+pub static DEVICES: HashMap<u64, u8> = HashMap::with_max_entries(4096, 0);
+
+/// Thread → the device ioctl that it is in.
+#[map]
+pub static IOCTLS: HashMap<u64, Ioctl> = HashMap::with_max_entries(4096, 0);
+
+/// Thread → the device mmap that it is in.
+#[map]
+pub static MMAPS: HashMap<u64, Mmap> = HashMap::with_max_entries(1024, 0);
+
+/// Thread → the device_state write that it is in.
+#[map]
+pub static STATE_WRITES: HashMap<u64, StateWrite> = HashMap::with_max_entries(1024, 0);
+
+/// Thread → the eventfd write that it is in.
+#[map]
+pub static EVENTFD_WRITES: HashMap<u64, EventfdWrite> = HashMap::with_max_entries(1024, 0);
+
+/// Thread → the eventfd read that it is in (only where fexit is not to be had).
+#[map]
+pub static EVENTFD_READS: HashMap<u64, EventfdRead> = HashMap::with_max_entries(4096, 0);
+
+/// An IRQ index of a device; `index` [`WHOLE_DEVICE`] stands for all of them.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Index {
+    pub device: u64,
+    pub index: u32,
+    pub zero: u32,
+}
+
+/// The generation of a device as a whole: it grows when the device is closed.
+pub const WHOLE_DEVICE: u32 = u32::MAX;
+
+/// A place where a device holds an eventfd.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Slot {
+    pub device: u64,
+    pub index: u32,
+    pub sub: u32,
+    pub role: u32,
+    pub zero: u32,
+}
+
+/// A device ioctl under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Ioctl {
+    pub begin_ns: u64,
+    pub device: u64,
+    /// The user's pointer.
+    pub pointer: u64,
+    /// The context that `eventfd_ctx_fileget` reported last; its caller reports it again.
+    pub inner_context: u64,
+    pub request: u32,
+    pub argument_len: u32,
+    /// Next element of the fd array of a `SET_IRQS`.
+    pub cursor: u32,
+    pub zero: u32,
+    pub argument: [u8; ARGUMENT_BYTES],
+}
+
+impl Ioctl {
+    /// The four-byte word at `offset` of the captured argument.
+    #[inline(always)]
+    pub fn word(&self, offset: usize) -> u32 {
+        let bytes = &self.argument;
+        u32::from_ne_bytes([
+            bytes[offset],
+            bytes[offset + 1],
+            bytes[offset + 2],
+            bytes[offset + 3],
+        ])
+    }
+}
+
+/// A device mmap under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Mmap {
+    pub device: u64,
+    pub address: u64,
+    pub size: u64,
+    pub offset: u64,
+}
+
+/// A write to a device_state word under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct StateWrite {
+    pub begin_ns: u64,
+    pub device: u64,
+    pub offset: u64,
+    pub word: u32,
+    pub word_known: u32,
+}
+
+/// A write to an eventfd of ours under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct EventfdWrite {
+    pub begin_ns: u64,
+    pub context: u64,
+    pub value: u64,
+    pub value_known: u64,
+    pub target: Target,
+}
+
+/// A read of an eventfd of ours under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct EventfdRead {
+    pub file: u64,
+    pub iter: u64,
+}

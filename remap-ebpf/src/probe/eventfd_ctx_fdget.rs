@@ -1,0 +1,166 @@
+//! Traces `eventfd_ctx_fdget` and `eventfd_ctx_fileget` (fs/eventfd.c) at their return: inside a
+//! `SET_IRQS` this is where the kernel learns which context an fd stands for, so we learn it too.
+//! Emits `Context`. Without it no eventfd of a device is known and nothing can be traced.
+//!
+//! The n-th look-up of a call belongs to the n-th fd of its array that is not -1. `fdget` calls
+//! `fileget`, visibly or inlined; what the inner one reported the outer one does not repeat.
+
+use aya_ebpf::{
+    macros::{fexit, kretprobe},
+    programs::{FExitContext, RetProbeContext},
+};
+use remap_common::{
+    counter::Counter,
+    ioctl::{
+        IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS,
+    },
+    record::{Context, Target, kind, role},
+};
+
+use super::{is_no_pointer, probed_return, traced_return};
+use crate::{
+    emit, filter,
+    maps::{self, Ioctl, Slot},
+    read,
+};
+
+/// How many -1 in a row are skipped in an fd array.
+const HOLES: u32 = 128;
+
+#[fexit(function = "eventfd_ctx_fdget")]
+pub fn eventfd_ctx_fdget_fexit(ctx: FExitContext) -> u32 {
+    found(traced_return(&ctx), false);
+    0
+}
+
+#[kretprobe(function = "eventfd_ctx_fdget")]
+pub fn eventfd_ctx_fdget_kretprobe(ctx: RetProbeContext) -> u32 {
+    found(probed_return(&ctx), false);
+    0
+}
+
+#[fexit(function = "eventfd_ctx_fileget")]
+pub fn eventfd_ctx_fileget_fexit(ctx: FExitContext) -> u32 {
+    found(traced_return(&ctx), true);
+    0
+}
+
+#[kretprobe(function = "eventfd_ctx_fileget")]
+pub fn eventfd_ctx_fileget_kretprobe(ctx: RetProbeContext) -> u32 {
+    found(probed_return(&ctx), true);
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "changes a map value in place")]
+fn found(context: u64, inner: bool) {
+    if !filter::process_is_involved() || is_no_pointer(context) {
+        return;
+    }
+    let Some(call) = maps::IOCTLS.get_ptr_mut(emit::thread()) else {
+        return;
+    };
+    // SAFETY: the entry belongs to this thread, which is here and nowhere else.
+    let call = unsafe { &mut *call };
+    if call.request != SET_IRQS {
+        return;
+    }
+    if !inner && call.inner_context == context {
+        call.inner_context = 0;
+        return;
+    }
+    call.inner_context = if inner { context } else { 0 };
+    learn(call, context);
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn learn(call: &mut Ioctl, context: u64) {
+    // struct vfio_irq_set: argsz, flags, index, start, count, data.
+    let flags = call.word(4);
+    let index = call.word(8);
+    let start = call.word(12);
+    let count = call.word(16);
+    if (call.argument_len as usize) < IRQ_SET_HEADER || flags & IRQ_SET_DATA_EVENTFD == 0 {
+        return;
+    }
+    let mut fd = -1;
+    let mut position = call.cursor;
+    for _ in 0..HOLES {
+        if position >= count {
+            return;
+        }
+        let element = call.pointer + IRQ_SET_HEADER as u64 + u64::from(position) * 4;
+        fd = match read::user_word::<i32>(element) {
+            Some(fd) => fd,
+            None => break,
+        };
+        position += 1;
+        if fd >= 0 {
+            break;
+        }
+    }
+    if fd < 0 {
+        emit::lose(Counter::Unreadable);
+        return;
+    }
+    call.cursor = position;
+    let role = if flags & IRQ_SET_ACTION_UNMASK != 0 {
+        role::UNMASK
+    } else if flags & IRQ_SET_ACTION_MASK != 0 {
+        role::MASK
+    } else {
+        role::TRIGGER
+    };
+    let sub = start + position - 1;
+    let target = Target {
+        device: call.device,
+        index,
+        sub,
+        role,
+        generation: filter::generation(call.device, index),
+    };
+    replace(context, &target);
+    if maps::CONTEXTS.insert(context, target, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+        return;
+    }
+    filter::learn_context(context);
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Context>(kind::CONTEXT, emit::now(), |record| {
+            (*record).context = context;
+            emit::put_target(&raw mut (*record).target, &target);
+            (*record).fd = fd;
+            (*record).reserved = 0;
+        });
+    }
+}
+
+/// A slot holds one context: the one that it held before stands for nothing now.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads map values")]
+fn replace(context: u64, target: &Target) {
+    let slot = Slot {
+        device: target.device,
+        index: target.index,
+        sub: target.sub,
+        role: target.role,
+        zero: 0,
+    };
+    // SAFETY: map values live until the program ends.
+    if let Some(old) = unsafe { maps::SLOTS.get(slot) }.copied()
+        && old != context
+        // SAFETY: as above.
+        && let Some(stale) = unsafe { maps::CONTEXTS.get(old) }
+        && stale.device == target.device
+        && stale.index == target.index
+        && stale.sub == target.sub
+        && stale.role == target.role
+    {
+        let _ = maps::CONTEXTS.remove(old);
+    }
+    if maps::SLOTS.insert(slot, context, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+    }
+}

@@ -1,0 +1,76 @@
+//! Traces `eventfd_read` (fs/eventfd.c) at its return: user space has read a counter.
+//! Emits `Read`. Without it a cycle has no wake, and aliased or self-made triggers go unseen.
+
+use aya_ebpf::{
+    macros::{fexit, kprobe, kretprobe},
+    programs::{FExitContext, ProbeContext, RetProbeContext},
+};
+use remap_common::{
+    counter::Counter,
+    record::{Read, kind},
+};
+
+use super::{probed_argument, probed_return, traced_argument, traced_return};
+use crate::{emit, filter, maps, read};
+
+#[fexit(function = "eventfd_read")]
+pub fn eventfd_read_fexit(ctx: FExitContext) -> u32 {
+    returned(
+        traced_argument(&ctx, 0),
+        traced_argument(&ctx, 1),
+        traced_return(&ctx),
+    );
+    0
+}
+
+#[kprobe(function = "eventfd_read")]
+pub fn eventfd_read_kprobe(ctx: ProbeContext) -> u32 {
+    let file = probed_argument(&ctx, 0);
+    let iter = probed_argument(&ctx, 1);
+    let ours = read::file_of_kiocb(file)
+        .and_then(read::context_of)
+        .is_some_and(|context| filter::target_of(context).is_some());
+    if ours {
+        let call = maps::EventfdRead { file, iter };
+        if maps::EVENTFD_READS.insert(emit::thread(), call, 0).is_err() {
+            emit::lose(Counter::CallsFull);
+        }
+    }
+    0
+}
+
+#[kretprobe(function = "eventfd_read")]
+#[expect(unsafe_code, reason = "copies a map value")]
+pub fn eventfd_read_kretprobe(ctx: RetProbeContext) -> u32 {
+    let thread = emit::thread();
+    // SAFETY: the value is copied out before the entry is removed.
+    if let Some(call) = unsafe { maps::EVENTFD_READS.get(thread) }.copied() {
+        let _ = maps::EVENTFD_READS.remove(thread);
+        returned(call.file, call.iter, probed_return(&ctx));
+    }
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn returned(kiocb: u64, iter: u64, result: u64) {
+    let Some(context) = read::file_of_kiocb(kiocb).and_then(read::context_of) else {
+        return;
+    };
+    let Some(target) = filter::target_of(context) else {
+        return;
+    };
+    let result = result as i64;
+    let value = if result == 8 { read::value_behind(iter) } else { None };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Read>(kind::READ, emit::now(), |record| {
+            (*record).context = context;
+            emit::put_target(&raw mut (*record).target, target);
+            (*record).value = value.unwrap_or(0);
+            (*record).result = result;
+            (*record).value_known = u32::from(value.is_some());
+            (*record).reserved = 0;
+        });
+    }
+}

@@ -1,0 +1,41 @@
+//! Traces `eventfd_release` (fs/eventfd.c): user space has closed the last file of an eventfd.
+//! Emits `Release`. Without it a user that closes its eventfd looks like one that never reads.
+
+use aya_ebpf::{
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
+};
+use remap_common::record::{Release, kind};
+
+use super::{probed_argument, traced_argument};
+use crate::{emit, filter, read};
+
+#[fentry(function = "eventfd_release")]
+pub fn eventfd_release_fentry(ctx: FEntryContext) -> u32 {
+    released(traced_argument(&ctx, 1));
+    0
+}
+
+#[kprobe(function = "eventfd_release")]
+pub fn eventfd_release_kprobe(ctx: ProbeContext) -> u32 {
+    released(probed_argument(&ctx, 1));
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn released(file: u64) {
+    let Some(context) = read::context_of(file) else {
+        return;
+    };
+    let Some(target) = filter::target_of(context) else {
+        return;
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Release>(kind::RELEASE, emit::now(), |record| {
+            (*record).context = context;
+            emit::put_target(&raw mut (*record).target, target);
+        });
+    }
+}

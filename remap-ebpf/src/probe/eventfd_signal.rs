@@ -1,0 +1,59 @@
+//! Traces `eventfd_signal_mask` (fs/eventfd.c): the one place through which the kernel signals
+//! an eventfd. 6.1's `eventfd_signal` jumps here; from 6.8 on (3652117f8548) it is an inline.
+//! Emits `Signal`. Without it there are no triggers, so nothing can be correlated.
+
+use aya_ebpf::{
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
+};
+use remap_common::record::{Signal, kind};
+
+use super::{probed_argument, traced_argument};
+use crate::{emit, filter, maps, read};
+
+#[fentry(function = "eventfd_signal_mask")]
+pub fn eventfd_signal_fentry(ctx: FEntryContext) -> u32 {
+    let context = traced_argument(&ctx, 0);
+    if let Some(target) = filter::target_of(context) {
+        let addend = if read::signal_has_addend() { traced_argument(&ctx, 1) } else { 1 };
+        signalled(context, target, addend);
+    }
+    0
+}
+
+#[kprobe(function = "eventfd_signal_mask")]
+pub fn eventfd_signal_kprobe(ctx: ProbeContext) -> u32 {
+    let context = probed_argument(&ctx, 0);
+    if let Some(target) = filter::target_of(context) {
+        let addend = if read::signal_has_addend() { probed_argument(&ctx, 1) } else { 1 };
+        signalled(context, target, addend);
+    }
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn signalled(context: u64, target: &remap_common::record::Target, addend: u64) {
+    let time_ns = emit::now();
+    let count = read::eventfd_count(context);
+    let thread = emit::thread();
+    // SAFETY: map values live until the program ends.
+    let inside = unsafe {
+        match maps::IOCTLS.get(thread) {
+            Some(call) => call.device,
+            None => maps::STATE_WRITES.get(thread).map_or(0, |call| call.device),
+        }
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Signal>(kind::SIGNAL, time_ns, |record| {
+            (*record).context = context;
+            emit::put_target(&raw mut (*record).target, target);
+            (*record).addend = addend;
+            (*record).count = count.unwrap_or(0);
+            (*record).inside = inside;
+            (*record).count_known = u32::from(count.is_some());
+            (*record).reserved = 0;
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! Traces `eventfd_write` (fs/eventfd.c), entry and return: user space adds to a counter. On a
+//! remap IRQ's eventfd, or its unmask eventfd, that is the ack.
+//! Emits `Write`. Without it an ack by eventfd is not seen.
+
+use aya_ebpf::{
+    macros::{fentry, fexit, kprobe, kretprobe},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
+use remap_common::{
+    counter::Counter,
+    record::{Write, kind},
+};
+
+use super::{probed_argument, probed_return, traced_argument, traced_return};
+use crate::{emit, filter, maps, read};
+
+#[fentry(function = "eventfd_write")]
+pub fn eventfd_write_fentry(ctx: FEntryContext) -> u32 {
+    entered(traced_argument(&ctx, 0), traced_argument(&ctx, 1));
+    0
+}
+
+#[fexit(function = "eventfd_write")]
+pub fn eventfd_write_fexit(ctx: FExitContext) -> u32 {
+    returned(traced_argument(&ctx, 0), traced_return(&ctx));
+    0
+}
+
+#[kprobe(function = "eventfd_write")]
+pub fn eventfd_write_kprobe(ctx: ProbeContext) -> u32 {
+    entered(probed_argument(&ctx, 0), probed_argument(&ctx, 1));
+    0
+}
+
+#[kretprobe(function = "eventfd_write")]
+pub fn eventfd_write_kretprobe(ctx: RetProbeContext) -> u32 {
+    finish(probed_return(&ctx));
+    0
+}
+
+#[inline(always)]
+fn entered(file: u64, buffer: u64) {
+    let Some(context) = read::context_of(file) else {
+        return;
+    };
+    let Some(target) = filter::target_of(context) else {
+        return;
+    };
+    let value: Option<u64> = read::user_word(buffer);
+    let call = maps::EventfdWrite {
+        begin_ns: emit::now(),
+        context,
+        value: value.unwrap_or(0),
+        value_known: u64::from(value.is_some()),
+        target: *target,
+    };
+    if maps::EVENTFD_WRITES.insert(emit::thread(), call, 0).is_err() {
+        emit::lose(Counter::CallsFull);
+    }
+}
+
+/// The filter again, before the map: every eventfd write of the machine comes by here.
+#[inline(always)]
+fn returned(file: u64, result: u64) {
+    if read::context_of(file).is_some_and(|context| filter::target_of(context).is_some()) {
+        finish(result);
+    }
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn finish(result: u64) {
+    let thread = emit::thread();
+    // SAFETY: map values live until the program ends.
+    let Some(call) = (unsafe { maps::EVENTFD_WRITES.get(thread) }) else {
+        return;
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Write>(kind::WRITE, emit::now(), |record| {
+            (*record).context = call.context;
+            emit::put_target(&raw mut (*record).target, &call.target);
+            (*record).begin_ns = call.begin_ns;
+            (*record).value = call.value;
+            (*record).result = result as i64;
+            (*record).value_known = call.value_known as u32;
+            (*record).reserved = 0;
+        });
+    }
+    let _ = maps::EVENTFD_WRITES.remove(thread);
+}

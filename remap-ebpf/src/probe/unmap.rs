@@ -1,0 +1,52 @@
+//! Traces the end of a mapping: `remove_vma` (mm/mmap.c, mm/vma.c), or where the compiler left no
+//! such function `vma_close` or `vm_area_free`; all three take the mapping as first argument.
+//! They serve munmap, a mapping on top, and exit alike. Emits `Unmap`, after the pages are gone.
+//! Without it the unmap stage is missing, and an ack with a forbidden mapping goes unseen.
+
+use aya_ebpf::{
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
+};
+use remap_common::record::{Unmap, kind};
+
+use super::{probed_argument, traced_argument};
+use crate::{emit, filter, read};
+
+#[fentry]
+pub fn unmap_fentry(ctx: FEntryContext) -> u32 {
+    removed(traced_argument(&ctx, 0));
+    0
+}
+
+#[kprobe]
+pub fn unmap_kprobe(ctx: ProbeContext) -> u32 {
+    removed(probed_argument(&ctx, 0));
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn removed(vma: u64) {
+    if !filter::process_is_involved() {
+        return;
+    }
+    let Some(file) = read::file_of_vma(vma) else {
+        return;
+    };
+    if !read::operations_of(file).is_some_and(filter::are_device_operations) {
+        return;
+    }
+    let (Some(device), Some((start, end, offset))) = (read::device_of(file), read::mapping_of(vma))
+    else {
+        return;
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Unmap>(kind::UNMAP, emit::now(), |record| {
+            (*record).device = device;
+            (*record).address = start;
+            (*record).size = end - start;
+            (*record).offset = offset;
+        });
+    }
+}

@@ -1,0 +1,188 @@
+//! Traces `vfio_device_fops_unl_ioctl` (drivers/vfio/vfio_main.c), entry and return: `SET_IRQS`,
+//! `GET_IRQ_INFO`, `GET_REGION_INFO`, `DEVICE_FEATURE` and `RESET` on any device.
+//! Emits `Device`, `Enter`, `Exit`. Without it there are no requeries, no acks by unmask, no
+//! transitions, and no eventfd can be told to be a device's.
+
+use aya_ebpf::{
+    macros::{kprobe, kretprobe, map},
+    maps::PerCpuArray,
+    programs::{ProbeContext, RetProbeContext},
+};
+use aya_log_ebpf::info;
+use remap_common::{
+    counter::Counter,
+    ioctl::{
+        FEATURE, GET_IRQ_INFO, GET_REGION_INFO, IRQ_SET_ACTION_TRIGGER, IRQ_SET_DATA_NONE, RESET,
+        SET_IRQS,
+    },
+    record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind},
+};
+
+use super::{probed_argument, probed_return};
+use crate::{
+    emit, filter,
+    maps::{self, Ioctl},
+    read,
+};
+
+/// 1 where the user asked for the programs' own diagnostics; the verifier drops the rest.
+#[unsafe(no_mangle)]
+#[expect(unsafe_code, reason = "the loader finds the symbol")]
+static DIAGNOSTICS: u32 = 0;
+
+/// Room to prepare one call under way: too large for the stack.
+#[map]
+static SCRATCH: PerCpuArray<Ioctl> = PerCpuArray::with_max_entries(1, 0);
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "volatile read of a static that the loader replaces")]
+fn diagnostics() -> bool {
+    // SAFETY: a plain integer.
+    unsafe { core::ptr::read_volatile(&raw const DIAGNOSTICS) != 0 }
+}
+
+#[inline(always)]
+const fn is_traced(request: u32) -> bool {
+    matches!(request, SET_IRQS | GET_IRQ_INFO | GET_REGION_INFO | FEATURE | RESET)
+}
+
+#[kprobe(function = "vfio_device_fops_unl_ioctl")]
+pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
+    let request = probed_argument(&ctx, 1) as u32;
+    if !is_traced(request) {
+        return 0;
+    }
+    let Some(device) = read::device_of(probed_argument(&ctx, 0)) else {
+        emit::lose(Counter::Unreadable);
+        return 0;
+    };
+    filter::involve_process();
+    introduce(device);
+    entered(device, request, probed_argument(&ctx, 2));
+    if diagnostics() {
+        info!(&ctx, "ioctl {:x} enters, thread {}", request, emit::thread() as u32);
+    }
+    0
+}
+
+#[kretprobe(function = "vfio_device_fops_unl_ioctl")]
+#[expect(unsafe_code, reason = "reads a map value")]
+pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
+    let thread = emit::thread();
+    // SAFETY: map values live until the program ends.
+    let Some(call) = (unsafe { maps::IOCTLS.get(thread) }) else {
+        return 0;
+    };
+    let result = probed_return(&ctx) as i64;
+    returned(call, result);
+    let _ = maps::IOCTLS.remove(thread);
+    if diagnostics() {
+        info!(&ctx, "ioctl returns {}, thread {}", result, thread as u32);
+    }
+    0
+}
+
+/// Sends the device's name once, before anything else about it.
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+pub fn introduce(device: u64) {
+    // SAFETY: only the presence is of interest.
+    if unsafe { maps::DEVICES.get(device) }.is_some() {
+        return;
+    }
+    if maps::DEVICES.insert(device, 1, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+        return;
+    }
+    let mut name = emit::NO_NAME;
+    if !read::device_name(device, &mut name) {
+        name = emit::NO_NAME;
+    }
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Device>(kind::DEVICE, emit::now(), |record| {
+            (*record).device = device;
+            for at in 0..NAME_BYTES {
+                (*record).name[at] = name[at];
+            }
+        });
+    }
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a map value and a record behind raw pointers")]
+fn entered(device: u64, request: u32, pointer: u64) {
+    let thread = emit::thread();
+    // SAFETY: only the presence is of interest.
+    if unsafe { maps::IOCTLS.get(thread) }.is_some() {
+        emit::lose(Counter::ReturnMissed);
+    }
+    let Some(call) = SCRATCH.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: the slot belongs to this CPU, and kprobe programs do not nest on one.
+    let call = unsafe { &mut *call };
+    call.begin_ns = emit::now();
+    call.device = device;
+    call.pointer = pointer;
+    call.inner_context = 0;
+    call.request = request;
+    call.cursor = 0;
+    call.zero = 0;
+    call.argument = [0; ARGUMENT_BYTES];
+    // Every one of these structures begins with its own size; RESET has none.
+    let size = if request == RESET { 0 } else { read::user_word::<u32>(pointer).unwrap_or(0) };
+    // SAFETY: `argument` has room for ARGUMENT_BYTES.
+    call.argument_len = unsafe {
+        read::user_bytes::<ARGUMENT_BYTES>(call.argument.as_mut_ptr(), pointer, size)
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Enter>(kind::ENTER, call.begin_ns, |record| {
+            (*record).device = device;
+            (*record).request = request;
+            (*record).argument_len = call.argument_len;
+            (*record).argument = call.argument;
+        });
+    }
+    if maps::IOCTLS.insert(thread, &*call, 0).is_err() {
+        emit::lose(Counter::CallsFull);
+    }
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn returned(call: &Ioctl, result: i64) {
+    if call.request == SET_IRQS && result == 0 {
+        forget_disabled(call);
+    }
+    let asks = matches!(call.request, GET_IRQ_INFO | GET_REGION_INFO | FEATURE) && result >= 0;
+    // No more than the caller's own size: the kernel may have raised the field to what it needs.
+    let size = if asks && call.argument_len >= 4 { call.word(0) } else { 0 };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Exit>(kind::EXIT, emit::now(), |record| {
+            (*record).device = call.device;
+            (*record).begin_ns = call.begin_ns;
+            (*record).result = result;
+            (*record).request = call.request;
+            (*record).argument_len = call.argument_len;
+            (*record).argument = call.argument;
+            let read = read::user_bytes::<ANSWER_BYTES>(
+                (&raw mut (*record).answer).cast(),
+                call.pointer,
+                size,
+            );
+            (*record).answer_len = read;
+            (*record).answer_unreadable = u32::from(asks && read == 0);
+        });
+    }
+}
+
+/// `DATA_NONE | ACTION_TRIGGER` with count 0 disables an index: its eventfds are no longer ours.
+#[inline(always)]
+fn forget_disabled(call: &Ioctl) {
+    if call.word(4) == IRQ_SET_DATA_NONE | IRQ_SET_ACTION_TRIGGER && call.word(16) == 0 {
+        filter::next_generation(call.device, call.word(8));
+    }
+}

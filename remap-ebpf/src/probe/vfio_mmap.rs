@@ -1,0 +1,61 @@
+//! Traces `vfio_device_fops_mmap` (drivers/vfio/vfio_main.c), entry and return: a part of a
+//! region is mapped. Emits `Map`. Without it the map stage is missing, and no unmap is recognised.
+
+use aya_ebpf::{
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use remap_common::{
+    counter::Counter,
+    record::{Map, kind},
+};
+
+use super::{probed_argument, probed_return};
+use crate::{emit, filter, maps, read};
+
+#[kprobe(function = "vfio_device_fops_mmap")]
+pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
+    let file = probed_argument(&ctx, 0);
+    let (Some(device), Some((start, end, offset)), Some(operations)) = (
+        read::device_of(file),
+        read::mapping_of(probed_argument(&ctx, 1)),
+        read::operations_of(file),
+    ) else {
+        emit::lose(Counter::Unreadable);
+        return 0;
+    };
+    filter::learn_device_operations(operations);
+    filter::involve_process();
+    let call = maps::Mmap {
+        device,
+        address: start,
+        size: end - start,
+        offset,
+    };
+    if maps::MMAPS.insert(emit::thread(), call, 0).is_err() {
+        emit::lose(Counter::CallsFull);
+    }
+    0
+}
+
+#[kretprobe(function = "vfio_device_fops_mmap")]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+pub fn vfio_mmap_kretprobe(ctx: RetProbeContext) -> u32 {
+    let thread = emit::thread();
+    // SAFETY: map values live until the program ends.
+    let Some(call) = (unsafe { maps::MMAPS.get(thread) }) else {
+        return 0;
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Map>(kind::MAP, emit::now(), |record| {
+            (*record).device = call.device;
+            (*record).address = call.address;
+            (*record).size = call.size;
+            (*record).offset = call.offset;
+            (*record).result = i64::from(probed_return(&ctx) as i32);
+        });
+    }
+    let _ = maps::MMAPS.remove(thread);
+    0
+}

@@ -1,0 +1,156 @@
+//! The only reads of kernel and user memory, by the offsets that user space measured.
+#![expect(unsafe_code, reason = "kernel and user memory is read through helpers that take raw pointers")]
+
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user, generated,
+};
+use remap_common::layout::{ABSENT, KernelLayout};
+
+/// Written by the loader before the programs are verified; a constant to the verifier.
+#[unsafe(no_mangle)]
+static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
+
+/// Reads one member of [`LAYOUT`], past the compiler's belief that it knows the value.
+macro_rules! layout {
+    ($member:ident) => {
+        // SAFETY: a static of plain integers; volatile because the loader replaces it.
+        unsafe { core::ptr::read_volatile(&raw const $crate::read::LAYOUT.$member) }
+    };
+}
+
+/// The word at `base + offset` in kernel memory.
+#[inline(always)]
+fn word<T: Copy>(base: u64, offset: u32) -> Option<T> {
+    if base == 0 || offset == ABSENT {
+        return None;
+    }
+    // SAFETY: the helper checks the address and fails where it cannot be read.
+    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+}
+
+/// The `struct vfio_device` behind a device file.
+#[inline(always)]
+pub fn device_of(file: u64) -> Option<u64> {
+    let private: u64 = word(file, layout!(file_private_data))?;
+    let member = layout!(device_file_device);
+    let device = if member == ABSENT { private } else { word(private, member)? };
+    if device == 0 { None } else { Some(device) }
+}
+
+/// How many device files are open; `None` where the kernel does not tell.
+#[inline(always)]
+pub fn open_count(device: u64) -> Option<u32> {
+    word(device, layout!(vfio_device_open_count))
+}
+
+/// The name of the device's parent: the BDF of a PCI device.
+#[inline(always)]
+pub fn device_name(device: u64, name: &mut [u8]) -> bool {
+    let Some(parent) = word::<u64>(device, layout!(vfio_device_dev)) else {
+        return false;
+    };
+    let Some(text) = word::<u64>(parent, layout!(device_name)) else {
+        return false;
+    };
+    // SAFETY: the helper checks the address and ends the copy at `name`'s length.
+    unsafe { bpf_probe_read_kernel_str_bytes(text as *const u8, name) }.is_ok()
+}
+
+/// The eventfd context of an eventfd's file.
+#[inline(always)]
+pub fn context_of(file: u64) -> Option<u64> {
+    word(file, layout!(file_private_data))
+}
+
+/// The file of a `struct kiocb`.
+#[inline(always)]
+pub fn file_of_kiocb(kiocb: u64) -> Option<u64> {
+    word(kiocb, layout!(kiocb_filp))
+}
+
+/// The counter of an eventfd context.
+#[inline(always)]
+pub fn eventfd_count(context: u64) -> Option<u64> {
+    word(context, layout!(eventfd_count))
+}
+
+/// The references to an eventfd context (`kref` holds one refcount_t, one int).
+#[inline(always)]
+pub fn eventfd_references(context: u64) -> Option<u32> {
+    word(context, layout!(eventfd_kref))
+}
+
+/// Whether `eventfd_signal_mask` has the addend as its second parameter.
+#[inline(always)]
+pub fn signal_has_addend() -> bool {
+    layout!(signal_has_addend) != 0
+}
+
+/// The last eight bytes that went to user space through an `iov_iter`, where it is the plain kind.
+#[inline(always)]
+pub fn value_behind(iter: u64) -> Option<u64> {
+    let plain = layout!(iter_is_ubuf);
+    if plain == ABSENT {
+        return None;
+    }
+    let found: u8 = word(iter, layout!(iter_type))?;
+    if u32::from(found) != plain {
+        return None;
+    }
+    let buffer: u64 = word(iter, layout!(iter_ubuf))?;
+    let offset: u64 = word(iter, layout!(iter_offset))?;
+    user_word(buffer.wrapping_add(offset).wrapping_sub(8))
+}
+
+/// A mapping as `(start, end, offset in the file)`, bytes.
+#[inline(always)]
+pub fn mapping_of(vma: u64) -> Option<(u64, u64, u64)> {
+    let start: u64 = word(vma, layout!(vma_start))?;
+    let end: u64 = word(vma, layout!(vma_end))?;
+    let page: u64 = word(vma, layout!(vma_pgoff))?;
+    Some((start, end, page << 12))
+}
+
+/// The file of a mapping; `None` for an anonymous one.
+#[inline(always)]
+pub fn file_of_vma(vma: u64) -> Option<u64> {
+    let file: u64 = word(vma, layout!(vma_file))?;
+    if file == 0 { None } else { Some(file) }
+}
+
+/// The operations of a file: they tell a VFIO device's file from any other.
+#[inline(always)]
+pub fn operations_of(file: u64) -> Option<u64> {
+    word(file, layout!(file_f_op))
+}
+
+/// A 64-bit word of kernel memory.
+#[inline(always)]
+pub fn kernel_word(address: u64) -> Option<u64> {
+    word(address, 0)
+}
+
+/// A word of user memory.
+#[inline(always)]
+pub fn user_word<T: Copy>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address and fails where it cannot be read.
+    unsafe { bpf_probe_read_user(address as *const T) }.ok()
+}
+
+/// Copies `len` bytes of user memory, at most `N`. Answers how many there are: `len` or 0.
+///
+/// # Safety
+/// `to` is writable for `N` bytes.
+#[inline(always)]
+pub unsafe fn user_bytes<const N: usize>(to: *mut u8, address: u64, len: u32) -> u32 {
+    let len = core::hint::black_box(if len > N as u32 { N as u32 } else { len });
+    // The verifier must see the bound at the call, whatever the optimiser made of the first one.
+    if len == 0 || len > N as u32 {
+        return 0;
+    }
+    // SAFETY: `to` has room for `len`; the helper checks the source.
+    let failed = unsafe {
+        generated::bpf_probe_read_user(to.cast(), len, address as *const core::ffi::c_void)
+    };
+    if failed == 0 { len } else { 0 }
+}
