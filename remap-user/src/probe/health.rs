@@ -1,0 +1,135 @@
+//! The account: what the programs saw, sent and lost.
+//!
+//! The identity that a trace proves at its end: `seen = delivered + lost`, where lost is a sum
+//! by reason. Kernel-side reasons are counters of the programs; two more are measured here: runs
+//! that the kernel skipped (`recursion`), and records that user space did not get or understand.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::fd::{AsRawFd as _, BorrowedFd},
+};
+
+use aya::maps::{MapData, PerCpuArray};
+use remap_common::counter::Counter;
+
+/// Sums of all counters over all CPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    values: BTreeMap<u32, u64>,
+}
+
+impl Counters {
+    /// Reads the counters of the loaded programs.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn read(map: &PerCpuArray<&MapData, u64>) -> Result<Self, aya::maps::MapError> {
+        let mut values = BTreeMap::new();
+        for counter in Counter::ALL {
+            let per_cpu = map.get(&(counter as u32), 0)?;
+            values.insert(counter as u32, per_cpu.iter().sum());
+        }
+        Ok(Self { values })
+    }
+
+    /// One sum.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.values.get(&(counter as u32)).copied().unwrap_or(0)
+    }
+}
+
+/// The account of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Everything that should have become an event.
+    pub seen: u64,
+    /// What became one.
+    pub delivered: u64,
+    /// What did not, by reason; no entry is 0.
+    pub lost: BTreeMap<String, u64>,
+}
+
+impl Account {
+    /// Balances the books. `delivered` events were decoded, `undecodable` records were not;
+    /// `skipped` program runs never happened.
+    pub fn close(counters: &Counters, delivered: u64, undecodable: u64, skipped: u64) -> Self {
+        let mut lost = BTreeMap::new();
+        let mut add = |reason: &str, count: u64| {
+            if count > 0 {
+                *lost.entry(reason.to_owned()).or_insert(0) += count;
+            }
+        };
+        for counter in Counter::ALL {
+            if let Some(reason) = counter.loss() {
+                add(reason, counters.get(counter));
+            }
+        }
+        add("recursion", skipped);
+        add("undecodable", undecodable);
+        let sent = counters.get(Counter::Sent);
+        add("unread", sent.saturating_sub(delivered + undecodable));
+        Self {
+            seen: counters.get(Counter::Seen) + skipped,
+            delivered,
+            lost,
+        }
+    }
+
+    /// The sum of all losses.
+    pub fn total_lost(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// Whether the identity holds.
+    pub fn balances(&self) -> bool {
+        self.seen == self.delivered + self.total_lost()
+    }
+}
+
+/// How often the kernel skipped a program because another one was running on that CPU
+/// (`recursion_misses` in the program's fdinfo, since 5.12: 9ed9e9ba2337).
+///
+/// # Errors
+/// If the fdinfo of the program cannot be read.
+pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))?;
+    Ok(parse_misses(&text))
+}
+
+fn parse_misses(fdinfo: &str) -> Option<u64> {
+    fdinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))
+        .and_then(|value| value.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_balance_with_every_kind_of_loss() {
+        let mut counters = Counters::default();
+        for (counter, value) in [
+            (Counter::Seen, 100),
+            (Counter::Sent, 90),
+            (Counter::RingFull, 7),
+            (Counter::ReturnMissed, 3),
+        ] {
+            counters.values.insert(counter as u32, value);
+        }
+        let account = Account::close(&counters, 85, 1, 2);
+        assert_eq!(account.seen, 102);
+        assert_eq!(account.total_lost(), 17);
+        assert!(account.balances());
+        assert_eq!(account.lost["unread"], 4);
+        assert!(!account.lost.contains_key("contexts_full"));
+    }
+
+    #[test]
+    fn misses_are_found_in_the_fdinfo() {
+        assert_eq!(parse_misses("prog_id:\t7\nrecursion_misses:\t12\n"), Some(12));
+        assert_eq!(parse_misses("prog_id:\t7\n"), None);
+    }
+}

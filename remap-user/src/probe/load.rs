@@ -1,0 +1,311 @@
+//! Loads the programs into the kernel and attaches them, hook by hook.
+
+use std::{any::Any, io, os::fd::AsFd as _};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{MapData, PerCpuArray, RingBuf},
+    programs::{FEntry, FExit, KProbe, Program, ProgramError},
+};
+use aya_log::EbpfLogger;
+use zerocopy::IntoBytes as _;
+
+use super::{
+    health::{Counters, recursion_misses},
+    table::{self, Row, TABLE, When},
+};
+use crate::kernel::{
+    Kernel, KernelError,
+    layout::{Measured, measure},
+    shape::{Form, form},
+};
+
+/// The object that the build script made; empty in a build without a BPF toolchain.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/remap-ebpf"));
+
+/// How to load.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Size of the ring, bytes: a power of two, and at least a page.
+    pub ring_bytes: u32,
+    /// Whether fentry and fexit may be used; without, every hook is a kprobe.
+    pub tracing: bool,
+    /// Whether the programs tell about themselves (aya-log).
+    pub diagnostics: bool,
+}
+
+/// Why the programs cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel does not show its types or symbols.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// This binary was built without the programs.
+    #[error("this remap was built without its eBPF programs; build it with `cargo xtask build`")]
+    NoObject,
+    /// The right to load programs is missing.
+    #[error("loading eBPF programs is refused ({0}); run as root, or with CAP_BPF and CAP_PERFMON")]
+    Refused(String),
+    /// A structure that everything depends on is not as expected.
+    #[error("this kernel's BTF has no {0}, so nothing can be traced; see `remap doctor`")]
+    Layout(String),
+    /// An essential hook is not to be had.
+    #[error("the hook {hook} cannot be attached ({reason}): {without}; see `remap doctor`")]
+    Essential {
+        /// The hook.
+        hook: &'static str,
+        /// Why not.
+        reason: String,
+        /// What that means.
+        without: &'static str,
+    },
+    /// Anything else that the loader says.
+    #[error("cannot load the eBPF programs: {0}")]
+    Loader(String),
+}
+
+/// A hook that is in place.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Its name.
+    pub name: &'static str,
+    /// The function.
+    pub function: &'static str,
+    /// Whether it is traced (fentry, fexit) or probed (kprobe, kretprobe).
+    pub traced: bool,
+    programs: Vec<&'static str>,
+}
+
+/// The loaded and attached programs. Dropping it takes them all out of the kernel.
+pub struct Probes {
+    ebpf: Ebpf,
+    links: Vec<Box<dyn Any + Send>>,
+    /// The hooks in place.
+    pub hooks: Vec<Hook>,
+    /// A sentence for each hook or member that is missing: which findings will be absent.
+    pub missing: Vec<String>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+}
+
+impl Probes {
+    /// Loads and attaches all hooks that this kernel has.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; a missing hook that is not essential is a sentence in `missing`.
+    pub fn attach(options: Options) -> Result<Self, LoadError> {
+        let kernel = Kernel::running()?;
+        let Measured {
+            layout,
+            mut missing,
+            fatal,
+        } = measure(&kernel.core, kernel.vfio.as_ref());
+        if let Some(member) = fatal.into_iter().next() {
+            return Err(LoadError::Layout(member));
+        }
+        if OBJECT.is_empty() {
+            return Err(LoadError::NoObject);
+        }
+        let btf = Btf::from_sys_fs().map_err(|error| LoadError::Loader(error.to_string()))?;
+        let diagnostics = u32::from(options.diagnostics);
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .map_max_entries("RECORDS", options.ring_bytes)
+            .override_global("LAYOUT", layout.as_bytes(), true)
+            .override_global("DIAGNOSTICS", &diagnostics, true)
+            .load(OBJECT)
+            .map_err(|error| refused_or(&error, LoadError::Loader(chain(&error))))?;
+        let logger = if options.diagnostics {
+            let logger = EbpfLogger::init(&mut ebpf);
+            Some(logger.map_err(|error| LoadError::Loader(error.to_string()))?)
+        } else {
+            None
+        };
+        let mut probes = Self {
+            ebpf,
+            links: Vec::new(),
+            hooks: Vec::new(),
+            missing: Vec::new(),
+            logger,
+        };
+        for row in TABLE {
+            if let Err(reason) = probes.attach_row(row, &kernel, &btf, options.tracing) {
+                if row.essential {
+                    return Err(LoadError::Essential {
+                        hook: row.hook,
+                        reason,
+                        without: row.without,
+                    });
+                }
+                missing.push(format!("no hook {} ({reason}): {}", row.hook, row.without));
+            }
+        }
+        probes.missing = missing;
+        Ok(probes)
+    }
+
+    /// Attaches one hook in its best form; a traced form that is refused falls back to probes.
+    fn attach_row(
+        &mut self,
+        row: &Row,
+        kernel: &Kernel,
+        btf: &Btf,
+        tracing: bool,
+    ) -> Result<(), String> {
+        let function = match form(row, &kernel.core, &kernel.symbols, tracing) {
+            Form::Absent => return Err(absent(row, &kernel.symbols)),
+            Form::Probed(function) => function,
+            Form::Traced(function) => {
+                if self.attach_programs(row.hook, function, row.traced, Some(btf)).is_ok() {
+                    return Ok(());
+                }
+                function
+            }
+        };
+        self.attach_programs(row.hook, function, row.probed, None)
+    }
+
+    fn attach_programs(
+        &mut self,
+        hook: &'static str,
+        function: &'static str,
+        programs: &'static [table::Program],
+        btf: Option<&Btf>,
+    ) -> Result<(), String> {
+        // All or nothing: an entry without its return would only fill a map.
+        let mut links = Vec::new();
+        for row in programs {
+            let program = self
+                .ebpf
+                .program_mut(row.name)
+                .ok_or_else(|| format!("the object has no program {}", row.name))?;
+            links.push(attach_program(program, row.when, function, btf).map_err(|error| chain(&error))?);
+        }
+        self.links.extend(links);
+        self.hooks.push(Hook {
+            name: hook,
+            function,
+            traced: btf.is_some(),
+            programs: programs.iter().map(|program| program.name).collect(),
+        });
+        Ok(())
+    }
+
+    /// The ring with the records; can be taken once.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_ring(&mut self) -> io::Result<RingBuf<MapData>> {
+        let map = self.ebpf.take_map("RECORDS");
+        let map = map.ok_or_else(|| io::Error::other("the ring RECORDS was taken before"))?;
+        RingBuf::try_from(map).map_err(io::Error::other)
+    }
+
+    /// What the programs have counted so far.
+    ///
+    /// # Errors
+    /// If the counters cannot be read.
+    pub fn counters(&self) -> io::Result<Counters> {
+        let map = self.ebpf.map("COUNTERS");
+        let map = map.ok_or_else(|| io::Error::other("the object has no map COUNTERS"))?;
+        let array = PerCpuArray::try_from(map).map_err(io::Error::other)?;
+        Counters::read(&array).map_err(io::Error::other)
+    }
+
+    /// How many runs of programs the kernel has skipped; `None` where it does not tell.
+    ///
+    /// # Errors
+    /// If a program's information cannot be read.
+    pub fn skipped(&self) -> io::Result<Option<u64>> {
+        let mut sum = Some(0);
+        for name in self.hooks.iter().flat_map(|hook| &hook.programs) {
+            let Some(program) = self.ebpf.program(name) else {
+                continue;
+            };
+            let fd = program.fd().map_err(io::Error::other)?;
+            let misses = recursion_misses(fd.as_fd())?;
+            sum = sum.zip(misses).map(|(sum, misses)| sum + misses);
+        }
+        Ok(sum)
+    }
+
+    /// Detaches every program; what they have counted and sent can still be read.
+    pub fn detach(&mut self) {
+        self.links.clear();
+    }
+
+    /// Hands the programs' own diagnostics to the logger, if they were asked for.
+    pub fn flush_diagnostics(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+    }
+}
+
+fn attach_program(
+    program: &mut Program,
+    when: When,
+    function: &str,
+    btf: Option<&Btf>,
+) -> Result<Box<dyn Any + Send>, ProgramError> {
+    Ok(match (btf, when) {
+        (Some(btf), When::Entry) => {
+            let program: &mut FEntry = program.try_into()?;
+            program.load(function, btf)?;
+            let link = program.attach()?;
+            Box::new(program.take_link(link)?)
+        }
+        (Some(btf), When::Return) => {
+            let program: &mut FExit = program.try_into()?;
+            program.load(function, btf)?;
+            let link = program.attach()?;
+            Box::new(program.take_link(link)?)
+        }
+        (None, _) => {
+            let program: &mut KProbe = program.try_into()?;
+            program.load()?;
+            let link = program.attach(function, 0)?;
+            Box::new(program.take_link(link)?)
+        }
+    })
+}
+
+/// Why none of a row's functions is there.
+fn absent(row: &Row, symbols: &crate::kernel::symbol::Symbols) -> String {
+    let functions = row.functions.join(", ");
+    if row.place == table::Place::Vfio && !symbols.has_module("vfio") {
+        format!("the kernel has no {functions}: is the module vfio loaded?")
+    } else {
+        format!("the kernel has no {functions}")
+    }
+}
+
+/// An error and its causes, in one line. The verifier's log is many lines: its end is what counts.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
+        cause = next.source();
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match lines.as_slice() {
+        [first, .., before, last] => format!("{first} … {before}; {last}"),
+        _ => lines.join("; "),
+    }
+}
+
+fn refused_or(error: &(dyn std::error::Error + 'static), other: LoadError) -> LoadError {
+    let mut cause = Some(error);
+    while let Some(next) = cause {
+        if let Some(io) = next.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::PermissionDenied
+        {
+            return LoadError::Refused(crate::event::Errno::of(io).to_string());
+        }
+        cause = next.source();
+    }
+    other
+}

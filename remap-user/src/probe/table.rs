@@ -1,0 +1,168 @@
+//! The hooks as a table: which programs stand for a hook, on which function, and what a trace
+//! lacks without it. The programs themselves say more, in `remap-ebpf/src/probe/`.
+
+/// Where a hook's function lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the core kernel: it has a traced and a probed form.
+    Core,
+    /// In the `vfio` module (or built in): it has the probed form only.
+    Vfio,
+}
+
+/// When a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At the function's entry: fentry, or kprobe.
+    Entry,
+    /// At its return: fexit, or kretprobe.
+    Return,
+}
+
+/// One program of a hook.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// When it runs.
+    pub when: When,
+}
+
+/// One hook.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The hook's name: that of its file in `remap-ebpf/src/probe/`.
+    pub hook: &'static str,
+    /// The functions that can serve, best first.
+    pub functions: &'static [&'static str],
+    /// Where they live.
+    pub place: Place,
+    /// The programs of the traced form; empty if there is none.
+    pub traced: &'static [Program],
+    /// The programs of the probed form.
+    pub probed: &'static [Program],
+    /// What a trace lacks without this hook.
+    pub without: &'static str,
+    /// Whether a trace is pointless without it.
+    pub essential: bool,
+}
+
+const fn entry(name: &'static str) -> Program {
+    Program { name, when: When::Entry }
+}
+
+const fn at_return(name: &'static str) -> Program {
+    Program { name, when: When::Return }
+}
+
+/// All hooks, in the order in which they are attached: what learns comes before what reports.
+pub const TABLE: &[Row] = &[
+    Row {
+        hook: "eventfd_ctx_put",
+        functions: &["eventfd_ctx_put"],
+        place: Place::Core,
+        traced: &[entry("eventfd_ctx_put_fentry")],
+        probed: &[entry("eventfd_ctx_put_kprobe")],
+        without: "a recycled eventfd may be taken for a device's",
+        essential: false,
+    },
+    Row {
+        hook: "eventfd_ctx_fileget",
+        functions: &["eventfd_ctx_fileget"],
+        place: Place::Core,
+        traced: &[at_return("eventfd_ctx_fileget_fexit")],
+        probed: &[at_return("eventfd_ctx_fileget_kretprobe")],
+        without: "unmask eventfds are not known, so an ack through one is not seen",
+        essential: false,
+    },
+    Row {
+        hook: "eventfd_ctx_fdget",
+        functions: &["eventfd_ctx_fdget"],
+        place: Place::Core,
+        traced: &[at_return("eventfd_ctx_fdget_fexit")],
+        probed: &[at_return("eventfd_ctx_fdget_kretprobe")],
+        without: "no eventfd is known to be a device's, so there are no triggers",
+        essential: true,
+    },
+    Row {
+        hook: "eventfd_release",
+        functions: &["eventfd_release"],
+        place: Place::Core,
+        traced: &[entry("eventfd_release_fentry")],
+        probed: &[entry("eventfd_release_kprobe")],
+        without: "a closed eventfd looks like one that nobody reads",
+        essential: false,
+    },
+    Row {
+        hook: "eventfd_read",
+        functions: &["eventfd_read"],
+        place: Place::Core,
+        traced: &[at_return("eventfd_read_fexit")],
+        probed: &[entry("eventfd_read_kprobe"), at_return("eventfd_read_kretprobe")],
+        without: "no wake stage; no aliased-trigger, self-trigger and deadlock findings",
+        essential: false,
+    },
+    Row {
+        hook: "eventfd_write",
+        functions: &["eventfd_write"],
+        place: Place::Core,
+        traced: &[entry("eventfd_write_fentry"), at_return("eventfd_write_fexit")],
+        probed: &[entry("eventfd_write_kprobe"), at_return("eventfd_write_kretprobe")],
+        without: "no ack by eventfd: bitmap cycles never complete",
+        essential: false,
+    },
+    Row {
+        hook: "unmap",
+        functions: &["remove_vma", "vma_close", "vm_area_free"],
+        place: Place::Core,
+        traced: &[entry("unmap_fentry")],
+        probed: &[entry("unmap_kprobe")],
+        without: "no unmap stage; no ack-with-mapping finding",
+        essential: false,
+    },
+    Row {
+        hook: "vfio_ioctl",
+        functions: &["vfio_device_fops_unl_ioctl"],
+        place: Place::Vfio,
+        traced: &[],
+        probed: &[entry("vfio_ioctl_kprobe"), at_return("vfio_ioctl_kretprobe")],
+        without: "nothing of a device is known",
+        essential: true,
+    },
+    Row {
+        hook: "vfio_mmap",
+        functions: &["vfio_device_fops_mmap"],
+        place: Place::Vfio,
+        traced: &[],
+        probed: &[entry("vfio_mmap_kprobe"), at_return("vfio_mmap_kretprobe")],
+        without: "no map and unmap stages; no ack-with-mapping finding",
+        essential: false,
+    },
+    Row {
+        hook: "vfio_write",
+        functions: &["vfio_device_fops_write"],
+        place: Place::Vfio,
+        traced: &[],
+        probed: &[entry("vfio_write_kprobe"), at_return("vfio_write_kretprobe")],
+        without: "no transitions of migration v1",
+        essential: false,
+    },
+    Row {
+        hook: "vfio_release",
+        functions: &["vfio_device_fops_release"],
+        place: Place::Vfio,
+        traced: &[],
+        probed: &[entry("vfio_release_kprobe")],
+        without: "the death of an owner does not abort its cycles",
+        essential: false,
+    },
+    Row {
+        hook: "eventfd_signal",
+        functions: &["eventfd_signal_mask"],
+        place: Place::Core,
+        traced: &[entry("eventfd_signal_fentry")],
+        probed: &[entry("eventfd_signal_kprobe")],
+        without: "no triggers, so no cycles",
+        essential: true,
+    },
+];

@@ -1,0 +1,61 @@
+//! The live source: the programs' ring, awaited on the reactor.
+
+use std::{io, os::fd::AsRawFd as _};
+
+use aya::maps::{MapData, RingBuf};
+use tokio::io::unix::AsyncFd;
+
+/// The ring of the attached programs.
+pub struct RingSource {
+    ring: AsyncFd<RingBuf<MapData>>,
+}
+
+impl RingSource {
+    /// Watches a ring on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the reactor refuses the ring.
+    pub fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
+        debug_assert!(ring.as_raw_fd() >= 0);
+        Ok(Self {
+            ring: AsyncFd::try_with_interest(ring, tokio::io::Interest::READABLE)
+                .map_err(io::Error::from)?,
+        })
+    }
+
+    /// Waits until there may be records, and drains them into `take`. Answers the watermark: a
+    /// time (CLOCK_MONOTONIC ns) before which every reserved record has been taken.
+    ///
+    /// # Errors
+    /// If the reactor fails.
+    pub async fn ready(&mut self, take: impl FnMut(&[u8])) -> io::Result<u64> {
+        let mut guard = self.ring.readable_mut().await?;
+        // Before the drain: what arrives meanwhile makes the ring readable again.
+        guard.clear_ready();
+        drop(guard);
+        self.drain(take)
+    }
+
+    /// Drains what is there without waiting; as [`Self::ready`].
+    ///
+    /// # Errors
+    /// If the clock cannot be read.
+    pub fn drain(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+        let watermark = monotonic_ns()?;
+        while let Some(record) = self.ring.get_mut().next() {
+            take(&record);
+        }
+        Ok(watermark)
+    }
+}
+
+/// CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns`, ns.
+///
+/// # Errors
+/// If the clock cannot be read.
+pub fn monotonic_ns() -> io::Result<u64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).map_err(io::Error::other)?;
+    let nanos = u64::try_from(time.tv_nsec).map_err(io::Error::other)?;
+    Ok(seconds * 1_000_000_000 + nanos)
+}
