@@ -36,8 +36,10 @@ fn removed(vma: u64) {
     if !read::operations_of(file).is_some_and(filter::are_device_operations) {
         return;
     }
-    let (Some(device), Some((start, end, offset))) = (read::device_of(file), read::mapping_of(vma))
-    else {
+    let Some(device) = read::device_of(file) else {
+        return;
+    };
+    let Some((start, end, offset)) = read::mapping_of(vma) else {
         return;
     };
     // SAFETY: every field of the reserved record is written.

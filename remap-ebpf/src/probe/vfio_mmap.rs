@@ -16,15 +16,19 @@ use crate::{emit, filter, maps, read};
 #[kprobe(function = "vfio_device_fops_mmap")]
 pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
     let file = probed_argument(&ctx, 0);
-    let (Some(device), Some((start, end, offset)), Some(operations)) = (
-        read::device_of(file),
-        read::mapping_of(probed_argument(&ctx, 1)),
-        read::operations_of(file),
-    ) else {
+    // One question at a time: of a tuple of options, the optimiser makes reads of registers that
+    // the verifier knows to be unset.
+    let Some(device) = read::device_of(file) else {
         emit::lose(Counter::Unreadable);
         return 0;
     };
-    filter::learn_device_operations(operations);
+    let Some((start, end, offset)) = read::mapping_of(probed_argument(&ctx, 1)) else {
+        emit::lose(Counter::Unreadable);
+        return 0;
+    };
+    if let Some(operations) = read::operations_of(file) {
+        filter::learn_device_operations(operations);
+    }
     filter::involve_process();
     let call = maps::Mmap {
         device,

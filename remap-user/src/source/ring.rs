@@ -1,9 +1,11 @@
 //! The live source: the programs' ring, awaited on the reactor.
 
-use std::{io, os::fd::AsRawFd as _};
+#![expect(unsafe_code, reason = "the reactor wants a promise about the life of the fd")]
+
+use std::io;
 
 use aya::maps::{MapData, RingBuf};
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// The ring of the attached programs.
 pub struct RingSource {
@@ -16,11 +18,10 @@ impl RingSource {
     /// # Errors
     /// If the reactor refuses the ring.
     pub fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
-        debug_assert!(ring.as_raw_fd() >= 0);
-        Ok(Self {
-            ring: AsyncFd::try_with_interest(ring, tokio::io::Interest::READABLE)
-                .map_err(io::Error::from)?,
-        })
+        // SAFETY: the ring owns its fd and keeps it open until it is dropped, which the AsyncFd
+        // that owns the ring does after its own deregistration.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }?;
+        Ok(Self { ring })
     }
 
     /// Waits until there may be records, and drains them into `take`. Answers the watermark: a
