@@ -25,14 +25,18 @@ fn main() -> Result<()> {
         fs::write(&out, []).context("cannot write an empty BPF object")?;
         return Ok(());
     }
-    let manifest = PathBuf::from(
-        env::var_os("CARGO_MANIFEST_DIR").context("CARGO_MANIFEST_DIR is not set")?,
-    );
+    let manifest =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("CARGO_MANIFEST_DIR is not set")?);
     let root = manifest.join("../remap-ebpf");
-    println!("cargo:rerun-if-changed={}", manifest.join("../remap-common/src").display());
+    println!(
+        "cargo:rerun-if-changed={}",
+        manifest.join("../remap-common/src").display()
+    );
     let package = Package {
         name: "remap-ebpf",
-        root_dir: root.to_str().context("the path of remap-ebpf is not UTF-8")?,
+        root_dir: root
+            .to_str()
+            .context("the path of remap-ebpf is not UTF-8")?,
         ..Package::default()
     };
     build_ebpf([package], toolchain()?)?;

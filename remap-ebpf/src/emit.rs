@@ -1,5 +1,8 @@
 //! The only user of the ring: reserve, fill, submit, and count whatever does not get through.
-#![expect(unsafe_code, reason = "reserved ring memory is filled through a raw pointer")]
+#![expect(
+    unsafe_code,
+    reason = "reserved ring memory is filled through a raw pointer"
+)]
 
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,

@@ -1,5 +1,8 @@
 //! Is this ours? The hot path's first lines: one flag in global data, before any map.
-#![expect(unsafe_code, reason = "global data that user space and the verifier see; references into map values")]
+#![expect(
+    unsafe_code,
+    reason = "global data that user space and the verifier see; references into map values"
+)]
 
 use core::cell::UnsafeCell;
 
@@ -86,7 +89,11 @@ pub fn target_of(context: u64) -> Option<&'static Target> {
     // pointer that the kernel keeps alive until the program ends.
     let target = unsafe { CONTEXTS.get(context) }?;
     let current = generation(target.device, target.index);
-    if target.generation == current { Some(target) } else { None }
+    if target.generation == current {
+        Some(target)
+    } else {
+        None
+    }
 }
 
 /// Whether a context may be ours: the flag alone.
@@ -121,7 +128,11 @@ pub fn generation(device: u64, index: u32) -> u32 {
 
 #[inline(always)]
 fn part(device: u64, index: u32) -> u32 {
-    let key = Index { device, index, zero: 0 };
+    let key = Index {
+        device,
+        index,
+        zero: 0,
+    };
     // SAFETY: see `target_of`.
     unsafe { GENERATIONS.get(key) }.copied().unwrap_or(0)
 }
@@ -129,7 +140,11 @@ fn part(device: u64, index: u32) -> u32 {
 /// From now on, what was learned of this index ([`WHOLE_DEVICE`]: of all) is stale.
 #[inline(always)]
 pub fn next_generation(device: u64, index: u32) {
-    let key = Index { device, index, zero: 0 };
+    let key = Index {
+        device,
+        index,
+        zero: 0,
+    };
     let next = part(device, index).wrapping_add(1);
     let _ = GENERATIONS.insert(key, next, 0);
 }

@@ -28,5 +28,8 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
 #[cfg(target_arch = "bpf")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
-#[expect(unsafe_code, reason = "the loader finds the licence by section and symbol")]
+#[expect(
+    unsafe_code,
+    reason = "the loader finds the licence by section and symbol"
+)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

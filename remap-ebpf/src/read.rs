@@ -1,5 +1,8 @@
 //! The only reads of kernel and user memory, by the offsets that user space measured.
-#![expect(unsafe_code, reason = "kernel and user memory is read through helpers that take raw pointers")]
+#![expect(
+    unsafe_code,
+    reason = "kernel and user memory is read through helpers that take raw pointers"
+)]
 
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user, generated,
@@ -33,7 +36,11 @@ fn word<T: Copy>(base: u64, offset: u32) -> Option<T> {
 pub fn device_of(file: u64) -> Option<u64> {
     let private: u64 = word(file, layout!(file_private_data))?;
     let member = layout!(device_file_device);
-    let device = if member == ABSENT { private } else { word(private, member)? };
+    let device = if member == ABSENT {
+        private
+    } else {
+        word(private, member)?
+    };
     if device == 0 { None } else { Some(device) }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{drill::Drill, list::List, serve::Serve};
+use crate::cmd::{doctor::Doctor, drill::Drill, list::List, serve::Serve, trace::Trace};
 use crate::exit::Error;
 
 /// Traces VFIO device passthrough, and serves the remap IRQ.
@@ -15,7 +15,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(Doctor),
     List(List),
+    Trace(Trace),
     Serve(Serve),
     Drill(Drill),
 }
@@ -24,6 +26,8 @@ impl Cli {
     /// Runs the subcommand.
     pub fn run(self) -> Result<(), Error> {
         match self.command {
+            Command::Doctor(doctor) => doctor.run(),
+            Command::Trace(trace) => trace.run(),
             Command::List(list) => list.run(),
             Command::Serve(serve) => serve.run(),
             Command::Drill(drill) => drill.run(),

@@ -168,7 +168,10 @@ fn known<T>(value: T, known: u32) -> Option<T> {
 }
 
 fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
@@ -279,7 +282,11 @@ fn feature(argument: &[u8]) -> Option<Call> {
     };
     let feature = flags & VFIO_DEVICE_FEATURE_MASK;
     let sets_state = feature == VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE && op.set && !op.probe;
-    let state = if sets_state { Some(DeviceState::from_uapi(word(argument, 8)?)) } else { None };
+    let state = if sets_state {
+        Some(DeviceState::from_uapi(word(argument, 8)?))
+    } else {
+        None
+    };
     Some(Call::Feature { feature, op, state })
 }
 
@@ -330,7 +337,14 @@ mod tests {
     fn header(kind: u32) -> Header {
         let mut comm = [0; 16];
         comm[..4].copy_from_slice(b"qemu");
-        Header { kind, cpu: 3, time_ns: 77, pid: 10, tid: 11, comm }
+        Header {
+            kind,
+            cpu: 3,
+            time_ns: 77,
+            pid: 10,
+            tid: 11,
+            comm,
+        }
     }
 
     fn enter(request: u32, words: &[u32]) -> Event {
@@ -354,14 +368,22 @@ mod tests {
         assert_eq!((event.time_ns, event.cpu), (77, 3));
         assert_eq!((event.task.pid, event.task.tid), (10, 11));
         assert_eq!(event.task.comm, "qemu");
-        assert_eq!(event.body, Body::Enter { device: DeviceKey(5), call: Call::Reset });
+        assert_eq!(
+            event.body,
+            Body::Enter {
+                device: DeviceKey(5),
+                call: Call::Reset
+            }
+        );
     }
 
     #[test]
     fn set_irqs_names_its_eventfds() {
         let flags = ioctl::IRQ_SET_DATA_EVENTFD | ioctl::IRQ_SET_ACTION_UNMASK;
         let event = enter(ioctl::SET_IRQS, &[28, flags, 5, 2, 2, 9, u32::MAX]);
-        let Body::Enter { call, .. } = event.body else { panic!("{event:?}") };
+        let Body::Enter { call, .. } = event.body else {
+            panic!("{event:?}")
+        };
         let expected = Call::SetIrqs {
             index: 5,
             start: 2,
@@ -376,26 +398,49 @@ mod tests {
     fn only_a_set_of_the_state_names_a_state() {
         let state = VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
         let of = |flags: u32| match enter(ioctl::FEATURE, &[16, flags, 6, 0]).body {
-            Body::Enter { call: Call::Feature { state, .. }, .. } => state,
+            Body::Enter {
+                call: Call::Feature { state, .. },
+                ..
+            } => state,
             other => panic!("{other:?}"),
         };
-        assert_eq!(of(VFIO_DEVICE_FEATURE_SET | state), Some(DeviceState::PreCopy));
+        assert_eq!(
+            of(VFIO_DEVICE_FEATURE_SET | state),
+            Some(DeviceState::PreCopy)
+        );
         assert_eq!(of(VFIO_DEVICE_FEATURE_GET | state), None);
-        assert_eq!(of(VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE | state), None);
+        assert_eq!(
+            of(VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE | state),
+            None
+        );
     }
 
     #[test]
     fn unreadable_arguments_are_a_value() {
         let event = enter(ioctl::SET_IRQS, &[]);
-        let call = Call::Unreadable { request: ioctl::SET_IRQS };
-        assert_eq!(event.body, Body::Enter { device: DeviceKey(5), call });
+        let call = Call::Unreadable {
+            request: ioctl::SET_IRQS,
+        };
+        assert_eq!(
+            event.body,
+            Body::Enter {
+                device: DeviceKey(5),
+                call
+            }
+        );
     }
 
     #[test]
     fn an_unknown_kind_and_a_short_record_are_errors() {
-        let raw = record::Close { header: header(99), device: 1 };
+        let raw = record::Close {
+            header: header(99),
+            device: 1,
+        };
         assert_eq!(decode(raw.as_bytes()), Err(DecodeError::Kind(99)));
-        let raw = record::Close { header: header(kind::CLOSE), device: 1 };
+        let raw = record::Close {
+            header: header(kind::CLOSE),
+            device: 1,
+        };
         let bytes = raw.as_bytes();
         let short = &bytes[..bytes.len() - 8];
         assert_eq!(decode(short), Err(DecodeError::Truncated(short.len())));

@@ -414,3 +414,25 @@ pub struct Event {
     /// What happened.
     pub body: Body,
 }
+
+impl Event {
+    /// The device that it is about; `None` for what is about the trace itself.
+    pub fn device(&self) -> Option<DeviceKey> {
+        Some(match &self.body {
+            Body::Device { device, .. }
+            | Body::Close { device }
+            | Body::Enter { device, .. }
+            | Body::Exit { device, .. }
+            | Body::Map { device, .. }
+            | Body::Unmap { device, .. }
+            | Body::StateWriteEnter { device, .. }
+            | Body::StateWriteExit { device, .. } => *device,
+            Body::Context { target, .. }
+            | Body::Signal { target, .. }
+            | Body::Read { target, .. }
+            | Body::Write { target, .. }
+            | Body::Release { target, .. } => target.device,
+            Body::Lost { .. } => return None,
+        })
+    }
+}

@@ -9,6 +9,7 @@ pub mod event;
 pub mod exit;
 pub mod kernel;
 pub mod order;
+pub mod pipeline;
 pub mod probe;
 pub mod respond;
 pub mod sink;

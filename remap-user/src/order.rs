@@ -115,9 +115,20 @@ mod tests {
     use crate::event::{Body, DeviceKey, Task};
 
     fn at(time_ns: u64, device: u64) -> Event {
-        let task = Task { pid: 1, tid: 1, comm: String::new() };
-        let body = Body::Close { device: DeviceKey(device) };
-        Event { time_ns, cpu: 0, task, body }
+        let task = Task {
+            pid: 1,
+            tid: 1,
+            comm: String::new(),
+        };
+        let body = Body::Close {
+            device: DeviceKey(device),
+        };
+        Event {
+            time_ns,
+            cpu: 0,
+            task,
+            body,
+        }
     }
 
     #[test]

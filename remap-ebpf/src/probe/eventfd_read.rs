@@ -61,7 +61,11 @@ fn returned(kiocb: u64, iter: u64, result: u64) {
         return;
     };
     let result = result as i64;
-    let value = if result == 8 { read::value_behind(iter) } else { None };
+    let value = if result == 8 {
+        read::value_behind(iter)
+    } else {
+        None
+    };
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Read>(kind::READ, emit::now(), |record| {

@@ -15,7 +15,11 @@ use crate::{emit, filter, maps, read};
 pub fn eventfd_signal_fentry(ctx: FEntryContext) -> u32 {
     let context = traced_argument(&ctx, 0);
     if let Some(target) = filter::target_of(context) {
-        let addend = if read::signal_has_addend() { traced_argument(&ctx, 1) } else { 1 };
+        let addend = if read::signal_has_addend() {
+            traced_argument(&ctx, 1)
+        } else {
+            1
+        };
         signalled(context, target, addend);
     }
     0
@@ -25,7 +29,11 @@ pub fn eventfd_signal_fentry(ctx: FEntryContext) -> u32 {
 pub fn eventfd_signal_kprobe(ctx: ProbeContext) -> u32 {
     let context = probed_argument(&ctx, 0);
     if let Some(target) = filter::target_of(context) {
-        let addend = if read::signal_has_addend() { probed_argument(&ctx, 1) } else { 1 };
+        let addend = if read::signal_has_addend() {
+            probed_argument(&ctx, 1)
+        } else {
+            1
+        };
         signalled(context, target, addend);
     }
     0

@@ -54,7 +54,10 @@ fn entered(file: u64, buffer: u64) {
         value_known: u64::from(value.is_some()),
         target: *target,
     };
-    if maps::EVENTFD_WRITES.insert(emit::thread(), call, 0).is_err() {
+    if maps::EVENTFD_WRITES
+        .insert(emit::thread(), call, 0)
+        .is_err()
+    {
         emit::lose(Counter::CallsFull);
     }
 }

@@ -16,7 +16,11 @@ mod vfio_mmap;
 mod vfio_release;
 mod vfio_write;
 
-use aya_ebpf::{EbpfContext, helpers::generated, programs::{ProbeContext, RetProbeContext}};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated,
+    programs::{ProbeContext, RetProbeContext},
+};
 
 /// Argument `n` of a function under fentry or fexit. Fetched by helper: a load from the context
 /// is typed for the verifier and cannot be used as a plain address.

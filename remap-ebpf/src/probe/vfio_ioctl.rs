@@ -35,7 +35,10 @@ static DIAGNOSTICS: u32 = 0;
 static SCRATCH: PerCpuArray<Ioctl> = PerCpuArray::with_max_entries(1, 0);
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "volatile read of a static that the loader replaces")]
+#[expect(
+    unsafe_code,
+    reason = "volatile read of a static that the loader replaces"
+)]
 fn diagnostics() -> bool {
     // SAFETY: a plain integer.
     unsafe { core::ptr::read_volatile(&raw const DIAGNOSTICS) != 0 }
@@ -43,7 +46,10 @@ fn diagnostics() -> bool {
 
 #[inline(always)]
 const fn is_traced(request: u32) -> bool {
-    matches!(request, SET_IRQS | GET_IRQ_INFO | GET_REGION_INFO | FEATURE | RESET)
+    matches!(
+        request,
+        SET_IRQS | GET_IRQ_INFO | GET_REGION_INFO | FEATURE | RESET
+    )
 }
 
 #[kprobe(function = "vfio_device_fops_unl_ioctl")]
@@ -60,7 +66,12 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     introduce(device);
     entered(device, request, probed_argument(&ctx, 2));
     if diagnostics() {
-        info!(&ctx, "ioctl {:x} enters, thread {}", request, emit::thread() as u32);
+        info!(
+            &ctx,
+            "ioctl {:x} enters, thread {}",
+            request,
+            emit::thread() as u32
+        );
     }
     0
 }
@@ -110,7 +121,10 @@ pub fn introduce(device: u64) {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a map value and a record behind raw pointers")]
+#[expect(
+    unsafe_code,
+    reason = "fills a map value and a record behind raw pointers"
+)]
 fn entered(device: u64, request: u32, pointer: u64) {
     let thread = emit::thread();
     // SAFETY: only the presence is of interest.
@@ -131,11 +145,14 @@ fn entered(device: u64, request: u32, pointer: u64) {
     call.zero = 0;
     call.argument = [0; ARGUMENT_BYTES];
     // Every one of these structures begins with its own size; RESET has none.
-    let size = if request == RESET { 0 } else { read::user_word::<u32>(pointer).unwrap_or(0) };
-    // SAFETY: `argument` has room for ARGUMENT_BYTES.
-    call.argument_len = unsafe {
-        read::user_bytes::<ARGUMENT_BYTES>(call.argument.as_mut_ptr(), pointer, size)
+    let size = if request == RESET {
+        0
+    } else {
+        read::user_word::<u32>(pointer).unwrap_or(0)
     };
+    // SAFETY: `argument` has room for ARGUMENT_BYTES.
+    call.argument_len =
+        unsafe { read::user_bytes::<ARGUMENT_BYTES>(call.argument.as_mut_ptr(), pointer, size) };
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Enter>(kind::ENTER, call.begin_ns, |record| {
@@ -158,7 +175,11 @@ fn returned(call: &Ioctl, result: i64) {
     }
     let asks = matches!(call.request, GET_IRQ_INFO | GET_REGION_INFO | FEATURE) && result >= 0;
     // No more than the caller's own size: the kernel may have raised the field to what it needs.
-    let size = if asks && call.argument_len >= 4 { call.word(0) } else { 0 };
+    let size = if asks && call.argument_len >= 4 {
+        call.word(0)
+    } else {
+        0
+    };
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Exit>(kind::EXIT, emit::now(), |record| {

@@ -1,8 +1,10 @@
 //! One file for each subcommand: its arguments and its `run`.
 
+pub mod doctor;
 pub mod drill;
 pub mod list;
 pub mod serve;
+pub mod trace;
 
 mod machine;
 mod output;

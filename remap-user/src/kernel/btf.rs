@@ -218,7 +218,9 @@ impl Btf {
         if offset < inherited {
             return self.base.as_ref()?.string(u32::try_from(offset).ok()?);
         }
-        let section = self.bytes.get(self.strings..self.strings + self.string_bytes)?;
+        let section = self
+            .bytes
+            .get(self.strings..self.strings + self.string_bytes)?;
         let tail = section.get(offset - inherited..)?;
         let end = tail.iter().position(|byte| *byte == 0)?;
         std::str::from_utf8(&tail[..end]).ok()
@@ -239,7 +241,11 @@ impl Btf {
             let name = self.string(word(&owner.bytes, at).ok()?)?;
             let inner = word(&owner.bytes, at + 4).ok()?;
             let raw = word(&owner.bytes, at + 8).ok()?;
-            let bits = if found.is_bitfield_layout() { raw & 0x00ff_ffff } else { raw };
+            let bits = if found.is_bitfield_layout() {
+                raw & 0x00ff_ffff
+            } else {
+                raw
+            };
             if name == wanted {
                 Some((bits, inner))
             } else if name.is_empty() {
@@ -288,7 +294,11 @@ mod tests {
     impl Builder {
         fn new(inherited: u32) -> Self {
             let strings = if inherited == 0 { vec![0] } else { Vec::new() };
-            Self { types: Vec::new(), strings, inherited }
+            Self {
+                types: Vec::new(),
+                strings,
+                inherited,
+            }
         }
 
         fn name(&mut self, text: &str) -> u32 {
@@ -343,7 +353,10 @@ mod tests {
         assert_eq!(btf.member_offset("eventfd_ctx", &["count"]), Some(8));
         assert_eq!(btf.member_offset("eventfd_ctx", &["id"]), None);
         assert_eq!(btf.member_offset("file", &["f_op"]), None);
-        assert_eq!(btf.parameters("eventfd_signal_mask").unwrap(), ["ctx", "mask"]);
+        assert_eq!(
+            btf.parameters("eventfd_signal_mask").unwrap(),
+            ["ctx", "mask"]
+        );
         assert_eq!(btf.enumerator("iter_type", "ITER_UBUF"), Some(6));
         assert_eq!(btf.enumerator("iter_type", "ITER_PIPE"), None);
     }
@@ -356,7 +369,10 @@ mod tests {
         // Member type 3 is the kernel's eventfd_ctx.
         b.add("vfio_device_file", 4, 1, 24, &[context, 3, 64]);
         let module = Btf::parse(&b.build(), Some(&core)).unwrap();
-        assert_eq!(module.member_offset("vfio_device_file", &["context", "count"]), Some(16));
+        assert_eq!(
+            module.member_offset("vfio_device_file", &["context", "count"]),
+            Some(16)
+        );
         assert_eq!(module.member_offset("eventfd_ctx", &["count"]), Some(8));
         assert!(!core.has_struct("vfio_device_file"));
     }

@@ -37,6 +37,14 @@ impl Counters {
     pub fn get(&self, counter: Counter) -> u64 {
         self.values.get(&(counter as u32)).copied().unwrap_or(0)
     }
+
+    /// The sum of all that the programs had to give up.
+    pub fn lost(&self) -> u64 {
+        let losses = Counter::ALL
+            .into_iter()
+            .filter(|counter| counter.loss().is_some());
+        losses.map(|counter| self.get(counter)).sum()
+    }
 }
 
 /// The account of a trace.
@@ -129,7 +137,10 @@ mod tests {
 
     #[test]
     fn misses_are_found_in_the_fdinfo() {
-        assert_eq!(parse_misses("prog_id:\t7\nrecursion_misses:\t12\n"), Some(12));
+        assert_eq!(
+            parse_misses("prog_id:\t7\nrecursion_misses:\t12\n"),
+            Some(12)
+        );
         assert_eq!(parse_misses("prog_id:\t7\n"), None);
     }
 }

@@ -155,7 +155,10 @@ impl Probes {
             Form::Absent => return Err(absent(row, &kernel.symbols)),
             Form::Probed(function) => function,
             Form::Traced(function) => {
-                if self.attach_programs(row.hook, function, row.traced, Some(btf)).is_ok() {
+                if self
+                    .attach_programs(row.hook, function, row.traced, Some(btf))
+                    .is_ok()
+                {
                     return Ok(());
                 }
                 function
@@ -178,7 +181,9 @@ impl Probes {
                 .ebpf
                 .program_mut(row.name)
                 .ok_or_else(|| format!("the object has no program {}", row.name))?;
-            links.push(attach_program(program, row.when, function, btf).map_err(|error| chain(&error))?);
+            links.push(
+                attach_program(program, row.when, function, btf).map_err(|error| chain(&error))?,
+            );
         }
         self.links.extend(links);
         self.hooks.push(Hook {
@@ -290,7 +295,11 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         }
         cause = next.source();
     }
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     match lines.as_slice() {
         [first, .., before, last] => format!("{first} … {before}; {last}"),
         _ => lines.join("; "),

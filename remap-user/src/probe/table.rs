@@ -48,11 +48,17 @@ pub struct Row {
 }
 
 const fn entry(name: &'static str) -> Program {
-    Program { name, when: When::Entry }
+    Program {
+        name,
+        when: When::Entry,
+    }
 }
 
 const fn at_return(name: &'static str) -> Program {
-    Program { name, when: When::Return }
+    Program {
+        name,
+        when: When::Return,
+    }
 }
 
 /// All hooks, in the order in which they are attached: what learns comes before what reports.
@@ -98,7 +104,10 @@ pub const TABLE: &[Row] = &[
         functions: &["eventfd_read"],
         place: Place::Core,
         traced: &[at_return("eventfd_read_fexit")],
-        probed: &[entry("eventfd_read_kprobe"), at_return("eventfd_read_kretprobe")],
+        probed: &[
+            entry("eventfd_read_kprobe"),
+            at_return("eventfd_read_kretprobe"),
+        ],
         without: "no wake stage; no aliased-trigger, self-trigger and deadlock findings",
         essential: false,
     },
@@ -106,8 +115,14 @@ pub const TABLE: &[Row] = &[
         hook: "eventfd_write",
         functions: &["eventfd_write"],
         place: Place::Core,
-        traced: &[entry("eventfd_write_fentry"), at_return("eventfd_write_fexit")],
-        probed: &[entry("eventfd_write_kprobe"), at_return("eventfd_write_kretprobe")],
+        traced: &[
+            entry("eventfd_write_fentry"),
+            at_return("eventfd_write_fexit"),
+        ],
+        probed: &[
+            entry("eventfd_write_kprobe"),
+            at_return("eventfd_write_kretprobe"),
+        ],
         without: "no ack by eventfd: bitmap cycles never complete",
         essential: false,
     },
@@ -125,7 +140,10 @@ pub const TABLE: &[Row] = &[
         functions: &["vfio_device_fops_unl_ioctl"],
         place: Place::Vfio,
         traced: &[],
-        probed: &[entry("vfio_ioctl_kprobe"), at_return("vfio_ioctl_kretprobe")],
+        probed: &[
+            entry("vfio_ioctl_kprobe"),
+            at_return("vfio_ioctl_kretprobe"),
+        ],
         without: "nothing of a device is known",
         essential: true,
     },
@@ -143,7 +161,10 @@ pub const TABLE: &[Row] = &[
         functions: &["vfio_device_fops_write"],
         place: Place::Vfio,
         traced: &[],
-        probed: &[entry("vfio_write_kprobe"), at_return("vfio_write_kretprobe")],
+        probed: &[
+            entry("vfio_write_kprobe"),
+            at_return("vfio_write_kretprobe"),
+        ],
         without: "no transitions of migration v1",
         essential: false,
     },

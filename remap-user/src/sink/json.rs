@@ -63,6 +63,10 @@ impl<W: Write> Sink for Json<W> {
         self.line(&line)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         self.line(&Line::Summary(SummaryLine::of(summary)))?;
         self.writer.flush()

@@ -35,4 +35,10 @@ pub trait Sink {
     /// # Errors
     /// What the writer returns.
     fn summary(&mut self, summary: &Summary) -> io::Result<()>;
+
+    /// Everything so far shall be seen now.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    fn flush(&mut self) -> io::Result<()>;
 }

@@ -138,6 +138,10 @@ impl<W: Write> Sink for Text<W> {
         self.line(event.time_ns, device, text)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         writeln!(self.writer)?;
         write!(self.writer, "{}", table::Table(summary))?;

@@ -1,6 +1,9 @@
 //! The live source: the programs' ring, awaited on the reactor.
 
-#![expect(unsafe_code, reason = "the reactor wants a promise about the life of the fd")]
+#![expect(
+    unsafe_code,
+    reason = "the reactor wants a promise about the life of the fd"
+)]
 
 use std::io;
 

@@ -1,0 +1,263 @@
+//! `remap doctor`: what this machine can show, and what it cannot.
+
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    path::Path,
+};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    cmd::output::Format,
+    exit::{Code, Error},
+    kernel::{
+        Kernel,
+        layout::measure,
+        shape::{Form, form},
+    },
+    probe::{
+        load::{Options, Probes},
+        table::TABLE,
+    },
+    vfio::sysfs::Host,
+};
+
+/// Says what this machine can show and what it cannot, with the reason and the remedy.
+///
+/// Loads the probes for a moment, and opens no device. Exits with 3 if a trace is impossible here.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Write JSON Lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// As it should be.
+    Ok,
+    /// Something will be missing from a trace.
+    Limited,
+    /// Only what owns a device is concerned: `serve`, `drill`.
+    Absent,
+    /// A trace is impossible.
+    Failed,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Check {
+    r#type: &'static str,
+    name: String,
+    status: Status,
+    detail: String,
+    /// What to do about it; empty where there is nothing to do.
+    remedy: String,
+}
+
+impl Check {
+    fn new(name: &str, status: Status, detail: impl Into<String>, remedy: &str) -> Self {
+        Self {
+            r#type: "check",
+            name: name.to_owned(),
+            status,
+            detail: detail.into(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    fn ok(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(name, Status::Ok, detail, "")
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = match self.status {
+            Status::Ok => "ok",
+            Status::Limited => "limited",
+            Status::Absent => "absent",
+            Status::Failed => "failed",
+        };
+        write!(f, "{status:<8} {:<20} {}", self.name, self.detail)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+impl Doctor {
+    /// Checks everything, and fails if a trace is impossible.
+    pub fn run(self) -> Result<(), Error> {
+        let mut checks = vec![
+            vfio_module(),
+            iommu(Path::new("/sys")),
+            devices(&Host::default()),
+        ];
+        match Kernel::running() {
+            Ok(kernel) => {
+                checks.push(Check::ok("kernel types", "BTF and symbols can be read"));
+                checks.extend(hooks(&kernel));
+                checks.extend(layout(&kernel));
+            }
+            Err(error) => checks.push(Check::new(
+                "kernel types",
+                Status::Failed,
+                error.to_string(),
+                "a kernel with CONFIG_DEBUG_INFO_BTF is needed",
+            )),
+        }
+        checks.push(probes());
+        let format = Format::new(self.json);
+        let mut out = io::stdout().lock();
+        for check in &checks {
+            format.write(&mut out, check)?;
+        }
+        out.flush()?;
+        match checks.iter().find(|check| check.status == Status::Failed) {
+            None => Ok(()),
+            Some(check) => Err(Error::says(
+                Code::Machine,
+                format!(
+                    "this machine cannot trace: {}: {}",
+                    check.name, check.detail
+                ),
+            )),
+        }
+    }
+}
+
+fn vfio_module() -> Check {
+    let name = "vfio";
+    if Path::new("/sys/module/vfio").exists() {
+        Check::ok(name, "the module is there")
+    } else {
+        Check::new(
+            name,
+            Status::Failed,
+            "the module vfio is not loaded, so there is nothing to trace",
+            "`modprobe vfio-pci`, or start the VM first",
+        )
+    }
+}
+
+fn iommu(sys: &Path) -> Check {
+    let name = "iommu";
+    let groups = fs::read_dir(sys.join("kernel/iommu_groups")).map_or(0, Iterator::count);
+    if groups > 0 {
+        Check::ok(name, format!("{groups} groups"))
+    } else {
+        Check::new(
+            name,
+            Status::Absent,
+            "no IOMMU group, so no device can be assigned",
+            "enable VT-d or AMD-Vi in the firmware and boot with intel_iommu=on",
+        )
+    }
+}
+
+fn devices(host: &Host) -> Check {
+    let devices = host.vfio_devices();
+    if devices.is_empty() {
+        Check::new(
+            "devices",
+            Status::Absent,
+            "no device is bound to a vfio driver",
+            "set its driver_override, and bind it",
+        )
+    } else {
+        let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
+        Check::ok("devices", names.join(", "))
+    }
+}
+
+/// A line for each hook: its form here, or what will be missing.
+fn hooks(kernel: &Kernel) -> impl Iterator<Item = Check> {
+    TABLE.iter().map(|row| {
+        let name = format!("hook {}", row.hook);
+        match form(row, &kernel.core, &kernel.symbols, true) {
+            Form::Traced(function) => Check::ok(&name, format!("fentry/fexit on {function}")),
+            Form::Probed(function) => Check::ok(&name, format!("kprobe on {function}")),
+            Form::Absent => Check::new(
+                &name,
+                if row.essential {
+                    Status::Failed
+                } else {
+                    Status::Limited
+                },
+                format!(
+                    "no {} in this kernel: {}",
+                    row.functions.join(", "),
+                    row.without
+                ),
+                "",
+            ),
+        }
+    })
+}
+
+fn layout(kernel: &Kernel) -> Vec<Check> {
+    let measured = measure(&kernel.core, kernel.vfio.as_ref());
+    let name = "kernel structures";
+    let limited = |detail: String| Check::new(name, Status::Limited, detail, "");
+    let mut checks: Vec<Check> = measured.missing.into_iter().map(limited).collect();
+    for member in measured.fatal {
+        let detail = format!("no {member} in BTF, so nothing can be traced");
+        checks.push(Check::new(name, Status::Failed, detail, ""));
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok(
+            name,
+            "every member that the probes read is described",
+        ));
+    }
+    checks
+}
+
+/// The proof: load and attach everything, and take it out again.
+fn probes() -> Check {
+    let name = "probes";
+    let options = Options {
+        ring_bytes: 1 << 20,
+        tracing: true,
+        diagnostics: false,
+    };
+    match Probes::attach(options) {
+        Ok(probes) if probes.missing.is_empty() => {
+            let count = probes.hooks.len();
+            Check::ok(
+                name,
+                format!("all {count} hooks were attached and detached again"),
+            )
+        }
+        Ok(probes) => Check::new(name, Status::Limited, probes.missing.join("; "), ""),
+        Err(error) => Check::new(name, Status::Failed, error.to_string(), ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_status_name_reason_and_remedy() {
+        let check = Check::new("iommu", Status::Absent, "no group", "enable it");
+        assert_eq!(
+            check.to_string(),
+            "absent   iommu                no group; enable it"
+        );
+    }
+
+    #[test]
+    fn a_machine_without_groups_is_told_what_to_do() {
+        let sys = tempfile::tempdir().unwrap();
+        assert_eq!(iommu(sys.path()).status, Status::Absent);
+        fs::create_dir_all(sys.path().join("kernel/iommu_groups/7")).unwrap();
+        assert_eq!(iommu(sys.path()).status, Status::Ok);
+    }
+}

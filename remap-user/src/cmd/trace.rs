@@ -1,0 +1,250 @@
+//! `remap trace`: what the probes see, live and in order, until the user ends it.
+
+use std::{
+    io::{self, BufWriter, IsTerminal as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Args;
+
+use crate::{
+    cmd::{machine::create_ready_file, serve::stop_signal},
+    correlate::{Options, Summary},
+    exit::{Code, Error},
+    pipeline::{Filter, Pipeline},
+    probe::{
+        health::Account,
+        load::{LoadError, Probes},
+    },
+    sink::{
+        Sink,
+        json::Json,
+        text::{Text, TextOptions},
+    },
+    source::ring::{RingSource, monotonic_ns},
+    vfio::sysfs::Bdf,
+};
+
+/// Shows remap cycles, state changes and findings of every VFIO device, live.
+///
+/// Changes nothing on the system and opens no device. Ends with Ctrl-C, after --duration, or with
+/// the reader of its output, and then says what it all adds up to.
+#[derive(Args, Debug)]
+pub struct Trace {
+    /// Only this device: domain:bus:device.function, as in 0000:01:00.0.
+    #[arg(long, value_name = "BDF")]
+    device: Option<String>,
+    /// Only devices that this process uses.
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// End after this many seconds.
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// Write JSON Lines.
+    #[arg(long)]
+    json: bool,
+    /// Write every single event too.
+    #[arg(long)]
+    events: bool,
+    /// Write a line for each stage of a cycle, as it is observed.
+    #[arg(long)]
+    stages: bool,
+    /// Create this file as soon as the probes are in place.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Exit with 4 if any record was lost.
+    #[arg(long)]
+    fail_on_loss: bool,
+    /// Memory between the probes and this process, MiB; a power of two.
+    #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = power_of_two)]
+    buffer: u32,
+    /// Use kprobes even where fentry and fexit are to be had.
+    #[arg(long)]
+    kprobes: bool,
+    /// Let the probes tell about themselves, on stderr.
+    #[arg(long)]
+    probe_log: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn power_of_two(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(mib @ 1..=1024) if u32::is_power_of_two(mib) => Ok(mib),
+        _ => Err("not a power of two from 1 to 1024".to_owned()),
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        let code = match error {
+            LoadError::Loader(_) => Code::Failed,
+            _ => Code::Machine,
+        };
+        Self::new(code, error)
+    }
+}
+
+/// How often losses are looked for, and how long an event may wait for the next one.
+const TICK: Duration = Duration::from_millis(20);
+
+impl Trace {
+    /// Traces until it is ended.
+    pub fn run(self) -> Result<(), Error> {
+        // A name is compared as the kernel writes it, whatever form the user gave.
+        let device = match &self.device {
+            Some(text) => Some(text.parse::<Bdf>()?.to_string()),
+            None => None,
+        };
+        let filter = Filter {
+            device,
+            pid: self.pid,
+        };
+        if self.probe_log {
+            log::set_logger(&Stderr).map_err(anyhow::Error::msg)?;
+            log::set_max_level(log::LevelFilter::Trace);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let summary = runtime.block_on(async {
+            let mut probes = Probes::attach(crate::probe::load::Options {
+                ring_bytes: self.buffer << 20,
+                tracing: !self.kprobes,
+                diagnostics: self.probe_log,
+            })?;
+            for sentence in &probes.missing {
+                eprintln!("remap: {sentence}");
+            }
+            let options = Options {
+                stages: self.stages,
+                ..Options::default()
+            };
+            let out = BufWriter::new(io::stdout());
+            if self.json {
+                let sink = Json::new(out);
+                let pipeline = Pipeline::new(options, filter, self.events, sink);
+                self.follow(&mut probes, pipeline).await
+            } else {
+                let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+                let start_ns = monotonic_ns()?;
+                let sink = Text::new(out, TextOptions { colour, start_ns });
+                let pipeline = Pipeline::new(options, filter, self.events, sink);
+                self.follow(&mut probes, pipeline).await
+            }
+        })?;
+        if summary.exact() == Some(false) {
+            return Err(Error::says(
+                Code::Failed,
+                "the account does not balance: more or fewer records were delivered and lost \
+                 than seen; please report this",
+            ));
+        }
+        if self.fail_on_loss && summary.lost_total() > 0 {
+            let lost = summary.lost_total();
+            return Err(Error::says(
+                Code::Lost,
+                format!("{lost} records were lost; trace again with a larger --buffer"),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn follow<S: Sink>(
+        &self,
+        probes: &mut Probes,
+        mut pipeline: Pipeline<S>,
+    ) -> Result<Summary, Error> {
+        let mut source = RingSource::new(probes.take_ring()?)?;
+        let stop = stop_signal()?;
+        let end = async {
+            match self.duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(end);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        create_ready_file(self.ready_file.as_deref())?;
+        loop {
+            let watermark_ns = tokio::select! {
+                ready = source.ready(|record| pipeline.record(record)) => ready?,
+                _ = tick.tick(), if !pipeline.is_idle() => {
+                    source.drain(|record| pipeline.record(record))?
+                }
+                () = stop.notified() => break,
+                () = &mut end => break,
+            };
+            pipeline.losses(lost_so_far(probes)?);
+            pipeline.advance(watermark_ns)?;
+            probes.flush_diagnostics();
+        }
+        self.finish(probes, source, pipeline)
+    }
+
+    /// Detaches, takes what is still in the ring, and closes the account.
+    fn finish<S: Sink>(
+        &self,
+        probes: &mut Probes,
+        mut source: RingSource,
+        mut pipeline: Pipeline<S>,
+    ) -> Result<Summary, Error> {
+        probes.detach();
+        // A program that was running when it was detached may still have a record to submit.
+        // What it counted as sent must arrive; the loop ends at the latest with its last try.
+        let mut counters = probes.counters()?;
+        for _ in 0..LAST_TRIES {
+            source.drain(|record| pipeline.record(record))?;
+            let (delivered, undecodable) = pipeline.taken();
+            let settled = probes.counters()?;
+            let quiet = settled == counters;
+            counters = settled;
+            if quiet
+                && counters.get(remap_common::counter::Counter::Sent) == delivered + undecodable
+            {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let (delivered, undecodable) = pipeline.taken();
+        let skipped = probes.skipped()?.unwrap_or(0);
+        let account = Account::close(&counters, delivered, undecodable, skipped);
+        pipeline.losses(account.total_lost() - undecodable);
+        let summary = pipeline.finish(monotonic_ns()?, &account)?;
+        probes.flush_diagnostics();
+        Ok(summary)
+    }
+}
+
+/// How often the ring is looked at for the last records.
+const LAST_TRIES: u32 = 10_000;
+
+/// What the programs have lost so far.
+fn lost_so_far(probes: &Probes) -> io::Result<u64> {
+    Ok(probes.counters()?.lost() + probes.skipped()?.unwrap_or(0))
+}
+
+/// Writes the probes' own diagnostics to stderr.
+struct Stderr;
+
+impl log::Log for Stderr {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        // The reactor and the loader have things to say too; nobody asked for those.
+        metadata.target().starts_with("remap")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("probe: {}", record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,194 @@
+//! From records to outputs: decode → order → correlate → sink. The live view and any later
+//! replay are this, on two sources.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+};
+
+use crate::{
+    correlate::{Correlator, Options, Output, Summary},
+    decode::decode,
+    event::{Body, DeviceKey, Event, Task},
+    order::{Order, SLACK_NS},
+    probe::health::Account,
+    sink::Sink,
+};
+
+/// How long after an event the correlation may still be making up its mind, ns: longer than
+/// [`Options::settle_ns`] and the slack of the order together.
+const SETTLE_NS: u64 = 500_000_000;
+
+/// Which devices are of interest.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only the device with this name.
+    pub device: Option<String>,
+    /// Only devices that this process has used, from its first use on.
+    pub pid: Option<u32>,
+}
+
+/// The whole way of a record.
+pub struct Pipeline<S> {
+    order: Order,
+    correlator: Correlator,
+    sink: S,
+    show_events: bool,
+    filter: Filter,
+    names: HashMap<DeviceKey, String>,
+    used: BTreeSet<DeviceKey>,
+    watermark_ns: u64,
+    /// Until then the correlation may have something to say without a further event.
+    busy_until_ns: u64,
+    lost: u64,
+    delivered: u64,
+    undecodable: u64,
+}
+
+impl<S: Sink> Pipeline<S> {
+    /// An empty one. With `show_events` every event goes to the sink too.
+    pub fn new(options: Options, filter: Filter, show_events: bool, sink: S) -> Self {
+        Self {
+            order: Order::default(),
+            correlator: Correlator::new(options),
+            sink,
+            show_events,
+            filter,
+            names: HashMap::new(),
+            used: BTreeSet::new(),
+            watermark_ns: 0,
+            busy_until_ns: 0,
+            lost: 0,
+            delivered: 0,
+            undecodable: 0,
+        }
+    }
+
+    /// Takes one record, in the order of the source.
+    pub fn record(&mut self, bytes: &[u8]) {
+        match decode(bytes) {
+            Ok(event) => {
+                self.delivered += 1;
+                self.order.push(event);
+            }
+            Err(_) => self.undecodable += 1,
+        }
+    }
+
+    /// Records taken so far: decoded, and not decodable.
+    pub fn taken(&self) -> (u64, u64) {
+        (self.delivered, self.undecodable)
+    }
+
+    /// Whether no event waits for a later one, so that time alone brings nothing new.
+    pub fn is_idle(&self) -> bool {
+        self.order.is_empty() && self.watermark_ns >= self.busy_until_ns
+    }
+
+    /// Learns how many records have been lost in all, before the next [`Self::advance`]. New
+    /// losses are put before everything that has not been handed on yet: which records they
+    /// were nobody knows, so all of those may miss a part.
+    pub fn losses(&mut self, total: u64) {
+        let total = total + self.undecodable;
+        if let Some(count) = total.checked_sub(self.lost).filter(|count| *count > 0) {
+            self.lost = total;
+            let task = Task {
+                pid: 0,
+                tid: 0,
+                comm: String::new(),
+            };
+            self.order.push(Event {
+                time_ns: self.watermark_ns.saturating_sub(SLACK_NS),
+                cpu: 0,
+                task,
+                body: Body::Lost { count },
+            });
+        }
+    }
+
+    /// Hands on what is complete up to the watermark (CLOCK_MONOTONIC ns).
+    ///
+    /// # Errors
+    /// What the sink's writer returns.
+    pub fn advance(&mut self, watermark_ns: u64) -> io::Result<()> {
+        self.watermark_ns = watermark_ns;
+        let mut ready = Vec::new();
+        self.order.release(watermark_ns, |event| ready.push(event));
+        for event in &ready {
+            self.event(event)?;
+        }
+        let outputs = self
+            .correlator
+            .advance(watermark_ns.saturating_sub(SLACK_NS));
+        self.write(&outputs)?;
+        self.sink.flush()
+    }
+
+    /// Ends the trace at `end_ns` (CLOCK_MONOTONIC) with the final account, and writes the
+    /// summary.
+    ///
+    /// # Errors
+    /// What the sink's writer returns.
+    pub fn finish(mut self, end_ns: u64, account: &Account) -> io::Result<Summary> {
+        let mut rest = Vec::new();
+        self.order.finish(|event| rest.push(event));
+        for event in &rest {
+            self.event(event)?;
+        }
+        let outputs = self.correlator.finish(end_ns);
+        self.write(&outputs)?;
+        let summary = Summary {
+            seen: Some(account.seen),
+            delivered: account.delivered,
+            lost: account.lost.clone(),
+            stats: self.correlator.into_stats(),
+        };
+        self.sink.summary(&summary)?;
+        Ok(summary)
+    }
+
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.busy_until_ns = event.time_ns + SETTLE_NS;
+        if let Body::Device { device, name } = &event.body {
+            self.names.insert(*device, name.clone());
+        }
+        if !self.wants(event) {
+            return Ok(());
+        }
+        // Before the correlation, which forgets a device that this event closes.
+        if self.show_events {
+            let name = event.device().and_then(|device| self.names.get(&device));
+            self.sink.event(
+                event,
+                name.map_or(crate::correlate::UNKNOWN_DEVICE, String::as_str),
+            )?;
+        }
+        let outputs = self.correlator.push(event);
+        self.write(&outputs)
+    }
+
+    fn wants(&mut self, event: &Event) -> bool {
+        let Some(device) = event.device() else {
+            return true;
+        };
+        if let Some(pid) = self.filter.pid
+            && !matches!(event.body, Body::Device { .. })
+        {
+            if event.task.pid == pid {
+                self.used.insert(device);
+            } else if !self.used.contains(&device) {
+                return false;
+            }
+        }
+        match &self.filter.device {
+            Some(wanted) => self.names.get(&device) == Some(wanted),
+            None => true,
+        }
+    }
+
+    fn write(&mut self, outputs: &[Output]) -> io::Result<()> {
+        outputs
+            .iter()
+            .try_for_each(|output| self.sink.output(output))
+    }
+}
