@@ -88,8 +88,11 @@ impl Drill {
         });
         // A state change that hangs in the kernel must not hold this back.
         runtime.shutdown_background();
-        let printed = printer.finish();
-        drilled.and(printed)
+        match printer.finish() {
+            // The drill ended because nobody reads it: that is no failure.
+            Err(error) if error.is_broken_pipe() => Err(error),
+            printed => drilled.and(printed),
+        }
     }
 
     fn drill(self, lines: &Sender<Line>, stop: Arc<AtomicBool>) -> Result<(), Error> {
