@@ -57,9 +57,7 @@ pub(super) fn check_regions(
     remap: RemapIrq,
 ) -> Result<(), ServeError> {
     let count = device.info()?.num_regions;
-    let mask = remap.mask.unwrap_or(0);
-    for bit in (0..u64::BITS).filter(|bit| mask & (1 << bit) != 0) {
-        let region = remap.base.saturating_add(bit);
+    for region in remap.named() {
         let why = if region >= count {
             Some(format!("is not there: the device has {count} regions"))
         } else {

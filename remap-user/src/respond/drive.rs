@@ -164,7 +164,8 @@ impl Drive {
             self.settle(cycle, &before, is_saving(to));
             self.check(cycle.number);
         }
-        let data = |error: Error| format!("in {to}: {error}");
+        let named = self.migration.named(to);
+        let data = |error: Error| format!("in {named}: {error}");
         if is_saving(to) {
             let had = cycle.stream.len();
             self.migration.read(&mut cycle.stream).map_err(data)?;
@@ -182,10 +183,11 @@ impl Drive {
 
     /// The state change itself.
     fn change(&mut self, cycle: &Cycle, to: DeviceState) -> Result<(), String> {
-        let from = cycle.at;
-        self.step.begin(format!("{from} → {to}"));
+        let (from, named) = (self.migration.named(cycle.at), self.migration.named(to));
+        self.step.begin(format!("{from} → {named}"));
         let begin = Instant::now();
         let result = self.migration.set(to);
+        let to = named;
         let took = begin.elapsed();
         self.step.end();
         self.verdict.change(from, to, took, result.is_ok());

@@ -155,30 +155,6 @@ impl Handshake {
         &self.unmasks
     }
 
-    /// The regions that a trigger names: `value` was read from sub-index `sub`.
-    pub fn regions(&self, sub: u32, value: u64) -> Vec<u32> {
-        let base = self.remap.base;
-        match self.remap.encoding {
-            Encoding::Vectors => base.checked_add(sub).into_iter().collect(),
-            Encoding::Bitmap => (0..u64::BITS)
-                .filter(|bit| value & (1 << bit) != 0)
-                .filter_map(|bit| base.checked_add(bit))
-                .collect(),
-        }
-    }
-
-    /// Whether the driver said that it may name this region.
-    pub fn may_name(&self, region: u32) -> bool {
-        let bit = region
-            .checked_sub(self.remap.base)
-            .filter(|bit| *bit < u64::BITS);
-        match (bit, self.remap.mask) {
-            (Some(bit), Some(mask)) => mask & (1 << bit) != 0,
-            (bit, None) => bit.is_some(),
-            (None, Some(_)) => false,
-        }
-    }
-
     /// Acknowledges a trigger of sub-index `sub`, all of its regions at once.
     ///
     /// With [`AckForm::Write1`] the 1 is read back at once; what came in between is returned and

@@ -69,6 +69,14 @@ impl Migration {
         }
     }
 
+    /// `state` by the name that this device's interface has for it.
+    pub fn named(&self, state: DeviceState) -> DeviceState {
+        match &self.way {
+            Way::V2 { .. } => state,
+            Way::V1(_) => legacy::word_of(state).map_or(state, DeviceState::Legacy),
+        }
+    }
+
     /// The current state, as the device says it.
     pub fn state(&self) -> Result<DeviceState, Error> {
         match &self.way {

@@ -44,3 +44,20 @@ impl Progress {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_woken_and_who_waits_in_vain_comes_back() {
+        let progress = std::sync::Arc::new(Progress::default());
+        let other = std::sync::Arc::clone(&progress);
+        let adds = std::thread::spawn(move || other.add(|totals| totals.acks = 1));
+        let (totals, reached) = progress.wait(Duration::from_secs(60), |now| now.acks == 1);
+        assert_eq!((totals.acks, reached), (1, true));
+        adds.join().unwrap();
+        let (_, reached) = progress.wait(Duration::from_millis(1), |now| now.acks == 2);
+        assert!(!reached);
+    }
+}

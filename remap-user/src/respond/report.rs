@@ -56,6 +56,8 @@ pub struct Irq {
     pub base: u32,
     /// Regions that may be signalled; `null` where the driver does not say.
     pub mask: Option<u64>,
+    /// The same regions by index.
+    pub regions: Vec<u32>,
     /// The form of its acknowledgement.
     pub ack: AckForm,
 }
@@ -68,6 +70,7 @@ impl From<&Handshake> for Irq {
             encoding: encoding_name(remap.encoding),
             base: remap.base,
             mask: remap.mask,
+            regions: remap.named().collect(),
             ack: handshake.form(),
         }
     }
@@ -251,11 +254,7 @@ impl fmt::Display for Ready {
         for irq in &self.irqs {
             write!(f, ", IRQ {} ({}, ", irq.irq_index, irq.encoding)?;
             match irq.mask {
-                Some(mask) => {
-                    let named = (0..u64::BITS).filter(|bit| mask & (1 << bit) != 0);
-                    let named = named.map(|bit| irq.base.saturating_add(bit));
-                    write!(f, "{}", numbers(&named.collect::<Vec<_>>()))?;
-                }
+                Some(_) => f.write_str(&numbers(&irq.regions))?,
                 None => f.write_str("any region")?,
             }
             write!(f, ", ack by {})", irq.ack)?;

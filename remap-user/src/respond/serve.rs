@@ -159,7 +159,7 @@ impl Service {
     /// The regions that the driver said that it may name; of the device's own regions.
     pub fn regions(&self) -> Vec<u32> {
         let handshakes = &self.answering.handshakes;
-        let named = |region: &u32| handshakes.iter().any(|each| each.may_name(*region));
+        let named = |region: &u32| handshakes.iter().any(|each| each.remap().may_name(*region));
         let maps = lock(&self.answering.maps);
         maps.regions()
             .map(|region| region.index)
@@ -263,10 +263,10 @@ impl Answering {
         };
         let mut next = Some(value);
         while let Some(value) = next {
-            let named = handshake.regions(sub, value);
+            let named = handshake.remap().regions(sub, value);
             let (regions, strange): (Vec<_>, Vec<_>) = named
                 .into_iter()
-                .partition(|region| handshake.may_name(*region));
+                .partition(|region| handshake.remap().may_name(*region));
             self.progress.add(|totals| totals.triggers += 1);
             self.report(Report::Trigger(Trigger {
                 irq_index: handshake.index(),

@@ -279,3 +279,39 @@ impl fmt::Display for Verdict {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_ranked_and_failures_kept_apart() {
+        let mut verdict = Verdict::new("0000:01:00.0".parse().unwrap(), "v2", 100);
+        for ms in 1..=100 {
+            let took = Duration::from_millis(ms);
+            verdict.change(DeviceState::Running, DeviceState::PreCopy, took, true);
+        }
+        let long = Duration::from_secs(3);
+        verdict.change(DeviceState::Running, DeviceState::PreCopy, long, false);
+        verdict.finish();
+        let [times] = verdict.changes.as_slice() else {
+            panic!("one kind of change")
+        };
+        assert_eq!((times.count, times.failed), (100, 1));
+        let ms = |ns: u64| ns / 1_000_000;
+        assert_eq!(
+            (ms(times.p50_ns), ms(times.p99_ns), ms(times.max_ns)),
+            (50, 99, 100)
+        );
+    }
+
+    #[test]
+    fn a_verdict_is_good_only_if_all_of_it_is() {
+        let mut verdict = Verdict::new("0000:01:00.0".parse().unwrap(), "v2", 1);
+        assert!(!verdict.is_good(), "no cycle was gone through");
+        verdict.cycles = 1;
+        assert!(verdict.is_good());
+        verdict.service.problems = 1;
+        assert!(!verdict.is_good());
+    }
+}

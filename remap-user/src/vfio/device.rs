@@ -255,3 +255,52 @@ fn put(buffer: &mut [u8], at: usize, word: u32) {
 fn length<T>(values: &[T]) -> u32 {
     u32::try_from(values.len()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks a kernel that wants `wanted` bytes more than it is offered, `times` times.
+    fn growing(times: usize, wanted: u32) -> Result<u32, Error> {
+        let asked = std::cell::Cell::new(0);
+        let ask = |buffer: &mut [u8]| {
+            let offered = u32::try_from(buffer.len()).unwrap();
+            let grow = asked.replace(asked.get() + 1) < times;
+            put(buffer, 0, if grow { offered + wanted } else { offered });
+            Ok(())
+        };
+        let parse = |bytes: &[u8]| Ok(u32::try_from(bytes.len()).unwrap());
+        question("CALL", || "it".to_owned(), ask, parse)
+    }
+
+    #[test]
+    fn an_answer_is_given_the_room_that_it_wants() {
+        assert_eq!(growing(0, 0).unwrap(), FIRST_ROOM);
+        assert_eq!(growing(1, 16).unwrap(), FIRST_ROOM + 16);
+        assert_eq!(growing(3, 16).unwrap(), FIRST_ROOM + 48);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_settle_is_given_up() {
+        let refused = growing(usize::MAX, 16).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "CALL on it: the answer did not settle: argsz grew from 304 to 320 between calls"
+        );
+        assert!(matches!(
+            growing(1, MOST_ROOM),
+            Err(Error::Unsettled {
+                from: FIRST_ROOM,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_refusal_is_named() {
+        let ask = |_: &mut [u8]| Err(io::Error::from_raw_os_error(libc::EINVAL));
+        let refused = question("CALL", || "it".to_owned(), ask, |_| Ok(())).unwrap_err();
+        assert!(refused.is_absent());
+        assert_eq!(refused.to_string(), "CALL on it failed: EINVAL");
+    }
+}

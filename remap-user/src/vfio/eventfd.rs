@@ -59,3 +59,19 @@ impl AsRawFd for EventFd {
         self.0.as_raw_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_adds_and_a_read_takes_all() {
+        let eventfd = EventFd::new().unwrap();
+        assert_eq!(eventfd.read().unwrap(), None);
+        eventfd.write(0x201).unwrap();
+        eventfd.write(0x201).unwrap();
+        assert_eq!(eventfd.read().unwrap(), Some(0x402), "a sum, not an or");
+        eventfd.write(0).unwrap();
+        assert_eq!(eventfd.read().unwrap(), None, "0 makes nothing readable");
+    }
+}

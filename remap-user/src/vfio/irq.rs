@@ -31,6 +31,36 @@ pub struct RemapIrq {
     pub mask: Option<u64>,
 }
 
+impl RemapIrq {
+    /// The regions that a trigger names: `value` was read from sub-index `sub`.
+    pub fn regions(&self, sub: u32, value: u64) -> Vec<u32> {
+        match self.encoding {
+            Encoding::Vectors => self.base.checked_add(sub).into_iter().collect(),
+            Encoding::Bitmap => bits(value)
+                .filter_map(|bit| self.base.checked_add(bit))
+                .collect(),
+        }
+    }
+
+    /// Whether the driver said that it may name this region. One that says nothing may name all
+    /// that a mask could.
+    pub fn may_name(&self, region: u32) -> bool {
+        let bit = region.checked_sub(self.base).filter(|bit| *bit < u64::BITS);
+        bit.is_some_and(|bit| self.mask.is_none_or(|mask| mask & (1 << bit) != 0))
+    }
+
+    /// The regions that the driver said that it may name; none where it does not say.
+    pub fn named(&self) -> impl Iterator<Item = u32> {
+        // `parse` has checked that the highest fits.
+        bits(self.mask.unwrap_or(0)).map(|bit| self.base.saturating_add(bit))
+    }
+}
+
+/// The bits that are set, from the lowest.
+fn bits(word: u64) -> impl Iterator<Item = u32> {
+    (0..u64::BITS).filter(move |bit| word & (1 << bit) != 0)
+}
+
 /// `struct vfio_irq_info` and what its capability chain says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IrqInfo {

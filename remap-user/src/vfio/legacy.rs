@@ -51,16 +51,24 @@ pub struct LegacyRegion {
 
 impl LegacyRegion {
     /// The device's migration region, if it has one.
+    ///
+    /// # Errors
+    /// That of any region that cannot be asked for, but for indexes that the device leaves out:
+    /// it could be the one.
     pub fn find(device: &Arc<Device>) -> Result<Option<Self>, Error> {
-        let regions = device.regions()?;
-        let region = regions
-            .into_iter()
-            .flatten()
-            .find(|region| region.kind == Some(KIND));
-        Ok(region.map(|region| Self {
-            device: Arc::clone(device),
-            region,
-        }))
+        for answer in device.regions()? {
+            match answer {
+                Ok(region) if region.kind == Some(KIND) => {
+                    return Ok(Some(Self {
+                        device: Arc::clone(device),
+                        region,
+                    }));
+                }
+                Err(error) if !error.is_absent() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     /// The `device_state` word.
@@ -75,7 +83,19 @@ impl LegacyRegion {
     /// # Errors
     /// As [`Device::set_state`].
     pub fn set_state(&self, word: u32) -> Result<(), Error> {
-        self.device.write(&self.region, STATE, &word.to_ne_bytes())
+        let written = self.device.write(&self.region, STATE, &word.to_ne_bytes());
+        written.map_err(|error| match error {
+            Error::Call { errno, hint, .. } => {
+                let on = format!("{} to {}", self.device.bdf(), DeviceState::Legacy(word));
+                Error::Call {
+                    call: "device_state",
+                    on,
+                    errno,
+                    hint,
+                }
+            }
+            other => other,
+        })
     }
 
     /// Appends what is pending in the current state to `to`: for each piece `pending_bytes`,
