@@ -6,6 +6,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
@@ -46,14 +47,31 @@ pub fn entry(at: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     }
     let parent = at.parent().context("a cache entry has a parent")?;
     fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
-    let draft = tempfile::Builder::new()
-        .prefix(".draft-")
-        .tempdir_in(parent)?;
+    remove_stale(parent);
+    let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(parent)?;
     fill(draft.path())?;
     let draft = draft.keep();
     fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     fs::rename(&draft, at)
         .with_context(|| format!("moving {} to {}", draft.display(), at.display()))
+}
+
+/// How the names of unfinished entries begin.
+const DRAFT: &str = ".draft-";
+
+/// Removes what killed runs left: drafts that nobody can be filling any more.
+fn remove_stale(parent: &Path) {
+    let hour = Duration::from_secs(3600);
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let age = entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .map(|time| time.elapsed());
+        let old = age.is_ok_and(|age| age.is_ok_and(|age| age > hour));
+        if old && entry.file_name().to_string_lossy().starts_with(DRAFT) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The SHA-256 of `bytes`, in hexadecimal.
@@ -75,4 +93,26 @@ pub fn root() -> &'static Path {
 /// The build directory.
 pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_appears_whole_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a/b");
+        assert!(entry(&at, |_| anyhow::bail!("no network")).is_err());
+        assert!(!at.exists());
+        entry(&at, |draft| Ok(fs::write(draft.join("x"), "1")?)).unwrap();
+        entry(&at, |_| unreachable!("it is there")).unwrap();
+        assert_eq!(fs::read_to_string(at.join("x")).unwrap(), "1");
+        assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn hashes_are_what_sha256sum_prints() {
+        assert!(sha256(b"abc").starts_with("ba7816bf8f01cfea"));
+    }
 }

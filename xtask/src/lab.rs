@@ -240,8 +240,7 @@ pub fn run(spec: &Spec, output: Output) -> Result<Outcome> {
         extra: &spec.qemu_args,
     };
     let begin = Instant::now();
-    let seen = watch::run(&machine, spec.timeout, output)
-        .with_context(|| format!("its log is {}", log.display()))?;
+    let seen = watch::run(&machine, spec.timeout, output)?;
     Ok(Outcome {
         verdict: seen.verdict,
         stdout: seen.stdout,

@@ -60,7 +60,7 @@ impl Machine<'_> {
         command.args(["-smp", &self.smp.to_string()]);
         let console = if self.shell {
             format!(
-                "stdio,id=console,mux=on,signal=off,logfile={}",
+                "stdio,id=console,mux=on,signal=off,logappend=on,logfile={}",
                 self.log.display()
             )
         } else {
