@@ -88,7 +88,7 @@ fn show(series: Series, encoding: &str, cycles: u32, title: &str) -> Result<()> 
     })?;
     let stdout = String::from_utf8_lossy(&outcome.stdout);
     let (text, json) = stdout.split_once(DIVIDER).unwrap_or((&stdout, ""));
-    print!("{text}");
+    print!("{}", shortened(text));
     eprint!("{}", String::from_utf8_lossy(&outcome.stderr));
     let log = || format!("the guest's log is {}", outcome.log.display());
     match outcome.verdict {
@@ -99,4 +99,41 @@ fn show(series: Series, encoding: &str, cycles: u32, title: &str) -> Result<()> 
     let judgement = judge::judge(json, u64::from(cycles)).with_context(log)?;
     println!("judged: {judgement}");
     Ok(())
+}
+
+/// The beginning of the live lines, which have a time, and all of the table.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 12;
+    let mut short = String::new();
+    let live = text.lines().filter(|line| line.starts_with('+')).count();
+    let mut before = 0;
+    for line in text.lines() {
+        if line.starts_with('+') {
+            before += 1;
+            if before == SHOWN + 1 {
+                short.push_str(&format!("  … {} more lines …\n", live - SHOWN));
+            }
+            if before > SHOWN {
+                continue;
+            }
+        }
+        short.push_str(line);
+        short.push('\n');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn the_table_is_never_shortened() {
+        let live: String = (0..20).map(|n| format!("+0.{n} line\n")).collect();
+        let short = shortened(&format!("{live}\n0000:01:00.0: 3 state changes\nlost 0\n"));
+        assert!(short.starts_with("+0.0 line\n"));
+        assert!(short.contains("+0.11 line\n  … 8 more lines …\n\n0000:01:00.0"));
+        assert!(short.ends_with("lost 0\n"));
+        assert_eq!(shortened("+0.1 x\nend\n"), "+0.1 x\nend\n");
+    }
 }
