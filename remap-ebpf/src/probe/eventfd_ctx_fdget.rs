@@ -24,8 +24,9 @@ use crate::{
     read,
 };
 
-/// How many -1 in a row are skipped in an fd array.
-const HOLES: u32 = 128;
+/// How many elements of an fd array are looked at for the next one that is not -1. MSI-X arrays
+/// of mostly unused vectors are usual.
+const HOLES: u32 = 512;
 
 #[fexit(function = "eventfd_ctx_fdget")]
 pub fn eventfd_ctx_fdget_fexit(ctx: FExitContext) -> u32 {
@@ -84,27 +85,10 @@ fn learn(call: &mut Ioctl, context: u64) {
     if (call.argument_len as usize) < IRQ_SET_HEADER || flags & IRQ_SET_DATA_EVENTFD == 0 {
         return;
     }
-    let mut fd = -1;
-    let mut position = call.cursor;
-    for _ in 0..HOLES {
-        if position >= count {
-            return;
-        }
-        let element = call.pointer + IRQ_SET_HEADER as u64 + u64::from(position) * 4;
-        fd = match read::user_word::<i32>(element) {
-            Some(fd) => fd,
-            None => break,
-        };
-        position += 1;
-        if fd >= 0 {
-            break;
-        }
-    }
-    if fd < 0 {
+    let Some((fd, position)) = next_fd(call, count) else {
         emit::lose(Counter::Unreadable);
         return;
-    }
-    call.cursor = position;
+    };
     let role = if flags & IRQ_SET_ACTION_UNMASK != 0 {
         role::UNMASK
     } else if flags & IRQ_SET_ACTION_MASK != 0 {
@@ -112,7 +96,7 @@ fn learn(call: &mut Ioctl, context: u64) {
     } else {
         role::TRIGGER
     };
-    let sub = start + position - 1;
+    let sub = start + position;
     let target = Target {
         device: call.device,
         index,
@@ -135,6 +119,31 @@ fn learn(call: &mut Ioctl, context: u64) {
             (*record).reserved = 0;
         });
     }
+}
+
+/// The next fd of the array that is not -1, and its position; moves the cursor behind it.
+///
+/// The cursor lives in the map, not in a register: what is read back from a map is unknown to the
+/// verifier, so that it checks what follows the loop once and not once for each iteration.
+#[inline(always)]
+#[expect(unsafe_code, reason = "volatile access to a map value")]
+fn next_fd(call: &mut Ioctl, count: u32) -> Option<(i32, u32)> {
+    let cursor = &raw mut call.cursor;
+    let array = call.pointer + IRQ_SET_HEADER as u64;
+    for _ in 0..HOLES {
+        // SAFETY: `call` is a map value that belongs to this thread.
+        let position = unsafe { cursor.read_volatile() };
+        if position >= count {
+            return None;
+        }
+        let fd: i32 = read::user_word(array + u64::from(position) * 4)?;
+        // SAFETY: as above.
+        unsafe { cursor.write_volatile(position + 1) };
+        if fd >= 0 {
+            return Some((fd, position));
+        }
+    }
+    None
 }
 
 /// A slot holds one context: the one that it held before stands for nothing now.

@@ -3,7 +3,11 @@
 //! The well-kept parsers cost 90 to 180 ms at every start, or bring a licence that a static
 //! binary cannot carry; this one reads what the layout asks for in a few milliseconds.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
 
 /// Why bytes are not the BTF that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,9 +77,10 @@ pub struct Btf {
     strings: usize,
     string_bytes: usize,
     types: Vec<Type>,
-    /// Name and kind → id.
-    names: HashMap<(String, u32), u32>,
-    base: Option<Box<Btf>>,
+    /// Hash of name and kind → id: a kernel has tens of thousands of names, too many to copy.
+    names: HashMap<u64, u32>,
+    hasher: RandomState,
+    base: Option<Arc<Btf>>,
 }
 
 impl Btf {
@@ -83,8 +88,8 @@ impl Btf {
     ///
     /// # Errors
     /// If the bytes are not BTF of version 1, are cut off, or hold an unknown kind.
-    pub fn parse(bytes: &[u8], base: Option<&Self>) -> Result<Self, BtfError> {
-        let word = |at: usize| word(bytes, at);
+    pub fn parse(bytes: Vec<u8>, base: Option<&Arc<Self>>) -> Result<Self, BtfError> {
+        let word = |at: usize| word(&bytes, at);
         let magic = word(0)?;
         if magic & 0xffff != u32::from(MAGIC) || (magic >> 16) & 0xff != 1 {
             return Err(BtfError::Magic);
@@ -97,16 +102,9 @@ impl Btf {
         if end > bytes.len() || strings + string_bytes > bytes.len() {
             return Err(BtfError::Truncated(bytes.len()));
         }
-        let mut btf = Self {
-            bytes: bytes.to_vec(),
-            strings,
-            string_bytes,
-            types: Vec::new(),
-            names: HashMap::new(),
-            base: base.map(|base| Box::new(base.clone())),
-        };
+        let first = base.map_or(1, |base| base.next_id());
+        let mut types = Vec::new();
         let mut at = type_at;
-        let first = btf.first_id();
         while at < end {
             let entry = Type {
                 name: word(at)?,
@@ -118,17 +116,37 @@ impl Btf {
             if at > end {
                 return Err(BtfError::Truncated(end));
             }
-            let id = first + u32::try_from(btf.types.len()).map_err(|_| BtfError::Truncated(at))?;
-            btf.types.push(entry);
+            types.push(entry);
+        }
+        let mut btf = Self {
+            bytes,
+            strings,
+            string_bytes,
+            types,
+            names: HashMap::new(),
+            hasher: RandomState::new(),
+            base: base.cloned(),
+        };
+        btf.names = btf.index(first);
+        Ok(btf)
+    }
+
+    /// The first type of each name and kind that is ever looked for.
+    fn index(&self, first: u32) -> HashMap<u64, u32> {
+        let mut names = HashMap::new();
+        for (id, entry) in (first..).zip(&self.types) {
             if matches!(entry.kind(), KIND_STRUCT | KIND_ENUM | KIND_FUNC)
-                && let Some(name) = btf.string(entry.name)
+                && let Some(name) = self.string(entry.name)
                 && !name.is_empty()
             {
-                let key = (name.to_owned(), entry.kind());
-                btf.names.entry(key).or_insert(id);
+                names.entry(self.hash(name, entry.kind())).or_insert(id);
             }
         }
-        Ok(btf)
+        names
+    }
+
+    fn hash(&self, name: &str, kind: u32) -> u64 {
+        self.hasher.hash_one((name, kind))
     }
 
     /// Byte offset of a member, by its path: `["kobj", "name"]` is `kobj.name`. Members of
@@ -193,10 +211,13 @@ impl Btf {
     }
 
     fn find(&self, name: &str, kind: u32) -> Option<u32> {
-        let key = (name.to_owned(), kind);
-        self.names
-            .get(&key)
-            .copied()
+        let found = self.names.get(&self.hash(name, kind)).copied();
+        // Two names may share a hash; then the later of them is not found, which is said.
+        found
+            .filter(|id| {
+                self.resolve(*id)
+                    .is_some_and(|(btf, found)| btf.string(found.name) == Some(name))
+            })
             .or_else(|| self.base.as_ref()?.find(name, kind))
     }
 
@@ -348,7 +369,7 @@ mod tests {
 
     #[test]
     fn offsets_parameters_and_enumerators_are_found() {
-        let btf = Btf::parse(&kernel(), None).unwrap();
+        let btf = Btf::parse(kernel(), None).unwrap();
         assert_eq!(btf.member_offset("eventfd_ctx", &["kref"]), Some(0));
         assert_eq!(btf.member_offset("eventfd_ctx", &["count"]), Some(8));
         assert_eq!(btf.member_offset("eventfd_ctx", &["id"]), None);
@@ -363,12 +384,12 @@ mod tests {
 
     #[test]
     fn a_module_continues_ids_and_strings_of_the_kernel() {
-        let core = Btf::parse(&kernel(), None).unwrap();
+        let core = Arc::new(Btf::parse(kernel(), None).unwrap());
         let mut b = Builder::new(u32::try_from(core.string_end()).unwrap());
         let context = b.name("context");
         // Member type 3 is the kernel's eventfd_ctx.
         b.add("vfio_device_file", 4, 1, 24, &[context, 3, 64]);
-        let module = Btf::parse(&b.build(), Some(&core)).unwrap();
+        let module = Btf::parse(b.build(), Some(&core)).unwrap();
         assert_eq!(
             module.member_offset("vfio_device_file", &["context", "count"]),
             Some(16)
@@ -384,7 +405,7 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] = value;
             bytes.truncate(cut);
-            if let Ok(btf) = Btf::parse(&bytes, None) {
+            if let Ok(btf) = Btf::parse(bytes, None) {
                 let _ = btf.member_offset("eventfd_ctx", &["count"]);
                 let _ = btf.parameters("eventfd_signal_mask");
             }

@@ -7,10 +7,12 @@ pub mod layout;
 pub mod shape;
 pub mod symbol;
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
 use btf::Btf;
 use symbol::Symbols;
+
+use crate::probe::table;
 
 /// Where the kernel shows its own types (`/sys/kernel/btf/<module>` for a module's).
 const BTF: &str = "/sys/kernel/btf";
@@ -18,11 +20,11 @@ const BTF: &str = "/sys/kernel/btf";
 /// The types and symbols of the running kernel.
 pub struct Kernel {
     /// The types of the core kernel.
-    pub core: Btf,
+    pub core: Arc<Btf>,
     /// The types of the `vfio` module, on top of the core's; `None` where it is not loaded, is
     /// built in, or has no BTF.
     pub vfio: Option<Btf>,
-    /// The functions that can be probed.
+    /// Which of the functions that the hooks want can be probed.
     pub symbols: Symbols,
 }
 
@@ -54,10 +56,10 @@ impl Kernel {
     /// If the core kernel's BTF or the symbol table cannot be read or understood.
     pub fn running() -> Result<Self, KernelError> {
         let path = Path::new(BTF).join("vmlinux");
-        let core = parse(&path, &read(&path)?, None)?;
+        let core = Arc::new(parse(&path, read(&path)?, None)?);
         let path = Path::new(BTF).join("vfio");
         let vfio = match fs::read(&path) {
-            Ok(bytes) => Some(parse(&path, &bytes, Some(&core))?),
+            Ok(bytes) => Some(parse(&path, bytes, Some(&core))?),
             Err(_) => None,
         };
         let path = Path::new("/proc/kallsyms");
@@ -65,7 +67,7 @@ impl Kernel {
         Ok(Self {
             core,
             vfio,
-            symbols: Symbols::parse(&text),
+            symbols: Symbols::parse(&text, &table::functions()),
         })
     }
 }
@@ -77,7 +79,7 @@ fn read(path: &Path) -> Result<Vec<u8>, KernelError> {
     })
 }
 
-fn parse(path: &Path, bytes: &[u8], base: Option<&Btf>) -> Result<Btf, KernelError> {
+fn parse(path: &Path, bytes: Vec<u8>, base: Option<&Arc<Btf>>) -> Result<Btf, KernelError> {
     Btf::parse(bytes, base).map_err(|source| KernelError::Parse {
         path: path.display().to_string(),
         source,

@@ -1,19 +1,20 @@
 //! The functions of the running kernel and where they live: `/proc/kallsyms`, names only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-/// Which functions there are.
+/// Which functions there are, of those that were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
     /// Name → module; empty for the core kernel.
     functions: HashMap<String, String>,
+    modules: BTreeSet<String>,
 }
 
 impl Symbols {
-    /// Parses the text of `/proc/kallsyms`; addresses are not looked at, so that it does not
-    /// matter whether they are shown.
-    pub fn parse(text: &str) -> Self {
-        let mut functions = HashMap::new();
+    /// Parses the text of `/proc/kallsyms` for the functions in `wanted`; addresses are not looked
+    /// at, so that it does not matter whether they are shown.
+    pub fn parse(text: &str, wanted: &BTreeSet<&str>) -> Self {
+        let mut found = Self::default();
         for line in text.lines() {
             let mut fields = line.split_ascii_whitespace();
             let (Some(_address), Some(kind), Some(name)) =
@@ -21,14 +22,16 @@ impl Symbols {
             else {
                 continue;
             };
-            if !matches!(kind, "t" | "T" | "w" | "W") {
-                continue;
-            }
             let module = fields.next().unwrap_or_default();
             let module = module.trim_start_matches('[').trim_end_matches(']');
-            functions.insert(name.to_owned(), module.to_owned());
+            if !found.modules.contains(module) {
+                found.modules.insert(module.to_owned());
+            }
+            if matches!(kind, "t" | "T" | "w" | "W") && wanted.contains(name) {
+                found.functions.insert(name.to_owned(), module.to_owned());
+            }
         }
-        Self { functions }
+        found
     }
 
     /// The module that a function belongs to (empty: the core kernel); `None` if there is none.
@@ -38,7 +41,7 @@ impl Symbols {
 
     /// Whether anything of a module is there.
     pub fn has_module(&self, module: &str) -> bool {
-        self.functions.values().any(|name| name == module)
+        self.modules.contains(module)
     }
 }
 
@@ -52,12 +55,15 @@ mod tests {
             "0000000000000000 T eventfd_signal_mask\n\
              0000000000000000 d eventfd_fops\n\
              0000000000000000 t vfio_device_fops_mmap\t[vfio]\n\
+             0000000000000000 t vfio_nobody_asked\t[vfio_pci]\n\
              cut\n",
+            &BTreeSet::from(["eventfd_signal_mask", "eventfd_fops", "vfio_device_fops_mmap"]),
         );
         assert_eq!(symbols.module_of("eventfd_signal_mask"), Some(""));
         assert_eq!(symbols.module_of("vfio_device_fops_mmap"), Some("vfio"));
         assert_eq!(symbols.module_of("eventfd_fops"), None);
-        assert!(symbols.has_module("vfio"));
+        assert_eq!(symbols.module_of("vfio_nobody_asked"), None);
+        assert!(symbols.has_module("vfio") && symbols.has_module("vfio_pci"));
         assert!(!symbols.has_module("kvm"));
     }
 }

@@ -1,6 +1,8 @@
 //! The hooks as a table: which programs stand for a hook, on which function, and what a trace
 //! lacks without it. The programs themselves say more, in `remap-ebpf/src/probe/`.
 
+use std::collections::BTreeSet;
+
 /// Where a hook's function lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -59,6 +61,11 @@ const fn at_return(name: &'static str) -> Program {
         name,
         when: When::Return,
     }
+}
+
+/// Every function that a hook may be attached to.
+pub fn functions() -> BTreeSet<&'static str> {
+    TABLE.iter().flat_map(|row| row.functions).copied().collect()
 }
 
 /// All hooks, in the order in which they are attached: what learns comes before what reports.
