@@ -20,9 +20,9 @@ pub struct Args {
     /// The kernel to boot
     #[arg(long, default_value = "6.12")]
     kernel: Choice,
-    /// Processors (1 with --icount)
-    #[arg(long, default_value_t = 2)]
-    smp: u32,
+    /// Processors (2, or 1 with --icount)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
+    smp: Option<u32>,
     /// Count instructions instead of time: the same figures on every run
     #[arg(long)]
     icount: bool,
@@ -160,10 +160,16 @@ pub struct Outcome {
 
 /// Runs `cargo xtask lab`.
 pub fn main(args: &Args) -> Result<u8> {
-    if args.icount && args.smp > 2 || args.smp == 0 {
+    if args.icount && args.smp.is_some_and(|smp| smp > 1) {
+        return Err(Usage(
+            "--icount counts the instructions of one processor: leave --smp out".into(),
+        )
+        .into());
+    }
+    if let Some(overlay) = args.overlay.iter().find(|overlay| !overlay.is_dir()) {
         return Err(Usage(format!(
-            "--smp {}: a guest has at least one processor, and one with --icount",
-            args.smp
+            "--overlay {}: is not a directory",
+            overlay.display()
         ))
         .into());
     }
@@ -177,14 +183,14 @@ pub fn main(args: &Args) -> Result<u8> {
     build::binaries(&binaries)?;
     interrupt::watch()?;
     let mut worst = 0;
-    for &series in &series {
-        let kernel = kernel::ensure(series, false)?;
+    for &one in &series {
+        let kernel = kernel::ensure(one, false)?;
         let built = match args.driver {
             WhichDriver::None => Driver::None,
             WhichDriver::Built => Driver::Built(driver::ensure(&kernel)?),
         };
         let spec = Spec {
-            smp: if args.icount { 1 } else { args.smp },
+            smp: args.smp.unwrap_or(if args.icount { 1 } else { 2 }),
             icount: args.icount,
             driver_args: args.driver_args.clone(),
             stock: args.stock,
@@ -199,6 +205,9 @@ pub fn main(args: &Args) -> Result<u8> {
             binaries: binaries.clone(),
             ..Spec::new(kernel, built, args.command.clone())
         };
+        if series.len() > 1 {
+            eprintln!("xtask: kernel {}", spec.kernel.release);
+        }
         let outcome = run(&spec, Output::Streamed)?;
         let status = outcome.verdict.unwrap_or_else(|why| {
             eprintln!(

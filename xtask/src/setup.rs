@@ -42,7 +42,6 @@ const LAB: &[&str] = &[
     "make",
     "binutils",
     "libelf1",
-    "libssl3",
     "pahole",
     "tar",
     "xz-utils",

@@ -7,7 +7,7 @@ use std::{fs, thread};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::errno;
+use crate::{errno, klog};
 
 fn directory(bdf: &str) -> PathBuf {
     PathBuf::from("/sys/bus/pci/devices").join(bdf)
@@ -47,11 +47,12 @@ pub fn bind(bdf: &str, to: &str) -> Result<()> {
     if driver(bdf).is_some_and(|bound| bound != to) {
         unbind(bdf)?;
     }
+    let before = klog::read().len();
     write(&PathBuf::from("/sys/bus/pci/drivers_probe"), bdf)?;
     match driver(bdf) {
         Some(bound) if bound == to => Ok(()),
         Some(bound) => bail!("{bdf} is bound to {bound}, not {to}"),
-        None => bail!("{to} did not take {bdf}: its probe failed (see the kernel log)"),
+        None => bail!("{to} did not take {bdf}; {}", klog::told(before)),
     }
 }
 

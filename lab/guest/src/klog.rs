@@ -36,20 +36,20 @@ const USUAL: [&str; 2] = [
     "module verification failed",
 ];
 
-/// What the log says after its first `from` bytes, on one line.
-pub fn since(from: usize) -> String {
+/// What the kernel has said since its log was `from` bytes long, in one line.
+pub fn told(from: usize) -> String {
     let log = read();
     let new = log.get(from..).unwrap_or_default();
-    let lines: Vec<_> = new
+    let texts = new
         .lines()
-        .map(|line| line.split_once("] ").map_or(line, |(_, text)| text))
+        .map(|line| line.split_once("] ").map_or(line, |(_, text)| text));
+    let texts: Vec<_> = texts
+        .filter(|line| !USUAL.iter().any(|usual| line.contains(usual)))
         .collect();
-    let told = |line: &&str| !USUAL.iter().any(|usual| line.contains(usual));
-    lines
-        .into_iter()
-        .filter(told)
-        .collect::<Vec<_>>()
-        .join("; ")
+    match texts.as_slice() {
+        [] => "the kernel gave no reason".into(),
+        texts => format!("the kernel said: {}", texts.join("; ")),
+    }
 }
 
 /// A record is `priority,sequence,microseconds,flags;text`, then lines that

@@ -19,12 +19,7 @@ pub fn load(module: &Module) -> Result<()> {
     let before = klog::read().len();
     finit_module(&file, &args, 0).map_err(|error| {
         let what = format!("loading {} {}", module.path, module.args);
-        let said = klog::since(before);
-        let said = if said.is_empty() {
-            "the kernel gave no reason".into()
-        } else {
-            format!("the kernel said: {said}")
-        };
+        let said = klog::told(before);
         anyhow!(
             "{}: {}; {said}",
             what.trim_end(),
