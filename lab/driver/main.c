@@ -44,6 +44,9 @@ static void rr_reset_work(struct work_struct *work)
 	struct rr_device *rd = container_of(work, struct rr_device, reset_work);
 
 	mutex_lock(&rd->state_mutex);
+	spin_lock_irq(&rd->irq_lock);
+	rd->resetting = false;
+	spin_unlock_irq(&rd->irq_lock);
 	if (rd->opened) {
 		rr_migration_reset(rd);
 		rr_v1_reset(rd);
@@ -62,6 +65,7 @@ static void rr_reset_done(struct pci_dev *pdev)
 	unsigned long flags;
 
 	spin_lock_irqsave(&rd->irq_lock, flags);
+	rd->resetting = true;
 	rr_abort_locked(rd, -ECANCELED);
 	spin_unlock_irqrestore(&rd->irq_lock, flags);
 	schedule_work(&rd->reset_work);

@@ -177,6 +177,7 @@ struct rr_device {
 	u64			masked;		/* by ACTION_MASK */
 	bool			ignore_acks;
 	bool			waiting;
+	bool			resetting;	/* until reset_work has run */
 	int			wait_error;
 
 	wait_queue_head_t	wq;

@@ -278,7 +278,7 @@ int rr_enter_saving(struct rr_device *rd)
 	}
 	spin_lock_irq(&rd->irq_lock);
 	rd->waiting = true;
-	rd->wait_error = 0;
+	rd->wait_error = rd->resetting ? -ECANCELED : 0;
 	spin_unlock_irq(&rd->irq_lock);
 	change = want & ~rd->trapped;
 	rr_trap(rd, change, false);
