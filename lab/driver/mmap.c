@@ -199,18 +199,20 @@ int rr_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	if (!map)
 		return -ENOMEM;
 
+	/* Writes to the VMA's flags lock it, and faults take trap_lock inside. */
+	ret = rr_is_bar(index) ? rr_mmap_bar(rd, vma) : rr_mmap_dev_region(rd, vma);
+	if (ret)
+		goto log;
+
 	down_read(&rd->trap_lock);
-	if (rr_vma_conflicts(rd, vma))
+	if (rr_vma_conflicts(rd, vma)) {
 		ret = -EBUSY;
-	else if (rr_is_bar(index))
-		ret = rr_mmap_bar(rd, vma);
-	else
-		ret = rr_mmap_dev_region(rd, vma);
-	if (!ret) {
+	} else {
 		vma->vm_ops = &rr_vm_ops;
 		rr_map_add(rd, vma, map);
 	}
 	up_read(&rd->trap_lock);
+log:
 
 	rr_log_map(rd, vma, RR_EV_MMAP, false, ret);
 	if (ret)
