@@ -10,7 +10,9 @@ fn page() -> String {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let mut page = Vec::new();
-    let man = clap_mangen::Man::new(command.clone()).title("REMAP").section("8");
+    let man = clap_mangen::Man::new(command.clone())
+        .title("REMAP")
+        .section("8");
     man.render_title(&mut page).unwrap();
     man.render_name_section(&mut page).unwrap();
     man.render_synopsis_section(&mut page).unwrap();
@@ -30,7 +32,9 @@ fn page() -> String {
     let lines = text.lines().map(|line| {
         inside |= line.starts_with(".SH \"REMAP ");
         match line.strip_prefix(".SH ") {
-            Some(title) if inside && !title.starts_with("\"REMAP ") && title != "\"EXIT STATUS\"" => {
+            Some(title)
+                if inside && !title.starts_with("\"REMAP ") && title != "\"EXIT STATUS\"" =>
+            {
                 format!(".SS {title}\n")
             }
             _ => format!("{line}\n"),

@@ -57,7 +57,11 @@ mod tests {
              0000000000000000 t vfio_device_fops_mmap\t[vfio]\n\
              0000000000000000 t vfio_nobody_asked\t[vfio_pci]\n\
              cut\n",
-            &BTreeSet::from(["eventfd_signal_mask", "eventfd_fops", "vfio_device_fops_mmap"]),
+            &BTreeSet::from([
+                "eventfd_signal_mask",
+                "eventfd_fops",
+                "vfio_device_fops_mmap",
+            ]),
         );
         assert_eq!(symbols.module_of("eventfd_signal_mask"), Some(""));
         assert_eq!(symbols.module_of("vfio_device_fops_mmap"), Some("vfio"));

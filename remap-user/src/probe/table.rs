@@ -65,7 +65,11 @@ const fn at_return(name: &'static str) -> Program {
 
 /// Every function that a hook may be attached to.
 pub fn functions() -> BTreeSet<&'static str> {
-    TABLE.iter().flat_map(|row| row.functions).copied().collect()
+    TABLE
+        .iter()
+        .flat_map(|row| row.functions)
+        .copied()
+        .collect()
 }
 
 /// All hooks, in the order in which they are attached: what learns comes before what reports.
