@@ -20,6 +20,8 @@ pub enum Binary {
     Guest,
     /// The tests that need a device.
     LabTests,
+    /// The benchmark of what tracing costs others.
+    LabBench,
 }
 
 impl Binary {
@@ -28,6 +30,7 @@ impl Binary {
             Binary::Remap => "remap-user",
             Binary::Guest => "remap-guest",
             Binary::LabTests => "remap-lab-tests",
+            Binary::LabBench => "remap-lab-bench",
         }
     }
 
@@ -37,6 +40,7 @@ impl Binary {
             Binary::Remap => "remap",
             Binary::Guest => "remap-guest",
             Binary::LabTests => "remap-lab-tests",
+            Binary::LabBench => "remap-lab-bench",
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod apt;
 mod archive;
+mod bench;
 mod build;
 mod busybox;
 mod cache;
@@ -39,6 +40,7 @@ struct Cli {
 enum Task {
     Setup(setup::Args),
     Build(build::Args),
+    Bench(bench::Args),
     Lab(lab::Args),
     Demo(demo::Args),
     Test(test::Args),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Setup(args) => setup::main(&args),
         Task::Build(args) => build::main(&args),
+        Task::Bench(args) => bench::main(&args),
         Task::Lab(args) => lab::main(&args),
         Task::Demo(args) => demo::main(&args),
         Task::Test(args) => test::main(&args),
