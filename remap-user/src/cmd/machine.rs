@@ -15,9 +15,10 @@ impl From<VfioError> for Error {
     fn from(error: VfioError) -> Self {
         let code = match error {
             VfioError::BadBdf(_) => Code::Usage,
-            VfioError::NoIommu(_) | VfioError::NoVfio { .. } | VfioError::Denied { .. } => {
-                Code::Machine
-            }
+            VfioError::NoIommu(_)
+            | VfioError::NoType1(_)
+            | VfioError::NoVfio { .. }
+            | VfioError::Denied { .. } => Code::Machine,
             _ => Code::Failed,
         };
         Self::new(code, error)

@@ -39,6 +39,9 @@ pub enum Error {
          or amd_iommu=on"
     )]
     NoIommu(Bdf),
+    /// VFIO is there, but not its driver for IOMMUs like this machine's.
+    #[error("VFIO has no type1 IOMMU driver for {0}; load it with: modprobe vfio_iommu_type1")]
+    NoType1(Bdf),
     /// The kernel has no VFIO.
     #[error("{path} is not there ({errno}); load VFIO with: modprobe vfio-pci")]
     NoVfio {

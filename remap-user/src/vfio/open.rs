@@ -170,7 +170,7 @@ fn set_type1(container: &File, bdf: Bdf) -> Result<(), Error> {
             return ioctl::set_iommu(fd, model).map_err(fail("SET_IOMMU"));
         }
     }
-    Err(Error::NoIommu(bdf))
+    Err(Error::NoType1(bdf))
 }
 
 /// The devices that keep a group from being viable.
