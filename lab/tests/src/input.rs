@@ -1,0 +1,201 @@
+//! Bad input, bad surroundings, and the ways in which a tracer ends: each a clear line.
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::rig::Lab;
+use crate::rig::child::{Output, Running, as_nobody, remap, run};
+use crate::rig::trace::Trace;
+use crate::{ALL, Test};
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::new("input::no_such_device", ALL, no_such_device),
+        Test::new("input::malformed_arguments", ALL, malformed),
+        Test::new("input::not_bound_to_vfio", ALL, not_bound),
+        Test::new("input::a_device_without_the_remap_irq", ALL, without_irq),
+        Test::new("input::a_busy_group_names_its_holder", ALL, busy),
+        Test::new("input::without_rights", ALL, without_rights),
+        Test::new("input::list_shows_what_a_device_is_made_of", ALL, list),
+        Test::new("input::doctor_finds_every_hook", ALL, doctor),
+        Test::new("input::a_trace_ends_by_itself", ALL, duration),
+        Test::new("input::a_trace_ends_with_ctrl_c_and_a_table", ALL, ctrl_c),
+        Test::new(
+            "input::a_trace_ends_quietly_with_its_reader",
+            ALL,
+            broken_pipe,
+        ),
+    ]
+}
+
+/// The commands that own a device.
+const OWNERS: [&str; 2] = ["serve", "drill"];
+
+fn no_such_device(_: &mut Lab) -> Result<()> {
+    for command in OWNERS {
+        run(remap(&[command, "0000:7e:1f.7"]))?.says(1, &["no PCI device 0000:7e:1f.7"])?;
+    }
+    Ok(())
+}
+
+fn malformed(lab: &mut Lab) -> Result<()> {
+    for text in ["nonsense", "0000:01:00", "0000:01:20.0", "0000:01:00.8", ""] {
+        for command in OWNERS {
+            run(remap(&[command, text]))?.says(2, &["not a PCI address"])?;
+        }
+        run(remap(&["trace", "--device", text]))?.says(2, &["not a PCI address"])?;
+    }
+    let bdf = lab.bdf.to_string();
+    for arguments in [
+        vec!["drill", &bdf, "--cycles", "0"],
+        vec!["drill", &bdf, "--states", "sideways"],
+        vec!["trace", "--buffer", "3"],
+        vec!["trace", "--duration", "-1"],
+        vec!["trace", "--no-such-option"],
+        vec!["no-such-command"],
+    ] {
+        run(remap(&arguments))?
+            .expect(2)
+            .with_context(|| format!("{arguments:?}"))?;
+    }
+    Ok(())
+}
+
+fn not_bound(lab: &mut Lab) -> Result<()> {
+    lab.driver.unbind()?;
+    for command in OWNERS {
+        let ended = run(remap(&[command, &lab.bdf.to_string()]))?;
+        ended.says(
+            1,
+            &["unbound, not bound to a vfio driver", "driver_override"],
+        )?;
+    }
+    Ok(())
+}
+
+fn without_irq(lab: &mut Lab) -> Result<()> {
+    lab.driver.bind("vfio-pci")?;
+    let bdf = lab.bdf.to_string();
+    run(remap(&["serve", &bdf]))?.says(1, &["has no remap IRQ"])?;
+    run(remap(&["drill", &bdf]))?.says(1, &["has no migration"])
+}
+
+fn busy(lab: &mut Lab) -> Result<()> {
+    let service = lab.serve(&[])?;
+    let holder = format!("remap ({})", service.pid());
+    let bdf = lab.bdf.to_string();
+    for command in OWNERS {
+        run(remap(&[command, &bdf]))?.says(1, &["busy", &holder])?;
+    }
+    let ended = run(remap(&["list", "--json"]))?;
+    let listed = device(&ended.expect(0)?.stdout, &bdf)?;
+    ensure!(listed["holders"][0]["pid"] == service.pid(), "{listed}");
+    ensure!(listed["details"].is_null(), "{listed}");
+    service.end(Signal::TERM)?.expect(0).map(drop)
+}
+
+fn without_rights(lab: &mut Lab) -> Result<()> {
+    let bdf = lab.bdf.to_string();
+    run(as_nobody(remap(&["trace", "--duration", "0"])))?.says(3, &["root"])?;
+    for command in OWNERS {
+        run(as_nobody(remap(&[command, &bdf])))?.says(3, &["not allowed"])?;
+    }
+    let doctor = run(as_nobody(remap(&["doctor"])))?;
+    doctor.says(3, &["cannot trace"])
+}
+
+/// The line of `list --json` about a device.
+fn device(lines: &str, bdf: &str) -> Result<Value> {
+    let mut lines = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines
+        .find(|line| line["device"] == bdf)
+        .context("the device is not listed")
+}
+
+fn list(lab: &mut Lab) -> Result<()> {
+    let ended = run(remap(&["list", "--json"]))?;
+    let listed = device(&ended.expect(0)?.stdout, &lab.bdf.to_string())?;
+    ensure!(
+        listed["driver"] == "remap-ref" && listed["group"].is_u64(),
+        "{listed}"
+    );
+    let details = &listed["details"];
+    ensure!(
+        details["problems"].as_array().is_some_and(Vec::is_empty),
+        "{listed}"
+    );
+    ensure!(
+        details["migration"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("v2")),
+        "{listed}"
+    );
+    let regions = details["regions"].as_array().context("no regions")?;
+    let has = |index: u64| {
+        let region = regions.iter().find(|region| region["region"] == index);
+        region.is_some_and(|region| {
+            region["areas"]
+                .as_array()
+                .is_some_and(|all| !all.is_empty())
+        })
+    };
+    ensure!([0, 2, 4, 9].into_iter().all(has), "{listed}");
+    let irqs = details["irqs"].as_array().context("no IRQs")?;
+    let irq = irqs
+        .iter()
+        .map(|irq| &irq["remap"])
+        .find(|irq| irq.is_object());
+    let irq = irq.context("no remap IRQ is listed")?;
+    ensure!(
+        irq["encoding"] == lab.group.encoding() && irq["mask"] == 0x215,
+        "{irq}"
+    );
+    Ok(())
+}
+
+fn doctor(_: &mut Lab) -> Result<()> {
+    let ended = run(remap(&["doctor", "--json"]))?;
+    let lines = ended.expect(0)?.stdout.lines();
+    let checks = lines
+        .map(serde_json::from_str)
+        .collect::<Result<Vec<Value>, _>>()?;
+    let hooks = |check: &&Value| {
+        let name = check["name"].as_str().unwrap_or_default();
+        name.starts_with("hook ") || name == "probes"
+    };
+    let hooks: Vec<&Value> = checks.iter().filter(hooks).collect();
+    ensure!(hooks.len() > 5, "{checks:?}");
+    for check in hooks {
+        ensure!(check["status"] == "ok", "{check}");
+    }
+    Ok(())
+}
+
+fn duration(_: &mut Lab) -> Result<()> {
+    Trace::start(&["--duration", "0.1"])?.wait(0).map(drop)
+}
+
+fn ctrl_c(lab: &mut Lab) -> Result<()> {
+    let trace = Running::start_ready(remap(&["trace"]), Output::Kept)?;
+    lab.use_it()?;
+    let ended = trace.end(Signal::INT)?;
+    let text = &ended.expect(0)?.stdout;
+    ensure!(ended.stderr.is_empty(), "{}", ended.stderr);
+    let bdf = lab.bdf.to_string();
+    for word in [bdf.as_str(), "region 0", "seen", "p50", "p99"] {
+        ensure!(text.contains(word), "no {word:?} in {text}");
+    }
+    Ok(())
+}
+
+fn broken_pipe(lab: &mut Lab) -> Result<()> {
+    let trace = Running::start_ready(remap(&["trace", "--json"]), Output::Broken)?;
+    lab.use_it()?;
+    let ended = trace.wait()?;
+    ended.expect(0)?;
+    ensure!(ended.stderr.is_empty(), "not quiet: {}", ended.stderr);
+    Ok(())
+}

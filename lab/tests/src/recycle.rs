@@ -1,0 +1,88 @@
+//! Eventfds that are not the device's: those of others, and those whose kernel memory was the
+//! device's before.
+
+use anyhow::{Result, ensure};
+use remap_user::vfio::eventfd::EventFd;
+use serde_json::Value;
+
+use crate::rig::Lab;
+use crate::rig::trace::Trace;
+use crate::user::User;
+use crate::{ALL, Test};
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::new("recycle::foreign_eventfds_are_not_seen", ALL, foreign),
+        Test::new(
+            "recycle::an_eventfd_is_forgotten_when_it_is_closed",
+            ALL,
+            recycled,
+        ),
+    ]
+}
+
+/// Writes and reads an eventfd of its own so often.
+fn use_eventfd(times: u64) -> Result<()> {
+    let eventfd = EventFd::new()?;
+    for _ in 0..times {
+        eventfd.write(1)?;
+        ensure!(eventfd.read()? == Some(1), "an eventfd lost a count");
+    }
+    Ok(())
+}
+
+/// With no device open nothing is seen at all.
+fn foreign(_: &mut Lab) -> Result<()> {
+    let trace = Trace::start(&["--events"])?;
+    use_eventfd(10_000)?;
+    let summary = trace.end(0)?.summary;
+    ensure!(
+        summary.seen == Some(0) && summary.delivered == 0,
+        "{summary:?}"
+    );
+    Ok(())
+}
+
+/// How often the device's eventfds are thrown away.
+const ROUNDS: u64 = 20;
+/// Eventfds that are made afterwards: enough to get the memory of those that were closed.
+const OTHERS: u64 = 100;
+
+/// Nobody triggers anything: so no trigger's signal, read or write may be seen, whatever happens
+/// to the eventfds that get the memory of the device's.
+fn recycled(lab: &mut Lab) -> Result<()> {
+    let trace = Trace::start(&["--events"])?;
+    for _ in 0..ROUNDS {
+        let user = User::new(lab)?;
+        use_eventfd(OTHERS)?;
+        user.handshake.disable()?;
+        drop(user);
+        let others = (0..OTHERS).map(|_| EventFd::new());
+        let others = others.collect::<Result<Vec<_>, _>>()?;
+        for eventfd in &others {
+            eventfd.write(1)?;
+            eventfd.read()?;
+        }
+    }
+    let traced = trace.end(0)?;
+    traced.lines.found(&[])?;
+    ensure!(
+        traced.lines.cycles().count() == 0,
+        "{:#?}",
+        traced.lines.cycles().collect::<Vec<_>>()
+    );
+    let kind = |event: &Value| event["kind"].as_str().unwrap_or_default().to_owned();
+    let contexts = traced
+        .lines
+        .events()
+        .filter(|event| kind(event) == "context")
+        .count();
+    ensure!(
+        contexts as u64 >= ROUNDS,
+        "the device's own eventfds were not seen"
+    );
+    let foreign = |event: &&Value| ["signal", "read", "write"].contains(&kind(event).as_str());
+    let foreign: Vec<&Value> = traced.lines.events().filter(foreign).collect();
+    ensure!(foreign.is_empty(), "taken for the device's: {foreign:?}");
+    Ok(())
+}

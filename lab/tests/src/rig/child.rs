@@ -1,0 +1,205 @@
+//! Processes of a test: started, told to be ready by a file, signalled, awaited.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::until;
+
+/// The user that may nothing.
+const NOBODY: u32 = 65534;
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its status.
+    pub status: ExitStatus,
+    /// What it wrote to stdout, where that was not taken by somebody else.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// That it exited with this code.
+    pub fn expect(&self, code: i32) -> Result<&Self> {
+        ensure!(
+            self.status.code() == Some(code),
+            "ended with {} instead of exit code {code}; stdout: {}; stderr: {}",
+            self.status,
+            self.stdout,
+            self.stderr
+        );
+        Ok(self)
+    }
+
+    /// That it exited with this code, and said why in one line of stderr with these words.
+    pub fn says(&self, code: i32, words: &[&str]) -> Result<()> {
+        self.expect(code)?;
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        ensure!(lines.len() == 1, "not one line: {}", self.stderr);
+        for word in words {
+            ensure!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a process's stdout.
+pub enum Output {
+    /// It is collected for [`Ended`].
+    Kept,
+    /// It is given away, a line at a time.
+    Lines(Box<dyn FnMut(String) + Send>),
+    /// It goes into a pipe that nobody reads.
+    Broken,
+}
+
+/// A process that runs. It is killed when it is dropped.
+pub struct Running {
+    child: Child,
+    ready: Option<PathBuf>,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// The file that a process creates when it is ready: another one each time.
+fn ready_file() -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(format!("/run/lab-test-{number}.ready"))
+}
+
+/// `remap` with these arguments.
+pub fn remap(arguments: &[&str]) -> Command {
+    let mut command = Command::new("remap");
+    command.args(arguments);
+    command
+}
+
+/// The same command by a user without any rights.
+pub fn as_nobody(mut command: Command) -> Command {
+    command.uid(NOBODY).gid(NOBODY);
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(command: Command) -> Result<Ended> {
+    Running::start(command, Output::Kept)?.wait()
+}
+
+impl Running {
+    /// Starts a command.
+    pub fn start(mut command: Command, output: Output) -> Result<Self> {
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let stderr = child.stderr.take().context("no stderr")?;
+        let all = |mut from: Box<dyn Read + Send>| {
+            let mut bytes = Vec::new();
+            let _ = from.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let stdout = std::thread::spawn(move || match output {
+            Output::Kept => all(Box::new(stdout)),
+            Output::Broken => String::new(),
+            Output::Lines(mut lines) => {
+                BufReader::new(stdout)
+                    .lines()
+                    .map_while(Result::ok)
+                    .for_each(&mut lines);
+                String::new()
+            }
+        });
+        Ok(Self {
+            child,
+            ready: None,
+            stdout: Some(stdout),
+            stderr: Some(std::thread::spawn(move || all(Box::new(stderr)))),
+        })
+    }
+
+    /// Starts a command that takes `--ready-file`, and waits until it is ready.
+    pub fn start_ready(mut command: Command, output: Output) -> Result<Self> {
+        let file = ready_file();
+        command.arg("--ready-file").arg(&file);
+        let mut running = Self::start(command, output)?;
+        running.ready = Some(file.clone());
+        until("a process to be ready", || {
+            let ended = running.child.try_wait()?;
+            ensure!(
+                ended.is_none(),
+                "a process ended before it was ready: {}",
+                running.stderr.take().map(join).unwrap_or_default()
+            );
+            Ok(file.exists().then_some(()))
+        })?;
+        Ok(running)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Stops it, and waits until every thread of it stands.
+    pub fn stop(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let tasks = format!("/proc/{}/task", self.pid());
+        until("a process to stop", || {
+            for task in std::fs::read_dir(&tasks)? {
+                let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+                let state = stat.rsplit(") ").next().unwrap_or_default();
+                if !state.starts_with('T') {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Result<Ended> {
+        let status = until("a process to end", || Ok(self.child.try_wait()?))?;
+        Ok(Ended {
+            status,
+            stdout: self.stdout.take().map(join).unwrap_or_default(),
+            stderr: self.stderr.take().map(join).unwrap_or_default(),
+        })
+    }
+
+    /// Sends it a signal and waits for its end.
+    pub fn end(self, signal: Signal) -> Result<Ended> {
+        self.signal(signal)?;
+        self.wait()
+    }
+}
+
+fn join(thread: JoinHandle<String>) -> String {
+    thread.join().unwrap_or_default()
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Does nothing where it has been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(file) = &self.ready {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}

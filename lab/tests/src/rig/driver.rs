@@ -1,0 +1,197 @@
+//! The reference driver: its debugfs files, its parameters, and loading it anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::log::{Kind, Line, Log};
+use super::{Group, until};
+
+/// The module, and the PCI driver that it registers.
+const MODULE: &str = "remap_ref";
+const MODULE_FILE: &str = "/lib/remap/remap_ref.ko";
+const PCI_DRIVER: &str = "remap-ref";
+/// The longest wait of a state change that the driver is loaded with.
+const TIMEOUT_MS: u64 = 60_000;
+
+/// The driver of one device.
+pub struct Driver {
+    bdf: String,
+    group: Group,
+    /// The migration interface that it was loaded with.
+    migration: &'static str,
+}
+
+impl Driver {
+    /// The driver as it was loaded at boot.
+    pub fn new(bdf: &str, group: Group) -> Self {
+        Self {
+            bdf: bdf.to_owned(),
+            group,
+            migration: "v2",
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        Path::new("/sys/kernel/debug/remap_ref")
+            .join(&self.bdf)
+            .join(name)
+    }
+
+    fn put(&self, name: &str, text: &str) -> Result<()> {
+        write(&self.file(name), text)
+    }
+
+    /// Bound, as at boot, without faults, with an empty log, and with nobody who has the device
+    /// open.
+    pub fn clean(&mut self) -> Result<()> {
+        if self.migration != "v2" {
+            self.reload("v2")?;
+        }
+        self.bind(PCI_DRIVER)?;
+        until("the device to be closed", || {
+            Ok((self.stat("open")? == "0").then_some(()))
+        })?;
+        self.put("fault", "off")?;
+        self.parameter("timeout_ms", &TIMEOUT_MS.to_string())?;
+        self.parameter("limp", "0")?;
+        self.clear_log()
+    }
+
+    /// Writes a parameter that may be written while the module is loaded.
+    pub fn parameter(&self, name: &str, value: &str) -> Result<()> {
+        write(
+            &Path::new("/sys/module")
+                .join(MODULE)
+                .join("parameters")
+                .join(name),
+            value,
+        )
+    }
+
+    /// Sets the longest wait of a state change.
+    pub fn timeout_ms(&self, ms: u64) -> Result<()> {
+        self.parameter("timeout_ms", &ms.to_string())
+    }
+
+    /// Arms a fault.
+    pub fn fault(&self, fault: &str) -> Result<()> {
+        self.put("fault", fault)
+    }
+
+    /// Has the driver signal these regions, outside of any migration. Does not wait.
+    pub fn trigger(&self, regions: u64) -> Result<()> {
+        self.put("trigger", &format!("{regions:#x}"))
+    }
+
+    /// Empties the log.
+    pub fn clear_log(&self) -> Result<()> {
+        self.put("log", "clear")
+    }
+
+    /// The log since it was emptied.
+    pub fn log(&self) -> Result<Log> {
+        Log::parse(&read(&self.file("log"))?)
+    }
+
+    /// Waits until the log holds a line like this, and gives it.
+    pub fn wait_for(&self, what: &str, like: impl Fn(&Kind) -> bool) -> Result<Line> {
+        until(&format!("{what} in the driver's log"), || {
+            Ok(self.log()?.0.into_iter().find(|line| like(&line.kind)))
+        })
+    }
+
+    /// Waits until a state change waits for its user.
+    pub fn wait_for_wait(&self) -> Result<Line> {
+        self.wait_for("a wait that goes on", |kind| {
+            matches!(kind, Kind::Wait { result: None, .. })
+        })
+    }
+
+    /// A value of `stats`.
+    pub fn stat(&self, key: &str) -> Result<String> {
+        let text = read(&self.file("stats"))?;
+        let value = |line: &str| line.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned);
+        text.lines()
+            .find_map(value)
+            .with_context(|| format!("no {key} in the driver's stats"))
+    }
+
+    /// The mappings that are alive, of all regions.
+    pub fn mappings(&self) -> Result<u64> {
+        let text = read(&self.file("stats"))?;
+        let count = |line: &str| {
+            let (key, value) = line.split_once(' ')?;
+            key.ends_with(".mappings").then(|| value.parse::<u64>())
+        };
+        let counts = text
+            .lines()
+            .filter_map(count)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(counts.into_iter().sum())
+    }
+
+    /// Loads the driver anew, with this migration interface.
+    pub fn reload(&mut self, migration: &'static str) -> Result<()> {
+        self.unbind()?;
+        busybox(&["rmmod", MODULE])?;
+        let encoding = format!("encoding={}", self.group.encoding());
+        let migrates = format!("migration={migration}");
+        busybox(&["insmod", MODULE_FILE, &encoding, &migrates])?;
+        self.migration = migration;
+        self.bind(PCI_DRIVER)
+    }
+
+    /// Binds the device to a PCI driver.
+    pub fn bind(&self, to: &str) -> Result<()> {
+        if self.bound().as_deref() == Some(to) {
+            return Ok(());
+        }
+        self.unbind()?;
+        write(&self.device().join("driver_override"), to)?;
+        write(Path::new("/sys/bus/pci/drivers_probe"), &self.bdf)?;
+        let bound = self.bound();
+        ensure!(
+            bound.as_deref() == Some(to),
+            "bound to {bound:?}, not to {to}"
+        );
+        Ok(())
+    }
+
+    /// Takes the device away from its driver.
+    pub fn unbind(&self) -> Result<()> {
+        match self.bound() {
+            Some(_) => write(&self.device().join("driver/unbind"), &self.bdf),
+            None => Ok(()),
+        }
+    }
+
+    fn bound(&self) -> Option<String> {
+        let link = fs::read_link(self.device().join("driver")).ok()?;
+        Some(link.file_name()?.to_string_lossy().into_owned())
+    }
+
+    fn device(&self) -> PathBuf {
+        Path::new("/sys/bus/pci/devices").join(&self.bdf)
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("writing {text} to {}", path.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+fn busybox(arguments: &[&str]) -> Result<()> {
+    let status = Command::new("busybox").args(arguments).status()?;
+    ensure!(
+        status.success(),
+        "busybox {}: {status}",
+        arguments.join(" ")
+    );
+    Ok(())
+}

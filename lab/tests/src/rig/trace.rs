@@ -1,0 +1,264 @@
+//! `remap trace --json` as a child, and its lines as values (`docs/json.md`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::child::{Ended, Output, Running, remap};
+
+/// One line of a trace.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Line {
+    /// A region that was named by one trigger.
+    Cycle(Box<Cycle>),
+    /// A state change.
+    Transition(Transition),
+    /// Something that is wrong.
+    Finding(Finding),
+    /// A record as it arrived.
+    Event(Value),
+    /// A stage of a cycle.
+    Stage {},
+    /// The end.
+    Summary(Summary),
+}
+
+/// The acknowledgement of a cycle.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Ack {
+    pub form: String,
+    pub value: Option<u64>,
+}
+
+/// The state change that a cycle happened in.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TransitionRef {
+    pub id: u64,
+}
+
+/// A region that was named by one trigger.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Cycle {
+    pub device: String,
+    pub encoding: String,
+    pub region: u32,
+    pub trigger_id: u64,
+    pub outcome: String,
+    pub trigger_ns: Option<u64>,
+    pub wake_ns: Option<u64>,
+    pub requery_ns: Option<u64>,
+    pub ack_ns: Option<u64>,
+    pub ack_return_ns: Option<u64>,
+    pub ack: Ack,
+    pub missing: Vec<String>,
+    pub reason: Option<String>,
+    pub transition: Option<TransitionRef>,
+}
+
+/// A state change.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Transition {
+    pub id: u64,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub begin_ns: u64,
+    pub end_ns: Option<u64>,
+    pub result: Option<String>,
+    pub waited_ns: Option<u64>,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Finding {
+    pub rule: String,
+    pub region: Option<u32>,
+    pub text: String,
+    pub time_ns: u64,
+}
+
+/// The end.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Summary {
+    pub seen: Option<u64>,
+    pub delivered: u64,
+    pub lost: BTreeMap<String, u64>,
+    pub cycles: u64,
+    pub transitions: u64,
+    pub findings: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    /// All that was lost.
+    pub fn lost(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// That *seen = delivered + lost* holds.
+    pub fn exact(&self) -> Result<()> {
+        ensure!(
+            self.seen == Some(self.delivered + self.lost()),
+            "the account does not balance: {self:?}"
+        );
+        Ok(())
+    }
+}
+
+/// What a trace says, in its order.
+#[derive(Clone, Debug, Default)]
+pub struct Lines(pub Vec<Line>);
+
+impl Lines {
+    /// The cycles.
+    pub fn cycles(&self) -> impl Iterator<Item = &Cycle> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Cycle(cycle) => Some(cycle.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// The state changes.
+    pub fn transitions(&self) -> impl Iterator<Item = &Transition> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Transition(transition) => Some(transition),
+            _ => None,
+        })
+    }
+
+    /// The findings.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Finding(finding) => Some(finding),
+            _ => None,
+        })
+    }
+
+    /// The single records.
+    pub fn events(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Event(event) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// That these rules, each at least once, and no others were found.
+    pub fn found(&self, rules: &[&str]) -> Result<()> {
+        let found: BTreeSet<&str> = self
+            .findings()
+            .map(|finding| finding.rule.as_str())
+            .collect();
+        let expected: BTreeSet<&str> = rules.iter().copied().collect();
+        let texts = self.findings().map(|finding| {
+            let Finding {
+                rule, region, text, ..
+            } = finding;
+            format!("{rule} (region {region:?}): {text}")
+        });
+        ensure!(
+            found == expected,
+            "found {found:?} instead of {expected:?}: {:#?}",
+            texts.collect::<Vec<_>>()
+        );
+        Ok(())
+    }
+
+    /// That every cycle is complete: nothing is missing, and nothing went wrong.
+    pub fn complete(&self) -> Result<()> {
+        for cycle in self.cycles() {
+            let whole = ["remapped", "unchanged"].contains(&cycle.outcome.as_str());
+            ensure!(whole && cycle.missing.is_empty(), "not complete: {cycle:?}");
+        }
+        Ok(())
+    }
+}
+
+/// A trace that runs.
+pub struct Trace {
+    process: Running,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+fn take(lines: &Mutex<Vec<String>>) -> Result<Lines> {
+    let taken = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+    let parse = |line: String| {
+        serde_json::from_str(&line).with_context(|| format!("a line of the trace: {line}"))
+    };
+    Ok(Lines(taken.into_iter().map(parse).collect::<Result<_>>()?))
+}
+
+/// A trace that has ended.
+pub struct Traced {
+    /// What it said, without the summary.
+    pub lines: Lines,
+    /// The last line.
+    pub summary: Summary,
+}
+
+impl Trace {
+    /// Starts `remap trace --json` with further arguments; returns when its probes are in place.
+    pub fn start(arguments: &[&str]) -> Result<Self> {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let mut command = remap(&["trace", "--json"]);
+        command.args(arguments);
+        let collected = Arc::clone(&lines);
+        let collect = move |line| {
+            collected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        };
+        let process = Running::start_ready(command, Output::Lines(Box::new(collect)))?;
+        Ok(Self { process, lines })
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Running {
+        &self.process
+    }
+
+    /// How many lines it has said that were not taken.
+    pub fn told(&self) -> usize {
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// What it has said since the last call.
+    pub fn take(&self) -> Result<Lines> {
+        take(&self.lines)
+    }
+
+    /// Ends it as Ctrl-C does. Its account must balance, and it must exit with `code`.
+    pub fn end(self, code: i32) -> Result<Traced> {
+        let lines = Arc::clone(&self.lines);
+        let ended = self.process.end(Signal::INT)?;
+        Traced::new(&ended, &lines, code)
+    }
+
+    /// Waits for its own end.
+    pub fn wait(self, code: i32) -> Result<Traced> {
+        let lines = Arc::clone(&self.lines);
+        let ended = self.process.wait()?;
+        Traced::new(&ended, &lines, code)
+    }
+}
+
+impl Traced {
+    fn new(ended: &Ended, lines: &Mutex<Vec<String>>, code: i32) -> Result<Self> {
+        ended.expect(code).context("remap trace")?;
+        let mut lines = take(lines)?.0;
+        let Some(Line::Summary(summary)) = lines.pop() else {
+            anyhow::bail!("the trace does not end with a summary");
+        };
+        summary.exact()?;
+        Ok(Self {
+            lines: Lines(lines),
+            summary,
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! The trace against the driver's own log: the same signals, answers, waits and state changes, at
+//! times that agree.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::rig::log::{Kind, Line, Log};
+use crate::rig::trace::{Cycle, Lines, Transition};
+
+/// Holds all of a trace against all of the log.
+pub fn agree(trace: &Lines, log: &Log) -> Result<()> {
+    trace.found(&[])?;
+    trace.complete()?;
+    signals(trace, log).context("signals")?;
+    answers(trace, log).context("answers")?;
+    changes(trace, log).context("state changes")?;
+    waits(trace, log).context("waits")
+}
+
+/// That a moment lies within the driver's own times around it.
+fn within(ns: Option<u64>, line: &Line) -> Result<()> {
+    ensure!(
+        ns.is_some_and(|ns| (line.begin_ns..=line.end_ns).contains(&ns)),
+        "{ns:?} is not within {line:?}"
+    );
+    Ok(())
+}
+
+/// Every signal of the log is a trigger of the trace, and the other way round, in order, with the
+/// same regions, at the same time.
+fn signals(trace: &Lines, log: &Log) -> Result<()> {
+    let mut triggers: BTreeMap<u64, Vec<&Cycle>> = BTreeMap::new();
+    for cycle in trace.cycles() {
+        triggers.entry(cycle.trigger_id).or_default().push(cycle);
+    }
+    let signals = log.signals();
+    ensure!(!signals.is_empty(), "the driver signalled nothing");
+    ensure!(
+        signals.len() == triggers.len(),
+        "the driver signalled {} times, the trace has {}",
+        signals.len(),
+        triggers.len()
+    );
+    for ((id, cycles), (line, bits)) in triggers.iter().zip(signals) {
+        let named = cycles
+            .iter()
+            .fold(0, |all, cycle| all | 1_u64 << cycle.region);
+        ensure!(
+            named == bits && cycles.len() == bits.count_ones() as usize,
+            "trigger {id} names {named:#x} in {} cycles, and the driver {bits:#x}",
+            cycles.len()
+        );
+        for cycle in cycles {
+            within(cycle.trigger_ns, line)?;
+        }
+    }
+    Ok(())
+}
+
+/// The cycles by region, each in the order of its triggers.
+fn by_region(trace: &Lines) -> BTreeMap<u32, Vec<&Cycle>> {
+    let mut regions: BTreeMap<u32, Vec<&Cycle>> = BTreeMap::new();
+    for cycle in trace.cycles() {
+        regions.entry(cycle.region).or_default().push(cycle);
+    }
+    for cycles in regions.values_mut() {
+        cycles.sort_by_key(|cycle| cycle.trigger_id);
+    }
+    regions
+}
+
+/// For each cycle the driver has one requery and one ack, and each at a time that the trace's own
+/// allows.
+fn answers(trace: &Lines, log: &Log) -> Result<()> {
+    let first = log.signals().first().map_or(0, |(line, _)| line.begin_ns);
+    let after: Vec<&Line> = log.0.iter().filter(|line| line.begin_ns > first).collect();
+    for (region, cycles) in by_region(trace) {
+        let requeries = after.iter().filter(|line| {
+            matches!(line.kind, Kind::Requery { region: asked, result: Some(0) } if asked == region)
+        });
+        let acks = after.iter().filter(|line| {
+            matches!(line.kind, Kind::Ack { bits, ignored: false, .. } if bits & (1 << region) != 0)
+        });
+        let (requeries, acks): (Vec<_>, Vec<_>) = (requeries.collect(), acks.collect());
+        ensure!(
+            requeries.len() == cycles.len() && acks.len() == cycles.len(),
+            "region {region}: {} cycles, but {} requeries and {} acks in the log",
+            cycles.len(),
+            requeries.len(),
+            acks.len()
+        );
+        for ((cycle, requery), ack) in cycles.iter().zip(requeries).zip(acks) {
+            // The trace has the call's return, and the driver its own part of the call.
+            let asked = cycle.requery_ns.is_some_and(|ns| ns >= requery.end_ns);
+            let woke = cycle.wake_ns >= cycle.trigger_ns && cycle.wake_ns <= cycle.requery_ns;
+            ensure!(asked && woke, "region {region}: {cycle:?} and {requery:?}");
+            let (enter, leave) = (cycle.ack_ns, cycle.ack_return_ns);
+            let acked = enter.is_some_and(|ns| ns <= ack.begin_ns)
+                && leave.is_some_and(|ns| ns >= ack.end_ns);
+            ensure!(acked, "region {region}: {cycle:?} and {ack:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A state's name without the underscores of the legacy words.
+fn state(name: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = name
+        .split('|')
+        .map(|word| word.trim_start_matches('_'))
+        .collect();
+    words.sort_unstable();
+    words
+}
+
+/// The state changes of the log, each with that of the trace.
+fn paired<'a>(trace: &'a Lines, log: &'a Log) -> Result<Vec<(&'a Transition, &'a Line)>> {
+    let lines = log.all(|kind| matches!(kind, Kind::State { .. }).then_some(()));
+    let changes: Vec<&Transition> = trace.transitions().collect();
+    ensure!(
+        lines.len() == changes.len(),
+        "the driver changed state {} times, the trace has {}",
+        lines.len(),
+        changes.len()
+    );
+    Ok(changes
+        .into_iter()
+        .zip(lines.into_iter().map(|(line, ())| line))
+        .collect())
+}
+
+fn changes(trace: &Lines, log: &Log) -> Result<()> {
+    for (number, (change, line)) in paired(trace, log)?.into_iter().enumerate() {
+        let Kind::State { from, to, result } = &line.kind else {
+            continue;
+        };
+        let known = change.from.as_deref();
+        let same = known.map_or(number == 0, |known| state(known) == state(from));
+        ensure!(
+            same && change
+                .to
+                .as_deref()
+                .is_some_and(|known| state(known) == state(to)),
+            "{change:?} and {line:?}"
+        );
+        let ok = change.result.as_deref() == Some("ok");
+        ensure!(ok == (*result == Some(0)), "{change:?} and {line:?}");
+        let around = change.begin_ns <= line.begin_ns
+            && change.end_ns.is_some_and(|end_ns| end_ns >= line.end_ns);
+        ensure!(around, "{change:?} is not around {line:?}");
+        for cycle in trace.cycles() {
+            let within = cycle
+                .trigger_ns
+                .is_some_and(|ns| (line.begin_ns..=line.end_ns).contains(&ns));
+            let said = cycle
+                .transition
+                .as_ref()
+                .is_some_and(|said| said.id == change.id);
+            ensure!(within == said, "{cycle:?} and {change:?}");
+        }
+        let whole = change.end_ns.unwrap_or(0).saturating_sub(change.begin_ns);
+        ensure!(
+            change.waited_ns.is_none_or(|waited| waited <= whole),
+            "waited longer than it lasted: {change:?}"
+        );
+    }
+    Ok(())
+}
+
+/// What the trace infers of the waits, and what the driver measured. The driver begins to wait
+/// after its last signal and ends after the last ack: so from its first signal to its wait's end
+/// is never less than what the trace says, and not much more.
+fn waits(trace: &Lines, log: &Log) -> Result<()> {
+    let (signals, waits) = (log.signals(), log.waits());
+    let (mut inferred, mut measured, mut waiting) = (0, 0, 0);
+    for (change, line) in paired(trace, log)? {
+        let inside = |other: &Line| (line.begin_ns..=line.end_ns).contains(&other.begin_ns);
+        let wait = waits.iter().find(|(other, _)| inside(other));
+        // A change that the driver does not wait in may be answered before it returns all the same.
+        let Some((wait, result)) = wait else {
+            continue;
+        };
+        let waited = change.waited_ns.context("a wait that was not seen")?;
+        let done = matches!(
+            wait.kind,
+            Kind::Wait {
+                unacked: 0,
+                mapped: false,
+                ..
+            }
+        );
+        ensure!(done && *result == Some(0), "a wait failed: {wait:?}");
+        let first = signals.iter().find(|(other, _)| inside(other));
+        let first = first.context("a wait without a signal")?.0.begin_ns;
+        let most = wait.end_ns - first;
+        ensure!(
+            waited > 0 && waited <= most,
+            "waited {waited} of {most}: {change:?}"
+        );
+        inferred += waited;
+        measured += most;
+        waiting += 1;
+    }
+    ensure!(waiting > 0, "no state change waited");
+    ensure!(
+        inferred * 2 >= measured,
+        "the trace saw {inferred} ns of waiting, the driver {measured} ns"
+    );
+    Ok(())
+}
