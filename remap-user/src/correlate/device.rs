@@ -103,6 +103,8 @@ pub(super) struct RegionFacts {
     pub(super) size: Option<u64>,
     /// The deviating size that was reported.
     pub(super) reported_size: Option<u64>,
+    /// When the driver last named it.
+    pub(super) named_ns: Option<u64>,
     /// A state change that named it failed: the driver names it once more.
     pub(super) given_back: bool,
     /// The last description had a stale sparse capability.

@@ -50,6 +50,19 @@ impl Device {
         }
     }
 
+    /// Decides the state changes that timed out: who disables the IRQ because of that will not
+    /// answer any more.
+    pub(super) fn decide_timeouts(&mut self, desk: &mut Desk, now: u64) {
+        let timed_out = |change: &Change| change.errno().is_some_and(is_timeout);
+        let due: Vec<(u64, Change)> = self
+            .closing
+            .extract_if(.., |(_, change)| timed_out(change))
+            .collect();
+        for (_, change) in due {
+            self.decide(desk, now, change);
+        }
+    }
+
     /// Everything about a state change is known.
     fn decide(&mut self, desk: &mut Desk, now: u64, change: Change) {
         let id = change.id;
@@ -131,12 +144,13 @@ impl Device {
             },
             awaited: about
                 .iter()
-                .map(|at| self.awaited(&self.cycles[*at]))
+                .map(|at| self.awaited(&self.cycles[*at], now))
                 .collect(),
         }
     }
 
-    fn awaited(&self, cycle: &Open) -> Awaited {
+    /// What is known of a cycle that was waited for until `until_ns`.
+    fn awaited(&self, cycle: &Open, until_ns: u64) -> Awaited {
         let readers = self
             .irqs
             .get(&cycle.irq_index)
@@ -144,7 +158,11 @@ impl Device {
         Awaited {
             region: cycle.region,
             encoding: cycle.encoding,
-            woke: cycle.woke(),
+            // Who reads it when the wait is over was late.
+            woke: cycle
+                .stages
+                .ns(Stage::Wake)
+                .is_some_and(|ns| ns <= until_ns),
             acked: cycle.acked(),
             readers: readers.into_iter().flatten().copied().collect(),
         }

@@ -118,6 +118,9 @@ impl Device {
         }
         let facts = self.regions.entry(region).or_default();
         open.comparable &= !std::mem::take(&mut facts.given_back);
+        // Named before, and not described since: what it was changed from is not known.
+        open.comparable &= facts.named_ns.is_none_or(|ns| open.before_ns > Some(ns));
+        facts.named_ns = Some(now);
         self.cycles.push(open);
         let at = self.cycles.len() - 1;
         self.observed(desk, at, Stage::Trigger);
@@ -404,6 +407,7 @@ impl Device {
             }
         }
         let remap = irq.remap;
+        self.decide_timeouts(desk, now);
         self.cut(desk, now, Outcome::Aborted, cut.reason, |cycle| {
             cycle.irq_index == cut.index
                 && !cycle.acked()
