@@ -28,6 +28,21 @@ pub struct Filter {
     pub pid: Option<u32>,
 }
 
+/// The word that records were lost.
+fn loss(time_ns: u64, count: u64) -> Event {
+    let task = Task {
+        pid: 0,
+        tid: 0,
+        comm: String::new(),
+    };
+    Event {
+        time_ns,
+        cpu: 0,
+        task,
+        body: Body::Lost { count },
+    }
+}
+
 /// The whole way of a record.
 pub struct Pipeline<S> {
     order: Order,
@@ -40,6 +55,11 @@ pub struct Pipeline<S> {
     watermark_ns: u64,
     /// Until then the correlation may have something to say without a further event.
     busy_until_ns: u64,
+    /// Calls of [`Pipeline::advance`] until no record that is handed on can be older than the last
+    /// loss that was told.
+    doubts: u8,
+    /// Records until then may be on either side of a loss.
+    doubt_until_ns: u64,
     lost: u64,
     delivered: u64,
     undecodable: u64,
@@ -58,6 +78,8 @@ impl<S: Sink> Pipeline<S> {
             used: BTreeSet::new(),
             watermark_ns: 0,
             busy_until_ns: 0,
+            doubts: 0,
+            doubt_until_ns: 0,
             lost: 0,
             delivered: 0,
             undecodable: 0,
@@ -82,27 +104,22 @@ impl<S: Sink> Pipeline<S> {
 
     /// Whether no event waits for a later one, so that time alone brings nothing new.
     pub fn is_idle(&self) -> bool {
-        self.order.is_empty() && self.watermark_ns >= self.busy_until_ns
+        self.order.is_empty() && self.watermark_ns >= self.busy_until_ns && self.doubts == 0
     }
 
     /// Learns how many records have been lost in all, before the next [`Self::advance`]. New
-    /// losses are put before everything that has not been handed on yet: which records they
-    /// were nobody knows, so all of those may miss a part.
+    /// losses are put before everything that has not been handed on yet, and after each of it:
+    /// which records they were nobody knows, so all of those may miss a part, and what is learned
+    /// from one may not hold at the next.
     pub fn losses(&mut self, total: u64) {
         let total = total + self.undecodable;
         if let Some(count) = total.checked_sub(self.lost).filter(|count| *count > 0) {
             self.lost = total;
-            let task = Task {
-                pid: 0,
-                tid: 0,
-                comm: String::new(),
-            };
-            self.order.push(Event {
-                time_ns: self.watermark_ns.saturating_sub(SLACK_NS),
-                cpu: 0,
-                task,
-                body: Body::Lost { count },
-            });
+            // The clock of this call of `advance` was read before the loss was told, that of the
+            // next one is read after it.
+            self.doubts = 2;
+            self.order
+                .push(loss(self.watermark_ns.saturating_sub(SLACK_NS), count));
         }
     }
 
@@ -112,6 +129,10 @@ impl<S: Sink> Pipeline<S> {
     /// What the sink's writer returns.
     pub fn advance(&mut self, watermark_ns: u64) -> io::Result<()> {
         self.watermark_ns = watermark_ns;
+        if self.doubts > 0 {
+            self.doubts -= 1;
+            self.doubt_until_ns = watermark_ns;
+        }
         let mut ready = Vec::new();
         self.order.release(watermark_ns, |event| ready.push(event));
         for event in &ready {
@@ -130,6 +151,9 @@ impl<S: Sink> Pipeline<S> {
     /// # Errors
     /// What the sink's writer returns.
     pub fn finish(mut self, end_ns: u64, account: &Account) -> io::Result<Summary> {
+        if self.doubts > 0 {
+            self.doubt_until_ns = u64::MAX;
+        }
         let mut rest = Vec::new();
         self.order.finish(|event| rest.push(event));
         for event in &rest {
@@ -164,7 +188,12 @@ impl<S: Sink> Pipeline<S> {
             )?;
         }
         let outputs = self.correlator.push(event);
-        self.write(&outputs)
+        self.write(&outputs)?;
+        if event.time_ns <= self.doubt_until_ns {
+            let outputs = self.correlator.push(&loss(event.time_ns, 0));
+            self.write(&outputs)?;
+        }
+        Ok(())
     }
 
     fn wants(&mut self, event: &Event) -> bool {
