@@ -62,10 +62,11 @@ fn entered(file: u64, buffer: u64) {
     }
 }
 
-/// The filter again, before the map: every eventfd write of the machine comes by here.
+/// The flag again, before the map: every eventfd write of the machine comes by here. Not the whole
+/// filter, since what the context stands for may have changed while the write was under way.
 #[inline(always)]
 fn returned(file: u64, result: u64) {
-    if read::context_of(file).is_some_and(|context| filter::target_of(context).is_some()) {
+    if read::context_of(file).is_some_and(filter::context_is_marked) {
         finish(result);
     }
 }

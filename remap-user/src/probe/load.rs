@@ -174,9 +174,10 @@ impl Probes {
         programs: &'static [table::Program],
         btf: Option<&Btf>,
     ) -> Result<(), String> {
-        // All or nothing: an entry without its return would only fill a map.
+        // All or nothing: an entry without its return would only fill a map. The return goes
+        // first, since a call that is entered between the two would never be seen to return.
         let mut links = Vec::new();
-        for row in programs {
+        for row in programs.iter().rev() {
             let program = self
                 .ebpf
                 .program_mut(row.name)
@@ -233,9 +234,10 @@ impl Probes {
         Ok(sum)
     }
 
-    /// Detaches every program; what they have counted and sent can still be read.
+    /// Detaches every program, entries before returns; what they have counted and sent can still
+    /// be read.
     pub fn detach(&mut self) {
-        self.links.clear();
+        while self.links.pop().is_some() {}
     }
 
     /// Hands the programs' own diagnostics to the logger, if they were asked for.
