@@ -18,11 +18,13 @@ pub enum Counter {
     ContextsFull = 5,
     /// A kernel structure could not be read, so that the record had no subject.
     Unreadable = 6,
+    /// A device ioctl returned whose entry was not seen: the kernel skipped the program.
+    EntryMissed = 7,
 }
 
 impl Counter {
     /// All counters, in index order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Seen,
         Self::Sent,
         Self::RingFull,
@@ -30,6 +32,7 @@ impl Counter {
         Self::ReturnMissed,
         Self::ContextsFull,
         Self::Unreadable,
+        Self::EntryMissed,
     ];
 
     /// The name under which a loss is reported; `None` for what is not a loss.
@@ -41,6 +44,7 @@ impl Counter {
             Self::ReturnMissed => Some("return_missed"),
             Self::ContextsFull => Some("contexts_full"),
             Self::Unreadable => Some("unreadable"),
+            Self::EntryMissed => Some("entry_missed"),
         }
     }
 }

@@ -4,8 +4,11 @@
     reason = "reserved ring memory is filled through a raw pointer"
 )]
 
-use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
+    },
+    maps::HashMap,
 };
 use remap_common::{
     counter::Counter,
@@ -48,16 +51,16 @@ pub fn lose(reason: Counter) {
 }
 
 /// Sends one record of type `T`. `fill` gets the memory behind the header, uninitialised: it
-/// must write every field but the header.
+/// must write every field but the header. Answers whether it went through.
 ///
 /// # Safety
 /// `T` begins with a [`Header`] and is a record of `remap_common::record`.
 #[inline(always)]
-pub unsafe fn emit<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T)) {
+pub unsafe fn emit<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T)) -> bool {
     count(Counter::Seen);
     let Some(mut entry) = RECORDS.reserve::<T>(0) else {
         count(Counter::RingFull);
-        return;
+        return false;
     };
     let record = entry.as_mut_ptr();
     let thread = thread();
@@ -74,6 +77,7 @@ pub unsafe fn emit<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T
     fill(record);
     entry.submit(0);
     count(Counter::Sent);
+    true
 }
 
 /// Copies a target field by field: the verifier tracks words better than a block copy.
@@ -89,6 +93,19 @@ pub unsafe fn put_target(to: *mut Target, from: &Target) {
         (*to).sub = from.sub;
         (*to).role = from.role;
         (*to).generation = from.generation;
+    }
+}
+
+/// Notes that this thread is in a call of some kind. A call that never reported its return, and
+/// one that there is no room for, are counted.
+#[inline(always)]
+pub fn begin<V>(calls: &HashMap<u64, V>, call: &V) {
+    let thread = thread();
+    if calls.get_ptr(thread).is_some() {
+        lose(Counter::ReturnMissed);
+    }
+    if calls.insert(thread, call, 0).is_err() {
+        lose(Counter::CallsFull);
     }
 }
 

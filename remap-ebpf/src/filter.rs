@@ -7,6 +7,7 @@
 use core::cell::UnsafeCell;
 
 use remap_common::{
+    counter::Counter,
     filter::{CONTEXT_BITS, PROCESS_BITS, slot},
     record::Target,
 };
@@ -146,5 +147,7 @@ pub fn next_generation(device: u64, index: u32) {
         zero: 0,
     };
     let next = part(device, index).wrapping_add(1);
-    let _ = GENERATIONS.insert(key, next, 0);
+    if GENERATIONS.insert(key, next, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+    }
 }

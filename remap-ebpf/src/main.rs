@@ -1,8 +1,10 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
-//! The eBPF programs of remap: one file for each hook under `probe/`, four rooms beside them.
+//! The eBPF programs of remap: one file for each hook under `probe/`, five rooms beside them.
 //! On a host target this is an empty program, so that the workspace checks everywhere.
 
+#[cfg(target_arch = "bpf")]
+mod contexts;
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]

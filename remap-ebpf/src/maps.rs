@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{HashMap, PerCpuArray, RingBuf},
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use remap_common::{
     counter::Counter,
@@ -23,7 +23,7 @@ pub static CONTEXTS: HashMap<u64, Target> = HashMap::with_max_entries(16384, 0);
 
 /// Which context a slot of a device has now; a new one replaces the old.
 #[map]
-pub static SLOTS: HashMap<Slot, u64> = HashMap::with_max_entries(16384, 0);
+pub static SLOTS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(16384, 0);
 
 /// How often a device's IRQ index has been disabled: contexts of an older generation are stale.
 #[map]
@@ -76,6 +76,10 @@ pub struct Slot {
     pub zero: u32,
 }
 
+/// How many replaced contexts one call can forget; a power of two. Those beyond stay known until
+/// the kernel frees them.
+pub const REPLACED: usize = 8;
+
 /// A device ioctl under way.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -90,8 +94,25 @@ pub struct Ioctl {
     pub argument_len: u32,
     /// Next element of the fd array of a `SET_IRQS`.
     pub cursor: u32,
-    pub zero: u32,
+    /// How many contexts this call has pushed out of their slots.
+    pub replaced_count: u32,
+    /// The last of those: they are forgotten if the call succeeds.
+    pub replaced: [u64; REPLACED],
     pub argument: [u8; ARGUMENT_BYTES],
+}
+
+impl Slot {
+    /// The place that a target names.
+    #[inline(always)]
+    pub fn of(target: &Target) -> Self {
+        Self {
+            device: target.device,
+            index: target.index,
+            sub: target.sub,
+            role: target.role,
+            zero: 0,
+        }
+    }
 }
 
 impl Ioctl {

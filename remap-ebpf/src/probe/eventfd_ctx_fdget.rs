@@ -11,16 +11,14 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::{
-        IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS,
-    },
-    record::{Context, Target, kind, role},
+    ioctl::{IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS},
+    record::{Context, Target, kind},
 };
 
 use super::{is_no_pointer, probed_return, traced_return};
 use crate::{
-    emit, filter,
-    maps::{self, Ioctl, Slot},
+    contexts, emit, filter,
+    maps::{self, Ioctl},
     read,
 };
 
@@ -89,27 +87,17 @@ fn learn(call: &mut Ioctl, context: u64) {
         emit::lose(Counter::Unreadable);
         return;
     };
-    let role = if flags & IRQ_SET_ACTION_UNMASK != 0 {
-        role::UNMASK
-    } else if flags & IRQ_SET_ACTION_MASK != 0 {
-        role::MASK
-    } else {
-        role::TRIGGER
-    };
     let sub = start + position;
     let target = Target {
         device: call.device,
         index,
         sub,
-        role,
+        role: contexts::role_of(flags),
         generation: filter::generation(call.device, index),
     };
-    replace(context, &target);
-    if maps::CONTEXTS.insert(context, target, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+    if !contexts::learn(call, context, &target) {
         return;
     }
-    filter::learn_context(context);
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Context>(kind::CONTEXT, emit::now(), |record| {
@@ -144,32 +132,4 @@ fn next_fd(call: &mut Ioctl, count: u32) -> Option<(i32, u32)> {
         }
     }
     None
-}
-
-/// A slot holds one context: the one that it held before stands for nothing now.
-#[inline(always)]
-#[expect(unsafe_code, reason = "reads map values")]
-fn replace(context: u64, target: &Target) {
-    let slot = Slot {
-        device: target.device,
-        index: target.index,
-        sub: target.sub,
-        role: target.role,
-        zero: 0,
-    };
-    // SAFETY: map values live until the program ends.
-    if let Some(old) = unsafe { maps::SLOTS.get(slot) }.copied()
-        && old != context
-        // SAFETY: as above.
-        && let Some(stale) = unsafe { maps::CONTEXTS.get(old) }
-        && stale.device == target.device
-        && stale.index == target.index
-        && stale.sub == target.sub
-        && stale.role == target.role
-    {
-        let _ = maps::CONTEXTS.remove(old);
-    }
-    if maps::SLOTS.insert(slot, context, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
-    }
 }

@@ -5,10 +5,7 @@ use aya_ebpf::{
     macros::{fexit, kprobe, kretprobe},
     programs::{FExitContext, ProbeContext, RetProbeContext},
 };
-use remap_common::{
-    counter::Counter,
-    record::{Read, kind},
-};
+use remap_common::record::{Read, kind};
 
 use super::{probed_argument, probed_return, traced_argument, traced_return};
 use crate::{emit, filter, maps, read};
@@ -31,10 +28,7 @@ pub fn eventfd_read_kprobe(ctx: ProbeContext) -> u32 {
         .and_then(read::context_of)
         .is_some_and(|context| filter::target_of(context).is_some());
     if ours {
-        let call = maps::EventfdRead { file, iter };
-        if maps::EVENTFD_READS.insert(emit::thread(), call, 0).is_err() {
-            emit::lose(Counter::CallsFull);
-        }
+        emit::begin(&maps::EVENTFD_READS, &maps::EventfdRead { file, iter });
     }
     0
 }

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use remap_common::record::{Release, kind};
 
 use super::{probed_argument, traced_argument};
-use crate::{emit, filter, read};
+use crate::{emit, filter, maps, read};
 
 #[fentry(function = "eventfd_release")]
 pub fn eventfd_release_fentry(ctx: FEntryContext) -> u32 {
@@ -37,5 +37,9 @@ fn released(file: u64) {
             (*record).context = context;
             emit::put_target(&raw mut (*record).target, target);
         });
+    }
+    // The compiler may have put the last eventfd_ctx_put in here, out of its hook's sight.
+    if read::eventfd_references(context) == Some(1) {
+        let _ = maps::CONTEXTS.remove(context);
     }
 }

@@ -6,10 +6,7 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use remap_common::{
-    counter::Counter,
-    record::{Write, kind},
-};
+use remap_common::record::{Write, kind};
 
 use super::{probed_argument, probed_return, traced_argument, traced_return};
 use crate::{emit, filter, maps, read};
@@ -54,12 +51,7 @@ fn entered(file: u64, buffer: u64) {
         value_known: u64::from(value.is_some()),
         target: *target,
     };
-    if maps::EVENTFD_WRITES
-        .insert(emit::thread(), call, 0)
-        .is_err()
-    {
-        emit::lose(Counter::CallsFull);
-    }
+    emit::begin(&maps::EVENTFD_WRITES, &call);
 }
 
 /// The flag again, before the map: every eventfd write of the machine comes by here. Not the whole

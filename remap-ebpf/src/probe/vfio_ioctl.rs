@@ -12,15 +12,14 @@ use aya_log_ebpf::info;
 use remap_common::{
     counter::Counter,
     ioctl::{
-        FEATURE, GET_IRQ_INFO, GET_REGION_INFO, IRQ_SET_ACTION_TRIGGER, IRQ_SET_DATA_NONE, RESET,
-        SET_IRQS,
+        FEATURE, GET_IRQ_INFO, GET_REGION_INFO, RESET, SET_IRQS,
     },
     record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind},
 };
 
 use super::{probed_argument, probed_return};
 use crate::{
-    emit, filter,
+    contexts, emit, filter,
     maps::{self, Ioctl},
     read,
 };
@@ -55,15 +54,14 @@ const fn is_traced(request: u32) -> bool {
 #[kprobe(function = "vfio_device_fops_unl_ioctl")]
 pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     let request = probed_argument(&ctx, 1) as u32;
-    if !is_traced(request) {
-        return 0;
-    }
     let Some(device) = read::device_of(probed_argument(&ctx, 0)) else {
         emit::lose(Counter::Unreadable);
         return 0;
     };
     filter::involve_process();
-    introduce(device);
+    if is_traced(request) {
+        introduce(device);
+    }
     entered(device, request, probed_argument(&ctx, 2));
     if diagnostics() {
         info!(
@@ -82,10 +80,13 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
     let Some(call) = (unsafe { maps::IOCTLS.get(thread) }) else {
+        emit::lose(Counter::EntryMissed);
         return 0;
     };
     let result = probed_return(&ctx) as i64;
-    returned(call, result);
+    if is_traced(call.request) {
+        returned(call, result);
+    }
     let _ = maps::IOCTLS.remove(thread);
     if diagnostics() {
         info!(&ctx, "ioctl returns {}, thread {}", result, thread as u32);
@@ -110,13 +111,16 @@ pub fn introduce(device: u64) {
         name = emit::NO_NAME;
     }
     // SAFETY: every field of the reserved record is written.
-    unsafe {
+    let introduced = unsafe {
         emit::emit::<Device>(kind::DEVICE, emit::now(), |record| {
             (*record).device = device;
             for at in 0..NAME_BYTES {
                 (*record).name[at] = name[at];
             }
-        });
+        })
+    };
+    if !introduced {
+        let _ = maps::DEVICES.remove(device);
     }
 }
 
@@ -126,11 +130,6 @@ pub fn introduce(device: u64) {
     reason = "fills a map value and a record behind raw pointers"
 )]
 fn entered(device: u64, request: u32, pointer: u64) {
-    let thread = emit::thread();
-    // SAFETY: only the presence is of interest.
-    if unsafe { maps::IOCTLS.get(thread) }.is_some() {
-        emit::lose(Counter::ReturnMissed);
-    }
     let Some(call) = SCRATCH.get_ptr_mut(0) else {
         return;
     };
@@ -142,7 +141,8 @@ fn entered(device: u64, request: u32, pointer: u64) {
     call.inner_context = 0;
     call.request = request;
     call.cursor = 0;
-    call.zero = 0;
+    call.replaced_count = 0;
+    call.replaced = [0; maps::REPLACED];
     call.argument = [0; ARGUMENT_BYTES];
     // Every one of these structures begins with its own size; RESET has none.
     let size = if request == RESET {
@@ -153,6 +153,12 @@ fn entered(device: u64, request: u32, pointer: u64) {
     // SAFETY: `argument` has room for ARGUMENT_BYTES.
     call.argument_len =
         unsafe { read::user_bytes::<ARGUMENT_BYTES>(call.argument.as_mut_ptr(), pointer, size) };
+    // The return of every request is noted, so that one without an entry is known to be missed.
+    // Only those that are traced are reported.
+    if !is_traced(request) {
+        emit::begin(&maps::IOCTLS, call);
+        return;
+    }
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Enter>(kind::ENTER, call.begin_ns, |record| {
@@ -162,16 +168,14 @@ fn entered(device: u64, request: u32, pointer: u64) {
             (*record).argument = call.argument;
         });
     }
-    if maps::IOCTLS.insert(thread, &*call, 0).is_err() {
-        emit::lose(Counter::CallsFull);
-    }
+    emit::begin(&maps::IOCTLS, call);
 }
 
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn returned(call: &Ioctl, result: i64) {
     if call.request == SET_IRQS && result == 0 {
-        forget_disabled(call);
+        contexts::settle(call);
     }
     let asks = matches!(call.request, GET_IRQ_INFO | GET_REGION_INFO | FEATURE) && result >= 0;
     // No more than the caller's own size: the kernel may have raised the field to what it needs.
@@ -197,13 +201,5 @@ fn returned(call: &Ioctl, result: i64) {
             (*record).answer_len = read;
             (*record).answer_unreadable = u32::from(asks && read == 0);
         });
-    }
-}
-
-/// `DATA_NONE | ACTION_TRIGGER` with count 0 disables an index: its eventfds are no longer ours.
-#[inline(always)]
-fn forget_disabled(call: &Ioctl) {
-    if call.word(4) == IRQ_SET_DATA_NONE | IRQ_SET_ACTION_TRIGGER && call.word(16) == 0 {
-        filter::next_generation(call.device, call.word(8));
     }
 }

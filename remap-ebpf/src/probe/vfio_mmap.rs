@@ -36,9 +36,7 @@ pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
         size: end - start,
         offset,
     };
-    if maps::MMAPS.insert(emit::thread(), call, 0).is_err() {
-        emit::lose(Counter::CallsFull);
-    }
+    emit::begin(&maps::MMAPS, &call);
     0
 }
 

@@ -51,9 +51,7 @@ pub fn vfio_write_kprobe(ctx: ProbeContext) -> u32 {
             (*record).word_known = call.word_known;
         });
     }
-    if maps::STATE_WRITES.insert(emit::thread(), call, 0).is_err() {
-        emit::lose(Counter::CallsFull);
-    }
+    emit::begin(&maps::STATE_WRITES, &call);
     0
 }
 

@@ -1,0 +1,109 @@
+//! What is known of eventfd contexts: learned inside a `SET_IRQS`, forgotten after it.
+#![expect(unsafe_code, reason = "references into map values")]
+
+use remap_common::{
+    counter::Counter,
+    ioctl::{
+        IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_TRIGGER, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD,
+        IRQ_SET_DATA_NONE, IRQ_SET_HEADER,
+    },
+    record::{ARGUMENT_BYTES, Target, role},
+};
+
+use crate::{
+    emit, filter,
+    maps::{CONTEXTS, Ioctl, REPLACED, SLOTS, Slot},
+};
+
+/// How many fds of a `SET_IRQS` are captured with its argument.
+const CAPTURED: usize = (ARGUMENT_BYTES - IRQ_SET_HEADER) / 4;
+
+/// The role that the flags of a `SET_IRQS` give to its eventfds.
+#[inline(always)]
+pub fn role_of(flags: u32) -> u32 {
+    if flags & IRQ_SET_ACTION_UNMASK != 0 {
+        role::UNMASK
+    } else if flags & IRQ_SET_ACTION_MASK != 0 {
+        role::MASK
+    } else {
+        role::TRIGGER
+    }
+}
+
+/// Notes what a context stands for. The one that had its place may go on if the call fails, so it
+/// is only remembered here. Answers false if there is no room; that is counted.
+#[inline(always)]
+pub fn learn(call: &mut Ioctl, context: u64, target: &Target) -> bool {
+    let slot = Slot::of(target);
+    // SAFETY: map values live until the program ends.
+    if let Some(old) = unsafe { SLOTS.get(slot) }.copied()
+        && old != context
+    {
+        call.replaced[call.replaced_count as usize & (REPLACED - 1)] = old;
+        call.replaced_count += 1;
+    }
+    if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+        return false;
+    }
+    filter::learn_context(context);
+    true
+}
+
+/// A `SET_IRQS` has succeeded: what it disabled, removed or replaced is no longer ours.
+#[inline(always)]
+pub fn settle(call: &Ioctl) {
+    let flags = call.word(4);
+    if flags == IRQ_SET_DATA_NONE | IRQ_SET_ACTION_TRIGGER && call.word(16) == 0 {
+        filter::next_generation(call.device, call.word(8));
+        return;
+    }
+    if flags & IRQ_SET_DATA_EVENTFD == 0 {
+        return;
+    }
+    for at in 0..REPLACED {
+        let old = call.replaced[at];
+        if old != 0 {
+            forget_replaced(old);
+        }
+    }
+    for at in 0..CAPTURED {
+        if at as u32 >= call.word(16) {
+            break;
+        }
+        if call.word(IRQ_SET_HEADER + at * 4) == u32::MAX {
+            forget_removed(&Slot {
+                device: call.device,
+                index: call.word(8),
+                sub: call.word(12) + at as u32,
+                role: role_of(flags),
+                zero: 0,
+            });
+        }
+    }
+}
+
+/// Forgets a context whose place has another one now.
+#[inline(always)]
+fn forget_replaced(old: u64) {
+    // SAFETY: map values live until the program ends.
+    let Some(target) = (unsafe { CONTEXTS.get(old) }) else {
+        return;
+    };
+    // SAFETY: as above.
+    let holder = unsafe { SLOTS.get(Slot::of(target)) }.copied();
+    if holder != Some(old) {
+        let _ = CONTEXTS.remove(old);
+    }
+}
+
+/// Forgets the context of a place that was given an fd of -1.
+#[inline(always)]
+fn forget_removed(slot: &Slot) {
+    // SAFETY: map values live until the program ends.
+    let Some(old) = (unsafe { SLOTS.get(slot) }).copied() else {
+        return;
+    };
+    let _ = SLOTS.remove(slot);
+    forget_replaced(old);
+}
