@@ -9,15 +9,15 @@ use std::{
 use crate::{
     correlate::{Correlator, Options, Output, Summary},
     decode::decode,
-    event::{Body, DeviceKey, Event, Task},
+    event::{Answer, Body, Call, DeviceKey, Event, Task},
     order::{Order, SLACK_NS},
     probe::health::Account,
     sink::Sink,
 };
 
 /// How long after an event the correlation may still be making up its mind, ns: longer than
-/// [`Options::settle_ns`] and the slack of the order together.
-const SETTLE_NS: u64 = 500_000_000;
+/// [`Options::stuck_ns`], [`Options::settle_ns`] and the slack of the order together.
+const SETTLE_NS: u64 = 1_500_000_000;
 
 /// Which devices are of interest.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,21 @@ fn loss(time_ns: u64, count: u64) -> Event {
         task,
         body: Body::Lost { count },
     }
+}
+
+/// Whether a part of the event could not be read: then the correlation misses something, as if a
+/// record had been lost.
+fn is_unreadable(event: &Event) -> bool {
+    matches!(
+        &event.body,
+        Body::Enter {
+            call: Call::Unreadable { .. },
+            ..
+        } | Body::Exit {
+            answer: Answer::Unreadable,
+            ..
+        }
+    )
 }
 
 /// The whole way of a record.
@@ -112,7 +127,8 @@ impl<S: Sink> Pipeline<S> {
     /// which records they were nobody knows, so all of those may miss a part, and what is learned
     /// from one may not hold at the next.
     pub fn losses(&mut self, total: u64) {
-        let total = total + self.undecodable;
+        // One that came late may have been needed earlier: it is not lost, but as bad.
+        let total = total + self.undecodable + self.order.late();
         if let Some(count) = total.checked_sub(self.lost).filter(|count| *count > 0) {
             self.lost = total;
             // The clock of this call of `advance` was read before the loss was told, that of the
@@ -162,7 +178,7 @@ impl<S: Sink> Pipeline<S> {
         let outputs = self.correlator.finish(end_ns);
         self.write(&outputs)?;
         let summary = Summary {
-            seen: Some(account.seen),
+            seen: account.seen,
             delivered: account.delivered,
             lost: account.lost.clone(),
             stats: self.correlator.into_stats(),
@@ -187,8 +203,17 @@ impl<S: Sink> Pipeline<S> {
                 name.map_or(crate::correlate::UNKNOWN_DEVICE, String::as_str),
             )?;
         }
+        if is_unreadable(event) {
+            let outputs = self.correlator.push(&loss(event.time_ns, 0));
+            self.write(&outputs)?;
+        }
         let outputs = self.correlator.push(event);
         self.write(&outputs)?;
+        if let Body::Close { device } = &event.body {
+            // Its memory may serve another device next time, and another owner.
+            self.names.remove(device);
+            self.used.remove(device);
+        }
         if event.time_ns <= self.doubt_until_ns {
             let outputs = self.correlator.push(&loss(event.time_ns, 0));
             self.write(&outputs)?;

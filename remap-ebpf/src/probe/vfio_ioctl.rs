@@ -11,9 +11,7 @@ use aya_ebpf::{
 use aya_log_ebpf::info;
 use remap_common::{
     counter::Counter,
-    ioctl::{
-        FEATURE, GET_IRQ_INFO, GET_REGION_INFO, RESET, SET_IRQS,
-    },
+    ioctl::{FEATURE, GET_IRQ_INFO, GET_REGION_INFO, RESET, SET_IRQS},
     record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind},
 };
 

@@ -19,7 +19,7 @@ use crate::{
     },
     probe::{
         load::{Options, Probes},
-        table::TABLE,
+        table::{Place, TABLE},
     },
     vfio::sysfs::Host,
 };
@@ -176,6 +176,9 @@ fn devices(host: &Host) -> Check {
     }
 }
 
+/// What to do where the kernel itself lacks something.
+const OTHER_KERNEL: &str = "use a kernel that has it, or report this one to remap";
+
 /// A line for each hook: its form here, or what will be missing.
 fn hooks(kernel: &Kernel) -> impl Iterator<Item = Check> {
     TABLE.iter().map(|row| {
@@ -204,11 +207,11 @@ fn hooks(kernel: &Kernel) -> impl Iterator<Item = Check> {
 fn layout(kernel: &Kernel) -> Vec<Check> {
     let measured = measure(&kernel.core, kernel.vfio.as_ref());
     let name = "kernel structures";
-    let limited = |detail: String| Check::new(name, Status::Limited, detail, "");
+    let limited = |detail: String| Check::new(name, Status::Limited, detail, OTHER_KERNEL);
     let mut checks: Vec<Check> = measured.missing.into_iter().map(limited).collect();
     for member in measured.fatal {
         let detail = format!("no {member} in BTF, so nothing can be traced");
-        checks.push(Check::new(name, Status::Failed, detail, ""));
+        checks.push(Check::new(name, Status::Failed, detail, OTHER_KERNEL));
     }
     if checks.is_empty() {
         checks.push(Check::ok(
@@ -236,7 +239,12 @@ fn probes() -> Check {
             )
         }
         Ok(probes) => Check::new(name, Status::Limited, probes.missing.join("; "), ""),
-        Err(error) => Check::new(name, Status::Failed, error.to_string(), ""),
+        Err(error) => Check::new(
+            name,
+            Status::Failed,
+            error.to_string(),
+            "see the lines above",
+        ),
     }
 }
 

@@ -8,3 +8,4 @@ pub mod trace;
 
 mod machine;
 mod output;
+mod writer;

@@ -1,15 +1,16 @@
 //! `remap trace`: what the probes see, live and in order, until the user ends it.
 
 use std::{
-    io::{self, BufWriter, IsTerminal as _},
+    io::{self, IsTerminal as _},
     path::PathBuf,
     time::Duration,
 };
 
 use clap::Args;
+use tokio::sync::Notify;
 
 use crate::{
-    cmd::{machine::create_ready_file, serve::stop_signal},
+    cmd::{machine::create_ready_file, serve::stop_signal, writer},
     correlate::{Options, Summary},
     exit::{Code, Error},
     pipeline::{Filter, Pipeline},
@@ -126,18 +127,21 @@ impl Trace {
                 stages: self.stages,
                 ..Options::default()
             };
-            let out = BufWriter::new(io::stdout());
-            if self.json {
+            let (out, thread) = writer::start();
+            let gone = thread.gone();
+            let summary = if self.json {
                 let sink = Json::new(out);
                 let pipeline = Pipeline::new(options, filter, self.events, sink);
-                self.follow(&mut probes, pipeline).await
+                self.follow(&mut probes, pipeline, &gone).await
             } else {
                 let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
                 let start_ns = monotonic_ns()?;
                 let sink = Text::new(out, TextOptions { colour, start_ns });
                 let pipeline = Pipeline::new(options, filter, self.events, sink);
-                self.follow(&mut probes, pipeline).await
-            }
+                self.follow(&mut probes, pipeline, &gone).await
+            };
+            // Its error first: what the trace has to say of a broken pipe is only that.
+            thread.finish().map_err(Error::from).and(summary)
         })?;
         if summary.exact() == Some(false) {
             return Err(Error::says(
@@ -160,6 +164,7 @@ impl Trace {
         &self,
         probes: &mut Probes,
         mut pipeline: Pipeline<S>,
+        gone: &Notify,
     ) -> Result<Summary, Error> {
         let mut source = RingSource::new(probes.take_ring()?)?;
         let stop = stop_signal()?;
@@ -180,6 +185,7 @@ impl Trace {
                     source.drain(|record| pipeline.record(record))?
                 }
                 () = stop.notified() => break,
+                () = gone.notified() => break,
                 () = &mut end => break,
             };
             pipeline.losses(lost_so_far(probes)?);
@@ -214,8 +220,7 @@ impl Trace {
             std::thread::yield_now();
         }
         let (delivered, undecodable) = pipeline.taken();
-        let skipped = probes.skipped()?.unwrap_or(0);
-        let account = Account::close(&counters, delivered, undecodable, skipped);
+        let account = Account::close(&counters, delivered, undecodable, probes.skipped()?);
         pipeline.losses(account.total_lost() - undecodable);
         let summary = pipeline.finish(monotonic_ns()?, &account)?;
         probes.flush_diagnostics();

@@ -50,8 +50,9 @@ impl Counters {
 /// The account of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Everything that should have become an event.
-    pub seen: u64,
+    /// Everything that should have become an event; `None` where the kernel does not tell how
+    /// often it has skipped a program.
+    pub seen: Option<u64>,
     /// What became one.
     pub delivered: u64,
     /// What did not, by reason; no entry is 0.
@@ -60,8 +61,13 @@ pub struct Account {
 
 impl Account {
     /// Balances the books. `delivered` events were decoded, `undecodable` records were not;
-    /// `skipped` program runs never happened.
-    pub fn close(counters: &Counters, delivered: u64, undecodable: u64, skipped: u64) -> Self {
+    /// `skipped` program runs never happened; `None` if that is unknown.
+    pub fn close(
+        counters: &Counters,
+        delivered: u64,
+        undecodable: u64,
+        skipped: Option<u64>,
+    ) -> Self {
         let mut lost = BTreeMap::new();
         let mut add = |reason: &str, count: u64| {
             if count > 0 {
@@ -73,12 +79,12 @@ impl Account {
                 add(reason, counters.get(counter));
             }
         }
-        add("recursion", skipped);
+        add("recursion", skipped.unwrap_or(0));
         add("undecodable", undecodable);
         let sent = counters.get(Counter::Sent);
         add("unread", sent.saturating_sub(delivered + undecodable));
         Self {
-            seen: counters.get(Counter::Seen) + skipped,
+            seen: skipped.map(|skipped| counters.get(Counter::Seen) + skipped),
             delivered,
             lost,
         }
@@ -89,14 +95,17 @@ impl Account {
         self.lost.values().sum()
     }
 
-    /// Whether the identity holds.
-    pub fn balances(&self) -> bool {
-        self.seen == self.delivered + self.total_lost()
+    /// Whether the identity holds; `None` if it is not known how many were seen.
+    pub fn balances(&self) -> Option<bool> {
+        self.seen
+            .map(|seen| seen == self.delivered + self.total_lost())
     }
 }
 
 /// How often the kernel skipped a program because another one was running on that CPU
-/// (`recursion_misses` in the program's fdinfo, since 5.12: 9ed9e9ba2337).
+/// (`recursion_misses` in the program's fdinfo, since 5.12: 9ed9e9ba2337). Before 6.7
+/// (dd8657894c11) a skipped kprobe is not counted there; what the programs see of it is a return
+/// without an entry, or an entry without a return, which they count.
 ///
 /// # Errors
 /// If the fdinfo of the program cannot be read.
@@ -127,10 +136,11 @@ mod tests {
         ] {
             counters.values.insert(counter as u32, value);
         }
-        let account = Account::close(&counters, 85, 1, 2);
-        assert_eq!(account.seen, 102);
+        let account = Account::close(&counters, 85, 1, Some(2));
+        assert_eq!(account.seen, Some(102));
         assert_eq!(account.total_lost(), 17);
-        assert!(account.balances());
+        assert_eq!(account.balances(), Some(true));
+        assert_eq!(Account::close(&counters, 85, 1, None).seen, None);
         assert_eq!(account.lost["unread"], 4);
         assert!(!account.lost.contains_key("contexts_full"));
     }
