@@ -198,7 +198,11 @@ fn hooks(kernel: &Kernel) -> impl Iterator<Item = Check> {
                     row.functions.join(", "),
                     row.without
                 ),
-                "",
+                if row.place == Place::Vfio && !kernel.symbols.has_module("vfio") {
+                    "load the module vfio"
+                } else {
+                    OTHER_KERNEL
+                },
             ),
         }
     })
