@@ -19,8 +19,7 @@ pub struct Args {}
 
 /// Runs `cargo xtask bench`.
 pub fn main(_: &Args) -> Result<u8> {
-    setup::run(&setup::Need::Build)?;
-    setup::run(&setup::Need::Lab(Series::ALL.to_vec()))?;
+    setup::run(&[setup::Need::Build, setup::Need::Lab(Series::ALL.to_vec())])?;
     let binaries = vec![Binary::Guest, Binary::Remap, Binary::LabBench];
     step("building remap", || build::binaries(&binaries))?;
     interrupt::watch()?;

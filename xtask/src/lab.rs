@@ -174,12 +174,12 @@ pub fn main(args: &Args) -> Result<u8> {
         .into());
     }
     let series = args.kernel.series();
-    setup::run(&setup::Need::Lab(series.clone()))?;
-    let mut binaries = vec![Binary::Guest];
+    let (mut needs, mut binaries) = (vec![setup::Need::Lab(series.clone())], vec![Binary::Guest]);
     if !args.no_remap {
-        setup::run(&setup::Need::Build)?;
+        needs.insert(0, setup::Need::Build);
         binaries.extend([Binary::Remap, Binary::LabTests]);
     }
+    setup::run(&needs)?;
     build::binaries(&binaries)?;
     interrupt::watch()?;
     let mut worst = 0;

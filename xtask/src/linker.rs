@@ -6,9 +6,9 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::cache;
 use crate::outcome::Cannot;
 use crate::process::{command, run, step, text};
-use crate::{apt, cache};
 
 /// The version that is known to work with the eBPF crates in Cargo.lock.
 const VERSION: &str = "0.13.0";
@@ -16,20 +16,6 @@ const VERSION: &str = "0.13.0";
 const RUSTC: &str = "/usr/bin/rustc";
 /// Where Debian keeps shared libraries.
 const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
-
-/// Makes sure of a tool that strips eBPF objects, which binutils cannot.
-pub fn strip_tool() -> Result<()> {
-    let major = llvm_major(&text(&mut command(RUSTC, ["-vV"]))?)?;
-    let path = env::var_os("PATH").unwrap_or_default();
-    let names = ["llvm-strip".to_owned(), format!("llvm-strip-{major}")];
-    let found =
-        env::split_paths(&path).any(|folder| names.iter().any(|name| folder.join(name).exists()));
-    if found {
-        Ok(())
-    } else {
-        apt::install(&[&format!("llvm-{major}")])
-    }
-}
 
 /// The directory with the bpf-linker binary; built when it is not there or was
 /// built for another LLVM.

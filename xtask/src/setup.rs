@@ -34,6 +34,8 @@ const BUILD: &[&str] = &[
     "rustc-web",
     "cargo-web",
     "libstd-rust-web-dev-bpf",
+    // For llvm-strip: binutils knows no eBPF.
+    "llvm",
 ];
 /// Booting a guest, and building a module for it.
 const LAB: &[&str] = &[
@@ -50,8 +52,7 @@ const LAB: &[&str] = &[
 
 /// Runs `cargo xtask setup`.
 pub fn main(args: &Args) -> Result<u8> {
-    run(&Need::Build)?;
-    apt::install(LAB)?;
+    run(&[Need::Build, Need::Lab(Series::ALL.to_vec())])?;
     let _lock = cache::lock()?;
     println!("bpf-linker in {}", linker::ensure()?.display());
     println!("busybox: {}", busybox::ensure()?.display());
@@ -63,23 +64,29 @@ pub fn main(args: &Args) -> Result<u8> {
 }
 
 /// Makes sure of what a task needs; silent when nothing is to be done.
-pub fn run(need: &Need) -> Result<()> {
+pub fn run(needs: &[Need]) -> Result<()> {
     let _lock = cache::lock()?;
-    match need {
-        Need::Build => {
-            apt::install(BUILD)?;
-            link_toolchain()?;
-            linker::strip_tool()?;
-            linker::ensure().map(drop)
-        }
-        Need::Lab(series) => {
-            apt::install(LAB)?;
-            busybox::ensure()?;
-            series
-                .iter()
-                .try_for_each(|&series| kernel::ensure(series, false).map(drop))
+    // All packages at once: without root this is the one line to run by hand.
+    let packages = needs.iter().flat_map(|need| match need {
+        Need::Build => BUILD,
+        Need::Lab(_) => LAB,
+    });
+    apt::install(&packages.copied().collect::<Vec<_>>())?;
+    for need in needs {
+        match need {
+            Need::Build => {
+                link_toolchain()?;
+                linker::ensure()?;
+            }
+            Need::Lab(series) => {
+                busybox::ensure()?;
+                series
+                    .iter()
+                    .try_for_each(|&series| kernel::ensure(series, false).map(drop))?;
+            }
         }
     }
+    Ok(())
 }
 
 /// Makes sure of rustfmt and clippy, which a minimal rustup leaves out.

@@ -36,8 +36,7 @@ const SHOWN: &[(Series, &str)] = &[
 
 /// Runs `cargo xtask demo`.
 pub fn main(args: &Args) -> Result<u8> {
-    setup::run(&setup::Need::Build)?;
-    setup::run(&setup::Need::Lab(Series::ALL.to_vec()))?;
+    setup::run(&[setup::Need::Build, setup::Need::Lab(Series::ALL.to_vec())])?;
     step("building remap", || {
         build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])
     })?;

@@ -46,8 +46,7 @@ pub fn main(args: &Args) -> Result<u8> {
     let wanted = |part| args.only.is_none_or(|only| only == part);
     let mut report = Report::default();
     if wanted(Part::Lint) || wanted(Part::Lab) {
-        setup::run(&setup::Need::Build)?;
-        setup::run(&setup::Need::Lab(series.clone()))?;
+        setup::run(&[setup::Need::Build, setup::Need::Lab(series.clone())])?;
     }
     if wanted(Part::Lint) {
         setup::lint_tools()?;

@@ -60,6 +60,7 @@ fn failed_test(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?
         .trim_end()
         .strip_suffix(" ... FAILED")
+        .map(str::trim_end)
 }
 
 /// The number before `word` in `ok. 3 passed; 0 failed; 1 ignored; …`.
@@ -76,7 +77,7 @@ mod tests {
     const OUTPUT: &str = "\
 running 4 tests
 test a::b ... ok
-test a::c ... FAILED
+test a::c   ... FAILED
 test d - needs X ... ignored, no X here
 test e ... ok
 
