@@ -67,8 +67,8 @@ impl Serve {
     }
 }
 
-/// Notified when the process is asked to end. From here on SIGINT, SIGTERM and SIGHUP do not end
-/// it by themselves. Must be called within a tokio runtime.
+/// Notified when the process is asked to end. From here on SIGINT, SIGTERM and SIGHUP end it only
+/// when they come a second time. Must be called within a tokio runtime.
 pub fn stop_signal() -> Result<Arc<Notify>, Error> {
     let notify = Arc::new(Notify::new());
     for kind in [
@@ -81,6 +81,11 @@ pub fn stop_signal() -> Result<Arc<Notify>, Error> {
         tokio::spawn(async move {
             if signal.recv().await.is_some() {
                 notify.notify_one();
+            }
+            // Asked again: something hangs, in a driver perhaps. The kernel closes the device,
+            // which disables its IRQs and ends its wait, as it does for any owner that dies.
+            if signal.recv().await.is_some() {
+                std::process::exit(128 + kind.as_raw_value());
             }
         });
     }
