@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -47,8 +48,11 @@ pub fn install(wanted: &[&str]) -> Result<()> {
         .into());
     }
     step(&format!("installing {list}"), || {
-        if missing.iter().any(|name| candidate(name).is_err()) {
-            update()?;
+        if missing
+            .iter()
+            .any(|name| Apt::SYSTEM.candidate(name).is_err())
+        {
+            Apt::SYSTEM.update()?;
         }
         let install = || {
             let mut apt = command("apt-get", WAIT);
@@ -58,26 +62,9 @@ pub fn install(wanted: &[&str]) -> Result<()> {
         };
         // The lists may be older than the archive: files have gone then.
         install()
-            .or_else(|_| update().and_then(|()| install()))
+            .or_else(|_| Apt::SYSTEM.update().and_then(|()| install()))
             .map(drop)
     })
-}
-
-/// Fetches the package lists.
-pub fn update() -> Result<()> {
-    if !is_root() {
-        return Err(Cannot(
-            "apt's package lists are too old or empty: run\n  sudo apt-get update".into(),
-        )
-        .into());
-    }
-    quiet(command("apt-get", WAIT).arg("update")).map(drop)
-}
-
-/// Every package name that begins with `prefix`.
-pub fn names(prefix: &str) -> Result<Vec<String>> {
-    let names = text(&mut command("apt-cache", ["pkgnames", prefix]))?;
-    Ok(names.lines().map(str::to_owned).collect())
 }
 
 /// What apt would install of a package.
@@ -90,52 +77,131 @@ pub struct Package {
     sha256: String,
 }
 
-/// Looks a package up.
-pub fn candidate(name: &str) -> Result<Package> {
-    let record = text(&mut command(
-        "apt-cache",
-        ["show", "--no-all-versions", name],
-    ))?;
-    let field = |key: &str| {
-        let value = record
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        value
-            .map(str::to_owned)
-            .with_context(|| format!("apt-cache shows no {key} for {name}"))
-    };
-    Ok(Package {
-        name: name.to_owned(),
-        version: field("Version")?,
-        sha256: field("SHA256")?,
-    })
+/// An apt: the system's, or one with lists of its own.
+pub struct Apt {
+    /// What turns it away from the system's lists; none for the system's.
+    options: Vec<String>,
 }
 
-/// Fetches a package's file into `directory` without installing it.
-pub fn download(package: &Package, directory: &Path) -> Result<PathBuf> {
-    let mut apt = command(
-        "apt-get",
-        ["download", &format!("{}={}", package.name, package.version)],
-    );
-    quiet(apt.current_dir(directory)).with_context(|| format!("fetching {}", package.name))?;
-    // A colon in a version is written as %3a in a file's name.
-    let prefix = format!("{}_", package.name);
-    let entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
-    let file = entries
-        .iter()
-        .find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-    let file = file
-        .ok_or_else(|| anyhow!("apt-get download {} left no file", package.name))?
-        .path();
-    let hash = sha256(&fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
-    if hash != package.sha256 {
-        bail!(
-            "{}: its SHA-256 is {hash}, the package index says {}",
-            file.display(),
-            package.sha256
-        );
+impl Apt {
+    /// The system's, which only root may refresh.
+    pub const SYSTEM: Apt = Apt {
+        options: Vec::new(),
+    };
+
+    /// One that `options` give other lists.
+    pub fn with(options: Vec<String>) -> Apt {
+        Apt { options }
     }
-    Ok(file)
+
+    /// Fetches the package lists.
+    pub fn update(&self) -> Result<()> {
+        if self.options.is_empty() && !is_root() {
+            return Err(Cannot(
+                "apt's package lists are too old or empty: run\n  sudo apt-get update".into(),
+            )
+            .into());
+        }
+        quiet(&mut self.get(&["update"])).map(drop)
+    }
+
+    /// Every package name that begins with `prefix`.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let names = text(&mut self.cache(&["pkgnames", prefix]))?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Looks a package up.
+    pub fn candidate(&self, name: &str) -> Result<Package> {
+        let record = text(&mut self.cache(&["show", "--no-all-versions", name]))?;
+        let field = |key: &str| {
+            let value = record
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+            value
+                .map(str::to_owned)
+                .with_context(|| format!("apt-cache shows no {key} for {name}"))
+        };
+        Ok(Package {
+            name: name.to_owned(),
+            version: field("Version")?,
+            sha256: field("SHA256")?,
+        })
+    }
+
+    /// Fetches a package's file into `directory` without installing it.
+    pub fn download(&self, package: &Package, directory: &Path) -> Result<PathBuf> {
+        let what = format!("{}={}", package.name, package.version);
+        quiet(self.get(&["download", &what]).current_dir(directory))
+            .with_context(|| format!("fetching {}", package.name))?;
+        // A colon in a version is written as %3a in a file's name.
+        let prefix = format!("{}_", package.name);
+        let files = files(directory)?;
+        let file = files.into_iter().find(|file| {
+            let name = file.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with(&prefix)
+        });
+        let file = file.ok_or_else(|| anyhow!("apt-get download {} left no file", package.name))?;
+        let hash = sha256(&fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
+        if hash != package.sha256 {
+            bail!(
+                "{}: its SHA-256 is {hash}, the package index says {}",
+                file.display(),
+                package.sha256
+            );
+        }
+        Ok(file)
+    }
+
+    /// Looks a package up and fetches it; lists that are too old are refreshed once.
+    pub fn fetch(&self, name: &str, directory: &Path) -> Result<PathBuf> {
+        let once = || self.download(&self.candidate(name)?, directory);
+        once().or_else(|_| self.update().and_then(|()| once()))
+    }
+
+    /// Fetches packages and all that they depend on into `directory`.
+    pub fn download_closure(&self, names: &[&str], directory: &Path) -> Result<Vec<PathBuf>> {
+        let partial = directory.join("partial");
+        fs::create_dir_all(&partial).with_context(|| format!("creating {}", partial.display()))?;
+        let place = format!("Dir::Cache::archives={}", directory.display());
+        let words = [
+            "-o",
+            &place,
+            "-y",
+            "--no-install-recommends",
+            "--download-only",
+            "install",
+        ];
+        quiet(self.get(&words).args(names))
+            .with_context(|| format!("fetching {} and what they need", names.join(" ")))?;
+        Ok(files(directory)?
+            .into_iter()
+            .filter(|file| file.extension().is_some_and(|extension| extension == "deb"))
+            .collect())
+    }
+
+    fn get(&self, words: &[&str]) -> Command {
+        let mut apt = command("apt-get", WAIT);
+        apt.args(&self.options).args(words);
+        apt
+    }
+
+    fn cache(&self, words: &[&str]) -> Command {
+        let mut apt = command("apt-cache", &self.options);
+        apt.args(words);
+        apt
+    }
+}
+
+/// What is in a folder, by name.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("listing {}", directory.display()));
+    let mut files: Vec<_> = entries?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    files.sort();
+    Ok(files)
 }
 
 /// Unpacks those files of a package that match `patterns` (all without any).

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::apt::{self, Apt};
+use crate::cache;
 use crate::process::{command, step, text};
-use crate::{apt, cache};
 
 /// The busybox binary in the cache.
 pub fn ensure() -> Result<PathBuf> {
@@ -14,8 +15,7 @@ pub fn ensure() -> Result<PathBuf> {
     cache::entry(&at, |draft| {
         step("fetching busybox", || {
             let debs = tempfile::tempdir()?;
-            let get = || apt::download(&apt::candidate("busybox-static")?, debs.path());
-            let deb = get().or_else(|_| apt::update().and_then(|()| get()))?;
+            let deb = Apt::SYSTEM.fetch("busybox-static", debs.path())?;
             apt::unpack(&deb, draft, &["./bin/busybox".to_owned()])
         })
     })?;

@@ -39,20 +39,23 @@ const DIRECTORIES: &[&str] = &[
     "usr/bin",
 ];
 
-/// Writes the initial root for `spec` to `at`.
-pub fn write(spec: &Spec, devices: &[Placed], at: &Path) -> Result<()> {
+/// Writes the initial root for `spec` to `at`; says how many bytes of it are overlays.
+pub fn write(spec: &Spec, devices: &[Placed], at: &Path) -> Result<u64> {
     let modules = Modules::read(&spec.kernel.modules())?;
     let mut root = base(spec, &modules)?.finish()?;
+    let own = root.len();
     for overlay in &spec.overlays {
         let mut cpio = Cpio::default();
         cpio.tree(overlay)?;
         root.extend(cpio.finish()?);
     }
+    let extra = root.len() - own;
     let mut cpio = Cpio::default();
     let run = serde_json::to_vec(&run(spec, devices, &modules)?)?;
     cpio.file(handover::PATH.trim_start_matches('/'), 0o644, &run)?;
     root.extend(cpio.finish()?);
-    fs::write(at, root).with_context(|| format!("writing {}", at.display()))
+    fs::write(at, root).with_context(|| format!("writing {}", at.display()))?;
+    Ok(u64::try_from(extra)?)
 }
 
 fn base(spec: &Spec, modules: &Modules) -> Result<Cpio> {

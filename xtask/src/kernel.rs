@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::apt::{self, Apt};
 use crate::outcome::Cannot;
 use crate::process::{command, quiet, step};
-use crate::{apt, archive, cache};
+use crate::{archive, cache};
 
 /// A kernel series that the lab boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,12 +143,15 @@ pub fn ensure(series: Series, refresh: bool) -> Result<Kernel> {
 /// The newest image package that apt knows.
 fn find(series: Series) -> Result<String> {
     let (before, after) = series.affixes();
-    let newest =
-        || -> Result<Option<String>> { Ok(series.newest(&apt::names(before)?).map(str::to_owned)) };
+    let newest = || -> Result<Option<String>> {
+        Ok(series
+            .newest(&Apt::SYSTEM.names(before)?)
+            .map(str::to_owned))
+    };
     if let Some(name) = newest()? {
         return Ok(name);
     }
-    apt::update()?;
+    Apt::SYSTEM.update()?;
     newest()?.ok_or_else(|| {
         let text = format!(
             "apt knows no package {before}NN{after}: add Debian 12's bookworm, bookworm-updates and bookworm-security to its sources"
@@ -165,7 +169,7 @@ fn fetch(kernel: &Kernel, image: &str, draft: &Path) -> Result<()> {
         Series::V6_1 => "linux-kbuild-6.1".to_owned(),
         Series::V6_12 => format!("linux-kbuild-{version}"),
     };
-    let get = |name: &str| -> Result<PathBuf> { download(name, debs.path()) };
+    let get = |name: &str| -> Result<PathBuf> { Apt::SYSTEM.fetch(name, debs.path()) };
     let mut wanted = vec![format!("./boot/vmlinuz-{release}")];
     wanted.extend(
         MODULES
@@ -186,12 +190,6 @@ fn fetch(kernel: &Kernel, image: &str, draft: &Path) -> Result<()> {
     let unpack = "find \"$1\" -name '*.ko.xz' -exec xz -d {} +";
     quiet(command("sh", ["-c", unpack, "sh"]).arg(draft.join("lib")))?;
     adjust_headers(kernel, draft)
-}
-
-/// Fetches a package; lists that are too old are refreshed once.
-fn download(name: &str, directory: &Path) -> Result<PathBuf> {
-    let once = || apt::download(&apt::candidate(name)?, directory);
-    once().or_else(|_| apt::update().and_then(|()| once()))
 }
 
 /// Makes the headers work outside /usr/src, and complete for module BTF.

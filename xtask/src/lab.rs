@@ -11,6 +11,7 @@ use crate::build::{self, Binary};
 use crate::device::{self, Device};
 use crate::kernel::{self, Kernel, Series};
 use crate::outcome::Usage;
+use crate::overlay::Packages;
 use crate::watch::{self, Output};
 use crate::{cache, driver, guest, interrupt, qemu, setup};
 
@@ -38,6 +39,9 @@ pub struct Args {
     /// Copy this folder over the guest's root (repeatable)
     #[arg(long, value_name = "DIR")]
     overlay: Vec<PathBuf>,
+    /// Copy these packages of Debian's there, with the libraries that they need (repeatable)
+    #[arg(long, value_name = "SUITE:NAME[,NAME]")]
+    packages: Vec<Packages>,
     /// A device to assign (repeatable; nvme when none is named)
     #[arg(long)]
     device: Vec<Device>,
@@ -158,6 +162,9 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
+/// The guest's memory in MiB, without what overlays need.
+const MEMORY: u64 = 512;
+
 /// Runs `cargo xtask lab`.
 pub fn main(args: &Args) -> Result<u8> {
     if args.icount && args.smp.is_some_and(|smp| smp > 1) {
@@ -182,6 +189,11 @@ pub fn main(args: &Args) -> Result<u8> {
     setup::run(&needs)?;
     build::binaries(&binaries)?;
     interrupt::watch()?;
+    let mut overlays = Vec::new();
+    for packages in &args.packages {
+        overlays.push(packages.folder()?);
+    }
+    overlays.extend(args.overlay.iter().cloned());
     let mut worst = 0;
     for &one in &series {
         let kernel = kernel::ensure(one, false)?;
@@ -194,7 +206,7 @@ pub fn main(args: &Args) -> Result<u8> {
             icount: args.icount,
             driver_args: args.driver_args.clone(),
             stock: args.stock,
-            overlays: args.overlay.clone(),
+            overlays: overlays.clone(),
             devices: if args.device.is_empty() {
                 vec![Device::Nvme]
             } else {
@@ -235,12 +247,14 @@ pub fn run(spec: &Spec, output: Output) -> Result<Outcome> {
         file.set_len(size)?;
     }
     let (initrd, channel) = (files.path().join("initrd"), files.path().join("channel"));
-    guest::write(spec, &placed, &initrd)?;
+    let extra = guest::write(spec, &placed, &initrd)?;
     let log = log_file(spec)?;
     let machine = qemu::Machine {
         kernel: &spec.kernel.vmlinux(),
         initrd: &initrd,
         smp: spec.smp,
+        // The archive, and what the kernel unpacks it to, are both in memory.
+        memory: MEMORY + 2 * extra.div_ceil(1 << 20),
         icount: spec.icount,
         shell: spec.argv.is_empty(),
         log: &log,

@@ -18,6 +18,8 @@ pub struct Machine<'a> {
     pub initrd: &'a Path,
     /// Processors.
     pub smp: u32,
+    /// Memory, in MiB.
+    pub memory: u64,
     /// One guest nanosecond per instruction: the same figures every time.
     pub icount: bool,
     /// The console is this terminal.
@@ -43,7 +45,7 @@ impl Machine<'_> {
             "-cpu",
             "max",
             "-m",
-            "512",
+            &self.memory.to_string(),
         ]);
         command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         if self.icount {
@@ -123,6 +125,7 @@ mod tests {
             kernel: path,
             initrd: path,
             smp,
+            memory: 512,
             icount,
             shell: false,
             log: path,

@@ -19,8 +19,11 @@ use crate::channel::Channel;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What every command finds.
-const ENVIRONMENT: [(&str, &str); 3] =
-    [("PATH", "/bin:/sbin"), ("HOME", "/root"), ("TERM", "linux")];
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("PATH", "/bin:/sbin:/usr/bin:/usr/sbin"),
+    ("HOME", "/root"),
+    ("TERM", "linux"),
+];
 
 /// Runs the command of `run`, forwards its output and gives its exit status.
 pub fn run(run: &Run, channel: &Arc<Channel>) -> Result<u8> {
