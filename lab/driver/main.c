@@ -24,6 +24,10 @@ ulong rr_partial = 0x4;
 module_param_named(partial, rr_partial, ulong, 0444);
 MODULE_PARM_DESC(partial, "mask of regions of which one page is trapped (default 0x4)");
 
+static char *registers = "";
+module_param(registers, charp, 0444);
+MODULE_PARM_DESC(registers, "BAR:OFFSET:BYTES of registers that migrate with the device (default none)");
+
 bool rr_devregion = true;
 module_param_named(devregion, rr_devregion, bool, 0444);
 MODULE_PARM_DESC(devregion, "offer a device-specific region, index 9 (default 1)");
@@ -103,7 +107,8 @@ static int rr_init_dev(struct vfio_device *vdev)
 
 	if (!rr_mig_v1) {
 		vdev->mig_ops = &rr_migration_ops;
-		vdev->migration_flags = VFIO_MIGRATION_STOP_COPY;
+		vdev->migration_flags = VFIO_MIGRATION_STOP_COPY |
+					VFIO_MIGRATION_P2P;
 #ifdef VFIO_MIGRATION_PRE_COPY
 		vdev->migration_flags |= VFIO_MIGRATION_PRE_COPY;
 #endif
@@ -260,6 +265,9 @@ static int rr_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	struct rr_device *rd;
 	int ret;
 
+	ret = rr_registers_check(pdev);
+	if (ret)
+		return ret;
 	rd = vfio_alloc_device(rr_device, core.vdev, &pdev->dev, &rr_ops);
 	if (IS_ERR(rd))
 		return PTR_ERR(rd);
@@ -323,6 +331,12 @@ static int __init rr_init(void)
 	} else if (strcmp(migration, "v2")) {
 		pr_err("migration=%s is neither v1 nor v2\n", migration);
 		return -EINVAL;
+	}
+	ret = rr_registers_parse(registers);
+	if (ret) {
+		pr_err("registers=%s is not BAR:OFFSET:BYTES of up to %u bytes in words of 4\n",
+		       registers, RR_REGISTERS_MAX);
+		return ret;
 	}
 
 	rr_debugfs_init();

@@ -166,14 +166,36 @@ static void rr_mig_end(struct rr_mig_file **slot)
 static struct file *rr_save(struct rr_device *rd, bool precopy)
 {
 	struct rr_mig_file *mf = rr_mig_open(&rr_save_fops, O_RDONLY);
+	int ret;
 
 	if (IS_ERR(mf))
 		return ERR_CAST(mf);
 	mf->precopy = precopy;
-	rr_stream_add(rd, &mf->stream, !precopy);
+	ret = rr_stream_add(rd, &mf->stream, !precopy);
+	if (ret) {
+		fput(mf->filp);
+		fput(mf->filp);
+		return ERR_PTR(ret);
+	}
 	rd->saving = mf;
 	return mf->filp;
 }
+
+#ifdef VFIO_MIGRATION_PRE_COPY
+/* The stream goes on with what the device is now that it stands. */
+static struct file *rr_save_rest(struct rr_device *rd)
+{
+	struct rr_mig_file *mf = rd->saving;
+	int ret;
+
+	mutex_lock(&mf->lock);
+	ret = rr_stream_add(rd, &mf->stream, true);
+	if (!ret)
+		mf->precopy = false;
+	mutex_unlock(&mf->lock);
+	return ERR_PTR(ret);
+}
+#endif
 
 static struct file *rr_resume(struct rr_device *rd)
 {
@@ -205,8 +227,10 @@ static struct file *rr_load(struct rr_device *rd)
 static struct file *rr_step(struct rr_device *rd, u32 to)
 {
 	switch (ARC(rd->state, to)) {
-	case ARC(STATE(RUNNING), STATE(STOP)):
-	case ARC(STATE(STOP), STATE(RUNNING)):
+	case ARC(STATE(RUNNING), STATE(RUNNING_P2P)):
+	case ARC(STATE(RUNNING_P2P), STATE(RUNNING)):
+	case ARC(STATE(RUNNING_P2P), STATE(STOP)):
+	case ARC(STATE(STOP), STATE(RUNNING_P2P)):
 		return NULL;
 	case ARC(STATE(STOP), STATE(STOP_COPY)):
 		return rr_save(rd, false);
@@ -219,16 +243,17 @@ static struct file *rr_step(struct rr_device *rd, u32 to)
 		return NULL;
 #ifdef VFIO_MIGRATION_PRE_COPY
 	case ARC(STATE(RUNNING), STATE(PRE_COPY)):
+	case ARC(STATE(RUNNING_P2P), STATE(PRE_COPY_P2P)):
 		return rr_save(rd, true);
 	case ARC(STATE(PRE_COPY), STATE(RUNNING)):
+	case ARC(STATE(PRE_COPY_P2P), STATE(RUNNING_P2P)):
 		rr_mig_end(&rd->saving);
 		return NULL;
-	case ARC(STATE(PRE_COPY), STATE(STOP_COPY)):
-		mutex_lock(&rd->saving->lock);
-		rd->saving->precopy = false;
-		rr_stream_add(rd, &rd->saving->stream, true);
-		mutex_unlock(&rd->saving->lock);
+	case ARC(STATE(PRE_COPY), STATE(PRE_COPY_P2P)):
+	case ARC(STATE(PRE_COPY_P2P), STATE(PRE_COPY)):
 		return NULL;
+	case ARC(STATE(PRE_COPY_P2P), STATE(STOP_COPY)):
+		return rr_save_rest(rd);
 #endif
 	}
 	return ERR_PTR(-EINVAL);
@@ -238,7 +263,7 @@ static struct file *rr_step(struct rr_device *rd, u32 to)
 static bool rr_is_saving(u32 state)
 {
 #ifdef VFIO_MIGRATION_PRE_COPY
-	if (state == STATE(PRE_COPY))
+	if (state == STATE(PRE_COPY) || state == STATE(PRE_COPY_P2P))
 		return true;
 #endif
 	return state == STATE(STOP_COPY);
@@ -318,7 +343,7 @@ static int rr_get_state(struct vfio_device *vdev, enum vfio_device_mig_state *st
 #ifdef REMAP_HAVE_MIG_DATA_SIZE
 static int rr_get_data_size(struct vfio_device *vdev, unsigned long *length)
 {
-	*length = RR_RECORD_SIZE;
+	*length = rr_record_size();
 	return 0;
 }
 #endif

@@ -106,12 +106,15 @@ static int rr_v1_change(struct rr_device *rd, struct rr_v1 *v1, u32 to)
 			v1->staged = 0;
 		}
 		if (to & V1_SAVING)
-			rr_stream_add(rd, &v1->stream, !(to & V1_RUNNING));
-		WRITE_ONCE(v1->device_state, to);
+			ret = rr_stream_add(rd, &v1->stream,
+					    !(to & V1_RUNNING));
 	}
+	if (!ret)
+		WRITE_ONCE(v1->device_state, to);
 	mutex_unlock(&v1->lock);
 
-	if (!ret && (from & V1_SAVING) && !(to & V1_SAVING))
+	if ((to & V1_SAVING) ? ret && !(from & V1_SAVING) :
+			       !ret && (from & V1_SAVING))
 		rr_leave_saving(rd);
 	return ret;
 }

@@ -38,7 +38,7 @@
 #define RR_MAX_REGIONS		(VFIO_PCI_NUM_REGIONS + 2)
 #define RR_MAX_VECTORS		64
 
-/* The device-specific region: its kernel memory is the device's state too. */
+/* The device-specific region: its kernel memory is a part of the device's state. */
 #define RR_REGION_TYPE		(VFIO_REGION_TYPE_PCI_VENDOR_TYPE | 0x1234)
 #define RR_REGION_SUBTYPE	0x5242
 #define RR_STATE_SIZE		(8 * PAGE_SIZE)
@@ -296,14 +296,24 @@ struct rr_stream {
 	u32	sequence;
 };
 
-#define RR_RECORD_SIZE	(sizeof(struct rr_record) + RR_STATE_SIZE)
-#define RR_STREAM_MAX	(2 * RR_RECORD_SIZE)
+#define RR_REGISTERS_MAX 256
+#define RR_RECORD_MAX	(sizeof(struct rr_record) + RR_STATE_SIZE + RR_REGISTERS_MAX)
+#define RR_STREAM_MAX	(2 * RR_RECORD_MAX)
 
 int rr_stream_init(struct rr_stream *s);
 void rr_stream_free(struct rr_stream *s);
 void rr_stream_reset(struct rr_stream *s);
-void rr_stream_add(struct rr_device *rd, struct rr_stream *s, bool final);
+size_t rr_record_size(void);
+int rr_stream_add(struct rr_device *rd, struct rr_stream *s, bool final);
 int rr_stream_load(struct rr_device *rd, struct rr_stream *s);
+
+/* ---- register.c: registers that are a part of the state ---- */
+
+int rr_registers_parse(const char *text);
+int rr_registers_check(struct pci_dev *pdev);
+size_t rr_registers_size(void);
+int rr_registers_save(struct rr_device *rd, void *buf);
+int rr_registers_load(struct rr_device *rd, const void *buf);
 
 /* ---- migration.c, migration_v1.c ---- */
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The device's state as a stream of records, the same for both migration
- * interfaces. The state is the memory behind the device-specific region. A
- * stream that was read while the device still ran has a first record that the
- * last one overrides.
+ * interfaces. The state is the memory behind the device-specific region, then
+ * the registers of the parameter. A stream that was read while the device still
+ * ran has a first record that the last one overrides.
  */
 #include <linux/crc32.h>
 #include <linux/pci.h>
@@ -42,25 +42,40 @@ static u32 rr_stream_device(struct rr_device *rd)
 	return rd->core.pdev->vendor | (u32)rd->core.pdev->device << 16;
 }
 
-void rr_stream_add(struct rr_device *rd, struct rr_stream *s, bool final)
+static size_t rr_state_size(void)
+{
+	return RR_STATE_SIZE + rr_registers_size();
+}
+
+size_t rr_record_size(void)
+{
+	return sizeof(struct rr_record) + rr_state_size();
+}
+
+int rr_stream_add(struct rr_device *rd, struct rr_stream *s, bool final)
 {
 	struct rr_record *rec = (void *)s->buf + s->len;
 	void *state = rec + 1;
+	int ret;
 
-	if (WARN_ON_ONCE(s->len + RR_RECORD_SIZE > RR_STREAM_MAX))
-		return;
+	if (WARN_ON_ONCE(s->len + rr_record_size() > RR_STREAM_MAX))
+		return -ENOSPC;
 	/* A snapshot: user space may be writing to the region meanwhile. */
 	memcpy(state, rd->state_mem, RR_STATE_SIZE);
+	ret = rr_registers_save(rd, state + RR_STATE_SIZE);
+	if (ret)
+		return ret;
 	*rec = (struct rr_record) {
 		.magic		= cpu_to_le64(RR_STREAM_MAGIC),
 		.version	= cpu_to_le32(RR_STREAM_VERSION),
 		.sequence	= cpu_to_le32(s->sequence++),
 		.flags		= cpu_to_le32(final ? RR_STREAM_FINAL : 0),
 		.device		= cpu_to_le32(rr_stream_device(rd)),
-		.length		= cpu_to_le32(RR_STATE_SIZE),
-		.crc		= cpu_to_le32(rr_stream_crc(state, RR_STATE_SIZE)),
+		.length		= cpu_to_le32(rr_state_size()),
+		.crc		= cpu_to_le32(rr_stream_crc(state, rr_state_size())),
 	};
-	s->len += RR_RECORD_SIZE;
+	s->len += rr_record_size();
+	return 0;
 }
 
 static int rr_record_check(struct rr_device *rd, const struct rr_record *rec,
@@ -71,16 +86,17 @@ static int rr_record_check(struct rr_device *rd, const struct rr_record *rec,
 	    le32_to_cpu(rec->sequence) != sequence ||
 	    le32_to_cpu(rec->flags) & ~RR_STREAM_FINAL ||
 	    le32_to_cpu(rec->device) != rr_stream_device(rd) ||
-	    le32_to_cpu(rec->length) != RR_STATE_SIZE)
+	    le32_to_cpu(rec->length) != rr_state_size())
 		return -EINVAL;
-	if (le32_to_cpu(rec->crc) != rr_stream_crc(rec + 1, RR_STATE_SIZE))
+	if (le32_to_cpu(rec->crc) != rr_stream_crc(rec + 1, rr_state_size()))
 		return -EIO;
 	return 0;
 }
 
 /*
  * Verify a whole stream, and only then take its state over. -EINVAL: not a
- * stream of this device, or not all of it; -EIO: a checksum does not match.
+ * stream of this device, or not all of it; -EIO: a checksum does not match, or
+ * the device sleeps.
  */
 int rr_stream_load(struct rr_device *rd, struct rr_stream *s)
 {
@@ -90,17 +106,19 @@ int rr_stream_load(struct rr_device *rd, struct rr_stream *s)
 	int ret;
 
 	do {
-		if (s->len - pos < RR_RECORD_SIZE)
+		if (s->len - pos < rr_record_size())
 			return -EINVAL;
 		rec = (void *)s->buf + pos;
 		ret = rr_record_check(rd, rec, sequence++);
 		if (ret)
 			return ret;
-		pos += RR_RECORD_SIZE;
+		pos += rr_record_size();
 	} while (!(le32_to_cpu(rec->flags) & RR_STREAM_FINAL));
 	if (pos != s->len)
 		return -EINVAL;
 
-	memcpy(rd->state_mem, rec + 1, RR_STATE_SIZE);
-	return 0;
+	ret = rr_registers_load(rd, (const u8 *)(rec + 1) + RR_STATE_SIZE);
+	if (!ret)
+		memcpy(rd->state_mem, rec + 1, RR_STATE_SIZE);
+	return ret;
 }
