@@ -13,8 +13,18 @@ pub const GET_IRQ_INFO: u32 = request(9);
 pub const SET_IRQS: u32 = request(10);
 /// `VFIO_DEVICE_RESET`.
 pub const RESET: u32 = request(11);
+/// `VFIO_DEVICE_PCI_HOT_RESET`.
+pub const PCI_HOT_RESET: u32 = request(13);
 /// `VFIO_DEVICE_FEATURE`.
 pub const FEATURE: u32 = request(17);
+/// `VFIO_DEVICE_FEATURE_MASK`: the feature number within the flags.
+pub const FEATURE_MASK: u32 = 0xffff;
+/// `VFIO_DEVICE_BIND_IOMMUFD`.
+pub const BIND_IOMMUFD: u32 = request(18);
+/// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`.
+pub const ATTACH_IOMMUFD_PT: u32 = request(19);
+/// `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
+pub const DETACH_IOMMUFD_PT: u32 = request(20);
 
 /// Length of `struct vfio_irq_set` before its data, bytes.
 pub const IRQ_SET_HEADER: usize = 20;

@@ -1,5 +1,13 @@
 //! The wire records: one struct for each kind, all in host byte order, none with padding.
 
+mod memory;
+mod migration;
+mod node;
+
+pub use memory::{ConfigWrite, Dma, Fault, UNKNOWN_SIZE, Zap, cause, dma};
+pub use migration::{Data, PrecopyInfo};
+pub use node::{DeviceFile, Node, UNKNOWN_NUMBER, node_kind};
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of an ioctl's argument that are captured at its entry.
@@ -37,7 +45,50 @@ pub mod kind {
     pub const STATE_ENTER: u32 = 12;
     /// [`super::StateExit`].
     pub const STATE_EXIT: u32 = 13;
+    /// [`super::Consumed`].
+    pub const CONSUMED: u32 = 14;
+    /// [`super::Fault`].
+    pub const FAULT: u32 = 15;
+    /// [`super::Zap`].
+    pub const ZAP: u32 = 16;
+    /// [`super::ConfigWrite`].
+    pub const CONFIG_WRITE: u32 = 17;
+    /// [`super::Dma`].
+    pub const DMA: u32 = 18;
+    /// [`super::Node`].
+    pub const NODE: u32 = 19;
+    /// [`super::DeviceFile`].
+    pub const DEVICE_FILE: u32 = 20;
+    /// [`super::Data`].
+    pub const DATA: u32 = 21;
+    /// [`super::PrecopyInfo`].
+    pub const PRECOPY_INFO: u32 = 22;
 }
+
+/// How something came to be known; the wire carries the number.
+pub mod origin {
+    /// It happened during the trace.
+    pub const SEEN: u32 = 0;
+    /// Found in the kernel's structures when the trace began.
+    pub const FOUND: u32 = 1;
+    /// Inferred: signalled by a thread inside a call on the device.
+    pub const SIGNALLED_INSIDE: u32 = 2;
+    /// Inferred: read by a thread that next described a region anew which the counter named.
+    pub const READ_BEFORE_REQUERY: u32 = 3;
+}
+
+/// An answer that may not be known; the wire carries the number.
+pub mod answer {
+    /// It could not be read.
+    pub const UNKNOWN: u32 = 0;
+    /// Yes.
+    pub const YES: u32 = 1;
+    /// No.
+    pub const NO: u32 = 2;
+}
+
+/// The IRQ index of a target whose index nobody knows.
+pub const UNKNOWN_INDEX: u32 = u32::MAX;
 
 /// The roles of an eventfd context; the wire carries the number.
 pub mod role {
@@ -77,6 +128,12 @@ pub struct Device {
     pub device: u64,
     /// The parent device's name, padded with zeros; all zeros if it could not be read.
     pub name: [u8; NAME_BYTES],
+    /// The name of the driver that it is bound to, likewise.
+    pub driver: [u8; NAME_BYTES],
+    /// One of [`origin`].
+    pub origin: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// The last file of a device is being closed.
@@ -87,6 +144,10 @@ pub struct Close {
     pub header: Header,
     /// The device.
     pub device: u64,
+    /// Whether the process is about to end: one of [`answer`].
+    pub dying: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// An ioctl on a device begins.
@@ -147,7 +208,7 @@ pub struct Target {
     pub generation: u32,
 }
 
-/// An eventfd context was looked up inside a `SET_IRQS`.
+/// An eventfd context was looked up inside a `SET_IRQS`, was found, or is inferred.
 #[derive(Clone, Copy, Debug, IntoBytes, FromBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Context {
@@ -157,10 +218,10 @@ pub struct Context {
     pub context: u64,
     /// What it stands for.
     pub target: Target,
-    /// The fd that named it.
+    /// The fd that named it; -1 for none.
     pub fd: i32,
-    /// Zero.
-    pub reserved: u32,
+    /// One of [`origin`].
+    pub origin: u32,
 }
 
 /// The kernel signals a context.
@@ -181,6 +242,24 @@ pub struct Signal {
     pub inside: u64,
     /// 1 if `count` was read.
     pub count_known: u32,
+    /// Whether the thread itself signals, and no interrupt on top of it: one of [`answer`].
+    pub in_task: u32,
+}
+
+/// The kernel itself took the counter.
+#[derive(Clone, Copy, Debug, IntoBytes, FromBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Consumed {
+    /// The header.
+    pub header: Header,
+    /// The context.
+    pub context: u64,
+    /// What it stands for.
+    pub target: Target,
+    /// What was taken; valid if `value_known` is 1.
+    pub value: u64,
+    /// 1 if `value` was read.
+    pub value_known: u32,
     /// Zero.
     pub reserved: u32,
 }
@@ -255,6 +334,10 @@ pub struct Map {
     pub offset: u64,
     /// 0, or minus the errno.
     pub result: i64,
+    /// One of [`origin`].
+    pub origin: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// A mapping of the device file is gone.

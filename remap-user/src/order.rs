@@ -122,6 +122,7 @@ mod tests {
         };
         let body = Body::Close {
             device: DeviceKey(device),
+            dying: None,
         };
         Event {
             time_ns,
@@ -162,7 +163,7 @@ mod tests {
             }
             let mut seen: Vec<(u64, u64)> = Vec::new();
             order.finish(|event| {
-                let Body::Close { device } = event.body else { unreachable!() };
+                let Body::Close { device, .. } = event.body else { unreachable!() };
                 seen.push((event.time_ns, device.0));
             });
             prop_assert_eq!(seen.len(), times.len());

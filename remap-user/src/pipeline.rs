@@ -189,7 +189,7 @@ impl<S: Sink> Pipeline<S> {
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
         self.busy_until_ns = event.time_ns + SETTLE_NS;
-        if let Body::Device { device, name } = &event.body {
+        if let Body::Device { device, name, .. } = &event.body {
             self.names.insert(*device, name.clone());
         }
         if !self.wants(event) {
@@ -209,7 +209,7 @@ impl<S: Sink> Pipeline<S> {
         }
         let outputs = self.correlator.push(event);
         self.write(&outputs)?;
-        if let Body::Close { device } = &event.body {
+        if let Body::Close { device, .. } = &event.body {
             // Its memory may serve another device next time, and another owner.
             self.names.remove(device);
             self.used.remove(device);

@@ -12,7 +12,7 @@ use aya_ebpf::{
 use remap_common::{
     counter::Counter,
     ioctl::{IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS},
-    record::{Context, Target, kind},
+    record::{Context, Target, kind, origin},
 };
 
 use super::{is_no_pointer, probed_return, traced_return};
@@ -104,7 +104,7 @@ fn learn(call: &mut Ioctl, context: u64) {
             (*record).context = context;
             emit::put_target(&raw mut (*record).target, &target);
             (*record).fd = fd;
-            (*record).reserved = 0;
+            (*record).origin = origin::SEEN;
         });
     }
 }

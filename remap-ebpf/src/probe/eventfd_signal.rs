@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::record::{Signal, kind};
+use remap_common::record::{Signal, answer, kind};
 
 use super::{probed_argument, traced_argument};
 use crate::{emit, filter, maps, read};
@@ -61,7 +61,7 @@ fn signalled(context: u64, target: &remap_common::record::Target, addend: u64) {
             (*record).count = count.unwrap_or(0);
             (*record).inside = inside;
             (*record).count_known = u32::from(count.is_some());
-            (*record).reserved = 0;
+            (*record).in_task = answer::UNKNOWN;
         });
     }
 }

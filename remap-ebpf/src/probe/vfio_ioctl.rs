@@ -12,7 +12,7 @@ use aya_log_ebpf::info;
 use remap_common::{
     counter::Counter,
     ioctl::{FEATURE, GET_IRQ_INFO, GET_REGION_INFO, RESET, SET_IRQS},
-    record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind},
+    record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind, origin},
 };
 
 use super::{probed_argument, probed_return};
@@ -114,7 +114,10 @@ pub fn introduce(device: u64) {
             (*record).device = device;
             for at in 0..NAME_BYTES {
                 (*record).name[at] = name[at];
+                (*record).driver[at] = 0;
             }
+            (*record).origin = origin::SEEN;
+            (*record).reserved = 0;
         })
     };
     if !introduced {

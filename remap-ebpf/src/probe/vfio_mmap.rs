@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{Map, kind},
+    record::{Map, kind, origin},
 };
 
 use super::{probed_argument, probed_return};
@@ -56,6 +56,8 @@ pub fn vfio_mmap_kretprobe(ctx: RetProbeContext) -> u32 {
             (*record).size = call.size;
             (*record).offset = call.offset;
             (*record).result = i64::from(probed_return(&ctx) as i32);
+            (*record).origin = origin::SEEN;
+            (*record).reserved = 0;
         });
     }
     let _ = maps::MMAPS.remove(thread);

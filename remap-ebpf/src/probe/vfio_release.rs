@@ -2,7 +2,7 @@
 //! Emits `Close` with the last one. Without it the death of an owner is not seen as such.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
-use remap_common::record::{Close, kind};
+use remap_common::record::{Close, answer, kind};
 
 use super::probed_argument;
 use crate::{
@@ -29,6 +29,8 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
     unsafe {
         emit::emit::<Close>(kind::CLOSE, emit::now(), |record| {
             (*record).device = device;
+            (*record).dying = answer::UNKNOWN;
+            (*record).reserved = 0;
         });
     }
     // Its memory may serve another device next time: name and contexts are learned anew.

@@ -41,10 +41,10 @@ fn one(sub: u32) -> Range<u32> {
 
 impl Device {
     pub(super) fn enter(&mut self, desk: &mut Desk, event: &Event, call: &Call) {
-        if let Call::Feature { feature, op, state } = call
+        if let Call::Feature { feature, op, data } = call
             && changes_state(*feature, *op)
         {
-            self.begin_change(desk, event, *state, false);
+            self.begin_change(desk, event, data.state(), false);
         }
     }
 
@@ -75,8 +75,8 @@ impl Device {
                     irq.enabled_certain = false;
                 }
             }
-            Call::Feature { feature, op, state } if changes_state(*feature, *op) => {
-                self.end_change(desk, event, *state, false, exit);
+            Call::Feature { feature, op, data } if changes_state(*feature, *op) => {
+                self.end_change(desk, event, data.state(), false, exit);
             }
             Call::Feature { feature, op, .. }
                 if success && *feature == FEATURE_MIG_DEVICE_STATE && op.get && !op.probe =>

@@ -181,8 +181,8 @@ impl Correlator {
                 self.desk.lose();
                 self.devices.values_mut().for_each(Device::lose);
             }
-            Body::Device { device, name } => name.clone_into(&mut self.device(*device).0.name),
-            Body::Close { device } => {
+            Body::Device { device, name, .. } => name.clone_into(&mut self.device(*device).0.name),
+            Body::Close { device, .. } => {
                 let (device, desk) = self.device(*device);
                 device.close(desk, now);
             }
@@ -249,6 +249,7 @@ impl Correlator {
                 size,
                 address,
                 result,
+                ..
             } => {
                 let (device, desk) = self.device(*device);
                 let area = Area {
@@ -299,6 +300,17 @@ impl Correlator {
                 };
                 device.state_write_exit(desk, event, *region, *word, &exit);
             }
+            Body::Owner { .. }
+            | Body::Consumed { .. }
+            | Body::Fault { .. }
+            | Body::Zap { .. }
+            | Body::ConfigWrite { .. }
+            | Body::Dma { .. }
+            | Body::NodeOpen { .. }
+            | Body::NodeClose { .. }
+            | Body::DeviceFile { .. }
+            | Body::Data { .. }
+            | Body::PrecopyInfo { .. } => {}
         }
     }
 }

@@ -3,18 +3,18 @@
 //! One object per line, `type` first. Times are CLOCK_MONOTONIC nanoseconds; null says that
 //! something was not observed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::Sink;
-use super::event_line::EventLine;
+use super::event_line::{EventLine, Keys};
 use crate::correlate::{
     Cycle, DeviceStats, Finding, Output, Quantiles, RegionStats, Stage, StageLine, Summary,
     Transition, TransitionRef, View,
 };
-use crate::event::{ContextKey, Errno, Event, Task};
+use crate::event::{Errno, Event, Task};
 use crate::vfio::irq::Encoding;
 use crate::vfio::region::Area;
 
@@ -23,7 +23,7 @@ use crate::vfio::region::Area;
 pub struct Json<W> {
     writer: W,
     /// Contexts by order of appearance: their addresses stay inside.
-    contexts: HashMap<ContextKey, u64>,
+    keys: Keys,
 }
 
 impl<W: Write> Json<W> {
@@ -31,7 +31,7 @@ impl<W: Write> Json<W> {
     pub fn new(writer: W) -> Self {
         Self {
             writer,
-            contexts: HashMap::new(),
+            keys: Keys::default(),
         }
     }
 
@@ -59,7 +59,7 @@ impl<W: Write> Sink for Json<W> {
     }
 
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
-        let line = Line::Event(EventLine::of(event, device, &mut self.contexts));
+        let line = Line::Event(EventLine::of(event, device, &mut self.keys));
         self.line(&line)
     }
 
@@ -75,7 +75,6 @@ impl<W: Write> Sink for Json<W> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "it lives for one line")]
 enum Line<'a> {
     Cycle(CycleLine<'a>),
     Transition(TransitionLine<'a>),

@@ -8,18 +8,17 @@
 //! ```
 //! A time is that of the line's first fact (trigger, begin or end), from the start of the trace.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 
 use super::Sink;
-use super::event_line::EventLine;
+use super::event_line::{EventLine, Keys};
 use super::json::result_name;
 use super::table;
 use crate::correlate::{
     Cycle, Finding, Ns, Outcome, Output, Stage, StageLine, Summary, Transition, TransitionRef,
 };
-use crate::event::{ContextKey, DeviceState, Event};
+use crate::event::{DeviceState, Event};
 
 /// How text is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub struct Text<W> {
     options: TextOptions,
     /// The state change whose head is the last that was written.
     announced: Option<u64>,
-    contexts: HashMap<ContextKey, u64>,
+    keys: Keys,
 }
 
 impl<W: Write> Text<W> {
@@ -47,7 +46,7 @@ impl<W: Write> Text<W> {
             writer,
             options,
             announced: None,
-            contexts: HashMap::new(),
+            keys: Keys::default(),
         }
     }
 
@@ -133,7 +132,7 @@ impl<W: Write> Sink for Text<W> {
 
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
         let task = &event.task;
-        let line = EventLine::of(event, device, &mut self.contexts);
+        let line = EventLine::of(event, device, &mut self.keys);
         let text = format_args!("  {line}  ({} {})", task.comm, task.tid);
         self.line(event.time_ns, device, text)
     }

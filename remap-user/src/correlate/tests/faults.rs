@@ -473,7 +473,13 @@ fn a_user_that_dies_in_the_wait() {
         scene.trigger(&[1]);
         scene.wake(&[1]);
         end(&mut scene, begin_ns);
-        scene.push(SERVICE, Body::Close { device: DEVICE });
+        scene.push(
+            SERVICE,
+            Body::Close {
+                device: DEVICE,
+                dying: None,
+            },
+        );
         let played = scene.play();
         assert_eq!(played.outcomes(), [Outcome::Aborted]);
         assert!(played.cycles()[0].reason.is_some());

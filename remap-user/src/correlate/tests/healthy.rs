@@ -289,6 +289,7 @@ fn other_interrupts_are_counted_and_no_cycles() {
             addend: 1,
             count: None,
             inside: None,
+            in_task: Some(false),
         };
         scene.push(DRIVER, body);
     }

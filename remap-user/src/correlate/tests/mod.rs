@@ -8,7 +8,8 @@ mod property;
 
 use super::*;
 use crate::event::{
-    Answer, Call, ContextKey, DeviceState, Errno, FeatureOp, IrqAction, IrqData, Role, Target,
+    Answer, Call, ContextKey, DeviceState, Errno, FeatureData, FeatureOp, IrqAction, IrqData,
+    Origin, Role, Target,
 };
 use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
 use crate::vfio::region::{Area, Region};
@@ -82,7 +83,15 @@ impl Scene {
         };
         let name = NAME.to_owned();
         let device = DEVICE;
-        scene.push(SERVICE, Body::Device { device, name });
+        scene.push(
+            SERVICE,
+            Body::Device {
+                device,
+                name,
+                driver: Some("vfio-pci".to_owned()),
+                origin: Origin::Seen,
+            },
+        );
         scene.irq_info(Some(0b1111));
         scene.enable();
         scene
@@ -148,7 +157,8 @@ impl Scene {
             let body = Body::Context {
                 context: ContextKey(u64::from(sub)),
                 target: target(sub, Role::Trigger),
-                fd: 10,
+                fd: Some(10),
+                origin: Origin::Seen,
             };
             self.push(SERVICE, body);
         }
@@ -190,6 +200,7 @@ impl Scene {
             size: area.size,
             address: Self::address(region, area),
             result: Ok(()),
+            origin: Origin::Seen,
         };
         self.push(SERVICE, body);
     }
@@ -220,6 +231,7 @@ impl Scene {
             addend,
             count: Some(0),
             inside: None,
+            in_task: Some(true),
         };
         self.push(DRIVER, body);
     }
@@ -291,7 +303,7 @@ impl Scene {
                 set: true,
                 probe: false,
             },
-            state: Some(state),
+            data: FeatureData::State(state),
         }
     }
 

@@ -42,7 +42,13 @@ fn step(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
         15 => scene.exit_as(tid, state, scene.now.saturating_sub(value * 1000), Ok(0)),
         16 => scene.exit_as(tid, state, scene.now, Err(Errno(110))),
         17 => scene.exit_as(tid, state, scene.now, Err(Errno(19))),
-        18 => scene.push(tid, Body::Close { device: DEVICE }),
+        18 => scene.push(
+            tid,
+            Body::Close {
+                device: DEVICE,
+                dying: None,
+            },
+        ),
         19 => scene.push(tid, Body::Lost { count: value }),
         20 => scene.disable(),
         21 => scene.irq_info(Some(value)),

@@ -3,9 +3,15 @@
 //! An [`Event`] is one record of the kernel side after decoding. Nothing here knows a wire
 //! layout, a clock or a file; whatever could not be read is `None` or an `Unknown` variant.
 
-use std::fmt;
+mod call;
+mod memory;
+mod node;
+mod state;
 
-use crate::vfio::{irq::IrqInfo, region::Region};
+pub use call::{Answer, Call, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
+pub use memory::{DmaKind, FaultOutcome, ZapCause};
+pub use node::{Node, NodeKey};
+pub use state::DeviceState;
 
 /// A device: the address of its kernel object. Names a device within one trace; never printed
 /// unless addresses were asked for.
@@ -26,6 +32,31 @@ pub struct Task {
     /// Command name of the thread, at most 15 bytes.
     pub comm: String,
 }
+
+/// How something came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It happened during the trace.
+    Seen,
+    /// It was there when the trace began, and was found in the kernel's own structures.
+    Found,
+    /// Inferred: an eventfd that no `SET_IRQS` of the trace named was signalled by a thread
+    /// inside a call on the device.
+    SignalledInside,
+    /// Inferred: a thread read such an eventfd, and next asked again for the description of a
+    /// region that the counter named.
+    ReadBeforeRequery,
+}
+
+impl Origin {
+    /// Whether it is a conclusion and not an observation.
+    pub fn is_inferred(self) -> bool {
+        matches!(self, Self::SignalledInside | Self::ReadBeforeRequery)
+    }
+}
+
+/// The IRQ index of an eventfd that is inferred to be a device's.
+pub const UNKNOWN_INDEX: u32 = u32::MAX;
 
 /// What an eventfd context stands for on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,207 +82,6 @@ pub enum Role {
     Unmask,
 }
 
-/// A migration state: `enum vfio_device_mig_state` of the uAPI, or the legacy word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DeviceState {
-    /// `VFIO_DEVICE_STATE_ERROR` (0).
-    Error,
-    /// `VFIO_DEVICE_STATE_STOP` (1).
-    Stop,
-    /// `VFIO_DEVICE_STATE_RUNNING` (2).
-    Running,
-    /// `VFIO_DEVICE_STATE_STOP_COPY` (3).
-    StopCopy,
-    /// `VFIO_DEVICE_STATE_RESUMING` (4).
-    Resuming,
-    /// `VFIO_DEVICE_STATE_RUNNING_P2P` (5).
-    RunningP2p,
-    /// `VFIO_DEVICE_STATE_PRE_COPY` (6).
-    PreCopy,
-    /// `VFIO_DEVICE_STATE_PRE_COPY_P2P` (7).
-    PreCopyP2p,
-    /// A value that this version of remap does not know.
-    Unknown(u32),
-    /// The `device_state` word of the legacy (v1) migration region:
-    /// bit 0 _RUNNING, bit 1 _SAVING, bit 2 _RESUMING.
-    Legacy(u32),
-}
-
-impl DeviceState {
-    /// The state for a value of `struct vfio_device_feature_mig_state.device_state`.
-    pub fn from_uapi(value: u32) -> Self {
-        match value {
-            0 => Self::Error,
-            1 => Self::Stop,
-            2 => Self::Running,
-            3 => Self::StopCopy,
-            4 => Self::Resuming,
-            5 => Self::RunningP2p,
-            6 => Self::PreCopy,
-            7 => Self::PreCopyP2p,
-            other => Self::Unknown(other),
-        }
-    }
-
-    /// The uAPI's value; `None` for a legacy word, which lives in another number space.
-    pub fn to_uapi(self) -> Option<u32> {
-        Some(match self {
-            Self::Error => 0,
-            Self::Stop => 1,
-            Self::Running => 2,
-            Self::StopCopy => 3,
-            Self::Resuming => 4,
-            Self::RunningP2p => 5,
-            Self::PreCopy => 6,
-            Self::PreCopyP2p => 7,
-            Self::Unknown(value) => value,
-            Self::Legacy(_) => return None,
-        })
-    }
-}
-
-impl fmt::Display for DeviceState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::Error => "ERROR",
-            Self::Stop => "STOP",
-            Self::Running => "RUNNING",
-            Self::StopCopy => "STOP_COPY",
-            Self::Resuming => "RESUMING",
-            Self::RunningP2p => "RUNNING_P2P",
-            Self::PreCopy => "PRE_COPY",
-            Self::PreCopyP2p => "PRE_COPY_P2P",
-            Self::Unknown(value) => return write!(f, "state {value}"),
-            Self::Legacy(0) => "_STOP",
-            Self::Legacy(word) => {
-                let names = [(1, "_RUNNING"), (2, "_SAVING"), (4, "_RESUMING")];
-                let mut rest = *word;
-                let mut separator = "";
-                for (bit, name) in names {
-                    if rest & bit != 0 {
-                        write!(f, "{separator}{name}")?;
-                        separator = "|";
-                        rest &= !bit;
-                    }
-                }
-                if rest != 0 {
-                    write!(f, "{separator}{rest:#x}")?;
-                }
-                return Ok(());
-            }
-        };
-        f.pad(name)
-    }
-}
-
-/// The `ACTION` of a `VFIO_DEVICE_SET_IRQS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IrqAction {
-    /// `VFIO_IRQ_SET_ACTION_MASK`.
-    Mask,
-    /// `VFIO_IRQ_SET_ACTION_UNMASK`.
-    Unmask,
-    /// `VFIO_IRQ_SET_ACTION_TRIGGER`.
-    Trigger,
-    /// Flags that name no single action.
-    Unknown(u32),
-}
-
-/// The `DATA` of a `VFIO_DEVICE_SET_IRQS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IrqData {
-    /// `VFIO_IRQ_SET_DATA_NONE`.
-    None,
-    /// `VFIO_IRQ_SET_DATA_BOOL`: one byte for each sub-index, as far as it was captured.
-    Bool(Vec<bool>),
-    /// `VFIO_IRQ_SET_DATA_EVENTFD`: one fd for each sub-index (-1: none), as far as captured.
-    Eventfd(Vec<i32>),
-    /// Flags that name no single kind of data.
-    Unknown(u32),
-}
-
-/// The operation of a `VFIO_DEVICE_FEATURE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FeatureOp {
-    /// `VFIO_DEVICE_FEATURE_GET`.
-    pub get: bool,
-    /// `VFIO_DEVICE_FEATURE_SET`.
-    pub set: bool,
-    /// `VFIO_DEVICE_FEATURE_PROBE`.
-    pub probe: bool,
-}
-
-/// The arguments of an ioctl on a VFIO device, read once at its entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// `VFIO_DEVICE_SET_IRQS`.
-    SetIrqs {
-        /// IRQ index.
-        index: u32,
-        /// First sub-index.
-        start: u32,
-        /// Number of sub-indexes; 0 with `IrqData::None` and `Trigger` disables the index.
-        count: u32,
-        /// What is done.
-        action: IrqAction,
-        /// With what; may hold fewer than `count` values.
-        data: IrqData,
-    },
-    /// `VFIO_DEVICE_GET_IRQ_INFO`.
-    GetIrqInfo {
-        /// IRQ index.
-        index: u32,
-    },
-    /// `VFIO_DEVICE_GET_REGION_INFO`.
-    GetRegionInfo {
-        /// Region index.
-        index: u32,
-    },
-    /// `VFIO_DEVICE_FEATURE`.
-    Feature {
-        /// The feature number (`VFIO_DEVICE_FEATURE_MASK`).
-        feature: u32,
-        /// The operation.
-        op: FeatureOp,
-        /// For a SET of `MIG_DEVICE_STATE`: the state asked for.
-        state: Option<DeviceState>,
-    },
-    /// `VFIO_DEVICE_RESET`.
-    Reset,
-    /// Any other request.
-    Other {
-        /// The ioctl number.
-        request: u32,
-    },
-    /// The arguments could not be read from user memory.
-    Unreadable {
-        /// The ioctl number.
-        request: u32,
-    },
-}
-
-/// What an ioctl handed back, read once at its return.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Nothing to read, or the call failed.
-    None,
-    /// The answer of `GET_REGION_INFO`.
-    Region(Region),
-    /// The answer of `GET_IRQ_INFO`.
-    Irq(IrqInfo),
-    /// A migration state (`MIG_DEVICE_STATE`, GET or SET) and, where one was made, the data fd.
-    State {
-        /// The state that the kernel reports; for SET, the state asked for.
-        state: DeviceState,
-        /// The data fd of the new state; `None` if there is none.
-        data_fd: Option<i32>,
-    },
-    /// The answer is there but it cannot be understood: the reason.
-    Malformed(String),
-    /// The memory that holds the answer could not be read.
-    Unreadable,
-}
-
 /// An errno as the kernel returned it, positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
@@ -259,17 +89,30 @@ pub struct Errno(pub i32);
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// A device was seen for the first time in this trace.
+    /// A device was seen for the first time in this trace, or since it was closed.
     Device {
         /// The device.
         device: DeviceKey,
         /// Its name: the BDF for a PCI device.
         name: String,
+        /// The kernel driver that it is bound to, if it could be read.
+        driver: Option<String>,
+        /// How it came to be known.
+        origin: Origin,
     },
     /// The device file was closed for the last time.
     Close {
         /// The device.
         device: DeviceKey,
+        /// Whether the closing process is about to end; `None` if that could not be read.
+        dying: Option<bool>,
+    },
+    /// A process that uses a device, as user space knows it.
+    Owner {
+        /// Process id, in the initial PID namespace.
+        pid: u32,
+        /// The virtual machine's name, from the VMM's command line.
+        vm: String,
     },
     /// An ioctl on the device begins.
     Enter {
@@ -291,14 +134,17 @@ pub enum Body {
         /// What it handed back.
         answer: Answer,
     },
-    /// An eventfd context was looked up inside a `SET_IRQS`: from now on it stands for `target`.
+    /// An eventfd context was looked up inside a `SET_IRQS`, was found, or is inferred to be a
+    /// device's: from now on it stands for `target`.
     Context {
         /// The context.
         context: ContextKey,
-        /// What it stands for.
+        /// What it stands for; its index is [`UNKNOWN_INDEX`] where it is inferred.
         target: Target,
-        /// The fd number that named it in that process.
-        fd: i32,
+        /// The fd number that named it in that process, where a call named it.
+        fd: Option<i32>,
+        /// How it came to be known.
+        origin: Origin,
     },
     /// The kernel signals a context (entry of `eventfd_signal_mask`).
     Signal {
@@ -312,6 +158,18 @@ pub enum Body {
         count: Option<u64>,
         /// The device whose ioctl or region write the signalling thread is inside of, if any.
         inside: Option<DeviceKey>,
+        /// Whether the thread itself signals, and not an interrupt on top of it; `None` if that
+        /// could not be read.
+        in_task: Option<bool>,
+    },
+    /// The kernel itself took the counter (`eventfd_ctx_do_read`): KVM's irqfd, or a virqfd.
+    Consumed {
+        /// The context.
+        context: ContextKey,
+        /// What it stands for.
+        target: Target,
+        /// The value that was taken, if it could be read.
+        value: Option<u64>,
     },
     /// User space read the counter (return of `eventfd_read`).
     Read {
@@ -358,6 +216,8 @@ pub enum Body {
         address: u64,
         /// Success, or the errno.
         result: Result<(), Errno>,
+        /// How it came to be known.
+        origin: Origin,
     },
     /// A mapping of a region (or a part of one) is gone.
     Unmap {
@@ -395,6 +255,114 @@ pub enum Body {
         /// Bytes written, or the errno.
         result: Result<i64, Errno>,
     },
+    /// A touch of a mapped region without a page behind it (return of the fault handler).
+    Fault {
+        /// The device.
+        device: DeviceKey,
+        /// Region index.
+        region: u32,
+        /// Offset within the region, bytes.
+        offset: u64,
+        /// The address in the process.
+        address: u64,
+        /// When it began.
+        begin_ns: u64,
+        /// What came of it.
+        outcome: FaultOutcome,
+    },
+    /// The kernel takes the pages of a region, or a part of it, out of every mapping.
+    Zap {
+        /// The device.
+        device: DeviceKey,
+        /// First and last region index that it concerns.
+        regions: (u32, u32),
+        /// Offset within the first region, bytes.
+        offset: u64,
+        /// Length, bytes; reaches over several regions where `regions` says so.
+        size: u64,
+        /// In which call.
+        cause: ZapCause,
+    },
+    /// A write to the device's config space through its file returned.
+    ConfigWrite {
+        /// The device.
+        device: DeviceKey,
+        /// Offset in config space, bytes.
+        offset: u64,
+        /// What was written, as far as four bytes hold it and if it could be read.
+        value: Option<u32>,
+        /// When it began.
+        begin_ns: u64,
+        /// Bytes written, or the errno.
+        result: Result<i64, Errno>,
+    },
+    /// A mapping for the device's DMA was made or ended (return of the ioctl on the container or
+    /// the iommufd).
+    Dma {
+        /// The container or iommufd.
+        node: NodeKey,
+        /// What was done.
+        kind: DmaKind,
+        /// First address on the device's side.
+        iova: u64,
+        /// Length, bytes; for an unmap what the kernel says it has unmapped.
+        size: u64,
+        /// Address in the process, for a map.
+        vaddr: Option<u64>,
+        /// When it began.
+        begin_ns: u64,
+        /// Success, or the errno.
+        result: Result<i64, Errno>,
+    },
+    /// A group, container, device node or iommufd was opened.
+    NodeOpen {
+        /// The node.
+        node: Node,
+        /// Success, or the errno.
+        result: Result<(), Errno>,
+    },
+    /// The last file of one was closed.
+    NodeClose {
+        /// The node.
+        node: Node,
+    },
+    /// A device's file was made: `VFIO_GROUP_GET_DEVICE_FD`, or the open of its node.
+    DeviceFile {
+        /// The device.
+        device: DeviceKey,
+        /// Through which node.
+        node: Node,
+        /// The fd in that process, where the kernel hands it out there.
+        fd: Option<i32>,
+    },
+    /// A read or a write of a migration data fd returned.
+    Data {
+        /// The device, if it is known which one the file belongs to.
+        device: Option<DeviceKey>,
+        /// The file: names it within the trace, until it is closed.
+        file: u64,
+        /// Whether it was a write (the destination's side).
+        write: bool,
+        /// Bytes asked for.
+        requested: u64,
+        /// When it began.
+        begin_ns: u64,
+        /// Bytes moved, or the errno.
+        result: Result<i64, Errno>,
+    },
+    /// `VFIO_MIG_GET_PRECOPY_INFO` on a migration data fd returned.
+    PrecopyInfo {
+        /// The device, if it is known.
+        device: Option<DeviceKey>,
+        /// The file.
+        file: u64,
+        /// When it began.
+        begin_ns: u64,
+        /// `initial_bytes` and `dirty_bytes`, if they could be read.
+        bytes: Option<(u64, u64)>,
+        /// Success, or the errno.
+        result: Result<i64, Errno>,
+    },
     /// Records were lost before this point: what follows may miss a part.
     Lost {
         /// How many, at least.
@@ -420,19 +388,30 @@ impl Event {
     pub fn device(&self) -> Option<DeviceKey> {
         Some(match &self.body {
             Body::Device { device, .. }
-            | Body::Close { device }
+            | Body::Close { device, .. }
             | Body::Enter { device, .. }
             | Body::Exit { device, .. }
             | Body::Map { device, .. }
             | Body::Unmap { device, .. }
             | Body::StateWriteEnter { device, .. }
-            | Body::StateWriteExit { device, .. } => *device,
+            | Body::StateWriteExit { device, .. }
+            | Body::Fault { device, .. }
+            | Body::Zap { device, .. }
+            | Body::ConfigWrite { device, .. }
+            | Body::DeviceFile { device, .. } => *device,
+            Body::Data { device, .. } | Body::PrecopyInfo { device, .. } => return *device,
             Body::Context { target, .. }
             | Body::Signal { target, .. }
+            | Body::Consumed { target, .. }
             | Body::Read { target, .. }
             | Body::Write { target, .. }
             | Body::Release { target, .. } => target.device,
-            Body::Lost { .. } => return None,
+            // A mapping for DMA is a process's: which devices it serves the correlation knows.
+            Body::Dma { .. }
+            | Body::NodeOpen { .. }
+            | Body::NodeClose { .. }
+            | Body::Owner { .. }
+            | Body::Lost { .. } => return None,
         })
     }
 }

@@ -1,0 +1,96 @@
+//! Faults, zaps, config space, and mappings for DMA.
+
+use remap_common::{
+    ioctl,
+    record::{self, UNKNOWN_SIZE, cause, dma},
+};
+
+use super::{known, result, split};
+use crate::event::{Body, DeviceKey, DmaKind, FaultOutcome, NodeKey, ZapCause};
+
+/// `enum vm_fault_reason` (include/linux/mm_types.h).
+mod vm_fault {
+    pub const OOM: u32 = 0x1;
+    pub const SIGBUS: u32 = 0x2;
+    pub const NOPAGE: u32 = 0x100;
+    pub const FALLBACK: u32 = 0x800;
+}
+
+pub(super) fn fault(raw: &record::Fault) -> Body {
+    let (region, offset) = split(raw.offset);
+    let outcome = match raw.result {
+        code if code & (vm_fault::OOM | vm_fault::SIGBUS) == vm_fault::SIGBUS => {
+            FaultOutcome::Refused
+        }
+        vm_fault::FALLBACK => FaultOutcome::Fallback,
+        0 | vm_fault::NOPAGE => FaultOutcome::Populated {
+            bytes: (raw.size != UNKNOWN_SIZE).then_some(raw.size),
+        },
+        code => FaultOutcome::Other(code),
+    };
+    Body::Fault {
+        device: DeviceKey(raw.device),
+        region,
+        offset,
+        address: raw.address,
+        begin_ns: raw.begin_ns,
+        outcome,
+    }
+}
+
+pub(super) fn zap(raw: &record::Zap) -> Body {
+    let (first, offset) = split(raw.offset);
+    // A length of 0 means all behind the offset (`unmap_mapping_range`).
+    let last = match raw.size {
+        0 => u32::MAX,
+        size => split(raw.offset.saturating_add(size - 1)).0,
+    };
+    let value = known(raw.value, raw.value_known);
+    Body::Zap {
+        device: DeviceKey(raw.device),
+        regions: (first, last),
+        offset,
+        size: raw.size,
+        cause: match raw.cause {
+            cause::IOCTL => ZapCause::Ioctl {
+                request: raw.detail,
+                feature: value
+                    .filter(|_| raw.detail == ioctl::FEATURE)
+                    .map(|flags| flags & ioctl::FEATURE_MASK),
+            },
+            cause::CONFIG_WRITE => ZapCause::ConfigWrite {
+                offset: u64::from(raw.detail),
+                value,
+            },
+            cause::STATE_WRITE => ZapCause::StateWrite,
+            _ => ZapCause::Unknown,
+        },
+    }
+}
+
+pub(super) fn config_write(raw: &record::ConfigWrite) -> Body {
+    Body::ConfigWrite {
+        device: DeviceKey(raw.device),
+        offset: raw.offset,
+        value: known(raw.value, raw.value_known),
+        begin_ns: raw.begin_ns,
+        result: result(raw.result),
+    }
+}
+
+pub(super) fn dma(raw: &record::Dma) -> Body {
+    let kind = match raw.kind {
+        dma::MAP => DmaKind::Map,
+        dma::UNMAP => DmaKind::Unmap,
+        _ => DmaKind::UnmapAll,
+    };
+    Body::Dma {
+        node: NodeKey(raw.node),
+        kind,
+        iova: raw.iova,
+        size: raw.size,
+        vaddr: (kind == DmaKind::Map).then_some(raw.vaddr),
+        begin_ns: raw.begin_ns,
+        result: result(raw.result),
+    }
+}

@@ -1,0 +1,138 @@
+//! What bytes become.
+
+use proptest::prelude::*;
+use zerocopy::IntoBytes;
+
+use remap_common::record::ARGUMENT_BYTES;
+use vfio_bindings::bindings::vfio::{
+    VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_FEATURE_PROBE,
+    VFIO_DEVICE_FEATURE_SET,
+};
+
+use super::*;
+use crate::event::{Call, DeviceState, IrqAction, IrqData};
+
+fn header(kind: u32) -> Header {
+    let mut comm = [0; 16];
+    comm[..4].copy_from_slice(b"qemu");
+    Header {
+        kind,
+        cpu: 3,
+        time_ns: 77,
+        pid: 10,
+        tid: 11,
+        comm,
+    }
+}
+
+fn enter(request: u32, words: &[u32]) -> Event {
+    let mut argument = [0; ARGUMENT_BYTES];
+    for (n, word) in words.iter().enumerate() {
+        argument[n * 4..n * 4 + 4].copy_from_slice(&word.to_ne_bytes());
+    }
+    let raw = record::Enter {
+        header: header(kind::ENTER),
+        device: 5,
+        request,
+        argument_len: u32::try_from(words.len() * 4).unwrap(),
+        argument,
+    };
+    decode(raw.as_bytes()).unwrap()
+}
+
+#[test]
+fn the_header_names_time_cpu_and_task() {
+    let event = enter(ioctl::RESET, &[]);
+    assert_eq!((event.time_ns, event.cpu), (77, 3));
+    assert_eq!((event.task.pid, event.task.tid), (10, 11));
+    assert_eq!(event.task.comm, "qemu");
+    assert_eq!(
+        event.body,
+        Body::Enter {
+            device: DeviceKey(5),
+            call: Call::Reset
+        }
+    );
+}
+
+#[test]
+fn set_irqs_names_its_eventfds() {
+    let flags = ioctl::IRQ_SET_DATA_EVENTFD | ioctl::IRQ_SET_ACTION_UNMASK;
+    let event = enter(ioctl::SET_IRQS, &[28, flags, 5, 2, 2, 9, u32::MAX]);
+    let Body::Enter { call, .. } = event.body else {
+        panic!("{event:?}")
+    };
+    let expected = Call::SetIrqs {
+        index: 5,
+        start: 2,
+        count: 2,
+        action: IrqAction::Unmask,
+        data: IrqData::Eventfd(vec![9, -1]),
+    };
+    assert_eq!(call, expected);
+}
+
+#[test]
+fn only_a_set_of_the_state_names_a_state() {
+    let state = VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
+    let of = |flags: u32| match enter(ioctl::FEATURE, &[16, flags, 6, 0]).body {
+        Body::Enter {
+            call: Call::Feature { data, .. },
+            ..
+        } => data.state(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        of(VFIO_DEVICE_FEATURE_SET | state),
+        Some(DeviceState::PreCopy)
+    );
+    assert_eq!(of(VFIO_DEVICE_FEATURE_GET | state), None);
+    assert_eq!(
+        of(VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE | state),
+        None
+    );
+}
+
+#[test]
+fn unreadable_arguments_are_a_value() {
+    let event = enter(ioctl::SET_IRQS, &[]);
+    let call = Call::Unreadable {
+        request: ioctl::SET_IRQS,
+    };
+    assert_eq!(
+        event.body,
+        Body::Enter {
+            device: DeviceKey(5),
+            call
+        }
+    );
+}
+
+#[test]
+fn an_unknown_kind_and_a_short_record_are_errors() {
+    let raw = record::Close {
+        header: header(99),
+        device: 1,
+        dying: 0,
+        reserved: 0,
+    };
+    assert_eq!(decode(raw.as_bytes()), Err(DecodeError::Kind(99)));
+    let raw = record::Close {
+        header: header(kind::CLOSE),
+        device: 1,
+        dying: 0,
+        reserved: 0,
+    };
+    let bytes = raw.as_bytes();
+    let short = &bytes[..bytes.len() - 8];
+    assert_eq!(decode(short), Err(DecodeError::Truncated(short.len())));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(kind in 0u32..26, words in prop::collection::vec(any::<u64>(), 4..120)) {
+        let mut words = words;
+        words[0] = u64::from(kind);
+        let _ = decode(words.as_bytes());
+    }
+}

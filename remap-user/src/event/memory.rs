@@ -1,0 +1,53 @@
+//! Faults, zaps and mappings for DMA.
+
+/// What came of a fault on a mapped region (`vm_fault_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultOutcome {
+    /// Pages were put in place.
+    Populated {
+        /// How much, bytes: 4096 << order where the handler has an order, the whole mapping where
+        /// it fills that; `None` where the handler is the vendor's own and does not tell.
+        bytes: Option<u64>,
+    },
+    /// `VM_FAULT_SIGBUS`: the process is killed, or its access fails.
+    Refused,
+    /// `VM_FAULT_FALLBACK`: not at this order; the kernel asks again for a smaller one.
+    Fallback,
+    /// `VM_FAULT_RETRY`, `VM_FAULT_OOM` or another code.
+    Other(u32),
+}
+
+/// In which call a zap happened, on the same thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZapCause {
+    /// An ioctl: its request, and for `VFIO_DEVICE_FEATURE` the feature number.
+    Ioctl {
+        /// The ioctl number.
+        request: u32,
+        /// The feature.
+        feature: Option<u32>,
+    },
+    /// A write to config space (memory decode, power state).
+    ConfigWrite {
+        /// Offset in config space, bytes.
+        offset: u64,
+        /// The value, if it could be read.
+        value: Option<u32>,
+    },
+    /// A write to the legacy migration region's word.
+    StateWrite,
+    /// None that is traced: the driver's own accord, sysfs, runtime power management, error
+    /// recovery.
+    Unknown,
+}
+
+/// What was done to a mapping for DMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DmaKind {
+    /// `VFIO_IOMMU_MAP_DMA` or `IOMMU_IOAS_MAP`.
+    Map,
+    /// `VFIO_IOMMU_UNMAP_DMA` or `IOMMU_IOAS_UNMAP` of a range.
+    Unmap,
+    /// The same with `VFIO_DMA_UNMAP_FLAG_ALL`, or of the whole address space.
+    UnmapAll,
+}

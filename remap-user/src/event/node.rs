@@ -1,0 +1,31 @@
+//! The files beside a device's own: groups, containers, device nodes, iommufds.
+
+/// A container or an iommufd: the address of its kernel object. Names it within one trace; never
+/// printed unless addresses were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeKey(pub u64);
+
+/// A file of VFIO that is no device's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// `/dev/vfio/N`: an IOMMU group.
+    Group {
+        /// N, if it could be read.
+        number: Option<u32>,
+    },
+    /// `/dev/vfio/vfio`.
+    Container {
+        /// Which.
+        key: NodeKey,
+    },
+    /// `/dev/vfio/devices/vfioN`.
+    Cdev {
+        /// N, if it could be read.
+        number: Option<u32>,
+    },
+    /// `/dev/iommu`.
+    Iommufd {
+        /// Which.
+        key: NodeKey,
+    },
+}

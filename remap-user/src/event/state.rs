@@ -1,0 +1,96 @@
+//! Migration states.
+
+use std::fmt;
+
+/// A migration state: `enum vfio_device_mig_state` of the uAPI, or the legacy word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeviceState {
+    /// `VFIO_DEVICE_STATE_ERROR` (0).
+    Error,
+    /// `VFIO_DEVICE_STATE_STOP` (1).
+    Stop,
+    /// `VFIO_DEVICE_STATE_RUNNING` (2).
+    Running,
+    /// `VFIO_DEVICE_STATE_STOP_COPY` (3).
+    StopCopy,
+    /// `VFIO_DEVICE_STATE_RESUMING` (4).
+    Resuming,
+    /// `VFIO_DEVICE_STATE_RUNNING_P2P` (5).
+    RunningP2p,
+    /// `VFIO_DEVICE_STATE_PRE_COPY` (6).
+    PreCopy,
+    /// `VFIO_DEVICE_STATE_PRE_COPY_P2P` (7).
+    PreCopyP2p,
+    /// A value that this version of remap does not know.
+    Unknown(u32),
+    /// The `device_state` word of the legacy (v1) migration region:
+    /// bit 0 _RUNNING, bit 1 _SAVING, bit 2 _RESUMING.
+    Legacy(u32),
+}
+
+impl DeviceState {
+    /// The state for a value of `struct vfio_device_feature_mig_state.device_state`.
+    pub fn from_uapi(value: u32) -> Self {
+        match value {
+            0 => Self::Error,
+            1 => Self::Stop,
+            2 => Self::Running,
+            3 => Self::StopCopy,
+            4 => Self::Resuming,
+            5 => Self::RunningP2p,
+            6 => Self::PreCopy,
+            7 => Self::PreCopyP2p,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The uAPI's value; `None` for a legacy word, which lives in another number space.
+    pub fn to_uapi(self) -> Option<u32> {
+        Some(match self {
+            Self::Error => 0,
+            Self::Stop => 1,
+            Self::Running => 2,
+            Self::StopCopy => 3,
+            Self::Resuming => 4,
+            Self::RunningP2p => 5,
+            Self::PreCopy => 6,
+            Self::PreCopyP2p => 7,
+            Self::Unknown(value) => value,
+            Self::Legacy(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for DeviceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Error => "ERROR",
+            Self::Stop => "STOP",
+            Self::Running => "RUNNING",
+            Self::StopCopy => "STOP_COPY",
+            Self::Resuming => "RESUMING",
+            Self::RunningP2p => "RUNNING_P2P",
+            Self::PreCopy => "PRE_COPY",
+            Self::PreCopyP2p => "PRE_COPY_P2P",
+            Self::Unknown(value) => return write!(f, "state {value}"),
+            Self::Legacy(0) => "_STOP",
+            Self::Legacy(word) => {
+                let names = [(1, "_RUNNING"), (2, "_SAVING"), (4, "_RESUMING")];
+                let mut rest = *word;
+                let mut separator = "";
+                for (bit, name) in names {
+                    if rest & bit != 0 {
+                        write!(f, "{separator}{name}")?;
+                        separator = "|";
+                        rest &= !bit;
+                    }
+                }
+                if rest != 0 {
+                    write!(f, "{separator}{rest:#x}")?;
+                }
+                return Ok(());
+            }
+        };
+        f.pad(name)
+    }
+}
