@@ -18,6 +18,7 @@ use crate::respond::drill::{DrillError, Options, drill};
 use crate::respond::migrate::parse_state;
 use crate::respond::report::Report;
 use crate::respond::verdict::Line;
+use crate::vfio::open::Via;
 
 /// Drives a device through its migration states while a service of its own answers, and judges.
 #[derive(Args, Debug)]
@@ -39,6 +40,9 @@ pub struct Drill {
     /// How long one state change may take before the drill disables the IRQ, seconds.
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
+    /// The way to open the device.
+    #[arg(long, value_name = "WAY", value_enum, default_value_t)]
+    via: Via,
     /// Tell every trigger, remap, ack and state change, not only what is wrong.
     #[arg(long, short)]
     verbose: bool,
@@ -96,7 +100,7 @@ impl Drill {
     }
 
     fn drill(self, lines: &Sender<Line>, stop: Arc<AtomicBool>) -> Result<(), Error> {
-        let device = open_device(&self.device, None)?;
+        let device = open_device(&self.device, self.via, None)?;
         let options = Options {
             cycles: self.cycles,
             states: self.states,

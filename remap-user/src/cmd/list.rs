@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -14,7 +15,7 @@ use crate::respond::migrate::Migration;
 use crate::respond::report::{AreaText, RegionAreas, flag_letters};
 use crate::vfio::error::Error as VfioError;
 use crate::vfio::irq::{IrqInfo, RemapIrq};
-use crate::vfio::open::{self, group_path};
+use crate::vfio::open::{self, Via};
 use crate::vfio::region::Region;
 use crate::vfio::sysfs::{Bdf, Holder, Host, name_holders};
 
@@ -36,6 +37,8 @@ struct Listed {
     device_id: Option<u16>,
     driver: Option<String>,
     group: Option<u32>,
+    /// Its own node, where this kernel makes one.
+    cdev: Option<PathBuf>,
     holders: Vec<Holder>,
     /// Why there are no details.
     unknown: Option<String>,
@@ -98,13 +101,14 @@ impl List {
 
 fn look(host: &Host, bdf: Bdf) -> Listed {
     let group = host.group(bdf);
-    let holders = group.map_or(Vec::new(), |group| host.holders(&group_path(group)));
+    let holders = host.holders(&open::paths(host, bdf));
     let mut listed = Listed {
         device: bdf,
         vendor_id: host.ids(bdf).map(|ids| ids.0),
         device_id: host.ids(bdf).map(|ids| ids.1),
         driver: host.driver(bdf),
         group,
+        cdev: host.cdev(bdf),
         holders,
         unknown: None,
         details: None,
@@ -122,7 +126,7 @@ fn look(host: &Host, bdf: Bdf) -> Listed {
 }
 
 fn details(host: &Host, bdf: Bdf) -> Result<Details, VfioError> {
-    let device = Arc::new(open::open(host, bdf)?);
+    let device = Arc::new(open::open(host, bdf, Via::Auto)?);
     let migration = Migration::find(&device)?.map(|migration| migration.name());
     let mut details = Details {
         migration,
@@ -196,6 +200,9 @@ impl fmt::Display for Listed {
         match self.group {
             Some(group) => write!(f, ", group {group}")?,
             None => write!(f, ", no group")?,
+        }
+        if let Some(name) = self.cdev.as_deref().and_then(Path::file_name) {
+            write!(f, ", node {}", name.display())?;
         }
         if let Some(unknown) = &self.unknown {
             write!(f, ", {unknown}")?;

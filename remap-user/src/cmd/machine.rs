@@ -8,7 +8,7 @@ use crate::respond::handshake::HandshakeError;
 use crate::respond::serve::ServeError;
 use crate::vfio::device::Device;
 use crate::vfio::error::Error as VfioError;
-use crate::vfio::open;
+use crate::vfio::open::{self, Via};
 use crate::vfio::sysfs::{Bdf, Host};
 
 impl From<VfioError> for Error {
@@ -18,6 +18,7 @@ impl From<VfioError> for Error {
             VfioError::NoIommu(_)
             | VfioError::NoType1(_)
             | VfioError::NoVfio { .. }
+            | VfioError::NoCdev { .. }
             | VfioError::Denied { .. } => Code::Machine,
             _ => Code::Failed,
         };
@@ -39,10 +40,10 @@ impl From<ServeError> for Error {
 }
 
 /// The device behind an argument: opened, or taken over from who opened it.
-pub fn open_device(text: &str, fd: Option<i32>) -> Result<Arc<Device>, Error> {
+pub fn open_device(text: &str, via: Via, fd: Option<i32>) -> Result<Arc<Device>, Error> {
     let bdf: Bdf = text.parse()?;
     let device = match fd {
-        None => open::open(&Host::default(), bdf)?,
+        None => open::open(&Host::default(), bdf, via)?,
         Some(fd) => open::inherited(bdf, fd)?,
     };
     Ok(Arc::new(device))

@@ -12,6 +12,7 @@ use crate::cmd::output::{Format, Printer};
 use crate::exit::Error;
 use crate::respond::ack::AckForm;
 use crate::respond::serve::Service;
+use crate::vfio::open::Via;
 
 /// Owns a device, and remaps its regions whenever its driver asks, until it is interrupted.
 #[derive(Args, Debug)]
@@ -23,6 +24,15 @@ pub struct Serve {
     /// and unmask-eventfd for vectors (default unmask).
     #[arg(long, value_name = "FORM")]
     ack: Option<AckForm>,
+    /// The way to open the device.
+    #[arg(
+        long,
+        value_name = "WAY",
+        value_enum,
+        default_value_t,
+        conflicts_with = "device_fd"
+    )]
+    via: Via,
     /// Write JSON Lines.
     #[arg(long)]
     json: bool,
@@ -45,7 +55,7 @@ impl Serve {
         let gone = printer.gone();
         let served = runtime.block_on(async {
             let stop = stop_signal()?;
-            let device = open_device(&self.device, self.device_fd)?;
+            let device = open_device(&self.device, self.via, self.device_fd)?;
             let report = Box::new(move |report| {
                 // Nobody listening is no reason to stop serving at once: `gone` says so.
                 let _ = lines.send(report);

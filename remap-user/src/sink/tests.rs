@@ -520,7 +520,8 @@ fn an_event_as_text_shows_no_kernel_address() {
     let text = String::from_utf8(text.into_inner()).unwrap();
     assert!(!text.contains("Key("), "{text}");
     let signal = text.lines().find(|line| line.contains("signal")).unwrap();
-    let fields = "signal addend=5 context=1 count=0 in_task=true inside=false irq_index=5 role=\"trigger\"";
+    let fields =
+        "signal addend=5 context=1 count=0 in_task=true inside=false irq_index=5 role=\"trigger\"";
     assert!(signal.contains(fields), "{signal}");
 }
 

@@ -50,6 +50,17 @@ pub enum Error {
         /// Why.
         errno: Errno,
     },
+    /// The device has no node of its own.
+    #[error(
+        "{bdf} has no device node under /dev/vfio/devices ({errno}): this kernel's VFIO is built \
+         without VFIO_DEVICE_CDEV; leave --via out to use its group"
+    )]
+    NoCdev {
+        /// The device.
+        bdf: Bdf,
+        /// Why.
+        errno: Errno,
+    },
     /// The file may not be opened.
     #[error("opening {path} is not allowed ({errno}); run as root, or as the owner of {path}")]
     Denied {
@@ -58,13 +69,13 @@ pub enum Error {
         /// Why.
         errno: Errno,
     },
-    /// Someone else has the group open.
-    #[error("group {group} of {bdf} is busy (EBUSY): held by {holders}; end it first")]
+    /// Someone else has the device open.
+    #[error("{what} is busy ({errno}): held by {holders}; end it first")]
     Busy {
-        /// The device.
-        bdf: Bdf,
-        /// The IOMMU group.
-        group: u32,
+        /// What: the group or the device, named.
+        what: String,
+        /// How the kernel says it.
+        errno: Errno,
         /// Who, as far as /proc tells.
         holders: String,
     },
@@ -133,10 +144,11 @@ impl Error {
     /// The errno, where a call of the kernel failed.
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::Call { errno, .. } | Self::Denied { errno, .. } | Self::NoVfio { errno, .. } => {
-                Some(*errno)
-            }
-            Self::Busy { .. } => Some(Errno(libc::EBUSY)),
+            Self::Call { errno, .. }
+            | Self::Denied { errno, .. }
+            | Self::NoVfio { errno, .. }
+            | Self::NoCdev { errno, .. }
+            | Self::Busy { errno, .. } => Some(*errno),
             _ => None,
         }
     }

@@ -10,8 +10,11 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use vfio_bindings::bindings::vfio::{
-    VFIO_BASE, VFIO_TYPE, vfio_device_info, vfio_group_status, vfio_precopy_info,
+    VFIO_BASE, VFIO_TYPE, vfio_device_attach_iommufd_pt, vfio_device_bind_iommufd,
+    vfio_device_info, vfio_group_status, vfio_precopy_info,
 };
+
+use super::uapi::iommu_ioas_alloc;
 
 /// `_IO(VFIO_TYPE, VFIO_BASE + n)`: all VFIO requests are declared without direction and size.
 const fn request(n: u32) -> libc::c_ulong {
@@ -31,7 +34,11 @@ const DEVICE_GET_IRQ_INFO: libc::c_ulong = request(9);
 const DEVICE_SET_IRQS: libc::c_ulong = request(10);
 const DEVICE_RESET: libc::c_ulong = request(11);
 const DEVICE_FEATURE: libc::c_ulong = request(17);
+const DEVICE_BIND_IOMMUFD: libc::c_ulong = request(18);
+const DEVICE_ATTACH_IOMMUFD_PT: libc::c_ulong = request(19);
 const MIG_GET_PRECOPY_INFO: libc::c_ulong = request(21);
+/// `_IO(IOMMUFD_TYPE, IOMMUFD_CMD_IOAS_ALLOC)`: the type is VFIO's, the numbers begin at 0x80.
+const IOAS_ALLOC: libc::c_ulong = ((VFIO_TYPE as u32) << 8 | 0x81) as libc::c_ulong;
 
 /// A request whose argument is a number, or none.
 fn value(
@@ -112,6 +119,36 @@ pub fn device_fd(group: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: the kernel made this fd for us; no one else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(fd)
+}
+
+/// `VFIO_DEVICE_BIND_IOMMUFD`.
+pub fn bind_iommufd(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut bind = vfio_device_bind_iommufd {
+        argsz: size_of::<vfio_device_bind_iommufd>() as u32,
+        iommufd: iommufd.as_raw_fd(),
+        ..Default::default()
+    };
+    structure(device, DEVICE_BIND_IOMMUFD, &mut bind).map(drop)
+}
+
+/// `IOMMU_IOAS_ALLOC`: the id of a new, empty address space.
+pub fn ioas_alloc(iommufd: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut alloc = iommu_ioas_alloc {
+        size: size_of::<iommu_ioas_alloc>() as u32,
+        ..Default::default()
+    };
+    structure(iommufd, IOAS_ALLOC, &mut alloc)?;
+    Ok(alloc.out_ioas_id)
+}
+
+/// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`.
+pub fn attach_iommufd_pt(device: BorrowedFd<'_>, pt: u32) -> io::Result<()> {
+    let mut attach = vfio_device_attach_iommufd_pt {
+        argsz: size_of::<vfio_device_attach_iommufd_pt>() as u32,
+        pt_id: pt,
+        ..Default::default()
+    };
+    structure(device, DEVICE_ATTACH_IOMMUFD_PT, &mut attach).map(drop)
 }
 
 /// `VFIO_DEVICE_GET_INFO`.

@@ -1,4 +1,5 @@
-//! From a PCI address to an open device, through its group and a type1 container.
+//! From a PCI address to an open device: through its group and a type1 container, or through its
+//! own node and an iommufd.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -18,6 +19,20 @@ use crate::event::Errno;
 
 /// The container's file.
 const CONTAINER: &str = "/dev/vfio/vfio";
+/// The iommufd's file.
+const IOMMUFD: &str = "/dev/iommu";
+
+/// Which way a device is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Via {
+    /// By its group where this kernel has one for it, else by its own node.
+    #[default]
+    Auto,
+    /// By `/dev/vfio/N` and a type1 container.
+    Group,
+    /// By `/dev/vfio/devices/vfioN` and an iommufd.
+    Cdev,
+}
 
 /// What must stay open for as long as the device is.
 ///
@@ -31,6 +46,11 @@ pub enum Access {
         /// `/dev/vfio/vfio`.
         container: File,
     },
+    /// By its own node, bound to an iommufd.
+    Cdev {
+        /// `/dev/iommu`.
+        iommufd: File,
+    },
     /// Whoever handed the device over keeps them open.
     Inherited,
 }
@@ -40,12 +60,66 @@ pub fn group_path(group: u32) -> PathBuf {
     PathBuf::from(format!("/dev/vfio/{group}"))
 }
 
+/// The files by which a device can be held: its group, and its own node.
+pub fn paths(host: &Host, bdf: Bdf) -> Vec<PathBuf> {
+    let group = host.group(bdf).map(group_path);
+    group.into_iter().chain(host.cdev(bdf)).collect()
+}
+
 /// Opens a device that is bound to a vfio driver.
 ///
 /// # Errors
 /// [`Error`]: each with what to do next.
-pub fn open(host: &Host, bdf: Bdf) -> Result<Device, Error> {
+pub fn open(host: &Host, bdf: Bdf, via: Via) -> Result<Device, Error> {
     let number = group_of(host, bdf)?;
+    let cdev = host.cdev(bdf);
+    match (via, cdev) {
+        (Via::Cdev, None) => Err(Error::NoCdev {
+            bdf,
+            errno: Errno(libc::ENOENT),
+        }),
+        (Via::Cdev, Some(node)) => open_by_cdev(host, bdf, &node),
+        (Via::Auto, Some(node)) if !group_path(number).exists() => open_by_cdev(host, bdf, &node),
+        (Via::Auto | Via::Group, _) => open_by_group(host, bdf, number),
+    }
+}
+
+fn open_by_cdev(host: &Host, bdf: Bdf, node: &Path) -> Result<Device, Error> {
+    let iommufd = open_file(Path::new(IOMMUFD)).map_err(|error| match error {
+        Error::NoVfio { path, errno } => Error::Call {
+            call: "open",
+            on: path,
+            errno,
+            hint: "load it with: modprobe iommufd",
+        },
+        other => other,
+    })?;
+    let file = open_file(node)?;
+    let fail = |call, error: io::Error| Error::call(call, bdf.to_string(), &error);
+    ioctl::bind_iommufd(file.as_fd(), iommufd.as_fd()).map_err(|error| {
+        let holders = host.holders(&paths(host, bdf));
+        // EINVAL: bound by another file (vfio_df_open); EBUSY: in use by its group.
+        let others: Vec<_> = holders
+            .into_iter()
+            .filter(|holder| holder.pid != std::process::id())
+            .collect();
+        match error.raw_os_error() {
+            Some(errno @ (libc::EINVAL | libc::EBUSY)) if !others.is_empty() => Error::Busy {
+                what: bdf.to_string(),
+                errno: Errno(errno),
+                holders: name_holders(&others),
+            },
+            _ => fail("DEVICE_BIND_IOMMUFD", error),
+        }
+    })?;
+    let pt = ioctl::ioas_alloc(iommufd.as_fd())
+        .map_err(|error| Error::call("IOMMU_IOAS_ALLOC", IOMMUFD, &error))?;
+    ioctl::attach_iommufd_pt(file.as_fd(), pt)
+        .map_err(|error| fail("DEVICE_ATTACH_IOMMUFD_PT", error))?;
+    Ok(Device::new(bdf, file, Access::Cdev { iommufd }))
+}
+
+fn open_by_group(host: &Host, bdf: Bdf, number: u32) -> Result<Device, Error> {
     let container = open_container()?;
     let group = open_group(host, bdf, number)?;
     let flags = ioctl::group_status(group.as_fd())
@@ -123,10 +197,10 @@ fn open_container() -> Result<File, Error> {
 fn open_group(host: &Host, bdf: Bdf, number: u32) -> Result<File, Error> {
     let path = group_path(number);
     open_file(&path).map_err(|error| match error.errno() {
-        Some(Errno(libc::EBUSY)) => Error::Busy {
-            bdf,
-            group: number,
-            holders: name_holders(&host.holders(&path)),
+        Some(errno @ Errno(libc::EBUSY)) => Error::Busy {
+            what: group_name(bdf, number),
+            errno,
+            holders: name_holders(&host.holders(&paths(host, bdf))),
         },
         _ => error,
     })

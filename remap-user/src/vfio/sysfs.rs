@@ -179,6 +179,17 @@ impl Host {
         })
     }
 
+    /// The device's own node (`/dev/vfio/devices/vfioN`, since 8b6f173a4ce4, 6.6), where this
+    /// kernel makes one.
+    pub fn cdev(&self, bdf: Bdf) -> Option<PathBuf> {
+        let directory = self.device(bdf).join("vfio-dev");
+        fs::read_dir(directory)
+            .ok()?
+            .flatten()
+            .find(|entry| entry.path().join("dev").exists())
+            .map(|entry| Path::new("/dev/vfio/devices").join(entry.file_name()))
+    }
+
     /// Every device that is offered through VFIO.
     pub fn vfio_devices(&self) -> Vec<Bdf> {
         let mut devices: Vec<Bdf> = names(&self.sys.join("bus/pci/devices"));
@@ -186,8 +197,8 @@ impl Host {
         devices
     }
 
-    /// The processes that have `path` open, as far as this user may see.
-    pub fn holders(&self, path: &Path) -> Vec<Holder> {
+    /// The processes that have one of `paths` open, as far as this user may see.
+    pub fn holders(&self, paths: &[PathBuf]) -> Vec<Holder> {
         let mut holders = Vec::new();
         for pid in names::<u32>(&self.proc) {
             let process = self.proc.join(pid.to_string());
@@ -196,7 +207,7 @@ impl Host {
             };
             let holds = fds
                 .flatten()
-                .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == path));
+                .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| paths.contains(&to)));
             if holds {
                 let comm = fs::read_to_string(process.join("comm")).unwrap_or_default();
                 holders.push(Holder {

@@ -1,4 +1,5 @@
-//! The Rust mirror of `lab/driver/remap_irq.h`: the remap IRQ's own uAPI.
+//! The Rust mirror of `lab/driver/remap_irq.h`, the remap IRQ's own uAPI, and what vfio-bindings
+//! lacks of mainline's.
 //!
 //! The protocol is described there. `tests/vfio/mirror.rs` compiles the header with the C
 //! compiler and compares every size, offset and value with what stands here.
@@ -67,4 +68,18 @@ pub struct remap_irq_info_cap_regions {
     pub reserved: u32,
     /// Bit n: region `base + n` may be signalled.
     pub mask: u64,
+}
+
+/// `struct iommu_ioas_alloc` of mainline's `include/uapi/linux/iommufd.h`, which vfio-bindings
+/// leaves out.
+#[allow(non_camel_case_types)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct iommu_ioas_alloc {
+    /// Size of this struct.
+    pub size: u32,
+    /// 0.
+    pub flags: u32,
+    /// The new address space.
+    pub out_ioas_id: u32,
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use remap_user::vfio::error::Error;
-use remap_user::vfio::open;
+use remap_user::vfio::open::{self, Via};
 use remap_user::vfio::sysfs::{Bdf, Holder, Host, name_holders};
 use tempfile::TempDir;
 
@@ -154,19 +154,37 @@ fn holders_are_named() {
         .process(10, "init", "/dev/null")
         .process(1234, "qemu", "/dev/vfio/4")
         .process(99, "remap", "/dev/vfio/4");
-    let holders = machine.host().holders(Path::new("/dev/vfio/4"));
+    let holders = machine.host().holders(&["/dev/vfio/4".into()]);
     let holder = |pid, comm: &str| Holder {
         pid,
         comm: comm.to_owned(),
     };
     assert_eq!(holders, [holder(99, "remap"), holder(1234, "qemu")]);
     assert_eq!(name_holders(&holders), "remap (99), qemu (1234)");
-    assert_eq!(machine.host().holders(Path::new("/dev/vfio/5")), []);
+    assert_eq!(machine.host().holders(&["/dev/vfio/5".into()]), []);
+}
+
+#[test]
+fn a_device_node_is_found_only_where_the_kernel_makes_one() {
+    let machine = Machine::new().device("0000:01:00.0", Some("vfio-pci"), true, Some(4));
+    let device = bdf("0000:01:00.0");
+    assert_eq!(machine.host().cdev(device), None);
+    assert_eq!(
+        open::paths(&machine.host(), device),
+        [PathBuf::from("/dev/vfio/4")]
+    );
+    let error = open::open(&machine.host(), device, Via::Cdev).expect_err("there is no node");
+    assert!(matches!(error, Error::NoCdev { .. }), "{error}");
+    let node = machine.path("sys/bus/pci/devices/0000:01:00.0/vfio-dev/vfio0/dev");
+    fs::write(node, "511:0\n").unwrap();
+    let paths = ["/dev/vfio/4", "/dev/vfio/devices/vfio0"].map(PathBuf::from);
+    assert_eq!(open::paths(&machine.host(), device), paths);
 }
 
 /// The error of an attempt to open a device of a made-up machine, before any real file is opened.
 fn refusal(machine: &Machine) -> Error {
-    open::open(&machine.host(), bdf("0000:01:00.0")).expect_err("there is no such device")
+    open::open(&machine.host(), bdf("0000:01:00.0"), Via::Auto)
+        .expect_err("there is no such device")
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use remap_user::respond::drill::{DrillError, Options, drill};
 use remap_user::vfio::device::Device;
-use remap_user::vfio::open;
+use remap_user::vfio::open::{self, Via};
 use remap_user::vfio::sysfs::{Bdf, Host};
 
 use child::{Output, Running, remap};
@@ -113,7 +113,7 @@ impl Lab {
 
     /// The device, opened by this process.
     pub fn open(&self) -> Result<Arc<Device>> {
-        Ok(Arc::new(open::open(&Host::default(), self.bdf)?))
+        Ok(Arc::new(open::open(&Host::default(), self.bdf, Via::Auto)?))
     }
 
     /// `remap serve` with further arguments, answering.
