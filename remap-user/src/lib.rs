@@ -15,3 +15,4 @@ pub mod respond;
 pub mod sink;
 pub mod source;
 pub mod vfio;
+pub mod vmm;

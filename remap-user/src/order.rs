@@ -77,6 +77,11 @@ impl Order {
         self.pushed += 1;
     }
 
+    /// The earliest time, from `time_ns` on, at which an event still finds its place.
+    pub fn in_time(&self, time_ns: u64) -> u64 {
+        time_ns.max(self.released_ns)
+    }
+
     /// Hands on what is older than the watermark less the slack, in order. `watermark_ns` is a
     /// time before which every record has been pushed (CLOCK_MONOTONIC).
     pub fn release(&mut self, watermark_ns: u64, mut take: impl FnMut(Event)) {

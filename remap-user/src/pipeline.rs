@@ -1,32 +1,30 @@
 //! From records to outputs: decode → order → correlate → sink. The live view and any later
 //! replay are this, on two sources.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    io,
-};
+mod owners;
+mod scope;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+pub use owners::VmNames;
+pub use scope::Filter;
 
 use crate::{
-    correlate::{Correlator, Options, Output, Summary},
+    correlate::{Correlator, Options, Output, Summary, Withheld},
     decode::decode,
-    event::{Answer, Body, Call, DeviceKey, Event, Task},
+    event::{Answer, Body, Call, Event, Task},
     order::{Order, SLACK_NS},
     probe::health::Account,
     sink::Sink,
 };
+use owners::Owners;
+use scope::{Admission, Scope};
 
 /// How long after an event the correlation may still be making up its mind, ns: longer than
 /// [`Options::stuck_ns`], [`Options::settle_ns`] and the slack of the order together.
 const SETTLE_NS: u64 = 1_500_000_000;
-
-/// Which devices are of interest.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only the device with this name.
-    pub device: Option<String>,
-    /// Only devices that this process has used, from its first use on.
-    pub pid: Option<u32>,
-}
 
 /// The word that records were lost.
 fn loss(time_ns: u64, count: u64) -> Event {
@@ -64,9 +62,8 @@ pub struct Pipeline<S> {
     correlator: Correlator,
     sink: S,
     show_events: bool,
-    filter: Filter,
-    names: HashMap<DeviceKey, String>,
-    used: BTreeSet<DeviceKey>,
+    owners: Owners,
+    scope: Scope,
     watermark_ns: u64,
     /// Until then the correlation may have something to say without a further event.
     busy_until_ns: u64,
@@ -81,16 +78,22 @@ pub struct Pipeline<S> {
 }
 
 impl<S: Sink> Pipeline<S> {
-    /// An empty one. With `show_events` every event goes to the sink too.
-    pub fn new(options: Options, filter: Filter, show_events: bool, sink: S) -> Self {
+    /// An empty one. With `show_events` every event goes to the sink too. `vm_names` is asked
+    /// about each process that uses a device.
+    pub fn new(
+        options: Options,
+        filter: Filter,
+        vm_names: VmNames,
+        show_events: bool,
+        sink: S,
+    ) -> Self {
         Self {
             order: Order::default(),
             correlator: Correlator::new(options),
             sink,
             show_events,
-            filter,
-            names: HashMap::new(),
-            used: BTreeSet::new(),
+            owners: Owners::new(vm_names),
+            scope: Scope::new(filter),
             watermark_ns: 0,
             busy_until_ns: 0,
             doubts: 0,
@@ -106,6 +109,10 @@ impl<S: Sink> Pipeline<S> {
         match decode(bytes) {
             Ok(event) => {
                 self.delivered += 1;
+                if let Some(mut owner) = self.owners.before(&event) {
+                    owner.time_ns = self.order.in_time(owner.time_ns);
+                    self.order.push(owner);
+                }
                 self.order.push(event);
             }
             Err(_) => self.undecodable += 1,
@@ -182,6 +189,10 @@ impl<S: Sink> Pipeline<S> {
             delivered: account.delivered,
             lost: account.lost.clone(),
             stats: self.correlator.into_stats(),
+            withheld: Withheld {
+                records: self.scope.left_out(),
+                ..Withheld::default()
+            },
         };
         self.sink.summary(&summary)?;
         Ok(summary)
@@ -189,19 +200,24 @@ impl<S: Sink> Pipeline<S> {
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
         self.busy_until_ns = event.time_ns + SETTLE_NS;
-        if let Body::Device { device, name, .. } = &event.body {
-            self.names.insert(*device, name.clone());
+        if let Body::Owner { pid, vm } = &event.body {
+            self.scope.runs(*pid, vm.as_deref());
+            self.sink.owner(*pid, vm.as_deref());
         }
-        if !self.wants(event) {
-            return Ok(());
+        match self.scope.admit(event) {
+            Admission::No => return Ok(()),
+            Admission::Yes => {}
+            Admission::After(known) => self.hand_on(&known)?,
         }
+        self.hand_on(event)
+    }
+
+    fn hand_on(&mut self, event: &Event) -> io::Result<()> {
         // Before the correlation, which forgets a device that this event closes.
         if self.show_events {
-            let name = event.device().and_then(|device| self.names.get(&device));
-            self.sink.event(
-                event,
-                name.map_or(crate::correlate::UNKNOWN_DEVICE, String::as_str),
-            )?;
+            let name = event.device().and_then(|device| self.scope.name(device));
+            let name = name.unwrap_or(crate::correlate::UNKNOWN_DEVICE);
+            self.sink.event(event, name)?;
         }
         if is_unreadable(event) {
             let outputs = self.correlator.push(&loss(event.time_ns, 0));
@@ -210,34 +226,13 @@ impl<S: Sink> Pipeline<S> {
         let outputs = self.correlator.push(event);
         self.write(&outputs)?;
         if let Body::Close { device, .. } = &event.body {
-            // Its memory may serve another device next time, and another owner.
-            self.names.remove(device);
-            self.used.remove(device);
+            self.scope.closed(*device);
         }
         if event.time_ns <= self.doubt_until_ns {
             let outputs = self.correlator.push(&loss(event.time_ns, 0));
             self.write(&outputs)?;
         }
         Ok(())
-    }
-
-    fn wants(&mut self, event: &Event) -> bool {
-        let Some(device) = event.device() else {
-            return true;
-        };
-        if let Some(pid) = self.filter.pid
-            && !matches!(event.body, Body::Device { .. })
-        {
-            if event.task.pid == pid {
-                self.used.insert(device);
-            } else if !self.used.contains(&device) {
-                return false;
-            }
-        }
-        match &self.filter.device {
-            Some(wanted) => self.names.get(&device) == Some(wanted),
-            None => true,
-        }
     }
 
     fn write(&mut self, outputs: &[Output]) -> io::Result<()> {

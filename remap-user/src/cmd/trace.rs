@@ -23,7 +23,10 @@ use crate::{
         json::Json,
         text::{Text, TextOptions},
     },
-    source::ring::{RingSource, monotonic_ns},
+    source::{
+        process::vm_name,
+        ring::{RingSource, monotonic_ns},
+    },
     vfio::sysfs::Bdf,
 };
 
@@ -39,6 +42,9 @@ pub struct Trace {
     /// Only devices that this process uses.
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
+    /// Only devices that the virtual machine of this name uses: QEMU's -name.
+    #[arg(long, value_name = "NAME")]
+    vm: Option<String>,
     /// End after this many seconds.
     #[arg(long, value_name = "S", value_parser = seconds)]
     duration: Option<Duration>,
@@ -106,6 +112,7 @@ impl Trace {
         let filter = Filter {
             device,
             pid: self.pid,
+            vm: self.vm.clone(),
         };
         if self.probe_log {
             log::set_logger(&Stderr).map_err(anyhow::Error::msg)?;
@@ -131,13 +138,13 @@ impl Trace {
             let gone = thread.gone();
             let summary = if self.json {
                 let sink = Json::new(out);
-                let pipeline = Pipeline::new(options, filter, self.events, sink);
+                let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
                 self.follow(&mut probes, pipeline, &gone).await
             } else {
                 let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
                 let start_ns = monotonic_ns()?;
                 let sink = Text::new(out, TextOptions { colour, start_ns });
-                let pipeline = Pipeline::new(options, filter, self.events, sink);
+                let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
                 self.follow(&mut probes, pipeline, &gone).await
             };
             // Its error first: what the trace has to say of a broken pipe is only that.

@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 pub use cycle::{Ack, AckForm, Cycle, Outcome, ReleasedSource, Stage, Stages, Stamp, View};
 pub use duration::Ns;
 pub use finding::{Finding, RULES, Rule};
-pub use stats::{DeviceStats, Quantiles, RegionStats, Stats, Summary};
+pub use stats::{DeviceStats, Quantiles, RegionStats, Stats, Summary, Withheld};
 pub use transition::{Transition, TransitionRef};
 
 use crate::event::{Body, DeviceKey, Event, Task};

@@ -181,6 +181,18 @@ impl Stats {
     }
 }
 
+/// What the user's filters kept back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Records of devices, processes and virtual machines that nobody asked for: nothing was made
+    /// of them.
+    pub records: u64,
+    /// Outputs of classes that nobody asked for: they were not shown, and are counted.
+    pub by_class: u64,
+    /// Outputs that took less time than was asked for: they were not shown, and are counted.
+    pub by_latency: u64,
+}
+
 /// The end of a trace: what it adds up to, and whether it is whole.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -192,6 +204,8 @@ pub struct Summary {
     pub lost: BTreeMap<String, u64>,
     /// What was made of them.
     pub stats: Stats,
+    /// What the user's filters kept back.
+    pub withheld: Withheld,
 }
 
 impl Summary {

@@ -111,8 +111,9 @@ pub enum Body {
     Owner {
         /// Process id, in the initial PID namespace.
         pid: u32,
-        /// The virtual machine's name, from the VMM's command line.
-        vm: String,
+        /// The virtual machine's name, from the VMM's command line; `None` where a process that
+        /// had one runs another program now.
+        vm: Option<String>,
     },
     /// An ioctl on the device begins.
     Enter {

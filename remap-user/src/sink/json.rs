@@ -63,6 +63,8 @@ impl<W: Write> Sink for Json<W> {
         self.line(&line)
     }
 
+    fn owner(&mut self, _: u32, _: Option<&str>) {}
+
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
@@ -410,6 +412,14 @@ struct SummaryLine<'a> {
     transitions: u64,
     findings: BTreeMap<&'static str, u64>,
     devices: Vec<DeviceLine<'a>>,
+    withheld: WithheldLine,
+}
+
+#[derive(Serialize)]
+struct WithheldLine {
+    records: u64,
+    by_class: u64,
+    by_latency: u64,
 }
 
 impl<'a> SummaryLine<'a> {
@@ -426,6 +436,11 @@ impl<'a> SummaryLine<'a> {
             devices: devices
                 .map(|(name, stats)| DeviceLine::of(name, stats))
                 .collect(),
+            withheld: WithheldLine {
+                records: summary.withheld.records,
+                by_class: summary.withheld.by_class,
+                by_latency: summary.withheld.by_latency,
+            },
         }
     }
 }

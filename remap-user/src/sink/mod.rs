@@ -7,6 +7,7 @@ mod event_line;
 pub mod json;
 pub mod table;
 pub mod text;
+mod vms;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,9 @@ pub trait Sink {
     /// # Errors
     /// What the writer returns.
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()>;
+
+    /// From now on the process `pid` runs the virtual machine `vm`; `None`: another program.
+    fn owner(&mut self, pid: u32, vm: Option<&str>);
 
     /// The end.
     ///

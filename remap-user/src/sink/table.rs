@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use crate::correlate::{DeviceStats, Ns, Outcome, Quantiles, RegionStats, Rule, Stage, Summary};
+use crate::correlate::{
+    DeviceStats, Ns, Outcome, Quantiles, RegionStats, Rule, Stage, Summary, Withheld,
+};
 
 /// A summary as text.
 pub struct Table<'a>(
@@ -21,6 +23,7 @@ impl fmt::Display for Table<'_> {
             writeln!(f, "no cycles")?;
         }
         self.findings(f)?;
+        self.withheld(f)?;
         self.identity(f)
     }
 }
@@ -84,6 +87,26 @@ impl Table<'_> {
                 if let Some(example) = example(device, rule) {
                     writeln!(f, "    {name}: {example}")?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the filters kept back, so that nobody takes a part for the whole.
+    fn withheld(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Withheld {
+            records,
+            by_class,
+            by_latency,
+        } = self.0.withheld;
+        if records > 0 {
+            let records = Count(records, "record");
+            writeln!(f, "{records} of others left out (--device, --pid, --vm)")?;
+        }
+        for (count, option) in [(by_class, "--class"), (by_latency, "--min-latency")] {
+            if count > 0 {
+                let lines = Count(count, "line");
+                writeln!(f, "{lines} not shown ({option}), but counted above")?;
             }
         }
         Ok(())

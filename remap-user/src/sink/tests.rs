@@ -6,7 +6,7 @@ use super::json::Json;
 use super::text::{Text, TextOptions};
 use super::*;
 use crate::correlate::tests::{self as played, Scene};
-use crate::correlate::{Correlator, Options, RULES};
+use crate::correlate::{Correlator, Options, RULES, Withheld};
 use crate::event::{
     Answer, Body, Call, ContextKey, DeviceState, DmaKind, Errno, FaultOutcome, FeatureData,
     FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX, ZapCause,
@@ -155,6 +155,7 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
         delivered,
         lost: [("ring full".to_owned(), 3)].into(),
         stats: correlator.into_stats(),
+        withheld: Withheld::default(),
     };
     sink.summary(&summary).unwrap();
 }
@@ -386,7 +387,7 @@ fn every_event_fits_the_schema() {
         },
         Body::Owner {
             pid: 100,
-            vm: "guest".into(),
+            vm: Some("guest".into()),
         },
         Body::Context {
             context: ContextKey(10),

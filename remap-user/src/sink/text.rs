@@ -15,6 +15,7 @@ use super::Sink;
 use super::event_line::{EventLine, Keys};
 use super::json::result_name;
 use super::table;
+use super::vms::{Vms, Who};
 use crate::correlate::{
     Cycle, Finding, Ns, Outcome, Output, Stage, StageLine, Summary, Transition, TransitionRef,
 };
@@ -37,6 +38,7 @@ pub struct Text<W> {
     /// The state change whose head is the last that was written.
     announced: Option<u64>,
     keys: Keys,
+    vms: Vms,
 }
 
 impl<W: Write> Text<W> {
@@ -47,6 +49,7 @@ impl<W: Write> Text<W> {
             options,
             announced: None,
             keys: Keys::default(),
+            vms: Vms::default(),
         }
     }
 
@@ -55,7 +58,7 @@ impl<W: Write> Text<W> {
         self.writer
     }
 
-    fn line(&mut self, ns: u64, device: &str, text: fmt::Arguments<'_>) -> io::Result<()> {
+    fn line(&mut self, ns: u64, device: &str, text: &str) -> io::Result<()> {
         let time = Relative::new(ns, self.options.start_ns);
         writeln!(self.writer, "{time}  {device}  {text}")
     }
@@ -69,9 +72,10 @@ impl<W: Write> Text<W> {
         let trigger_ns = cycle.stages.ns(Stage::Trigger).unwrap_or(0);
         let colour = self.options.colour;
         let outcome = Painted::new(cycle.outcome.name(), outcome_colour(cycle.outcome), colour);
-        let (region, rest) = (cycle.region, CycleText(cycle));
-        let text = format_args!("{indent}region {region}  {outcome}{rest}");
-        self.line(trigger_ns, &cycle.device, text)
+        let who = cycle.owner().map(|task| self.vms.who(task));
+        let (region, rest) = (cycle.region, CycleText(cycle, who));
+        let text = format!("{indent}region {region}  {outcome}{rest}");
+        self.line(trigger_ns, &cycle.device, &text)
     }
 
     /// The head of a state change, before the first of its cycles.
@@ -81,34 +85,35 @@ impl<W: Write> Text<W> {
         }
         self.announced = Some(reference.id);
         let change = Change(reference.from, reference.to);
-        self.line(reference.begin_ns, device, format_args!("{change}"))
+        self.line(reference.begin_ns, device, &change.to_string())
     }
 
     fn transition(&mut self, transition: &Transition) -> io::Result<()> {
         let change = Change(transition.from, transition.to);
         let ns = transition.end_ns.unwrap_or(transition.begin_ns);
         let Some(result) = transition.result else {
-            let text = format_args!("{change}  did not return within the trace");
-            return self.line(ns, &transition.device, text);
+            let text = format!("{change}  did not return within the trace");
+            return self.line(ns, &transition.device, &text);
         };
         let colour = if result.is_ok() { GREEN } else { RED };
         let name = result_name(result);
         let result = Painted::new(&name, colour, self.options.colour);
         let duration = MaybeNs(transition.duration());
         let rest = TransitionText(transition);
-        let text = format_args!("{change}  {result} in {duration}{rest}");
-        self.line(ns, &transition.device, text)
+        let who = self.vms.who(&transition.task);
+        let text = format!("{change}  {result} in {duration}{rest}  ({who})");
+        self.line(ns, &transition.device, &text)
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
         let rule = Painted::new(finding.rule.id(), RED, self.options.colour);
         let about = Region(finding.region);
-        let text = format_args!("! {rule}{about}: {}", finding.text);
-        self.line(finding.time_ns, &finding.device, text)
+        let text = format!("! {rule}{about}: {}", finding.text);
+        self.line(finding.time_ns, &finding.device, &text)
     }
 
     fn stage(&mut self, line: &StageLine) -> io::Result<()> {
-        let text = format_args!(
+        let text = format!(
             "  region {}  {:<8}  (trigger {}, {} {})",
             line.region,
             line.stage.name(),
@@ -116,7 +121,7 @@ impl<W: Write> Text<W> {
             line.task.comm,
             line.task.tid
         );
-        self.line(line.time_ns, &line.device, text)
+        self.line(line.time_ns, &line.device, &text)
     }
 }
 
@@ -133,8 +138,12 @@ impl<W: Write> Sink for Text<W> {
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
         let task = &event.task;
         let line = EventLine::of(event, device, &mut self.keys);
-        let text = format_args!("  {line}  ({} {})", task.comm, task.tid);
-        self.line(event.time_ns, device, text)
+        let text = format!("  {line}  ({} {})", task.comm, task.tid);
+        self.line(event.time_ns, device, &text)
+    }
+
+    fn owner(&mut self, pid: u32, vm: Option<&str>) {
+        self.vms.learn(pid, vm);
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -242,7 +251,7 @@ impl fmt::Display for Region {
 }
 
 /// What follows the outcome of a cycle.
-struct CycleText<'a>(&'a Cycle);
+struct CycleText<'a>(&'a Cycle, Option<Who<'a>>);
 
 impl fmt::Display for CycleText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -256,8 +265,8 @@ impl fmt::Display for CycleText<'_> {
             write!(f, ", slowest: {} {}", stage.name(), Ns(ns))?;
         }
         write!(f, "  (trigger {}", cycle.trigger_id)?;
-        if let Some(task) = cycle.owner() {
-            write!(f, ", {} {}", task.comm, task.pid)?;
+        if let Some(who) = &self.1 {
+            write!(f, ", {who}")?;
         }
         f.write_str(")")
     }

@@ -1,3 +1,5 @@
-//! Where records come from. The ring is live; a recording will be another source of the same.
+//! Where records come from: the ring, which is live; a recording will be another source of the
+//! same. And what else is read of a running machine while a trace goes on.
 
+pub mod process;
 pub mod ring;

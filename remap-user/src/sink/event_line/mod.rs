@@ -96,7 +96,7 @@ enum BodyLine<'a> {
         dying: Option<bool>,
     },
     Owner {
-        vm: &'a str,
+        vm: Option<&'a str>,
     },
     Enter {
         call: CallLine<'a>,
@@ -310,7 +310,7 @@ impl<'a> BodyLine<'a> {
                 origin: origin_name(*origin),
             },
             Body::Close { dying, .. } => Self::Close { dying: *dying },
-            Body::Owner { vm, .. } => Self::Owner { vm },
+            Body::Owner { vm, .. } => Self::Owner { vm: vm.as_deref() },
             Body::Enter { call, .. } => Self::Enter {
                 call: CallLine::of(call),
             },

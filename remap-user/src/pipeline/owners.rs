@@ -1,0 +1,112 @@
+//! Names the virtual machines of the processes that use devices: an [`Body::Owner`] goes before
+//! the first event of each.
+
+use std::collections::HashMap;
+
+use super::scope::acts;
+use crate::event::{Body, Event};
+
+/// Answers the name of the virtual machine that a process (a pid of the initial PID namespace)
+/// runs; `None` if it runs none, or that cannot be told.
+pub type VmNames = Box<dyn FnMut(u32) -> Option<String>>;
+
+/// Who has been asked about, and what came of it.
+pub(super) struct Owners {
+    resolve: VmNames,
+    known: HashMap<u32, Option<String>>,
+}
+
+impl Owners {
+    pub(super) fn new(resolve: VmNames) -> Self {
+        Self {
+            resolve,
+            known: HashMap::new(),
+        }
+    }
+
+    /// What has to be said about the process of `event` before it. Asked when the record comes in
+    /// and not when its turn has come: the process may be gone by then.
+    pub(super) fn before(&mut self, event: &Event) -> Option<Event> {
+        if !acts(event) {
+            return None;
+        }
+        let pid = event.task.pid;
+        // A process that opens a device may be another program by now, or another process.
+        let opens = matches!(event.body, Body::Device { .. } | Body::DeviceFile { .. });
+        if !opens && self.known.contains_key(&pid) {
+            return None;
+        }
+        let vm = (self.resolve)(pid);
+        let before = self.known.insert(pid, vm.clone());
+        if before.flatten() == vm {
+            return None;
+        }
+        Some(Event {
+            body: Body::Owner { pid, vm },
+            ..event.clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{DeviceKey, Origin, Task};
+
+    fn event(pid: u32, body: Body) -> Event {
+        let task = Task {
+            pid,
+            tid: pid + 1,
+            comm: "CPU 0/KVM".into(),
+        };
+        Event {
+            time_ns: 7,
+            cpu: 0,
+            task,
+            body,
+        }
+    }
+
+    fn device() -> Body {
+        Body::Device {
+            device: DeviceKey(1),
+            name: "0000:01:00.0".into(),
+            driver: None,
+            origin: Origin::Seen,
+        }
+    }
+
+    fn fault() -> Body {
+        Body::Unmap {
+            device: DeviceKey(1),
+            region: 0,
+            offset: 0,
+            size: 1,
+            address: 1,
+        }
+    }
+
+    fn answers(mut names: Vec<Option<&'static str>>) -> Owners {
+        Owners::new(Box::new(move |_| names.remove(0).map(str::to_owned)))
+    }
+
+    fn vm(event: Option<Event>) -> Option<Option<String>> {
+        event.map(|event| match event.body {
+            Body::Owner { vm, .. } => vm,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_process_is_asked_about_once_and_again_when_it_opens() {
+        let mut owners = answers(vec![None, Some("web"), Some("web"), None]);
+        assert_eq!(owners.before(&event(5, fault())), None, "not its own doing");
+        assert_eq!(owners.before(&event(5, device())), None);
+        let named = owners.before(&event(5, device())).unwrap();
+        assert_eq!((named.time_ns, named.task.pid), (7, 5));
+        assert_eq!(vm(Some(named)), Some(Some("web".into())));
+        assert_eq!(owners.before(&event(5, device())), None, "nothing new");
+        let other_program = owners.before(&event(5, device()));
+        assert_eq!(vm(other_program), Some(None));
+    }
+}

@@ -1,0 +1,154 @@
+//! Which events are handed on: those of the devices, processes and machines of interest.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::event::{Body, DeviceKey, Event};
+
+/// Which devices are of interest; all of them by default.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only the device with this name.
+    pub device: Option<String>,
+    /// Only devices that this process has used, from its first use on.
+    pub pid: Option<u32>,
+    /// Only devices that a virtual machine of this name has used, from its first use on.
+    pub vm: Option<String>,
+}
+
+/// What becomes of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It is of no interest.
+    No,
+    /// It is.
+    Yes,
+    /// It is, and so is this one, which made its device known earlier.
+    After(Box<Event>),
+}
+
+/// Whether the event's task does something with a device or its files: an interrupt, or the
+/// kernel's work for another process, may come on top of any task.
+pub(super) fn acts(event: &Event) -> bool {
+    matches!(
+        event.body,
+        Body::Device { .. }
+            | Body::DeviceFile { .. }
+            | Body::Enter { .. }
+            | Body::Exit { .. }
+            | Body::Read { .. }
+            | Body::Write { .. }
+            | Body::Map { .. }
+            | Body::StateWriteEnter { .. }
+            | Body::StateWriteExit { .. }
+            | Body::Fault { .. }
+            | Body::ConfigWrite { .. }
+            | Body::Data { .. }
+            | Body::PrecopyInfo { .. }
+            | Body::Dma { .. }
+    )
+}
+
+/// Applies a [`Filter`], and knows the names of the devices that are open.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    filter: Filter,
+    /// The event that made each device known.
+    devices: HashMap<DeviceKey, Event>,
+    used: BTreeSet<DeviceKey>,
+    /// The virtual machine of each process that runs one.
+    vms: HashMap<u32, String>,
+    left_out: u64,
+}
+
+impl Scope {
+    pub(super) fn new(filter: Filter) -> Self {
+        Self {
+            filter,
+            ..Self::default()
+        }
+    }
+
+    /// The name of a device that is open.
+    pub(super) fn name(&self, device: DeviceKey) -> Option<&str> {
+        match &self.devices.get(&device)?.body {
+            Body::Device { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Records that were of no interest.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// The process `pid` runs this virtual machine, or another program than before.
+    pub(super) fn runs(&mut self, pid: u32, vm: Option<&str>) {
+        match vm {
+            Some(vm) => self.vms.insert(pid, vm.to_owned()),
+            None => self.vms.remove(&pid),
+        };
+    }
+
+    /// Its memory may serve another device next time, and another owner.
+    pub(super) fn closed(&mut self, device: DeviceKey) {
+        self.devices.remove(&device);
+        self.used.remove(&device);
+    }
+
+    /// Whether the event is handed on.
+    pub(super) fn admit(&mut self, event: &Event) -> Admission {
+        if let Body::Device { device, .. } = event.body {
+            self.devices.insert(device, event.clone());
+        }
+        let admission = self.judge(event);
+        if admission == Admission::No {
+            self.left_out += 1;
+        }
+        admission
+    }
+
+    fn judge(&mut self, event: &Event) -> Admission {
+        if matches!(event.body, Body::Lost { .. } | Body::Owner { .. }) {
+            return Admission::Yes;
+        }
+        let by_user = self.filter.pid.is_some() || self.filter.vm.is_some();
+        let Some(device) = event.device() else {
+            // What belongs to no single device belongs to a process, if to anything.
+            let about_one = matches!(event.body, Body::Data { .. } | Body::PrecopyInfo { .. });
+            let wanted = (!by_user || self.is_user(event.task.pid))
+                && !(about_one && self.filter.device.is_some());
+            return if wanted {
+                Admission::Yes
+            } else {
+                Admission::No
+            };
+        };
+        if let Some(wanted) = &self.filter.device
+            && self.name(device) != Some(wanted)
+        {
+            return Admission::No;
+        }
+        if !by_user || self.used.contains(&device) {
+            return Admission::Yes;
+        }
+        if !(acts(event) && self.is_user(event.task.pid)) {
+            return Admission::No;
+        }
+        self.used.insert(device);
+        match self.devices.get(&device) {
+            Some(known) if !matches!(event.body, Body::Device { .. }) => {
+                Admission::After(Box::new(known.clone()))
+            }
+            _ => Admission::Yes,
+        }
+    }
+
+    fn is_user(&self, pid: u32) -> bool {
+        self.filter.pid.is_none_or(|wanted| wanted == pid)
+            && self
+                .filter
+                .vm
+                .as_ref()
+                .is_none_or(|wanted| self.vms.get(&pid) == Some(wanted))
+    }
+}
