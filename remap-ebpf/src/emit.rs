@@ -50,29 +50,64 @@ pub fn lose(reason: Counter) {
     count(reason);
 }
 
-/// Sends one record of type `T`. `fill` gets the memory behind the header, uninitialised: it
-/// must write every field but the header. Answers whether it went through.
+/// The task that a record is about.
+#[derive(Clone, Copy)]
+pub struct Subject {
+    pub pid: u32,
+    pub tid: u32,
+    pub comm: [u8; 16],
+}
+
+impl Subject {
+    /// The current task.
+    #[inline(always)]
+    pub fn current() -> Self {
+        let thread = thread();
+        Self {
+            pid: (thread >> 32) as u32,
+            tid: thread as u32,
+            comm: bpf_get_current_comm().unwrap_or([0; 16]),
+        }
+    }
+}
+
+/// Sends one record of type `T` about the current task. `fill` gets the memory behind the header,
+/// uninitialised: it must write every field but the header. Answers whether it went through.
 ///
 /// # Safety
 /// `T` begins with a [`Header`] and is a record of `remap_common::record`.
 #[inline(always)]
 pub unsafe fn emit<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T)) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { emit_about(&Subject::current(), kind, time_ns, fill) }
+}
+
+/// The same about any task.
+///
+/// # Safety
+/// As [`emit`].
+#[inline(always)]
+pub unsafe fn emit_about<T: 'static>(
+    subject: &Subject,
+    kind: u32,
+    time_ns: u64,
+    fill: impl FnOnce(*mut T),
+) -> bool {
     count(Counter::Seen);
     let Some(mut entry) = RECORDS.reserve::<T>(0) else {
         count(Counter::RingFull);
         return false;
     };
     let record = entry.as_mut_ptr();
-    let thread = thread();
     // SAFETY: `record` is writable for size_of::<T>() bytes and begins with a header.
     unsafe {
         let header = record.cast::<Header>();
         (*header).kind = kind;
         (*header).cpu = bpf_get_smp_processor_id();
         (*header).time_ns = time_ns;
-        (*header).pid = (thread >> 32) as u32;
-        (*header).tid = thread as u32;
-        (*header).comm = bpf_get_current_comm().unwrap_or([0; 16]);
+        (*header).pid = subject.pid;
+        (*header).tid = subject.tid;
+        (*header).comm = subject.comm;
     }
     fill(record);
     entry.submit(0);

@@ -118,7 +118,13 @@ pub fn process_is_involved() -> bool {
 /// Marks the current process as a user of a VFIO device.
 #[inline(always)]
 pub fn involve_process() {
-    PROCESS_FILTER.set(slot(emit::thread() >> 32, PROCESS_BITS));
+    involve((emit::thread() >> 32) as u32);
+}
+
+/// Marks a process (tgid) as a user of a VFIO device.
+#[inline(always)]
+pub fn involve(pid: u32) {
+    PROCESS_FILTER.set(slot(u64::from(pid), PROCESS_BITS));
 }
 
 /// The generation of an IRQ index: it changes when the index is disabled or the device closed.

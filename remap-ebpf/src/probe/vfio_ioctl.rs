@@ -94,12 +94,18 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
 
 /// Sends the device's name once, before anything else about it.
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+#[expect(unsafe_code, reason = "asks a map")]
 pub fn introduce(device: u64) {
     // SAFETY: only the presence is of interest.
-    if unsafe { maps::DEVICES.get(device) }.is_some() {
-        return;
+    if unsafe { maps::DEVICES.get(device) }.is_none() {
+        introduce_as(device, origin::SEEN, &emit::Subject::current());
     }
+}
+
+/// Sends the name of a device that is not known yet, and how it came to be known.
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
     if maps::DEVICES.insert(device, 1, 0).is_err() {
         emit::lose(Counter::ContextsFull);
         return;
@@ -110,13 +116,13 @@ pub fn introduce(device: u64) {
     }
     // SAFETY: every field of the reserved record is written.
     let introduced = unsafe {
-        emit::emit::<Device>(kind::DEVICE, emit::now(), |record| {
+        emit::emit_about::<Device>(subject, kind::DEVICE, emit::now(), |record| {
             (*record).device = device;
             for at in 0..NAME_BYTES {
                 (*record).name[at] = name[at];
                 (*record).driver[at] = 0;
             }
-            (*record).origin = origin::SEEN;
+            (*record).origin = origin;
             (*record).reserved = 0;
         })
     };

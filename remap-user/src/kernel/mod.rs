@@ -17,6 +17,9 @@ use crate::probe::table;
 /// Where the kernel shows its own types (`/sys/kernel/btf/<module>` for a module's).
 const BTF: &str = "/sys/kernel/btf";
 
+/// The variables of the kernel whose addresses the programs compare against.
+const VARIABLES: &[&str] = &["vfio_device_fops"];
+
 /// The types and symbols of the running kernel.
 pub struct Kernel {
     /// The types of the core kernel.
@@ -67,7 +70,7 @@ impl Kernel {
         Ok(Self {
             core,
             vfio,
-            symbols: Symbols::parse(&text, &table::functions()),
+            symbols: Symbols::parse(&text, &table::functions(), VARIABLES),
         })
     }
 }

@@ -1,23 +1,26 @@
-//! The functions of the running kernel and where they live: `/proc/kallsyms`, names only.
+//! The functions of the running kernel and where they live, and the addresses of a few of its
+//! variables: `/proc/kallsyms`.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// Which functions there are, of those that were asked for.
+/// Which functions and variables there are, of those that were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
     /// Name → module; empty for the core kernel.
     functions: HashMap<String, String>,
+    /// Name → address.
+    variables: HashMap<String, u64>,
     modules: BTreeSet<String>,
 }
 
 impl Symbols {
-    /// Parses the text of `/proc/kallsyms` for the functions in `wanted`; addresses are not looked
-    /// at, so that it does not matter whether they are shown.
-    pub fn parse(text: &str, wanted: &BTreeSet<&str>) -> Self {
+    /// Parses the text of `/proc/kallsyms` for the functions in `wanted`, whose addresses are not
+    /// looked at, and for `variables`, whose addresses may be hidden (`kernel.kptr_restrict`).
+    pub fn parse(text: &str, wanted: &BTreeSet<&str>, variables: &[&str]) -> Self {
         let mut found = Self::default();
         for line in text.lines() {
             let mut fields = line.split_ascii_whitespace();
-            let (Some(_address), Some(kind), Some(name)) =
+            let (Some(address), Some(kind), Some(name)) =
                 (fields.next(), fields.next(), fields.next())
             else {
                 continue;
@@ -27,8 +30,14 @@ impl Symbols {
             if !found.modules.contains(module) {
                 found.modules.insert(module.to_owned());
             }
-            if matches!(kind, "t" | "T" | "w" | "W") && wanted.contains(name) {
-                found.functions.insert(name.to_owned(), module.to_owned());
+            if matches!(kind, "t" | "T" | "w" | "W") {
+                if wanted.contains(name) {
+                    found.functions.insert(name.to_owned(), module.to_owned());
+                }
+            } else if variables.contains(&name)
+                && let Ok(address @ 1..) = u64::from_str_radix(address, 16)
+            {
+                found.variables.insert(name.to_owned(), address);
             }
         }
         found
@@ -37,6 +46,11 @@ impl Symbols {
     /// The module that a function belongs to (empty: the core kernel); `None` if there is none.
     pub fn module_of(&self, function: &str) -> Option<&str> {
         self.functions.get(function).map(String::as_str)
+    }
+
+    /// The address of a variable; `None` if there is none, or if it is hidden.
+    pub fn address_of(&self, variable: &str) -> Option<u64> {
+        self.variables.get(variable).copied()
     }
 
     /// Whether anything of a module is there.
@@ -62,6 +76,7 @@ mod tests {
                 "eventfd_fops",
                 "vfio_device_fops_mmap",
             ]),
+            &[],
         );
         assert_eq!(symbols.module_of("eventfd_signal_mask"), Some(""));
         assert_eq!(symbols.module_of("vfio_device_fops_mmap"), Some("vfio"));
@@ -69,5 +84,22 @@ mod tests {
         assert_eq!(symbols.module_of("vfio_nobody_asked"), None);
         assert!(symbols.has_module("vfio") && symbols.has_module("vfio_pci"));
         assert!(!symbols.has_module("kvm"));
+    }
+
+    #[test]
+    fn a_hidden_address_is_unknown() {
+        let symbols = Symbols::parse(
+            "ffffffffc0a01240 r vfio_device_fops\t[vfio]\n\
+             0000000000000000 d vfio_fops\t[vfio]\n\
+             ffffffffc0a01340 t vfio_group_fops\t[vfio]\n",
+            &BTreeSet::new(),
+            &["vfio_device_fops", "vfio_fops", "vfio_group_fops"],
+        );
+        assert_eq!(
+            symbols.address_of("vfio_device_fops"),
+            Some(0xffff_ffff_c0a0_1240)
+        );
+        assert_eq!(symbols.address_of("vfio_fops"), None);
+        assert_eq!(symbols.address_of("vfio_group_fops"), None);
     }
 }
