@@ -1,6 +1,16 @@
 //! The offsets and shapes of the running kernel, measured by user space from BTF and read by the
 //! programs. They stand in for CO-RE relocations, which rustc does not emit.
 
+mod memory;
+mod node;
+mod stream;
+mod task;
+
+pub use memory::MemoryLayout;
+pub use node::NodeLayout;
+pub use stream::StreamLayout;
+pub use task::TaskLayout;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Offset of a member that this kernel does not have.
@@ -10,6 +20,14 @@ pub const ABSENT: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoBytes, FromBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct KernelLayout {
+    /// The current task and CPU.
+    pub task: TaskLayout,
+    /// Mappings, faults and zaps.
+    pub memory: MemoryLayout,
+    /// Groups and device nodes.
+    pub node: NodeLayout,
+    /// Files, and how an fd leads to one.
+    pub stream: StreamLayout,
     /// `struct file.private_data`.
     pub file_private_data: u32,
     /// `struct file.f_op`.
@@ -26,6 +44,8 @@ pub struct KernelLayout {
     pub iter_is_ubuf: u32,
     /// `struct eventfd_ctx.count`.
     pub eventfd_count: u32,
+    /// `struct eventfd_ctx.flags`.
+    pub eventfd_flags: u32,
     /// `struct eventfd_ctx.kref`.
     pub eventfd_kref: u32,
     /// `struct vm_area_struct.vm_start`.
@@ -45,6 +65,10 @@ pub struct KernelLayout {
     pub vfio_device_open_count: u32,
     /// `struct device.kobj.name`.
     pub device_name: u32,
+    /// `struct device.driver`.
+    pub device_driver: u32,
+    /// `struct device_driver.name`.
+    pub driver_name: u32,
     /// 1 where `eventfd_signal_mask` has the addend as its second parameter; 0 from 6.8 on
     /// (3652117f8548), where it always adds 1.
     pub signal_has_addend: u32,
@@ -53,6 +77,10 @@ pub struct KernelLayout {
 impl KernelLayout {
     /// All members absent.
     pub const UNKNOWN: Self = Self {
+        task: TaskLayout::UNKNOWN,
+        memory: MemoryLayout::UNKNOWN,
+        node: NodeLayout::UNKNOWN,
+        stream: StreamLayout::UNKNOWN,
         file_private_data: ABSENT,
         file_f_op: ABSENT,
         kiocb_filp: ABSENT,
@@ -61,6 +89,7 @@ impl KernelLayout {
         iter_offset: ABSENT,
         iter_is_ubuf: ABSENT,
         eventfd_count: ABSENT,
+        eventfd_flags: ABSENT,
         eventfd_kref: ABSENT,
         vma_start: ABSENT,
         vma_end: ABSENT,
@@ -70,6 +99,8 @@ impl KernelLayout {
         vfio_device_dev: ABSENT,
         vfio_device_open_count: ABSENT,
         device_name: ABSENT,
+        device_driver: ABSENT,
+        driver_name: ABSENT,
         signal_has_addend: 0,
     };
 }

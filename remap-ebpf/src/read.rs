@@ -15,9 +15,9 @@ static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
 
 /// Reads one member of [`LAYOUT`], past the compiler's belief that it knows the value.
 macro_rules! layout {
-    ($member:ident) => {
+    ($($member:ident).+) => {
         // SAFETY: a static of plain integers; volatile because the loader replaces it.
-        unsafe { core::ptr::read_volatile(&raw const $crate::read::LAYOUT.$member) }
+        unsafe { core::ptr::read_volatile(&raw const $crate::read::LAYOUT.$($member).+) }
     };
 }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     probe::{
         load::{Options, Probes},
-        table::{Place, TABLE},
+        table::{Need, Place, TABLE},
     },
     vfio::sysfs::Host,
 };
@@ -42,7 +42,7 @@ enum Status {
     Ok,
     /// Something will be missing from a trace.
     Limited,
-    /// Only what owns a device is concerned: `serve`, `drill`.
+    /// Not here, and so nothing to see of it; or only what owns a device is concerned.
     Absent,
     /// A trace is impossible.
     Failed,
@@ -183,25 +183,25 @@ const OTHER_KERNEL: &str = "use a kernel that has it, or report this one to rema
 fn hooks(kernel: &Kernel) -> impl Iterator<Item = Check> {
     TABLE.iter().map(|row| {
         let name = format!("hook {}", row.hook);
-        match form(row, &kernel.core, &kernel.symbols, true) {
+        match form(row, kernel, true) {
             Form::Traced(function) => Check::ok(&name, format!("fentry/fexit on {function}")),
-            Form::Probed(function) => Check::ok(&name, format!("kprobe on {function}")),
-            Form::Absent => Check::new(
+            Form::Probed(functions) => {
+                Check::ok(&name, format!("kprobe on {}", functions.join(", ")))
+            }
+            Form::Absent { reason, lack } => Check::new(
                 &name,
-                if row.essential {
-                    Status::Failed
-                } else {
-                    Status::Limited
+                match (lack, row.need) {
+                    (true, Need::Essential) => Status::Failed,
+                    (true, _) => Status::Limited,
+                    (false, _) => Status::Absent,
                 },
-                format!(
-                    "no {} in this kernel: {}",
-                    row.functions.join(", "),
-                    row.without
-                ),
-                if row.place == Place::Vfio && !kernel.symbols.has_module("vfio") {
-                    "load the module vfio"
-                } else {
-                    OTHER_KERNEL
+                format!("{reason}: {}", row.without),
+                match row.place {
+                    Place::Module("vfio") if !kernel.symbols.has_module("vfio") => {
+                        "load the module vfio"
+                    }
+                    _ if lack => OTHER_KERNEL,
+                    _ => "",
                 },
             ),
         }
@@ -209,7 +209,7 @@ fn hooks(kernel: &Kernel) -> impl Iterator<Item = Check> {
 }
 
 fn layout(kernel: &Kernel) -> Vec<Check> {
-    let measured = measure(&kernel.core, kernel.vfio.as_ref());
+    let measured = measure(kernel);
     let name = "kernel structures";
     let limited = |detail: String| Check::new(name, Status::Limited, detail, OTHER_KERNEL);
     let mut checks: Vec<Check> = measured.missing.into_iter().map(limited).collect();

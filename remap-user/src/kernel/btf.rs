@@ -24,13 +24,20 @@ pub enum BtfError {
 }
 
 const MAGIC: u16 = 0xeb9f;
+const KIND_INT: u32 = 1;
+const KIND_POINTER: u32 = 2;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
+const KIND_RESTRICT: u32 = 11;
 const KIND_FUNC: u32 = 12;
+const KIND_TYPE_TAG: u32 = 18;
+
+/// The longest chain of pointers and qualifiers that is followed: a longer one is a loop.
+const DEPTH: u32 = 8;
 
 /// One type, as a place in the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +67,8 @@ impl Type {
     fn data_len(self) -> Result<usize, BtfError> {
         let count = self.count();
         Ok(match self.kind() {
-            1 | 14 | 17 => 4,
-            2 | 7 | 8..=12 | 16 | 18 => 0,
+            KIND_INT | 14 | 17 => 4,
+            KIND_POINTER | 7 | 8..=12 | 16 | KIND_TYPE_TAG => 0,
             3 => 12,
             KIND_STRUCT | KIND_UNION | 15 | 19 => count * 12,
             KIND_ENUM | 13 => count * 8,
@@ -176,6 +183,53 @@ impl Btf {
                 btf.string(name).map(str::to_owned)
             })
             .collect()
+    }
+
+    /// The size of a struct, bytes.
+    pub fn struct_size(&self, name: &str) -> Option<u32> {
+        let (_, found) = self.resolve(self.find(name, KIND_STRUCT)?)?;
+        Some(found.refers)
+    }
+
+    /// The functions that these types describe themselves, not the kernel below a module: name
+    /// and prototype in C's notation without names, as in `long int (struct file *, unsigned int)`.
+    pub fn prototypes(&self) -> impl Iterator<Item = (&str, String)> {
+        let functions = self.types.iter().filter(|entry| entry.kind() == KIND_FUNC);
+        functions.filter_map(|entry| Some((self.string(entry.name)?, self.prototype(*entry)?)))
+    }
+
+    fn prototype(&self, function: Type) -> Option<String> {
+        let (owner, proto) = self.resolve(function.refers)?;
+        let parameters: Option<Vec<String>> = (0..proto.count())
+            .map(|n| self.type_name(word(&owner.bytes, proto.data + n * 8 + 4).ok()?, DEPTH))
+            .collect();
+        let returns = self.type_name(proto.refers, DEPTH)?;
+        Some(format!("{returns} ({})", parameters?.join(", ")))
+    }
+
+    /// A type as C writes it; `None` for one that no prototype of interest holds (an array, a
+    /// pointer to a function), and for a chain of more than `depth` links.
+    fn type_name(&self, id: u32, depth: u32) -> Option<String> {
+        if id == 0 {
+            return Some("void".to_owned());
+        }
+        let (owner, found) = self.resolve(id)?;
+        let inner = || self.type_name(found.refers, depth.checked_sub(1)?);
+        let name = || owner.string(found.name);
+        match found.kind() {
+            KIND_INT | KIND_TYPEDEF => name().map(str::to_owned),
+            KIND_STRUCT => Some(format!("struct {}", name()?)),
+            KIND_UNION => Some(format!("union {}", name()?)),
+            KIND_ENUM => Some(format!("enum {}", name()?)),
+            KIND_CONST => Some(format!("const {}", inner()?)),
+            KIND_VOLATILE | KIND_RESTRICT | KIND_TYPE_TAG => inner(),
+            KIND_POINTER => {
+                let target = inner()?;
+                let space = if target.ends_with('*') { "" } else { " " };
+                Some(format!("{target}{space}*"))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a function is described.
@@ -300,115 +354,4 @@ fn word(bytes: &[u8], at: usize) -> Result<u32, BtfError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Builds BTF by hand: types as (name, kind, vlen, refers, data words), one string table.
-    struct Builder {
-        types: Vec<u8>,
-        strings: Vec<u8>,
-        inherited: u32,
-    }
-
-    impl Builder {
-        fn new(inherited: u32) -> Self {
-            let strings = if inherited == 0 { vec![0] } else { Vec::new() };
-            Self {
-                types: Vec::new(),
-                strings,
-                inherited,
-            }
-        }
-
-        fn name(&mut self, text: &str) -> u32 {
-            if text.is_empty() {
-                return 0;
-            }
-            let at = self.inherited + u32::try_from(self.strings.len()).unwrap();
-            self.strings.extend(text.bytes().chain([0]));
-            at
-        }
-
-        fn add(&mut self, name: &str, kind: u32, count: usize, refers: u32, data: &[u32]) {
-            let name = self.name(name);
-            let info = (kind << 24) | u32::try_from(count).unwrap();
-            for value in [name, info, refers].iter().chain(data) {
-                self.types.extend(value.to_ne_bytes());
-            }
-        }
-
-        fn build(&self) -> Vec<u8> {
-            let types = u32::try_from(self.types.len()).unwrap();
-            let strings = u32::try_from(self.strings.len()).unwrap();
-            let magic = u32::from(MAGIC) | (1 << 16);
-            let mut bytes = Vec::new();
-            for value in [magic, 24, 0, types, types, strings] {
-                bytes.extend(value.to_ne_bytes());
-            }
-            bytes.extend(&self.types);
-            bytes.extend(&self.strings);
-            bytes
-        }
-    }
-
-    fn kernel() -> Vec<u8> {
-        let mut b = Builder::new(0);
-        b.add("int", 1, 0, 4, &[0]); // 1
-        let (count, kref) = (b.name("count"), b.name("kref"));
-        b.add("", 5, 1, 8, &[count, 1, 0]); // 2: unnamed union { int count; }
-        b.add("eventfd_ctx", 4, 2, 16, &[kref, 1, 0, 0, 2, 64]); // 3
-        let (ctx, mask) = (b.name("ctx"), b.name("mask"));
-        b.add("", 13, 2, 1, &[ctx, 3, mask, 1]); // 4
-        b.add("eventfd_signal_mask", 12, 0, 4, &[]); // 5
-        let plain = b.name("ITER_UBUF");
-        b.add("iter_type", 6, 1, 4, &[plain, 6]); // 6
-        b.build()
-    }
-
-    #[test]
-    fn offsets_parameters_and_enumerators_are_found() {
-        let btf = Btf::parse(kernel(), None).unwrap();
-        assert_eq!(btf.member_offset("eventfd_ctx", &["kref"]), Some(0));
-        assert_eq!(btf.member_offset("eventfd_ctx", &["count"]), Some(8));
-        assert_eq!(btf.member_offset("eventfd_ctx", &["id"]), None);
-        assert_eq!(btf.member_offset("file", &["f_op"]), None);
-        assert_eq!(
-            btf.parameters("eventfd_signal_mask").unwrap(),
-            ["ctx", "mask"]
-        );
-        assert_eq!(btf.enumerator("iter_type", "ITER_UBUF"), Some(6));
-        assert_eq!(btf.enumerator("iter_type", "ITER_PIPE"), None);
-    }
-
-    #[test]
-    fn a_module_continues_ids_and_strings_of_the_kernel() {
-        let core = Arc::new(Btf::parse(kernel(), None).unwrap());
-        let mut b = Builder::new(u32::try_from(core.string_end()).unwrap());
-        let context = b.name("context");
-        // Member type 3 is the kernel's eventfd_ctx.
-        b.add("vfio_device_file", 4, 1, 24, &[context, 3, 64]);
-        let module = Btf::parse(b.build(), Some(&core)).unwrap();
-        assert_eq!(
-            module.member_offset("vfio_device_file", &["context", "count"]),
-            Some(16)
-        );
-        assert_eq!(module.member_offset("eventfd_ctx", &["count"]), Some(8));
-        assert!(!core.has_struct("vfio_device_file"));
-    }
-
-    proptest! {
-        #[test]
-        fn damaged_bytes_never_panic(at in 0usize..200, value: u8, cut in 0usize..400) {
-            let mut bytes = kernel();
-            let at = at % bytes.len();
-            bytes[at] = value;
-            bytes.truncate(cut);
-            if let Ok(btf) = Btf::parse(bytes, None) {
-                let _ = btf.member_offset("eventfd_ctx", &["count"]);
-                let _ = btf.parameters("eventfd_signal_mask");
-            }
-        }
-    }
-}
+pub(super) mod tests;

@@ -1,9 +1,16 @@
 //! The offsets that the programs read by, looked up in BTF. A member that is not there is a
 //! sentence, never an error: what depends on it says "unknown".
 
+mod memory;
+mod node;
+mod stream;
+mod task;
+
 use remap_common::layout::{ABSENT, KernelLayout};
 
-use super::btf::Btf;
+pub(super) use task::VARIABLES;
+
+use super::{Kernel, btf::Btf};
 
 /// A measured layout, and what could not be found.
 #[derive(Clone, Debug)]
@@ -16,64 +23,98 @@ pub struct Measured {
     pub fatal: Vec<String>,
 }
 
-/// Measures the layout of a kernel. `vfio` is the module's BTF (or the core's own, if built in).
-pub fn measure(core: &Btf, vfio: Option<&Btf>) -> Measured {
-    let vfio = vfio.unwrap_or(core);
-    let mut missing = Vec::new();
-    let mut fatal = Vec::new();
-    let mut offset = |btf: &Btf, name: &str, path: &[&str], without: Option<&str>| {
+/// Collects what is missing while members are looked up.
+#[derive(Default)]
+struct Ruler {
+    missing: Vec<String>,
+    fatal: Vec<String>,
+}
+
+impl Ruler {
+    /// The offset of a member; if it is not there, `without` says what is unknown.
+    fn offset(&mut self, btf: &Btf, name: &str, path: &[&str], without: &str) -> u32 {
         btf.member_offset(name, path).unwrap_or_else(|| {
-            let member = format!("{name}.{}", path.join("."));
-            match without {
-                Some(without) => missing.push(format!("no {member} in BTF: {without}")),
-                None => fatal.push(member),
-            }
+            let member = path.join(".");
+            self.missing
+                .push(format!("no {name}.{member} in BTF: {without}"));
             ABSENT
         })
-    };
-    let unread = Some("values that user space reads from an eventfd are unknown");
-    let unmapped = Some("mappings are not seen");
-    let unnamed = Some("devices have no names");
-    let forgetful = Some("a recycled eventfd could be taken for a device's");
+    }
+
+    /// The offset of a member without which nothing can be traced.
+    fn essential(&mut self, btf: &Btf, name: &str, path: &[&str]) -> u32 {
+        btf.member_offset(name, path).unwrap_or_else(|| {
+            self.fatal.push(format!("{name}.{}", path.join(".")));
+            ABSENT
+        })
+    }
+}
+
+/// Measures the layout of a kernel.
+pub fn measure(kernel: &Kernel) -> Measured {
+    let core = kernel.core.as_ref();
+    let vfio = kernel.vfio.as_ref().unwrap_or(core);
+    let mut ruler = Ruler::default();
+    let unread = "values that user space reads from an eventfd are unknown";
+    let unmapped = "mappings are not seen";
+    let unnamed = "devices have no names";
+    let driverless = "the drivers of devices are unknown";
     let layout = KernelLayout {
-        file_private_data: offset(core, "file", &["private_data"], None),
-        file_f_op: offset(core, "file", &["f_op"], unmapped),
-        kiocb_filp: offset(core, "kiocb", &["ki_filp"], Some("wakes are not seen")),
-        iter_type: offset(core, "iov_iter", &["iter_type"], unread),
-        iter_ubuf: offset(core, "iov_iter", &["ubuf"], unread),
-        iter_offset: offset(core, "iov_iter", &["iov_offset"], unread),
+        task: task::measure(&mut ruler, kernel),
+        memory: memory::measure(&mut ruler, kernel),
+        node: node::measure(&mut ruler, core, vfio),
+        stream: stream::measure(&mut ruler, core),
+        file_private_data: ruler.essential(core, "file", &["private_data"]),
+        file_f_op: ruler.offset(core, "file", &["f_op"], unmapped),
+        kiocb_filp: ruler.offset(core, "kiocb", &["ki_filp"], "wakes are not seen"),
+        iter_type: ruler.offset(core, "iov_iter", &["iter_type"], unread),
+        iter_ubuf: ruler.offset(core, "iov_iter", &["ubuf"], unread),
+        iter_offset: ruler.offset(core, "iov_iter", &["iov_offset"], unread),
         iter_is_ubuf: core.enumerator("iter_type", "ITER_UBUF").unwrap_or(ABSENT),
-        eventfd_count: offset(
+        eventfd_count: ruler.offset(
             core,
             "eventfd_ctx",
             &["count"],
-            Some("the counter before a signal is unknown"),
+            "the counter before a signal is unknown",
         ),
-        eventfd_kref: offset(core, "eventfd_ctx", &["kref"], forgetful),
-        vma_start: offset(core, "vm_area_struct", &["vm_start"], unmapped),
-        vma_end: offset(core, "vm_area_struct", &["vm_end"], unmapped),
-        vma_pgoff: offset(core, "vm_area_struct", &["vm_pgoff"], unmapped),
-        vma_file: offset(core, "vm_area_struct", &["vm_file"], unmapped),
+        eventfd_flags: ruler.offset(
+            core,
+            "eventfd_ctx",
+            &["flags"],
+            "what the kernel itself takes from an eventfd is unknown",
+        ),
+        eventfd_kref: ruler.offset(
+            core,
+            "eventfd_ctx",
+            &["kref"],
+            "a recycled eventfd could be taken for a device's",
+        ),
+        vma_start: ruler.offset(core, "vm_area_struct", &["vm_start"], unmapped),
+        vma_end: ruler.offset(core, "vm_area_struct", &["vm_end"], unmapped),
+        vma_pgoff: ruler.offset(core, "vm_area_struct", &["vm_pgoff"], unmapped),
+        vma_file: ruler.offset(core, "vm_area_struct", &["vm_file"], unmapped),
         device_file_device: if vfio.has_struct("vfio_device_file") {
-            offset(vfio, "vfio_device_file", &["device"], None)
+            ruler.essential(vfio, "vfio_device_file", &["device"])
         } else {
             ABSENT
         },
-        vfio_device_dev: offset(vfio, "vfio_device", &["dev"], unnamed),
-        vfio_device_open_count: offset(
+        vfio_device_dev: ruler.offset(vfio, "vfio_device", &["dev"], unnamed),
+        vfio_device_open_count: ruler.offset(
             vfio,
             "vfio_device",
             &["open_count"],
-            Some("each closed file of a device counts as its last"),
+            "each closed file of a device counts as its last",
         ),
-        device_name: offset(core, "device", &["kobj", "name"], unnamed),
+        device_name: ruler.offset(core, "device", &["kobj", "name"], unnamed),
+        device_driver: ruler.offset(core, "device", &["driver"], driverless),
+        driver_name: ruler.offset(core, "device_driver", &["name"], driverless),
         signal_has_addend: core
             .parameters("eventfd_signal_mask")
             .map_or(0, |parameters| u32::from(parameters.len() == 3)),
     };
     Measured {
         layout,
-        missing,
-        fatal,
+        missing: ruler.missing,
+        fatal: ruler.fatal,
     }
 }

@@ -1,9 +1,10 @@
 //! What the running kernel looks like: its types, its symbols, and which form a hook has on it.
 //!
-//! `btf`, `layout` and `shape` are pure over bytes and names; only [`Kernel::running`] reads files.
+//! `btf`, `prototype`, `layout` and `shape` are pure over bytes and names; only [`Kernel::running`] reads files.
 
 pub mod btf;
 pub mod layout;
+pub mod prototype;
 pub mod shape;
 pub mod symbol;
 
@@ -17,7 +18,10 @@ use crate::probe::table;
 /// Where the kernel shows its own types (`/sys/kernel/btf/<module>` for a module's).
 const BTF: &str = "/sys/kernel/btf";
 
-/// The variables of the kernel whose addresses the programs compare against.
+/// The module that drivers of PCI devices are made with.
+const PCI_CORE: &str = "vfio_pci_core";
+
+/// The variables of the kernel whose addresses the programs compare against or read at.
 const VARIABLES: &[&str] = &["vfio_device_fops"];
 
 /// The types and symbols of the running kernel.
@@ -27,8 +31,18 @@ pub struct Kernel {
     /// The types of the `vfio` module, on top of the core's; `None` where it is not loaded, is
     /// built in, or has no BTF.
     pub vfio: Option<Btf>,
+    /// `vfio_pci_core`, and behind it every module that uses it: the drivers of devices.
+    pub drivers: Vec<Module>,
     /// Which of the functions that the hooks want can be probed.
     pub symbols: Symbols,
+}
+
+/// A loaded module.
+pub struct Module {
+    /// Its name, as in `/sys/module`.
+    pub name: String,
+    /// Its types, on top of the core's; `None` where it has none or they cannot be understood.
+    pub types: Option<Btf>,
 }
 
 /// Why the running kernel cannot be looked at.
@@ -67,12 +81,57 @@ impl Kernel {
         };
         let path = Path::new("/proc/kallsyms");
         let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let variables = [VARIABLES, &layout::VARIABLES].concat();
         Ok(Self {
+            drivers: drivers(&core),
             core,
             vfio,
-            symbols: Symbols::parse(&text, &table::functions(), VARIABLES),
+            symbols: Symbols::parse(&text, &table::functions(), &variables),
         })
     }
+
+    /// `vfio_pci_core`, if it is loaded.
+    pub fn pci_core(&self) -> &[Module] {
+        self.drivers.get(..self.core_count()).unwrap_or_default()
+    }
+
+    /// The modules that use `vfio_pci_core`: vendors' drivers, and the kernel's plain one.
+    pub fn vendors(&self) -> &[Module] {
+        self.drivers.get(self.core_count()..).unwrap_or_default()
+    }
+
+    fn core_count(&self) -> usize {
+        let first = self.drivers.first();
+        usize::from(first.is_some_and(|module| module.name == PCI_CORE))
+    }
+
+    /// The types of `vfio_pci_core`; `None` where it is not loaded or has none.
+    pub fn pci_core_types(&self) -> Option<&Btf> {
+        self.pci_core().first()?.types.as_ref()
+    }
+}
+
+/// `vfio_pci_core` and its holders, by name.
+fn drivers(core: &Arc<Btf>) -> Vec<Module> {
+    let module = Path::new("/sys/module").join(PCI_CORE);
+    let mut names: Vec<String> = fs::read_dir(module.join("holders"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort_unstable();
+    if module.exists() {
+        names.insert(0, PCI_CORE.to_owned());
+    }
+    let types = |name: &str| {
+        let path = Path::new(BTF).join(name);
+        parse(&path, read(&path).ok()?, Some(core)).ok()
+    };
+    let module = |name: String| Module {
+        types: types(&name),
+        name,
+    };
+    names.into_iter().map(module).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, KernelError> {

@@ -1,6 +1,6 @@
 //! Loads the programs into the kernel and attaches them, hook by hook.
 
-use std::{any::Any, io, os::fd::AsFd as _};
+use std::{any::Any, collections::BTreeSet, io, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -12,7 +12,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     health::{Counters, recursion_misses},
-    table::{self, Row, TABLE, When},
+    table::{self, Need, Row, TABLE, When},
 };
 use crate::kernel::{
     Kernel, KernelError,
@@ -70,7 +70,7 @@ pub struct Hook {
     /// Its name.
     pub name: &'static str,
     /// The function.
-    pub function: &'static str,
+    pub function: String,
     /// Whether it is traced (fentry, fexit) or probed (kprobe, kretprobe).
     pub traced: bool,
     programs: Vec<&'static str>,
@@ -98,7 +98,7 @@ impl Probes {
             layout,
             mut missing,
             fatal,
-        } = measure(&kernel.core, kernel.vfio.as_ref());
+        } = measure(&kernel);
         if let Some(member) = fatal.into_iter().next() {
             return Err(LoadError::Layout(member));
         }
@@ -128,22 +128,24 @@ impl Probes {
             logger,
         };
         for row in TABLE {
-            if let Err(reason) = probes.attach_row(row, &kernel, &btf, options.tracing) {
-                if row.essential {
-                    return Err(LoadError::Essential {
-                        hook: row.hook,
-                        reason,
-                        without: row.without,
-                    });
-                }
-                missing.push(format!("no hook {} ({reason}): {}", row.hook, row.without));
+            let Err(reason) = probes.attach_row(row, &kernel, &btf, options.tracing) else {
+                continue;
+            };
+            if row.need == Need::Essential {
+                return Err(LoadError::Essential {
+                    hook: row.hook,
+                    reason,
+                    without: row.without,
+                });
             }
+            missing.push(format!("no hook {} ({reason}): {}", row.hook, row.without));
         }
         probes.missing = missing;
         Ok(probes)
     }
 
     /// Attaches one hook in its best form; a traced form that is refused falls back to probes.
+    /// Fails with the reason if something will be missing.
     fn attach_row(
         &mut self,
         row: &Row,
@@ -151,9 +153,10 @@ impl Probes {
         btf: &Btf,
         tracing: bool,
     ) -> Result<(), String> {
-        let function = match form(row, &kernel.core, &kernel.symbols, tracing) {
-            Form::Absent => return Err(absent(row, &kernel.symbols)),
-            Form::Probed(function) => function,
+        let functions = match form(row, kernel, tracing) {
+            Form::Absent { lack: false, .. } => return Ok(()),
+            Form::Absent { reason, .. } => return Err(reason),
+            Form::Probed(functions) => functions,
             Form::Traced(function) => {
                 if self
                     .attach_programs(row.hook, function, row.traced, Some(btf))
@@ -161,16 +164,26 @@ impl Probes {
                 {
                     return Ok(());
                 }
-                function
+                vec![function.to_owned()]
             }
         };
-        self.attach_programs(row.hook, function, row.probed, None)
+        // Each function for itself: one that cannot be probed takes nothing from the others.
+        let failed = functions.iter().filter_map(|function| {
+            let attached = self.attach_programs(row.hook, function, row.probed, None);
+            attached.err().map(|reason| format!("{function}: {reason}"))
+        });
+        let failed: Vec<String> = failed.collect();
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(failed.join("; "))
+        }
     }
 
     fn attach_programs(
         &mut self,
         hook: &'static str,
-        function: &'static str,
+        function: &str,
         programs: &'static [table::Program],
         btf: Option<&Btf>,
     ) -> Result<(), String> {
@@ -189,7 +202,7 @@ impl Probes {
         self.links.extend(links);
         self.hooks.push(Hook {
             name: hook,
-            function,
+            function: function.to_owned(),
             traced: btf.is_some(),
             programs: programs.iter().map(|program| program.name).collect(),
         });
@@ -223,7 +236,9 @@ impl Probes {
     /// If a program's information cannot be read.
     pub fn skipped(&self) -> io::Result<Option<u64>> {
         let mut sum = Some(0);
-        for name in self.hooks.iter().flat_map(|hook| &hook.programs) {
+        // One program may serve several hooks.
+        let names: BTreeSet<_> = self.hooks.iter().flat_map(|hook| &hook.programs).collect();
+        for name in names {
             let Some(program) = self.ebpf.program(name) else {
                 continue;
             };
@@ -269,21 +284,14 @@ fn attach_program(
         }
         (None, _) => {
             let program: &mut KProbe = program.try_into()?;
-            program.load()?;
+            // It may be on other functions already.
+            if program.fd().is_err() {
+                program.load()?;
+            }
             let link = program.attach(function, 0)?;
             Box::new(program.take_link(link)?)
         }
     })
-}
-
-/// Why none of a row's functions is there.
-fn absent(row: &Row, symbols: &crate::kernel::symbol::Symbols) -> String {
-    let functions = row.functions.join(", ");
-    if row.place == table::Place::Vfio && !symbols.has_module("vfio") {
-        format!("the kernel has no {functions}: is the module vfio loaded?")
-    } else {
-        format!("the kernel has no {functions}")
-    }
 }
 
 /// An error and its causes, in one line. The verifier's log is many lines: its end is what counts.

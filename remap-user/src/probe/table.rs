@@ -8,8 +8,24 @@ use std::collections::BTreeSet;
 pub enum Place {
     /// In the core kernel: it has a traced and a probed form.
     Core,
-    /// In the `vfio` module (or built in): it has the probed form only.
-    Vfio,
+    /// In a module of this name (or built in): it has the probed form only.
+    Module(&'static str),
+    /// In `vfio_pci_core`, whatever their names: probed, all that have one of the row's
+    /// prototypes.
+    PciCore,
+    /// The same in the modules that use `vfio_pci_core`: the drivers of devices.
+    Vendor,
+}
+
+/// What it means that a hook is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A trace is pointless.
+    Essential,
+    /// A trace lacks something.
+    Wanted,
+    /// Where the function is not there, neither is what it would show.
+    WherePresent,
 }
 
 /// When a program runs.
@@ -35,7 +51,8 @@ pub struct Program {
 pub struct Row {
     /// The hook's name: that of its file in `remap-ebpf/src/probe/`.
     pub hook: &'static str,
-    /// The functions that can serve, best first.
+    /// The functions that can serve, best first; for [`Place::PciCore`] and [`Place::Vendor`] their
+    /// prototypes.
     pub functions: &'static [&'static str],
     /// Where they live.
     pub place: Place,
@@ -45,8 +62,8 @@ pub struct Row {
     pub probed: &'static [Program],
     /// What a trace lacks without this hook.
     pub without: &'static str,
-    /// Whether a trace is pointless without it.
-    pub essential: bool,
+    /// How much it is missed.
+    pub need: Need,
 }
 
 const fn entry(name: &'static str) -> Program {
@@ -63,10 +80,14 @@ const fn at_return(name: &'static str) -> Program {
     }
 }
 
-/// Every function that a hook may be attached to.
+/// The module of the device file.
+const VFIO: Place = Place::Module("vfio");
+
+/// Every function that a hook may be attached to by its name.
 pub fn functions() -> BTreeSet<&'static str> {
     TABLE
         .iter()
+        .filter(|row| !matches!(row.place, Place::PciCore | Place::Vendor))
         .flat_map(|row| row.functions)
         .copied()
         .collect()
@@ -81,7 +102,7 @@ pub const TABLE: &[Row] = &[
         traced: &[entry("eventfd_ctx_put_fentry")],
         probed: &[entry("eventfd_ctx_put_kprobe")],
         without: "a recycled eventfd may be taken for a device's",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "eventfd_ctx_fileget",
@@ -90,7 +111,7 @@ pub const TABLE: &[Row] = &[
         traced: &[at_return("eventfd_ctx_fileget_fexit")],
         probed: &[at_return("eventfd_ctx_fileget_kretprobe")],
         without: "unmask eventfds are not known, so an ack through one is not seen",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "eventfd_ctx_fdget",
@@ -99,7 +120,7 @@ pub const TABLE: &[Row] = &[
         traced: &[at_return("eventfd_ctx_fdget_fexit")],
         probed: &[at_return("eventfd_ctx_fdget_kretprobe")],
         without: "no eventfd is known to be a device's, so there are no triggers",
-        essential: true,
+        need: Need::Essential,
     },
     Row {
         hook: "eventfd_release",
@@ -108,7 +129,7 @@ pub const TABLE: &[Row] = &[
         traced: &[entry("eventfd_release_fentry")],
         probed: &[entry("eventfd_release_kprobe")],
         without: "a closed eventfd looks like one that nobody reads",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "eventfd_read",
@@ -120,7 +141,7 @@ pub const TABLE: &[Row] = &[
             at_return("eventfd_read_kretprobe"),
         ],
         without: "no wake stage; no aliased-trigger, self-trigger and deadlock findings",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "eventfd_write",
@@ -135,7 +156,7 @@ pub const TABLE: &[Row] = &[
             at_return("eventfd_write_kretprobe"),
         ],
         without: "no ack by eventfd: bitmap cycles never complete",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "unmap",
@@ -144,49 +165,49 @@ pub const TABLE: &[Row] = &[
         traced: &[entry("unmap_fentry")],
         probed: &[entry("unmap_kprobe")],
         without: "no unmap stage; no ack-with-mapping finding",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "vfio_ioctl",
         functions: &["vfio_device_fops_unl_ioctl"],
-        place: Place::Vfio,
+        place: VFIO,
         traced: &[],
         probed: &[
             entry("vfio_ioctl_kprobe"),
             at_return("vfio_ioctl_kretprobe"),
         ],
         without: "nothing of a device is known",
-        essential: true,
+        need: Need::Essential,
     },
     Row {
         hook: "vfio_mmap",
         functions: &["vfio_device_fops_mmap"],
-        place: Place::Vfio,
+        place: VFIO,
         traced: &[],
         probed: &[entry("vfio_mmap_kprobe"), at_return("vfio_mmap_kretprobe")],
         without: "no map and unmap stages; no ack-with-mapping finding",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "vfio_write",
         functions: &["vfio_device_fops_write"],
-        place: Place::Vfio,
+        place: VFIO,
         traced: &[],
         probed: &[
             entry("vfio_write_kprobe"),
             at_return("vfio_write_kretprobe"),
         ],
         without: "no transitions of migration v1",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "vfio_release",
         functions: &["vfio_device_fops_release"],
-        place: Place::Vfio,
+        place: VFIO,
         traced: &[],
         probed: &[entry("vfio_release_kprobe")],
         without: "the death of an owner does not abort its cycles",
-        essential: false,
+        need: Need::Wanted,
     },
     Row {
         hook: "eventfd_signal",
@@ -195,6 +216,6 @@ pub const TABLE: &[Row] = &[
         traced: &[entry("eventfd_signal_fentry")],
         probed: &[entry("eventfd_signal_kprobe")],
         without: "no triggers, so no cycles",
-        essential: true,
+        need: Need::Essential,
     },
 ];
