@@ -50,7 +50,12 @@ pub fn place(devices: &[Device], files: &Path) -> Vec<Placed> {
             bus += 1;
             args.extend([
                 "-device".into(),
-                format!("pcie-root-port,id=rp{slot},chassis={slot},slot={slot},addr={slot:#x}"),
+                // From 8 GT/s on the kernel waits after a bus reset for a link state that QEMU does
+                // not show of ports whose hotplug is ACPI's (drivers/pci/pci.c,
+                // pci_bridge_wait_for_secondary_bus).
+                format!(
+                    "pcie-root-port,id=rp{slot},chassis={slot},slot={slot},addr={slot:#x},x-speed=5"
+                ),
             ]);
             format!("0000:{bus:02x}:00.0")
         };

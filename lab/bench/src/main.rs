@@ -9,7 +9,6 @@
 //! cargo xtask lab --kernel 6.12 --icount -- remap-lab-bench
 //! ```
 
-mod aio;
 mod operation;
 
 use std::{

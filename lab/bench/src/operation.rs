@@ -9,7 +9,7 @@ use rustix::{
     io::{read, write},
 };
 
-use crate::aio::{Aio, map_and_unmap};
+use remap_lab_bench::aio::{Aio, map_and_unmap};
 
 /// Something that is done over and over.
 pub trait Operation {

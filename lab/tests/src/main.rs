@@ -10,11 +10,16 @@ mod death;
 mod fault;
 mod finding;
 mod input;
+mod ledger;
 mod loss;
+mod member;
 mod recycle;
 mod rig;
+mod stock;
 mod truth;
 mod user;
+mod vmm;
+mod words;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,9 +84,19 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode> {
-    let (group, rest) = group(std::env::args())?;
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(member::OPTION) {
+        return member::main(words);
+    }
+    let (name, rest) = group(std::env::args())?;
     let mut arguments = Arguments::from_iter(rest);
     arguments.test_threads = Some(1);
+    let group = match name.as_str() {
+        "bitmap" => Group::Bitmap,
+        "vectors" => Group::Vectors,
+        "stock" => return stock::run(&arguments),
+        _ => bail!("no group is named {name}: say --group bitmap, vectors or stock"),
+    };
     let lab = Arc::new(Mutex::new(Lab::new(group)?));
     let trials = tests()
         .into_iter()
@@ -103,7 +118,7 @@ fn run() -> Result<ExitCode> {
 }
 
 /// Takes `--group NAME` out of the command line.
-fn group(arguments: impl Iterator<Item = String>) -> Result<(Group, Vec<String>)> {
+fn group(arguments: impl Iterator<Item = String>) -> Result<(String, Vec<String>)> {
     let (mut group, mut rest) = (None, Vec::new());
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
@@ -113,10 +128,5 @@ fn group(arguments: impl Iterator<Item = String>) -> Result<(Group, Vec<String>)
             rest.push(argument);
         }
     }
-    let group = match group.as_deref() {
-        Some("bitmap") => Group::Bitmap,
-        Some("vectors") => Group::Vectors,
-        _ => bail!("say --group bitmap or --group vectors"),
-    };
-    Ok((group, rest))
+    Ok((group.context("say --group NAME")?, rest))
 }

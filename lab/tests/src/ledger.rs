@@ -1,0 +1,89 @@
+//! What was done, counted, against what was told, counted: the same sentences, equally often.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::words;
+
+/// Who does something writes it down here, at once.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<BTreeMap<String, i64>>);
+
+impl Ledger {
+    /// This has happened to `device` once.
+    pub fn add(&self, device: impl Display, action: impl Display) {
+        self.times(device, action, 1);
+    }
+
+    /// This has happened so often.
+    pub fn times(&self, device: impl Display, action: impl Display, times: i64) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(format!("{device} {action}")).or_default() += times;
+    }
+
+    /// An ioctl on `device`, and its result.
+    pub fn call<T>(&self, device: impl Display, call: &str, result: &Result<T, i32>) {
+        self.add(&device, format_args!("begin {call}"));
+        let result = match result {
+            Ok(_) => "ok".to_owned(),
+            Err(errno) => remap_user::event::Errno(*errno).to_string(),
+        };
+        self.add(&device, format_args!("end {call}: {result}"));
+    }
+
+    /// Empties it.
+    pub fn clear(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// What is in it, for another process's ledger: a line for each sentence.
+    pub fn lines(&self) -> String {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = |(sentence, times): (&String, &i64)| format!("{times} {sentence}\n");
+        counts.iter().map(line).collect()
+    }
+
+    /// Adds what another process has written down.
+    pub fn merge(&self, lines: &str) -> Result<()> {
+        for line in lines.lines() {
+            let (times, sentence) = line.split_once(' ').context("no sentence")?;
+            let (device, action) = sentence.split_once(' ').context("no action")?;
+            let times = times.parse().with_context(|| format!("in {line:?}"))?;
+            self.times(device, action, times);
+        }
+        Ok(())
+    }
+
+    /// That the events say just this.
+    pub fn agree(&self, events: &[Value]) -> Result<()> {
+        let mut differences = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let done: i64 = differences.values().sum();
+        ensure!(done > 0, "nothing was done");
+        for sentence in words::all(events)? {
+            *differences.entry(sentence).or_default() -= 1;
+        }
+        differences.retain(|_, difference| *difference != 0);
+        let tell = |(sentence, difference): (&String, &i64)| match difference {
+            more if *more < 0 => format!("told {} times too often: {sentence}", -more),
+            fewer => format!("not told {fewer} times: {sentence}"),
+        };
+        let told: Vec<String> = differences.iter().map(tell).collect();
+        ensure!(
+            told.is_empty(),
+            "done and told differ:\n{}",
+            told.join("\n")
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! Other processes with a device's file: this program once more, in another role. What they do
+//! they write down themselves, and print it when they are done.
+
+use std::io::{IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use remap_user::vfio::region::Area;
+use remap_user::vfio::sysfs::Bdf;
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use rustix::process::Signal;
+
+use crate::ledger::Ledger;
+use crate::vmm::Vmm;
+use crate::vmm::assigned::{Assigned, MSIX};
+use crate::vmm::sys::{self, PAGE};
+use crate::words::Place;
+
+/// How it is told that it is one.
+pub const OPTION: &str = "--member";
+
+/// This program in a role.
+fn member(role: &str, words: &[String]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.args([OPTION, role]).args(words);
+    command
+}
+
+/// The words that name a device and its file.
+fn named(device: &Assigned<'_>) -> [String; 2] {
+    let fd = device.device().file().as_raw_fd();
+    [device.bdf().to_string(), fd.to_string()]
+}
+
+/// Does something while a file stays open in those that are started.
+fn inherited<T>(device: &Assigned<'_>, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let file = device.device().file();
+    let flags = fcntl_getfd(file)?;
+    fcntl_setfd(file, flags - FdFlags::CLOEXEC)?;
+    let acted = act();
+    fcntl_setfd(file, flags)?;
+    acted
+}
+
+/// Starts a member, awaits it, and takes over what it has written down.
+fn finish(mut command: Command, ledger: &Ledger) -> Result<()> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "a member: {}", output.status);
+    ledger.merge(&String::from_utf8(output.stdout)?)
+}
+
+/// Another process maps the first page of a region, whose device does not answer, and touches it:
+/// it is killed. One access, and nobody who would try again.
+pub fn touch(device: &Assigned<'_>, region: u32) -> Result<()> {
+    let [bdf, fd] = named(device);
+    let mut command = member("touch", &[bdf, fd, region.to_string()]);
+    command.stdout(Stdio::piped());
+    let output = inherited(device, || Ok(command.spawn()?.wait_with_output()?))?;
+    ensure!(
+        output.status.signal() == Some(Signal::BUS.as_raw()),
+        "it was not killed by SIGBUS: {}",
+        output.status
+    );
+    device.ledger().merge(&String::from_utf8(output.stdout)?)
+}
+
+/// Another process uses a device that it has inherited.
+pub fn inherits(device: &Assigned<'_>) -> Result<()> {
+    let command = member("use", &named(device));
+    inherited(device, || finish(command, device.ledger()))
+}
+
+/// Another process uses a device whose file it is sent over a socket.
+pub fn receives(device: &Assigned<'_>) -> Result<()> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = member("receive", &[device.bdf().to_string()]);
+    command.stdin(OwnedFd::from(theirs));
+    let files = [device.device().file().as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    ensure!(
+        message.push(SendAncillaryMessage::ScmRights(&files)),
+        "no room for a file"
+    );
+    let byte = [std::io::IoSlice::new(&[0])];
+    sendmsg(&ours, &byte, &mut message, SendFlags::empty())?;
+    finish(command, device.ledger())
+}
+
+/// A process opens a device, and ends; the one that it has forked goes on with it.
+pub fn forks(bdf: Bdf, ledger: &Ledger) -> Result<()> {
+    finish(member("fork", &[bdf.to_string()]), ledger)
+}
+
+/// A process opens a device, and becomes another program, which goes on with it.
+pub fn execs(bdf: Bdf, ledger: &Ledger) -> Result<()> {
+    finish(member("exec", &[bdf.to_string()]), ledger)
+}
+
+/// Prints what was written down, for who has started this process.
+fn tell(ledger: &Ledger) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(ledger.lines().as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// What a member does with a device: eventfds, a mapping, signals of its own.
+fn use_it(device: &mut Assigned<'_>) -> Result<()> {
+    let region = device.region(0)?;
+    device.map(
+        &region,
+        Area {
+            offset: 0,
+            size: PAGE,
+        },
+    )?;
+    device.enable(MSIX, 3)?;
+    for sub in 0..3 {
+        device.trigger(MSIX, sub, i64::from(sub) + 1)?;
+        device.read(Place::trigger(MSIX, sub), u64::from(sub) + 1)?;
+    }
+    device.disable(MSIX)
+}
+
+/// The file that was sent over the socket that is stdin.
+fn receive() -> Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let mut into = [IoSliceMut::new(&mut byte)];
+    recvmsg(
+        std::io::stdin(),
+        &mut into,
+        &mut message,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let file = message.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+        _ => None,
+    });
+    file.context("no file was sent")
+}
+
+/// Does what it was started for.
+pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let role = words.next().context("no role")?;
+    let bdf: Bdf = words.next().context("no device")?.parse()?;
+    let ledger = Ledger::default();
+    let fd = |words: &mut dyn Iterator<Item = String>| -> Result<i32> {
+        Ok(words.next().context("no file")?.parse()?)
+    };
+    match role.as_str() {
+        "touch" => {
+            let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
+            let region = device.region(words.next().context("no region")?.parse()?)?;
+            device.map(
+                &region,
+                Area {
+                    offset: 0,
+                    size: PAGE,
+                },
+            )?;
+            // It will be unmapped by the end of the process.
+            device.happened(1, format_args!("unmap {} 0x0+{PAGE:#x}", region.index));
+            tell(&ledger)?;
+            let touched = device.mappings().first().map(|mapping| mapping.read_u32(0));
+            bail!("the device answered: {touched:?}")
+        }
+        "use" => {
+            let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
+            use_it(&mut device)?;
+            device.leave()?;
+        }
+        "receive" => {
+            let file = receive()?;
+            let mut device = Assigned::adopt(bdf, file.as_raw_fd(), &ledger)?;
+            use_it(&mut device)?;
+            device.leave()?;
+        }
+        "last" => {
+            let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
+            // The one that was inherited is the last but one.
+            use_it(&mut device)?;
+            device.leave()?;
+            ledger.add(bdf, "close");
+        }
+        "fork" => return forked(bdf, &ledger),
+        "exec" => return Err(executed(bdf, &ledger)?),
+        _ => bail!("{role} is no role"),
+    }
+    tell(&ledger)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens, forks, and ends. The new process has the same eventfds and mappings.
+fn forked(bdf: Bdf, ledger: &Ledger) -> Result<ExitCode> {
+    let mut vmm = Vmm::new(ledger)?;
+    let mut device = vmm.assign(bdf)?;
+    use_it(&mut device)?;
+    device.enable(MSIX, 2)?;
+    let (mut wait, end) = std::io::pipe()?;
+    if !sys::fork()? {
+        // By the end of this process its copies go; the new one has heard of that by the pipe.
+        device.happened(1, format_args!("unmap 0 0x0+{PAGE:#x}"));
+        tell(ledger)?;
+        drop(wait);
+        std::process::exit(0);
+    }
+    drop(end);
+    wait.read_to_end(&mut Vec::new())?;
+    ledger.clear();
+    device.trigger(MSIX, 1, 5)?;
+    device.read(Place::trigger(MSIX, 1), 5)?;
+    device.disable(MSIX)?;
+    device.close()?;
+    vmm.close();
+    tell(ledger)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens, and becomes another program: its mappings go, and so do its eventfds, which the device
+/// has still.
+fn executed(bdf: Bdf, ledger: &Ledger) -> Result<anyhow::Error> {
+    let mut vmm = Vmm::new(ledger)?;
+    let mut device = vmm.assign(bdf)?;
+    let region = device.region(0)?;
+    device.map(
+        &region,
+        Area {
+            offset: 0,
+            size: PAGE,
+        },
+    )?;
+    device.enable(MSIX, 3)?;
+    device.happened(1, format_args!("unmap 0 0x0+{PAGE:#x}"));
+    for sub in 0..3 {
+        let place = Place::trigger(MSIX, sub);
+        device.happened(1, format_args!("{place}: released"));
+    }
+    device.left_behind();
+    vmm.left_behind();
+    tell(ledger)?;
+    let mut command = member("last", &named(&device));
+    let file = device.device().file();
+    fcntl_setfd(file, fcntl_getfd(file)? - FdFlags::CLOEXEC)?;
+    Ok(command.exec().into())
+}

@@ -1,0 +1,215 @@
+//! Interrupts: `SET_IRQS` of every kind, signals by software and by a device, who takes them.
+
+use anyhow::{Context, Result, ensure};
+use remap_user::vfio::device::{Action, Data};
+
+use super::Body;
+use super::rig::Stock;
+use crate::ledger::Ledger;
+use crate::rig::driver::busybox;
+use crate::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
+use crate::vmm::{Vmm, open, sys};
+use crate::words::{Place, signal};
+
+pub const TESTS: &[(&str, Body)] = &[
+    ("stock::irq::every_kind_of_set_irqs", set_irqs),
+    ("stock::irq::intx_of_a_device", intx),
+    ("stock::irq::msi_of_a_device", msi),
+    ("stock::irq::sixty_five_vectors", vectors),
+    ("stock::irq::taken_in_the_kernel", irqfd),
+    ("stock::irq::req_of_an_unbind", req),
+];
+
+/// Does something with one device, and closes it.
+pub fn with(
+    ledger: &Ledger,
+    bdf: remap_user::vfio::sysfs::Bdf,
+    act: impl FnOnce(&Vmm<'_>, &mut Assigned<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut vmm = Vmm::new(ledger)?;
+    let mut device = vmm.assign(bdf)?;
+    act(&vmm, &mut device)?;
+    device.close()?;
+    vmm.close();
+    Ok(())
+}
+
+/// Every action, with every kind of data, on every index that the kernel lets have it.
+fn set_irqs(stock: &mut Stock) -> Result<()> {
+    let nic = stock.nic;
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, nic, |_, nic| {
+            for index in [INTX, MSI, MSIX, ERR, REQ] {
+                kinds(nic, index).with_context(|| format!("IRQ {index}"))?;
+            }
+            Ok(())
+        })
+    };
+    stock.watch(&[], act).map(drop)
+}
+
+fn kinds(nic: &mut Assigned<'_>, index: u32) -> Result<()> {
+    let count = if index == MSIX { 5 } else { 1 };
+    let last = count - 1;
+    nic.enable(index, count)?;
+    nic.trigger(index, last, 2)?;
+    let place = Place::trigger(index, last);
+    nic.read(place, 2)?;
+    // What a bool says is what happens.
+    let no = vec![false; usize::try_from(count)?];
+    nic.set_irqs(index, 0, Action::Trigger, Data::Bool(&no))?;
+    nic.set_irqs(index, last, Action::Trigger, Data::Bool(&[true]))?;
+    nic.happened(1, signal(&place.to_string(), true));
+    nic.read(place, 1)?;
+    if index == INTX {
+        nic.set_irqs(index, 0, Action::Mask, Data::None(1))?;
+        nic.set_irqs(index, 0, Action::Unmask, Data::None(1))?;
+        nic.set_irqs(index, 0, Action::Mask, Data::Bool(&[true]))?;
+        nic.set_irqs(index, 0, Action::Unmask, Data::Bool(&[true]))?;
+        unmask_by_eventfd(nic)?;
+    }
+    // Nothing is there to be read any more.
+    ensure!(nic.eventfd(place)?.read()?.is_none(), "one count too many");
+    nic.happened(1, format_args!("{place}: read EAGAIN"));
+    nic.disable(index)?;
+    nic.forget(index);
+    Ok(())
+}
+
+/// The kernel listens to an eventfd: what is written to it the kernel takes.
+fn unmask_by_eventfd(nic: &mut Assigned<'_>) -> Result<()> {
+    let place = Place::unmask(INTX, 0);
+    nic.enable_unmask(INTX)?;
+    for _ in 0..3 {
+        nic.set_irqs(INTX, 0, Action::Mask, Data::None(1))?;
+        nic.eventfd(place)?.write(1)?;
+        nic.happened(1, format_args!("{place}: kernel took 1"));
+        nic.happened(1, format_args!("{place}: wrote 1"));
+    }
+    nic.set_irqs(INTX, 0, Action::Unmask, Data::Eventfd(&[None]))
+}
+
+/// Registers of the edu device in BAR 0: raise an interrupt, and end it.
+const RAISE: u64 = 0x60;
+const ACKNOWLEDGE: u64 = 0x64;
+/// `PCI_COMMAND`, and in it memory and bus master.
+const COMMAND: u64 = 4;
+const MASTER: u16 = 6;
+
+/// How often the device is asked for an interrupt.
+const INTERRUPTS: u32 = 20;
+
+fn intx(stock: &mut Stock) -> Result<()> {
+    let edu = stock.edu;
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, edu, |_, edu| {
+            let bar = edu.region(0)?;
+            edu.enable(INTX, 1)?;
+            for _ in 0..INTERRUPTS {
+                edu.device().write(&bar, RAISE, &1_u32.to_le_bytes())?;
+                edu.interrupted(Place::trigger(INTX, 0))?;
+                // The kernel has masked it, and the device still asks.
+                edu.device()
+                    .write(&bar, ACKNOWLEDGE, &1_u32.to_le_bytes())?;
+                edu.set_irqs(INTX, 0, Action::Unmask, Data::None(1))?;
+            }
+            edu.disable(INTX)
+        })
+    };
+    stock.watch(&[], act).map(drop)
+}
+
+fn msi(stock: &mut Stock) -> Result<()> {
+    let edu = stock.edu;
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, edu, |_, edu| {
+            let bar = edu.region(0)?;
+            edu.set_config(COMMAND, MASTER)?;
+            edu.enable(MSI, 1)?;
+            for _ in 0..INTERRUPTS {
+                edu.device().write(&bar, RAISE, &1_u32.to_le_bytes())?;
+                edu.interrupted(Place::trigger(MSI, 0))?;
+                edu.device()
+                    .write(&bar, ACKNOWLEDGE, &1_u32.to_le_bytes())?;
+            }
+            edu.disable(MSI)
+        })
+    };
+    stock.watch(&[], act).map(drop)
+}
+
+/// As many as the lab's NVMe controller has.
+pub const VECTORS: u32 = 65;
+
+/// Each vector gets its own number of signals.
+fn vectors(stock: &mut Stock) -> Result<()> {
+    let nvme = stock.nvme;
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, nvme, |_, nvme| {
+            nvme.enable(MSIX, VECTORS)?;
+            // All of them at once.
+            nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(VECTORS))?;
+            for sub in 0..VECTORS {
+                let place = Place::trigger(MSIX, sub);
+                nvme.happened(1, signal(&place.to_string(), true));
+                let more = sub % 4;
+                nvme.trigger(MSIX, sub, more.into())?;
+                nvme.read(place, 1 + u64::from(more))?;
+            }
+            // Two lose their eventfd: nothing is signalled there.
+            nvme.set_irqs(MSIX, 10, Action::Trigger, Data::Eventfd(&[None, None]))?;
+            nvme.set_irqs(MSIX, 8, Action::Trigger, Data::None(4))?;
+            for sub in [8, 9] {
+                let place = Place::trigger(MSIX, sub);
+                nvme.happened(1, signal(&place.to_string(), true));
+                nvme.read(place, 1)?;
+            }
+            nvme.disable(MSIX)
+        })
+    };
+    stock.watch(&[], act).map(drop)
+}
+
+/// KVM takes every count itself: nobody reads, and nothing is wrong with that.
+fn irqfd(stock: &mut Stock) -> Result<()> {
+    let nvme = stock.nvme;
+    busybox(&["modprobe", "kvm-amd"]).context("loading KVM")?;
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, nvme, |_, nvme| {
+            use std::os::fd::AsFd;
+            let kvm = open("/dev/kvm")?;
+            let vm = sys::create_vm(kvm.as_fd()).context("KVM_CREATE_VM")?;
+            nvme.enable(MSIX, 4)?;
+            for sub in 0..4 {
+                let place = Place::trigger(MSIX, sub);
+                sys::irqfd(vm.as_fd(), nvme.eventfd(place)?.as_fd(), 5 + sub)
+                    .context("KVM_IRQFD")?;
+                let times = i64::from(3 * sub);
+                nvme.trigger(MSIX, sub, times)?;
+                nvme.happened(times, format_args!("{place}: kernel took 1"));
+            }
+            nvme.disable(MSIX)
+        })
+    };
+    stock.watch(&[], act).map(drop)
+}
+
+/// Whoever takes the device away asks its user first, who gives it up.
+fn req(stock: &mut Stock) -> Result<()> {
+    let nic = stock.nic;
+    let device = format!("/sys/bus/pci/devices/{nic}");
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        let mut unbind = None;
+        with(ledger, nic, |_, nic| {
+            nic.enable(REQ, 1)?;
+            let (file, name) = (format!("{device}/driver/unbind"), nic.bdf().to_string());
+            unbind = Some(std::thread::spawn(move || std::fs::write(file, name)));
+            nic.interrupted(Place::trigger(REQ, 0))
+        })?;
+        let unbound = unbind.context("nothing was unbound")?.join();
+        ensure!(matches!(unbound, Ok(Ok(()))), "unbinding: {unbound:?}");
+        std::fs::write("/sys/bus/pci/drivers_probe", nic.to_string())?;
+        Ok(())
+    };
+    stock.watch(&[], act).map(drop)
+}

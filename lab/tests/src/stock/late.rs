@@ -1,0 +1,197 @@
+//! A tracer that comes late knows what one knows that was there from the start.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use remap_user::vfio::device::{Action, Data};
+use remap_user::vfio::region::Area;
+use serde_json::Value;
+
+use super::Body;
+use super::irq::VECTORS;
+use super::rig::Stock;
+use crate::ledger::Ledger;
+use crate::rig::now;
+use crate::rig::trace::{Lines, Trace};
+use crate::vmm::Vmm;
+use crate::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
+use crate::vmm::sys::PAGE;
+use crate::words::{self, Place, signal};
+
+pub const TESTS: &[(&str, Body)] = &[("stock::late::equals_early", equals)];
+
+/// Counted sentences.
+type Counts = BTreeMap<String, i64>;
+
+/// What is there: devices, eventfds, mappings with their addresses and owners; however it came to
+/// be known.
+fn picture<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
+    let mut counts = Counts::new();
+    for event in events {
+        let kind = event["kind"].as_str().unwrap_or_default();
+        if !["device", "context", "map"].contains(&kind) {
+            continue;
+        }
+        let sentence = words::of(event)?.context("no sentence")?;
+        let (sentence, _) = sentence.rsplit_once(", ").context("no origin")?;
+        let owner = match kind {
+            "map" => format!(" at {} of {}", event["address"], event["pid"]),
+            _ => String::new(),
+        };
+        *counts.entry(sentence.to_owned() + &owner).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+fn origin(event: &Value) -> &str {
+    event["origin"].as_str().unwrap_or_default()
+}
+
+fn same(what: &str, one: &Counts, other: &Counts) -> Result<()> {
+    let mut difference = one.clone();
+    for (sentence, times) in other {
+        *difference.entry(sentence.clone()).or_default() -= times;
+    }
+    difference.retain(|_, times| *times != 0);
+    ensure!(difference.is_empty(), "{what}: {difference:#?}");
+    Ok(())
+}
+
+/// What a VMM has set up: one device by INTx, one by MSI, one by 65 vectors.
+struct Machine<'a> {
+    vmm: Vmm<'a>,
+    edu: Assigned<'a>,
+    nvme: Assigned<'a>,
+    nic: Assigned<'a>,
+}
+
+impl<'a> Machine<'a> {
+    fn new(stock: &Stock, ledger: &'a Ledger) -> Result<Self> {
+        let mut vmm = Vmm::new(ledger)?;
+        let mut edu = vmm.assign(stock.edu)?;
+        let mut nvme = vmm.assign(stock.nvme)?;
+        let mut nic = vmm.assign(stock.nic)?;
+        edu.enable(INTX, 1)?;
+        edu.enable_unmask(INTX)?;
+        edu.enable(REQ, 1)?;
+        nvme.enable(MSIX, VECTORS)?;
+        nvme.enable(ERR, 1)?;
+        nvme.enable(REQ, 1)?;
+        nic.enable(MSI, 1)?;
+        nic.enable(ERR, 1)?;
+        // What was there for a while, and is not any more.
+        nic.enable(REQ, 1)?;
+        for (device, regions) in [
+            (&mut edu, [0].as_slice()),
+            (&mut nvme, &[0, 2, 4]),
+            (&mut nic, &[0, 1, 3]),
+        ] {
+            for index in regions {
+                let region = device.region(*index)?;
+                for area in region.areas.clone() {
+                    device.map(&region, area)?;
+                    let size = PAGE.min(area.size);
+                    device.map(&region, Area { size, ..area })?;
+                }
+            }
+        }
+        Ok(Self {
+            vmm,
+            edu,
+            nvme,
+            nic,
+        })
+    }
+
+    /// Everything that was set up is used, and given back.
+    fn used(self) -> Result<()> {
+        let Self {
+            vmm,
+            edu,
+            nvme,
+            nic,
+        } = self;
+        edu.trigger(INTX, 0, 3)?;
+        edu.read(Place::trigger(INTX, 0), 3)?;
+        let unmask = Place::unmask(INTX, 0);
+        edu.set_irqs(INTX, 0, Action::Mask, Data::None(1))?;
+        edu.eventfd(unmask)?.write(1)?;
+        edu.happened(1, format_args!("{unmask}: kernel took 1"));
+        edu.happened(1, format_args!("{unmask}: wrote 1"));
+        nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(VECTORS))?;
+        for sub in 0..VECTORS {
+            let place = Place::trigger(MSIX, sub);
+            nvme.happened(1, signal(&place.to_string(), true));
+            nvme.trigger(MSIX, sub, i64::from(sub % 3))?;
+            nvme.read(place, 1 + u64::from(sub % 3))?;
+        }
+        for (device, index) in [
+            (&nvme, ERR),
+            (&nvme, REQ),
+            (&nic, MSI),
+            (&nic, ERR),
+            (&nic, REQ),
+            (&edu, REQ),
+        ] {
+            device.trigger(index, 0, 2)?;
+            device.read(Place::trigger(index, 0), 2)?;
+            device.disable(index)?;
+        }
+        edu.close()?;
+        nvme.close()?;
+        nic.close()?;
+        vmm.close();
+        Ok(())
+    }
+}
+
+/// Two tracers, one after the other, come to a VMM that is there. Each finds what the one knows
+/// that was there before the VMM; and what happens from then on is told alike.
+fn equals(stock: &mut Stock) -> Result<()> {
+    let mut late: Vec<Lines> = Vec::new();
+    let mut attached_ns = 0;
+    let act = |stock: &mut Stock, ledger: &Ledger| {
+        let machine = Machine::new(stock, ledger)?;
+        let first = Trace::start(&["--events"])?.end(0)?;
+        first.lines.found(&[])?;
+        late.push(first.lines);
+        let second = Trace::start(&["--events"])?;
+        attached_ns = now()?;
+        machine.used()?;
+        let second = second.end(0)?;
+        ensure!(second.summary.lost() == 0, "lost: {:?}", second.summary);
+        second.lines.found(&[])?;
+        late.push(second.lines);
+        Ok(())
+    };
+    let early = stock.watch(&[], act)?;
+    let before = |event: &&Value| event["time_ns"].as_u64() < Some(attached_ns);
+    let there = picture(early.iter().filter(before))?;
+    ensure!(there.len() > 80, "only {} things are there", there.len());
+    for (number, lines) in late.iter().enumerate() {
+        let found = lines.events().filter(|event| origin(event) == "found");
+        let found = picture(found)?;
+        same(&format!("attached late, time {number}"), &found, &there)?;
+    }
+    let [_, second] = late.as_slice() else {
+        anyhow::bail!("{} traces", late.len());
+    };
+    let since: Vec<Value> = early
+        .iter()
+        .filter(|event| !before(event))
+        .cloned()
+        .collect();
+    let told: Vec<Value> = second
+        .events()
+        .filter(|event| origin(event) != "found")
+        .cloned()
+        .collect();
+    let count = |events: &[Value]| -> Result<Counts> {
+        let mut counts = Counts::new();
+        for sentence in words::all(events)? {
+            *counts.entry(sentence).or_default() += 1;
+        }
+        Ok(counts)
+    };
+    same("told since", &count(&told)?, &count(&since)?)
+}

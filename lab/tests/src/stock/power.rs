@@ -1,0 +1,199 @@
+//! What takes the pages of every mapping away, and the faults that bring them back.
+
+use anyhow::{Context, Result, ensure};
+use remap_user::vfio::region::Area;
+use remap_user::vfio::sysfs::Bdf;
+use serde_json::Value;
+use vfio_bindings::bindings::vfio::{
+    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
+};
+
+use super::Body;
+use super::irq::with;
+use super::memory::{explained, populated, touch};
+use super::rig::Stock;
+use crate::ledger::Ledger;
+use crate::member;
+use crate::vmm::assigned::Assigned;
+use crate::vmm::sys::PAGE;
+use crate::words::zapped;
+
+pub const TESTS: &[(&str, Body)] = &[
+    ("stock::power::memory_decode", |stock| {
+        zapping(stock, Off::Decode)
+    }),
+    ("stock::power::d3", |stock| zapping(stock, Off::D3)),
+    ("stock::power::low_power", |stock| {
+        zapping(stock, Off::LowPower)
+    }),
+    ("stock::power::reset", |stock| zapping(stock, Off::Reset)),
+    ("stock::power::hot_reset", |stock| {
+        zapping(stock, Off::HotReset)
+    }),
+];
+
+/// What takes the pages away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Off {
+    /// Memory decode in the command register.
+    Decode,
+    /// The power state in config space.
+    D3,
+    /// `DEVICE_FEATURE` `LOW_POWER_ENTRY`.
+    LowPower,
+    /// `DEVICE_RESET`: the device is there again when it is over.
+    Reset,
+    /// `PCI_HOT_RESET`, likewise.
+    HotReset,
+}
+
+/// `PCI_COMMAND`, and memory and bus master in it.
+const COMMAND: u64 = 4;
+const ON: u16 = 6;
+const MASTER: u16 = 4;
+/// The list of capabilities, and the id of power management.
+const CAPABILITIES: u64 = 0x34;
+const POWER: u32 = 1;
+/// `PCI_PM_CTRL`, and D3hot in it.
+const POWER_CONTROL: u64 = 4;
+const D3: u16 = 3;
+
+/// The region that is mapped, and its size in pages: few, so that whatever the kernel does at once
+/// is done soon.
+const REGION: u32 = 0;
+/// Rounds of off and on.
+const ROUNDS: u64 = 3;
+
+/// Where the power management capability is.
+fn power(device: &Assigned<'_>) -> Result<u64> {
+    let mut at = u64::from(device.config(CAPABILITIES)? & 0xfc);
+    while at != 0 {
+        let head = device.config(at)?;
+        if head & 0xff == POWER {
+            return Ok(at);
+        }
+        at = u64::from(head >> 8 & 0xfc);
+    }
+    anyhow::bail!("{} has no power management", device.bdf())
+}
+
+/// Takes the pages away.
+fn off(device: &Assigned<'_>, how: Off) -> Result<()> {
+    let call = match how {
+        Off::Decode => {
+            device.set_config(COMMAND, MASTER)?;
+            format!("config {COMMAND:#x} = {MASTER:#x}")
+        }
+        Off::D3 => {
+            let control = power(device)? + POWER_CONTROL;
+            device.set_config(control, D3)?;
+            format!("config {control:#x} = {D3:#x}")
+        }
+        Off::LowPower => {
+            let done = device.set_feature(
+                VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
+                "LOW_POWER_ENTRY",
+                &mut [],
+            );
+            ensure!(done.is_ok(), "LOW_POWER_ENTRY: {done:?}");
+            "FEATURE LOW_POWER_ENTRY set".to_owned()
+        }
+        Off::Reset => {
+            device.reset()?;
+            "RESET".to_owned()
+        }
+        Off::HotReset => {
+            device.hot_reset()?;
+            "HOT_RESET".to_owned()
+        }
+    };
+    device.happened(1, zapped(&call));
+    Ok(())
+}
+
+/// Gives access again. Without mappings nobody would notice.
+fn on(device: &Assigned<'_>, how: Off) -> Result<()> {
+    match how {
+        Off::Decode => device.set_config(COMMAND, ON),
+        Off::D3 => device.set_config(power(device)? + POWER_CONTROL, 0),
+        Off::LowPower => {
+            let done = device.set_feature(
+                VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
+                "LOW_POWER_EXIT",
+                &mut [],
+            );
+            ensure!(done.is_ok(), "LOW_POWER_EXIT: {done:?}");
+            Ok(())
+        }
+        // The device has come out of it as from its start.
+        Off::Reset | Off::HotReset => Ok(()),
+    }
+}
+
+/// Who can be taken away like this.
+fn victim(stock: &Stock, how: Off) -> Bdf {
+    match how {
+        Off::D3 => stock.nic,
+        _ => stock.nvme,
+    }
+}
+
+fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
+    let bdf = victim(stock, how);
+    let lasting = !matches!(how, Off::Reset | Off::HotReset);
+    let (mut counted, mut size) = (0, 0);
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, bdf, |_, device| {
+            let region = device.region(REGION)?;
+            size = region.size;
+            device.map(&region, Area { offset: 0, size })?;
+            let pages: Vec<u64> = (0..size / PAGE).take(4).collect();
+            let mapping = |device: &Assigned<'_>| -> Result<i64> {
+                touch(device.mappings().first().context("unmapped")?, &pages)
+            };
+            counted += mapping(device)?;
+            for round in 0..ROUNDS {
+                off(device, how)?;
+                if lasting && round == 0 {
+                    member::touch(device, REGION)?;
+                }
+                on(device, how)?;
+                counted += mapping(device)?;
+            }
+            Ok(())
+        })
+    };
+    let rules: &'static [&'static str] = if lasting { &["access-while-off"] } else { &[] };
+    let events = stock.watch(rules, act)?;
+    let told = populated(&events, REGION);
+    ensure!(
+        i64::try_from(told.len())? == counted && counted > 0,
+        "the kernel counted {counted} faults, and told are {told:?}"
+    );
+    // Between two zaps all that was touched comes back.
+    let zaps: Vec<u64> = events
+        .iter()
+        .filter(|event| event["kind"] == "zap")
+        .filter_map(|zap| zap["time_ns"].as_u64())
+        .collect();
+    let pages: Vec<u64> = (0..size / PAGE).take(4).collect();
+    let mut rest = told.as_slice();
+    while let Some(first) = rest.first() {
+        let next = zaps
+            .iter()
+            .find(|zap| Some(**zap) > first["time_ns"].as_u64());
+        let until = |fault: &&&Value| next.is_none_or(|zap| fault["time_ns"].as_u64() < Some(*zap));
+        let part = rest.iter().take_while(until).count();
+        explained(&rest[..part], size, &pages)?;
+        rest = &rest[part..];
+    }
+    let refused = events
+        .iter()
+        .filter(|event| event["kind"] == "fault" && event["outcome"] == "refused");
+    let refused = refused.count();
+    ensure!(
+        refused == usize::from(lasting),
+        "{refused} accesses were refused"
+    );
+    Ok(())
+}

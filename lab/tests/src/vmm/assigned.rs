@@ -1,0 +1,316 @@
+//! A device as its VMM holds it: interrupts, mappings, config space.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use anyhow::{Context, Result, ensure};
+use remap_user::vfio::device::{Action, Data, Device};
+use remap_user::vfio::error::Error;
+use remap_user::vfio::eventfd::EventFd;
+use remap_user::vfio::mapping::Mapping;
+use remap_user::vfio::open;
+use remap_user::vfio::region::{Area, Region};
+use remap_user::vfio::sysfs::{Bdf, Host};
+
+use super::sys;
+use crate::ledger::Ledger;
+use crate::rig::until;
+use crate::words::{self, Place};
+
+/// IRQ indexes of a PCI device (`VFIO_PCI_*_IRQ_INDEX`).
+pub const INTX: u32 = 0;
+/// See [`INTX`].
+pub const MSI: u32 = 1;
+/// See [`INTX`].
+pub const MSIX: u32 = 2;
+/// See [`INTX`].
+pub const ERR: u32 = 3;
+/// See [`INTX`].
+pub const REQ: u32 = 4;
+
+/// `VFIO_PCI_CONFIG_REGION_INDEX`.
+const CONFIG: u32 = 7;
+
+/// An open device, and what was set up with it.
+///
+/// The fields are closed in this order.
+pub struct Assigned<'a> {
+    mappings: Vec<Mapping>,
+    device: Device,
+    /// The group and its number, where this process opened the device.
+    group: Option<(File, String)>,
+    bdf: Bdf,
+    ledger: &'a Ledger,
+    eventfds: BTreeMap<Place, EventFd>,
+}
+
+/// The result of a call, with the errno in place of the sentence.
+fn plain<T>(result: Result<T, Error>) -> Result<T, i32> {
+    result.map_err(|error| error.errno().map_or(0, |errno| errno.0))
+}
+
+fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Mask => "mask",
+        Action::Unmask => "unmask",
+        Action::Trigger => "trigger",
+    }
+}
+
+impl<'a> Assigned<'a> {
+    /// Takes over the file of a device that was just opened.
+    pub(super) fn new(
+        bdf: Bdf,
+        file: OwnedFd,
+        group: File,
+        number: String,
+        ledger: &'a Ledger,
+    ) -> Result<Self> {
+        let driver = Host::default().driver(bdf).context("no driver")?;
+        ledger.add(bdf, format_args!("device of {driver}, seen"));
+        // The first file is closed again, and nothing changes by that.
+        let mut device = Self::adopt(bdf, file.as_raw_fd(), ledger)?;
+        device.group = Some((group, number));
+        Ok(device)
+    }
+
+    /// A duplicate of a device's file that this process was handed.
+    pub fn adopt(bdf: Bdf, fd: i32, ledger: &'a Ledger) -> Result<Self> {
+        let device = open::inherited(bdf, fd)?;
+        ledger.call(bdf, "request 0x3b6b", &Ok(()));
+        Ok(Self {
+            mappings: Vec::new(),
+            device,
+            group: None,
+            bdf,
+            ledger,
+            eventfds: BTreeMap::new(),
+        })
+    }
+
+    /// Its address.
+    pub fn bdf(&self) -> Bdf {
+        self.bdf
+    }
+
+    /// The device, for what is not written down here.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Where what it does is written down.
+    pub fn ledger(&self) -> &'a Ledger {
+        self.ledger
+    }
+
+    /// Writes a call down that was made on the device, and gives its result.
+    pub fn called<T>(&self, call: &str, result: Result<T, Error>) -> Result<T, i32> {
+        let result = plain(result);
+        self.ledger.call(self.bdf, call, &result);
+        result
+    }
+
+    /// Writes down that this happened to the device, so often.
+    pub fn happened(&self, times: i64, action: impl std::fmt::Display) {
+        self.ledger.times(self.bdf, action, times);
+    }
+
+    /// Asks for a region.
+    pub fn region(&self, index: u32) -> Result<Region> {
+        let region = self.device.region_info(index);
+        let call = format!("GET_REGION_INFO {index}");
+        self.called(&call, region)
+            .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
+    }
+
+    /// `SET_IRQS`, which succeeds.
+    pub fn set_irqs(&self, index: u32, start: u32, action: Action, data: Data<'_>) -> Result<()> {
+        let (name, count) = match data {
+            Data::None(count) => ("none", count),
+            Data::Bool(values) => ("bool", u32::try_from(values.len())?),
+            Data::Eventfd(fds) => ("eventfd", u32::try_from(fds.len())?),
+        };
+        let call = words::set_irqs(index, start, count, action_name(action), name);
+        let done = self.device.set_irqs(index, start, action, data);
+        self.called(&call, done)
+            .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
+    }
+
+    /// Gives every sub-index from 0 an eventfd of its own, to be signalled.
+    pub fn enable(&mut self, index: u32, count: u32) -> Result<()> {
+        let places = (0..count).map(|sub| Place::trigger(index, sub)).collect();
+        self.give(index, Action::Trigger, places)
+    }
+
+    /// Gives sub-index 0 an eventfd by which it is unmasked.
+    pub fn enable_unmask(&mut self, index: u32) -> Result<()> {
+        self.give(index, Action::Unmask, vec![Place::unmask(index, 0)])
+    }
+
+    fn give(&mut self, index: u32, action: Action, places: Vec<Place>) -> Result<()> {
+        let mut made = BTreeMap::new();
+        for place in &places {
+            made.insert(*place, EventFd::new()?);
+        }
+        let fds: Vec<_> = made.values().map(|eventfd| Some(eventfd.as_fd())).collect();
+        self.set_irqs(index, 0, action, Data::Eventfd(&fds))?;
+        for place in &places {
+            self.happened(1, format_args!("{place}, seen"));
+        }
+        self.eventfds.extend(made);
+        Ok(())
+    }
+
+    /// Disables an index. Its eventfds stay open, and stand for nothing any more.
+    pub fn disable(&self, index: u32) -> Result<()> {
+        self.set_irqs(index, 0, Action::Trigger, Data::None(0))
+    }
+
+    /// Closes the eventfds of an index.
+    pub fn forget(&mut self, index: u32) {
+        self.eventfds.retain(|place, _| place.index != index);
+    }
+
+    /// The eventfd of a place.
+    pub fn eventfd(&self, place: Place) -> Result<&EventFd> {
+        let eventfd = self.eventfds.get(&place);
+        eventfd.with_context(|| format!("no eventfd for {place}"))
+    }
+
+    /// Has the kernel signal one sub-index, `times` times, by software.
+    pub fn trigger(&self, index: u32, sub: u32, times: i64) -> Result<()> {
+        for _ in 0..times {
+            self.set_irqs(index, sub, Action::Trigger, Data::None(1))?;
+        }
+        let place = Place::trigger(index, sub).to_string();
+        self.happened(times, words::signal(&place, true));
+        Ok(())
+    }
+
+    /// Reads the counter of a place, which is `value`.
+    pub fn read(&self, place: Place, value: u64) -> Result<()> {
+        let read = self.eventfd(place)?.read()?;
+        ensure!(read == Some(value), "{place} gave {read:?}, not {value}");
+        self.happened(1, format_args!("{place}: read {value}"));
+        Ok(())
+    }
+
+    /// Waits until an interrupt has signalled a place, and reads it.
+    pub fn interrupted(&self, place: Place) -> Result<()> {
+        let eventfd = self.eventfd(place)?;
+        until("an interrupt", || {
+            let mut polled = [rustix::event::PollFd::new(
+                eventfd,
+                rustix::event::PollFlags::IN,
+            )];
+            let none = rustix::event::Timespec::default();
+            rustix::event::poll(&mut polled, Some(&none))?;
+            let [polled] = polled;
+            Ok((!polled.revents().is_empty()).then_some(()))
+        })?;
+        self.happened(1, words::signal(&place.to_string(), false));
+        self.read(place, 1)
+    }
+
+    /// Maps a part of a region.
+    pub fn map(&mut self, region: &Region, area: Area) -> Result<&Mapping> {
+        let mapping = self.device.map(region, area)?;
+        let Area { offset, size } = area;
+        let index = region.index;
+        self.happened(
+            1,
+            format_args!("map {index} {offset:#x}+{size:#x}: ok, seen"),
+        );
+        self.mappings.push(mapping);
+        self.mappings.last().context("nothing is mapped")
+    }
+
+    /// Unmaps everything.
+    pub fn unmap(&mut self) -> Result<()> {
+        for mapping in std::mem::take(&mut self.mappings) {
+            let (index, Area { offset, size }) = (mapping.region(), mapping.area());
+            mapping.unmap()?;
+            self.happened(1, format_args!("unmap {index} {offset:#x}+{size:#x}"));
+        }
+        Ok(())
+    }
+
+    /// What is mapped.
+    pub fn mappings(&self) -> &[Mapping] {
+        &self.mappings
+    }
+
+    /// Reads a word of config space.
+    pub fn config(&self, offset: u64) -> Result<u32> {
+        let region = self.region(CONFIG)?;
+        let mut word = [0; 4];
+        self.device.read(&region, offset, &mut word)?;
+        Ok(u32::from_le_bytes(word))
+    }
+
+    /// Writes half a word to config space.
+    pub fn set_config(&self, offset: u64, value: u16) -> Result<()> {
+        let region = self.region(CONFIG)?;
+        self.device.write(&region, offset, &value.to_le_bytes())?;
+        self.happened(1, format_args!("config {offset:#x} = {value:#x}: ok"));
+        Ok(())
+    }
+
+    /// `VFIO_DEVICE_RESET`.
+    pub fn reset(&self) -> Result<()> {
+        self.called("RESET", self.device.reset())
+            .map_err(|errno| anyhow::anyhow!("RESET: errno {errno}"))
+    }
+
+    /// `VFIO_DEVICE_PCI_HOT_RESET`.
+    pub fn hot_reset(&self) -> Result<()> {
+        let (group, _) = self.group.as_ref().context("no group")?;
+        let done = sys::hot_reset(self.device.file().as_fd(), group.as_fd());
+        let result = done
+            .as_ref()
+            .map_err(|error| error.raw_os_error().unwrap_or(0));
+        self.ledger.call(self.bdf, "HOT_RESET", &result.map(drop));
+        done.context("HOT_RESET")
+    }
+
+    /// `VFIO_DEVICE_FEATURE`: SET of a feature, with its data.
+    pub fn set_feature(&self, number: u32, name: &str, data: &mut [u8]) -> Result<(), i32> {
+        use vfio_bindings::bindings::vfio::VFIO_DEVICE_FEATURE_SET;
+        let done = self.device.feature(VFIO_DEVICE_FEATURE_SET | number, data);
+        self.called(&words::feature(name, "set"), done)
+    }
+
+    /// Unmaps, closes the device, for the last time, then its group.
+    pub fn close(mut self) -> Result<()> {
+        self.unmap()?;
+        let Self {
+            device,
+            group,
+            bdf,
+            ledger,
+            ..
+        } = self;
+        drop(device);
+        ledger.add(bdf, "close");
+        if let Some((group, number)) = group {
+            drop(group);
+            ledger.add(super::NOBODY, format_args!("close group {number}"));
+        }
+        Ok(())
+    }
+
+    /// Writes down that the group will be closed by what becomes of the process: at the latest with
+    /// the device, which needs it.
+    pub fn left_behind(&self) {
+        if let Some((_, number)) = &self.group {
+            self.ledger
+                .add(super::NOBODY, format_args!("close group {number}"));
+        }
+    }
+
+    /// Gives up this process's hold on the device, which others keep open.
+    pub fn leave(mut self) -> Result<()> {
+        self.unmap()
+    }
+}

@@ -1,0 +1,196 @@
+//! The system calls of a VMM: each is one request, and gives what the kernel said.
+//!
+//! Written out here and not taken from the tool: what the tool is held against must not be the
+//! tool itself.
+
+#![expect(unsafe_code, reason = "ioctl(2), mmap(2) and getrusage(2)")]
+
+use std::ffi::{CString, c_int, c_ulong};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+
+use vfio_bindings::bindings::vfio::{
+    VFIO_BASE, VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, VFIO_DMA_UNMAP_FLAG_ALL, VFIO_TYPE,
+    vfio_iommu_type1_dma_map, vfio_iommu_type1_dma_unmap,
+};
+
+/// `_IO(VFIO_TYPE, VFIO_BASE + n)`.
+const fn vfio(n: u32) -> c_ulong {
+    // Widening: `From` is not const.
+    (((VFIO_TYPE as u32) << 8) | (VFIO_BASE + n)) as c_ulong
+}
+
+const SET_IOMMU: c_ulong = vfio(2);
+const GROUP_SET_CONTAINER: c_ulong = vfio(4);
+const GROUP_GET_DEVICE_FD: c_ulong = vfio(6);
+const PCI_HOT_RESET: c_ulong = vfio(13);
+// Each kind of file counts from the base for itself.
+const MAP_DMA: c_ulong = vfio(13);
+const UNMAP_DMA: c_ulong = vfio(14);
+/// linux/kvm.h.
+const KVM_CREATE_VM: c_ulong = 0xae01;
+const KVM_CREATE_IRQCHIP: c_ulong = 0xae60;
+const KVM_IRQFD: c_ulong = 0x4020_ae76;
+
+/// A page, bytes.
+pub const PAGE: u64 = 4096;
+
+fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// A request whose argument is a number.
+fn number(fd: BorrowedFd<'_>, request: c_ulong, argument: c_ulong) -> io::Result<c_int> {
+    // SAFETY: the argument is no pointer for the requests that come this way.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), request, argument) })
+}
+
+/// A request whose argument the kernel reads and writes within its size.
+fn structure<T>(fd: BorrowedFd<'_>, request: c_ulong, argument: &mut T) -> io::Result<c_int> {
+    // SAFETY: live and exclusive; the callers pass the request's own struct of plain integers.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument)) })
+}
+
+/// An fd that the kernel has just made for this process.
+fn adopt(fd: c_int) -> OwnedFd {
+    // SAFETY: the number is the answer of a successful request; no one else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// `VFIO_SET_IOMMU`.
+pub fn set_iommu(container: BorrowedFd<'_>, model: u32) -> io::Result<()> {
+    number(container, SET_IOMMU, model.into()).map(drop)
+}
+
+/// `VFIO_GROUP_SET_CONTAINER`.
+pub fn set_container(group: BorrowedFd<'_>, container: BorrowedFd<'_>) -> io::Result<()> {
+    structure(group, GROUP_SET_CONTAINER, &mut container.as_raw_fd()).map(drop)
+}
+
+/// `VFIO_GROUP_GET_DEVICE_FD`.
+pub fn device_fd(group: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+    let name = CString::new(name)?;
+    // SAFETY: the kernel reads a string that ends with 0, and `name` does.
+    let fd = unsafe { libc::ioctl(group.as_raw_fd(), GROUP_GET_DEVICE_FD, name.as_ptr()) };
+    check(fd).map(adopt)
+}
+
+/// `VFIO_IOMMU_MAP_DMA`, readable and writable. `address` is memory, or a mapping of a region.
+pub fn map_dma(container: BorrowedFd<'_>, address: usize, iova: u64, size: u64) -> io::Result<()> {
+    let mut map = vfio_iommu_type1_dma_map {
+        argsz: size_of::<vfio_iommu_type1_dma_map>() as u32,
+        flags: VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+        vaddr: address as u64,
+        iova,
+        size,
+    };
+    structure(container, MAP_DMA, &mut map).map(drop)
+}
+
+/// `VFIO_IOMMU_UNMAP_DMA` of a range, or, without one, of all: what was unmapped, bytes.
+pub fn unmap_dma(container: BorrowedFd<'_>, range: Option<(u64, u64)>) -> io::Result<u64> {
+    // The struct, without the bitmap that may follow it.
+    let mut unmap = [0_u64; 3];
+    let flags = if range.is_none() {
+        VFIO_DMA_UNMAP_FLAG_ALL
+    } else {
+        0
+    };
+    let (iova, size) = range.unwrap_or_default();
+    let argsz = size_of::<vfio_iommu_type1_dma_unmap>() as u64;
+    unmap[0] = argsz | u64::from(flags) << 32;
+    unmap[1] = iova;
+    unmap[2] = size;
+    structure(container, UNMAP_DMA, &mut unmap)?;
+    Ok(unmap[2])
+}
+
+/// `VFIO_DEVICE_PCI_HOT_RESET` of a device alone in `group`.
+pub fn hot_reset(device: BorrowedFd<'_>, group: BorrowedFd<'_>) -> io::Result<()> {
+    // struct vfio_pci_hot_reset: argsz, flags, count, group_fds.
+    let mut reset = [16, 0, 1, group.as_raw_fd().cast_unsigned()];
+    structure(device, PCI_HOT_RESET, &mut reset).map(drop)
+}
+
+/// A virtual machine with an interrupt controller, and nothing to run.
+pub fn create_vm(kvm: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let vm = number(kvm, KVM_CREATE_VM, 0).map(adopt)?;
+    let fd = vm.as_raw_fd();
+    // SAFETY: no argument.
+    check(unsafe { libc::ioctl(fd, KVM_CREATE_IRQCHIP, 0) })?;
+    Ok(vm)
+}
+
+/// `KVM_IRQFD`: from now on the kernel takes every count of `eventfd`.
+pub fn irqfd(vm: BorrowedFd<'_>, eventfd: BorrowedFd<'_>, gsi: u32) -> io::Result<()> {
+    // struct kvm_irqfd: fd, gsi, flags, resamplefd, pad[16].
+    let mut irqfd = [0_u32; 8];
+    irqfd[0] = eventfd.as_raw_fd().cast_unsigned();
+    irqfd[1] = gsi;
+    structure(vm, KVM_IRQFD, &mut irqfd).map(drop)
+}
+
+/// The page faults of this thread that needed no disk, so far: the kernel's own count.
+pub fn faults() -> i64 {
+    // SAFETY: zeros are a valid struct of plain integers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills the struct.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    usage.ru_minflt
+}
+
+/// A process that has become two: whether this is the new one.
+///
+/// Only for a process with one thread: the new one has no other.
+pub fn fork() -> io::Result<bool> {
+    // SAFETY: no pointers; with a single thread no lock is held by one that is gone.
+    Ok(check(unsafe { libc::fork() })? == 0)
+}
+
+/// Memory of whole pages, for a device to reach.
+pub struct Memory {
+    address: NonNull<libc::c_void>,
+    size: usize,
+}
+
+// SAFETY: an address range of the process; nothing is read or written through it here.
+unsafe impl Send for Memory {}
+
+impl Memory {
+    /// So many bytes.
+    pub fn new(size: usize) -> io::Result<Self> {
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        let address = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let address = NonNull::new(address).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { address, size })
+    }
+
+    /// Where it begins.
+    pub fn address(&self) -> usize {
+        self.address.as_ptr().addr()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, unmapped once.
+        unsafe { libc::munmap(self.address.as_ptr(), self.size) };
+    }
+}
