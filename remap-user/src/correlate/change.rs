@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::activity::{Activity, Cover};
 use super::cycle::{ReleasedSource, Stage};
 use super::device::{Device, Known};
 use super::ioctl::Exit;
@@ -90,6 +91,11 @@ impl Device {
             lossy: false,
             blamed: false,
             waits: Vec::new(),
+            path: Vec::new(),
+            data_fd: None,
+            inside: Activity::default(),
+            faults: Cover::default(),
+            data: Cover::default(),
         });
     }
 
@@ -119,6 +125,11 @@ impl Device {
                 lossy: true,
                 blamed: false,
                 waits: Vec::new(),
+                path: Vec::new(),
+                data_fd: None,
+                inside: Activity::default(),
+                faults: Cover::default(),
+                data: Cover::default(),
             },
         };
         change.lossy |= exit.lossy;

@@ -13,6 +13,8 @@
 //! * After [`Body::Lost`] every cycle that was open ends as `incomplete: records lost`, no finding
 //!   speaks of it, and what was learned (mappings, descriptions, counters) is learned anew.
 
+#[allow(dead_code, reason = "the machinery that fills it follows")]
+mod activity;
 mod areas;
 mod change;
 mod counter;
@@ -20,28 +22,47 @@ mod cycle;
 mod device;
 mod duration;
 mod finding;
+#[allow(dead_code, reason = "the machinery that fills it follows")]
+mod fsm;
 mod ioctl;
+mod irq;
 mod mapping;
 mod open;
+mod output;
+#[allow(dead_code, reason = "the machinery that fills it follows")]
 mod report;
 mod rule;
 mod settle;
 mod signal;
+#[allow(dead_code, reason = "the machinery that fills it follows")]
 mod stats;
+mod stay;
 mod transition;
+mod usage;
+#[allow(dead_code, reason = "the machinery that fills it follows")]
+mod zap;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
+pub use activity::{Activity, DataStats, Spent};
 pub use cycle::{Ack, AckForm, Cycle, Outcome, ReleasedSource, Stage, Stages, Stamp, View};
 pub use duration::Ns;
 pub use finding::{Finding, RULES, Rule};
-pub use stats::{DeviceStats, Quantiles, RegionStats, Stats, Summary, Withheld};
+pub use irq::{Interrupt, IrqChange, IrqName, IrqVerb};
+pub use output::{Class, Output, StageLine};
+pub use stats::{
+    ChangeStats, DeviceStats, IrqStats, LoggingStats, MappingStats, MigrationStats, Quantiles,
+    RegionStats, StateStats, Stats, Summary, User, VectorStats, Withheld, ZapStats,
+};
+pub use stay::{Precopy, Stay};
 pub use transition::{Transition, TransitionRef};
+pub use usage::{Closed, Inferred, Mapped, MappedHow, Opened};
+pub use zap::{Cause, Zap, ZapEnd, ZappedRegion};
 
-use crate::event::{Body, DeviceKey, Event, Task};
+use crate::event::{Body, DeviceKey, Event};
 use crate::vfio::region::Area;
 use device::Device;
 use report::Desk;
@@ -60,6 +81,10 @@ pub struct Options {
     pub stuck_ns: u64,
     /// Whether each stage goes out as an [`Output::Stage`] of its own.
     pub stages: bool,
+    /// Whether each interrupt and each `SET_IRQS` goes out as an [`Output`] of its own.
+    pub interrupts: bool,
+    /// Whether each mapping that is made or ended goes out as an [`Output`] of its own.
+    pub mappings: bool,
 }
 
 impl Default for Options {
@@ -68,38 +93,10 @@ impl Default for Options {
             settle_ns: 100_000_000,
             stuck_ns: 1_000_000_000,
             stages: false,
+            interrupts: false,
+            mappings: false,
         }
     }
-}
-
-/// One stage, as soon as it was observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StageLine {
-    /// Name of the device.
-    pub device: String,
-    /// Region index.
-    pub region: u32,
-    /// Number of the signal within the trace.
-    pub trigger_id: u64,
-    /// Which stage.
-    pub stage: Stage,
-    /// When (CLOCK_MONOTONIC ns).
-    pub time_ns: u64,
-    /// The thread.
-    pub task: Task,
-}
-
-/// Something that the correlation has to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// A cycle ended.
-    Cycle(Box<Cycle>),
-    /// A state change ended.
-    Transition(Transition),
-    /// Something is wrong.
-    Finding(Finding),
-    /// A stage was observed; only with [`Options::stages`].
-    Stage(StageLine),
 }
 
 /// Turns a trace's events, in order of time, into what they mean.

@@ -4,12 +4,17 @@
 //! missing, is held back until its evidence has settled: a record of another CPU may still arrive
 //! that explains it, or the word that records were lost.
 
+use super::Options;
 use super::cycle::{Cycle, Outcome, Stage};
 use super::finding::{Finding, Rule};
+use super::irq::{Interrupt, IrqChange};
+use super::output::{Output, StageLine};
 use super::rule::Found;
 use super::stats::Stats;
+use super::stay::Stay;
 use super::transition::Transition;
-use super::{Options, Output, StageLine};
+use super::usage::{Closed, Inferred, Mapped, Opened};
+use super::zap::Zap;
 use crate::event::Task;
 
 /// Why a cycle is incomplete when records were lost.
@@ -64,7 +69,45 @@ impl Desk {
     }
 
     pub(super) fn transition(&mut self, transition: Transition) {
-        self.emit(Output::Transition(transition));
+        self.emit(Output::Transition(Box::new(transition)));
+    }
+
+    pub(super) fn stay(&mut self, stay: Stay) {
+        self.emit(Output::Stay(Box::new(stay)));
+    }
+
+    pub(super) fn zap(&mut self, zap: Zap) {
+        self.emit(Output::Zap(Box::new(zap)));
+    }
+
+    pub(super) fn irq_change(&mut self, change: IrqChange) {
+        if self.options.interrupts {
+            self.emit(Output::IrqChange(change));
+        }
+    }
+
+    pub(super) fn interrupt(&mut self, interrupt: Interrupt) {
+        if self.options.interrupts {
+            self.emit(Output::Interrupt(interrupt));
+        }
+    }
+
+    pub(super) fn mapped(&mut self, mapped: Mapped) {
+        if self.options.mappings {
+            self.emit(Output::Mapped(mapped));
+        }
+    }
+
+    pub(super) fn opened(&mut self, opened: Opened) {
+        self.emit(Output::Opened(opened));
+    }
+
+    pub(super) fn closed(&mut self, closed: Closed) {
+        self.emit(Output::Closed(closed));
+    }
+
+    pub(super) fn inferred(&mut self, inferred: Inferred) {
+        self.emit(Output::Inferred(inferred));
     }
 
     pub(super) fn finding(
@@ -116,7 +159,7 @@ impl Desk {
                 cycle.reason = Some(RECORDS_LOST.to_owned());
                 true
             }
-            Output::Transition(_) | Output::Stage(_) => true,
+            _ => true,
         });
     }
 
@@ -148,7 +191,15 @@ impl Desk {
             Output::Cycle(cycle) => self.stats.cycle(cycle),
             Output::Transition(transition) => self.stats.transition(transition),
             Output::Finding(finding) => self.stats.finding(finding),
-            Output::Stage(_) => {}
+            Output::Stay(stay) => self.stats.stay(stay),
+            Output::Zap(zap) => self.stats.zap(zap),
+            Output::Opened(opened) => self.stats.opened(opened),
+            Output::Closed(closed) => self.stats.closed(closed),
+            Output::Stage(_)
+            | Output::IrqChange(_)
+            | Output::Interrupt(_)
+            | Output::Mapped(_)
+            | Output::Inferred(_) => {}
         }
         self.out.push(output);
     }

@@ -6,6 +6,7 @@ use super::counter::{Counter, Misread, Reading};
 use super::cycle::{Ack, AckForm, Outcome, ReleasedSource, Stage};
 use super::device::{Device, sub_of};
 use super::finding::Rule;
+use super::irq::IrqName;
 use super::open::Open;
 use super::report::Desk;
 use super::rule::{AT_ACK, AT_READ, AT_TRIGGER, AtAck, AtRead, AtTrigger, judge};
@@ -59,7 +60,9 @@ impl Device {
         count: Option<u64>,
     ) {
         let Some(irq) = self.irqs.get_mut(&target.index) else {
-            desk.stats.interrupt(&self.name, target.index);
+            let name = IrqName::pci(target.index);
+            let irq = desk.stats.irq(&self.name, target.index, name);
+            irq.vectors.entry(target.sub).or_default().signals += 1;
             return;
         };
         let trigger_id = desk.next_trigger();

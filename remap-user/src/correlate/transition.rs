@@ -1,5 +1,6 @@
 //! A change of a device's migration state, and how much of it went by waiting for user space.
 
+use super::activity::{Activity, Cover, Spent};
 use crate::event::{DeviceState, Errno, Task};
 
 /// `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE` of the uAPI.
@@ -43,6 +44,17 @@ pub struct Transition {
     /// that was acknowledged after the return was not waited for. `None` without a trigger
     /// inside, and where records are missing.
     pub waited_ns: Option<u64>,
+    /// The states on the way, from the one after `from` to the one before `to`, as the kernel's
+    /// table leads a driver (`vfio_mig_get_next_state`); empty where it is one step, where it is
+    /// not known, and in the legacy protocol.
+    pub path: Vec<DeviceState>,
+    /// The data fd that it made, in that process.
+    pub data_fd: Option<i32>,
+    /// What happened on the device meanwhile, in any thread.
+    pub inside: Activity,
+    /// Where its time went; the sum is its duration. `None` where the return was not seen, where
+    /// records are missing, and where there was too much to tell apart.
+    pub spent: Option<Spent>,
     /// The thread that changed the state.
     pub task: Task,
 }
@@ -82,6 +94,12 @@ pub(super) struct Change {
     /// A finding names the cause of what went wrong in it.
     pub(super) blamed: bool,
     pub(super) waits: Vec<Wait>,
+    pub(super) path: Vec<DeviceState>,
+    pub(super) data_fd: Option<i32>,
+    /// What happened meanwhile; its times are in the covers.
+    pub(super) inside: Activity,
+    pub(super) faults: Cover,
+    pub(super) data: Cover,
 }
 
 impl Change {
@@ -99,14 +117,17 @@ impl Change {
         self.end.and_then(|(_, result)| result.err())
     }
 
-    pub(super) fn finish(self, device: &str, open: &[Wait]) -> Transition {
-        let waited_ns = match self.end {
-            Some((end_ns, result)) if !self.lossy => {
-                let waits: Vec<Wait> = self.waits.iter().chain(open).copied().collect();
-                waited(&waits, end_ns, result.is_err())
-            }
-            _ => None,
-        };
+    pub(super) fn finish(mut self, device: &str, open: &[Wait]) -> Transition {
+        let whole = self.end.filter(|_| !self.lossy);
+        let (mut waited_ns, mut spent) = (None, None);
+        if let Some((end_ns, result)) = whole {
+            let waits: Vec<Wait> = self.waits.iter().chain(open).copied().collect();
+            let waited = waited(&waits, end_ns, result.is_err());
+            waited_ns = (!waits.is_empty()).then(|| waited.total());
+            spent = self.spent(&waited, end_ns);
+        }
+        self.inside.fault_ns = self.faults.total();
+        self.inside.data.busy_ns = self.data.total();
         Transition {
             id: self.id,
             device: device.to_owned(),
@@ -116,33 +137,49 @@ impl Change {
             end_ns: self.end.map(|(end_ns, _)| end_ns),
             result: self.end.map(|(_, result)| result),
             waited_ns,
+            path: self.path,
+            data_fd: self.data_fd,
+            inside: self.inside,
+            spent,
             task: self.task,
         }
+    }
+
+    /// Where the time of a call that returned at `end_ns` went.
+    fn spent(&self, waited: &Cover, end_ns: u64) -> Option<Spent> {
+        let mut covered = Cover::default();
+        let mut sum = 0;
+        let mut more = |spans: &Cover| {
+            for (begin, end) in spans.spans()? {
+                covered.add(begin.max(self.begin_ns), end.min(end_ns));
+            }
+            let before = std::mem::replace(&mut sum, covered.total());
+            Some(sum - before)
+        };
+        let remap_ns = more(waited)?;
+        let data_ns = more(&self.data)?;
+        let fault_ns = more(&self.faults)?;
+        Some(Spent {
+            remap_ns,
+            data_ns,
+            fault_ns,
+            other_ns: end_ns.saturating_sub(self.begin_ns).saturating_sub(sum),
+        })
     }
 }
 
 /// The union of `waits` within a call that returned at `end_ns`. A call that failed has waited to
 /// its end for what never came; one that succeeded has not waited for what came after it.
-fn waited(waits: &[Wait], end_ns: u64, failed: bool) -> Option<u64> {
-    if waits.is_empty() {
-        return None;
+fn waited(waits: &[Wait], end_ns: u64, failed: bool) -> Cover {
+    let mut cover = Cover::default();
+    for wait in waits {
+        match wait.until_ns.filter(|ns| *ns <= end_ns) {
+            Some(until_ns) => cover.add(wait.trigger_ns, until_ns),
+            None if failed => cover.add(wait.trigger_ns, end_ns),
+            None => {}
+        }
     }
-    let mut spans: Vec<(u64, u64)> = waits
-        .iter()
-        .filter_map(|wait| match wait.until_ns.filter(|ns| *ns <= end_ns) {
-            Some(until_ns) => Some((wait.trigger_ns, until_ns)),
-            None => failed.then_some((wait.trigger_ns, end_ns)),
-        })
-        .collect();
-    spans.sort_unstable();
-    let mut sum: u64 = 0;
-    let mut covered = 0;
-    for (from, to) in spans {
-        let from = from.max(covered);
-        sum = sum.saturating_add(to.saturating_sub(from));
-        covered = covered.max(to);
-    }
-    Some(sum)
+    cover
 }
 
 #[cfg(test)]
@@ -159,18 +196,17 @@ mod tests {
     #[test]
     fn overlapping_waits_count_once() {
         let waits = [wait(10, Some(30)), wait(20, Some(40)), wait(60, Some(70))];
-        assert_eq!(waited(&waits, 100, false), Some(40));
+        assert_eq!(waited(&waits, 100, false).total(), 40);
     }
 
     #[test]
     fn what_came_after_the_return_was_not_waited_for() {
-        assert_eq!(waited(&[wait(10, Some(130))], 100, false), Some(0));
-        assert_eq!(waited(&[wait(10, None)], 100, false), Some(0));
+        assert_eq!(waited(&[wait(10, Some(130))], 100, false).total(), 0);
+        assert_eq!(waited(&[wait(10, None)], 100, false).total(), 0);
     }
 
     #[test]
     fn a_failed_change_waited_to_its_end() {
-        assert_eq!(waited(&[wait(10, None)], 100, true), Some(90));
-        assert_eq!(waited(&[], 100, true), None);
+        assert_eq!(waited(&[wait(10, None)], 100, true).total(), 90);
     }
 }

@@ -42,7 +42,7 @@ pub enum ZapCause {
 }
 
 /// What was done to a mapping for DMA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DmaKind {
     /// `VFIO_IOMMU_MAP_DMA` or `IOMMU_IOAS_MAP`.
     Map,

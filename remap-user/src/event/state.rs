@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A migration state: `enum vfio_device_mig_state` of the uAPI, or the legacy word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeviceState {
     /// `VFIO_DEVICE_STATE_ERROR` (0).
     Error,

@@ -31,8 +31,13 @@ impl fmt::Display for Table<'_> {
 impl Table<'_> {
     fn device(&self, f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> fmt::Result {
         write!(f, "{name}: {}", Count(device.transitions, "state change"))?;
-        for (index, count) in &device.interrupts {
-            write!(f, ", {} of IRQ index {index}", Count(*count, "signal"))?;
+        for irq in device.irqs.values() {
+            write!(
+                f,
+                ", {} of {}",
+                Count(irq.signals(), "signal"),
+                irq.name.name()
+            )?;
         }
         writeln!(f)?;
         for (region, stats) in &device.regions {

@@ -17,7 +17,8 @@ use super::json::result_name;
 use super::table;
 use super::vms::{Vms, Who};
 use crate::correlate::{
-    Cycle, Finding, Ns, Outcome, Output, Stage, StageLine, Summary, Transition, TransitionRef,
+    Cycle, Finding, Interrupt, IrqChange, Mapped, Ns, Opened, Outcome, Output, Stage, StageLine,
+    Stay, Summary, Transition, TransitionRef, Zap,
 };
 use crate::event::{DeviceState, Event};
 
@@ -123,6 +124,49 @@ impl<W: Write> Text<W> {
         );
         self.line(line.time_ns, &line.device, &text)
     }
+
+    fn stay(&mut self, stay: &Stay) -> io::Result<()> {
+        let bytes = stay.activity.data.bytes();
+        let duration = Ns(stay.duration());
+        let text = format!("{}  for {duration}, {bytes} bytes of data", stay.state);
+        self.line(stay.since_ns, &stay.device, &text)
+    }
+
+    fn zap(&mut self, zap: &Zap) -> io::Result<()> {
+        let (cause, populated, refused) = (zap.cause, zap.populated(), zap.refused());
+        let text = format!("zap: {cause}, {populated} faults after it, {refused} refused");
+        self.line(zap.time_ns, &zap.device, &text)
+    }
+
+    fn irq_change(&mut self, change: &IrqChange) -> io::Result<()> {
+        let (name, verb) = (change.name.name(), change.verb.name());
+        let result = result_name(change.result);
+        let text = format!("{name} {verb} {}+{}  {result}", change.start, change.count);
+        self.line(change.time_ns, &change.device, &text)
+    }
+
+    fn interrupt(&mut self, interrupt: &Interrupt) -> io::Result<()> {
+        let latency = MaybeNs(interrupt.latency());
+        let name = interrupt.name.name();
+        let text = format!("{name} {} after {latency}", interrupt.sub);
+        self.line(interrupt.time_ns, &interrupt.device, &text)
+    }
+
+    fn mapped(&mut self, mapped: &Mapped) -> io::Result<()> {
+        let (how, region, result) = (mapped.how.name(), mapped.region, result_name(mapped.result));
+        let (offset, size) = (mapped.offset, mapped.size);
+        let text = format!("{how} region {region} {offset:#x}+{size:#x}  {result}");
+        self.line(mapped.time_ns, &mapped.device, &text)
+    }
+
+    fn opened(&mut self, opened: &Opened) -> io::Result<()> {
+        let (comm, pid) = (&opened.task.comm, opened.task.pid);
+        self.line(
+            opened.time_ns,
+            &opened.device,
+            &format!("opened by {comm} {pid}"),
+        )
+    }
 }
 
 impl<W: Write> Sink for Text<W> {
@@ -132,6 +176,16 @@ impl<W: Write> Sink for Text<W> {
             Output::Transition(transition) => self.transition(transition),
             Output::Finding(finding) => self.finding(finding),
             Output::Stage(line) => self.stage(line),
+            Output::Stay(stay) => self.stay(stay),
+            Output::Zap(zap) => self.zap(zap),
+            Output::IrqChange(change) => self.irq_change(change),
+            Output::Interrupt(interrupt) => self.interrupt(interrupt),
+            Output::Mapped(mapped) => self.mapped(mapped),
+            Output::Opened(opened) => self.opened(opened),
+            Output::Closed(closed) => self.line(closed.time_ns, &closed.device, &closed.text),
+            Output::Inferred(inferred) => {
+                self.line(inferred.time_ns, &inferred.device, &inferred.text)
+            }
         }
     }
 

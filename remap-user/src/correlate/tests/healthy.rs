@@ -297,7 +297,7 @@ fn other_interrupts_are_counted_and_no_cycles() {
     for event in &scene.events {
         assert_eq!(correlator.push(event), []);
     }
-    assert_eq!(correlator.stats().devices[NAME].interrupts[&2], 3);
+    assert_eq!(correlator.stats().devices[NAME].irqs[&2].signals(), 3);
 }
 
 #[test]

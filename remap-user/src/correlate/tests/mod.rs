@@ -9,7 +9,7 @@ mod property;
 use super::*;
 use crate::event::{
     Answer, Call, ContextKey, DeviceState, Errno, FeatureData, FeatureOp, IrqAction, IrqData,
-    Origin, Role, Target,
+    Origin, Role, Target, Task,
 };
 use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
 use crate::vfio::region::{Area, Region};
@@ -409,7 +409,7 @@ impl Played {
         self.0
             .iter()
             .filter_map(|output| match output {
-                Output::Transition(transition) => Some(transition),
+                Output::Transition(transition) => Some(&**transition),
                 _ => None,
             })
             .collect()

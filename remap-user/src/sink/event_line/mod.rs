@@ -264,7 +264,7 @@ impl CauseLine {
 
 #[derive(Serialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
-enum NodeLine {
+pub(super) enum NodeLine {
     Group { number: Option<u32> },
     Container { node: u64 },
     Cdev { number: Option<u32> },
@@ -272,7 +272,7 @@ enum NodeLine {
 }
 
 impl NodeLine {
-    fn of(node: Node, keys: &mut Keys) -> Self {
+    pub(super) fn of(node: Node, keys: &mut Keys) -> Self {
         let mut named = |key: NodeKey| keys.node(key);
         match node {
             Node::Group { number } => Self::Group { number },
@@ -284,7 +284,7 @@ impl NodeLine {
 }
 
 /// How it came to be known.
-fn origin_name(origin: Origin) -> &'static str {
+pub(super) fn origin_name(origin: Origin) -> &'static str {
     match origin {
         Origin::Seen => "seen",
         Origin::Found => "found",

@@ -2,54 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
+mod irq;
+mod memory;
+mod migration;
+mod times;
 
+pub use irq::{IrqStats, VectorStats};
+pub use memory::{MappingStats, ZapStats};
+pub use migration::{ChangeStats, LoggingStats, MigrationStats, StateStats};
+pub use times::Quantiles;
+
+use super::activity::DataStats;
 use super::cycle::{Cycle, Outcome, Stage};
 use super::finding::{Finding, Rule};
+use super::irq::IrqName;
+use super::stay::Stay;
 use super::transition::Transition;
-
-/// A quantity's distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quantiles {
-    /// Number of values.
-    pub count: u64,
-    /// Median, ns.
-    pub p50: u64,
-    /// 90th percentile, ns.
-    pub p90: u64,
-    /// 99th percentile, ns.
-    pub p99: u64,
-    /// Largest, ns.
-    pub max: u64,
-}
-
-/// Values, to three significant digits.
-#[derive(Clone, Debug, Default)]
-struct Times(Option<Histogram<u64>>);
-
-impl Times {
-    fn record(&mut self, ns: u64) {
-        if self.0.is_none() {
-            self.0 = Histogram::new(3).ok();
-        }
-        if let Some(histogram) = &mut self.0 {
-            // It grows as needed. Only a value beyond its number space is refused, and no time
-            // is that long.
-            let _refused = histogram.record(ns);
-        }
-    }
-
-    fn quantiles(&self) -> Option<Quantiles> {
-        let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
-        Some(Quantiles {
-            count: histogram.len(),
-            p50: histogram.value_at_quantile(0.5),
-            p90: histogram.value_at_quantile(0.9),
-            p99: histogram.value_at_quantile(0.99),
-            max: histogram.max(),
-        })
-    }
-}
+use super::usage::{Closed, Opened};
+use super::zap::Zap;
+use crate::event::Task;
+use times::Times;
 
 /// What happened to one region.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +30,8 @@ pub struct RegionStats {
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Findings by rule.
     pub findings: BTreeMap<Rule, u64>,
+    /// Its mappings.
+    pub mapping: MappingStats,
     stages: [Times; 7],
     total: Times,
 }
@@ -107,12 +81,36 @@ pub struct DeviceStats {
     pub regions: BTreeMap<u32, RegionStats>,
     /// Findings that are about no single region, by rule.
     pub findings: BTreeMap<Rule, u64>,
+    /// The kernel driver that it is bound to, if it could be read.
+    pub driver: Option<String>,
     /// State changes.
     pub transitions: u64,
-    /// Signals of IRQ indexes that are no remap IRQ, or whose description was not seen.
-    pub interrupts: BTreeMap<u32, u64>,
+    /// Interrupts by IRQ index; [`UNKNOWN_INDEX`](crate::event::UNKNOWN_INDEX) for eventfds that
+    /// are inferred to be the device's.
+    pub irqs: BTreeMap<u32, IrqStats>,
+    /// Migration.
+    pub migration: MigrationStats,
+    /// Zaps by the name of their cause.
+    pub zaps: BTreeMap<&'static str, ZapStats>,
+    /// Files of it that were made.
+    pub opens: u64,
+    /// How often its last file was closed.
+    pub closes: u64,
+    /// Of these, by a process that was about to end.
+    pub deaths: u64,
+    /// The processes that used it, by pid.
+    pub users: BTreeMap<u32, User>,
     /// An example for each rule: what was seen the first time.
     pub examples: BTreeMap<Rule, String>,
+}
+
+/// A process that used a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// Its name: the command name of the thread that was seen first.
+    pub comm: String,
+    /// The virtual machine's name, if it is known.
+    pub vm: Option<String>,
 }
 
 /// What happened in the whole trace.
@@ -120,6 +118,8 @@ pub struct DeviceStats {
 pub struct Stats {
     /// By the device's name.
     pub devices: BTreeMap<String, DeviceStats>,
+    /// Migration data of files that nobody knows the device of.
+    pub unknown_data: DataStats,
 }
 
 impl Stats {
@@ -150,7 +150,7 @@ impl Stats {
             .flat_map(|device| device.regions.values())
     }
 
-    fn device(&mut self, name: &str) -> &mut DeviceStats {
+    pub(super) fn device(&mut self, name: &str) -> &mut DeviceStats {
         self.devices.entry(name.to_owned()).or_default()
     }
 
@@ -160,7 +160,58 @@ impl Stats {
     }
 
     pub(super) fn transition(&mut self, transition: &Transition) {
-        self.device(&transition.device).transitions += 1;
+        let device = self.device(&transition.device);
+        device.transitions += 1;
+        device.migration.transition(transition);
+    }
+
+    pub(super) fn stay(&mut self, stay: &Stay) {
+        self.device(&stay.device).migration.stay(stay);
+    }
+
+    pub(super) fn zap(&mut self, zap: &Zap) {
+        let zaps = &mut self.device(&zap.device).zaps;
+        zaps.entry(zap.cause.name()).or_default().record(zap);
+    }
+
+    pub(super) fn opened(&mut self, opened: &Opened) {
+        self.device(&opened.device).opens += 1;
+    }
+
+    pub(super) fn closed(&mut self, closed: &Closed) {
+        let device = self.device(&closed.device);
+        device.closes += 1;
+        device.deaths += u64::from(closed.dying == Some(true));
+    }
+
+    /// A process uses a device.
+    pub(super) fn user(&mut self, device: &str, task: &Task, vm: Option<&str>) {
+        let users = &mut self.device(device).users;
+        users.entry(task.pid).or_insert_with(|| User {
+            comm: task.comm.clone(),
+            vm: vm.map(str::to_owned),
+        });
+    }
+
+    /// A process runs a virtual machine, or another program.
+    pub(super) fn owner(&mut self, pid: u32, vm: Option<&str>) {
+        for device in self.devices.values_mut() {
+            if let Some(user) = device.users.get_mut(&pid) {
+                user.vm = vm.map(str::to_owned);
+            }
+        }
+    }
+
+    pub(super) fn mapping(&mut self, device: &str, region: u32) -> &mut MappingStats {
+        let regions = &mut self.device(device).regions;
+        &mut regions.entry(region).or_default().mapping
+    }
+
+    pub(super) fn irq(&mut self, device: &str, index: u32, name: IrqName) -> &mut IrqStats {
+        let irqs = &mut self.device(device).irqs;
+        let irq = irqs.entry(index).or_insert_with(|| IrqStats::new(name));
+        irq.name = name;
+        irq
     }
 
     pub(super) fn finding(&mut self, finding: &Finding) {
@@ -174,10 +225,6 @@ impl Stats {
             None => &mut device.findings,
         };
         *findings.entry(finding.rule).or_default() += 1;
-    }
-
-    pub(super) fn interrupt(&mut self, device: &str, index: u32) {
-        *self.device(device).interrupts.entry(index).or_default() += 1;
     }
 }
 
@@ -230,23 +277,6 @@ mod tests {
     fn nothing_observed_is_not_zero() {
         assert_eq!(RegionStats::default().stage(Stage::Wake), None);
         assert_eq!(RegionStats::default().total(), None);
-    }
-
-    #[test]
-    fn quantiles_of_one_to_a_hundred() {
-        let mut times = Times::default();
-        (1..=100).for_each(|ns| times.record(ns));
-        let quantiles = times.quantiles().expect("a hundred values were recorded");
-        assert_eq!(
-            (
-                quantiles.p50,
-                quantiles.p90,
-                quantiles.p99,
-                quantiles.max,
-                quantiles.count
-            ),
-            (50, 90, 99, 100, 100)
-        );
     }
 
     #[test]

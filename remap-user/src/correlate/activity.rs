@@ -1,0 +1,239 @@
+//! What happened on a device within a span of time, and how much of it that took.
+
+use std::collections::VecDeque;
+
+use crate::event::Errno;
+
+/// Reads and writes of migration data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataStats {
+    /// Reads that gave data.
+    pub reads: u64,
+    /// Bytes that user space read (the source's side).
+    pub read_bytes: u64,
+    /// Writes that took data.
+    pub writes: u64,
+    /// Bytes that user space wrote (the destination's side).
+    pub written_bytes: u64,
+    /// When the first that moved data began (CLOCK_MONOTONIC ns).
+    pub first_ns: Option<u64>,
+    /// When the last that moved data returned (CLOCK_MONOTONIC ns).
+    pub last_ns: Option<u64>,
+    /// Time in which at least one was under way, ns.
+    pub busy_ns: u64,
+    /// Reads that gave 0: the end of the data.
+    pub ends: u64,
+    /// Reads that found nothing for now (`ENOMSG`, in PRE_COPY).
+    pub drained: u64,
+    /// Reads and writes that failed otherwise.
+    pub failed: u64,
+    /// The errno of the last of those.
+    pub errno: Option<Errno>,
+}
+
+impl DataStats {
+    /// Bytes moved in either direction.
+    pub fn bytes(&self) -> u64 {
+        self.read_bytes.saturating_add(self.written_bytes)
+    }
+
+    /// Whether anything was read or written, or tried.
+    pub fn any(&self) -> bool {
+        self.reads + self.writes + self.ends + self.drained + self.failed > 0
+    }
+
+    /// One more read or write; how long it was under way is the caller's to add.
+    pub(super) fn record(&mut self, begin_ns: u64, end_ns: u64, write: bool, result: Moved) {
+        match result {
+            Ok(0) if !write => self.ends += 1,
+            Ok(moved) => {
+                let bytes = u64::try_from(moved).unwrap_or(0);
+                let (count, sum) = match write {
+                    true => (&mut self.writes, &mut self.written_bytes),
+                    false => (&mut self.reads, &mut self.read_bytes),
+                };
+                *count += 1;
+                *sum = sum.saturating_add(bytes);
+                self.first_ns.get_or_insert(begin_ns);
+                self.last_ns = Some(end_ns);
+            }
+            Err(ENOMSG) if !write => self.drained += 1,
+            Err(errno) => {
+                self.failed += 1;
+                self.errno = Some(errno);
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.reads += other.reads;
+        self.read_bytes = self.read_bytes.saturating_add(other.read_bytes);
+        self.writes += other.writes;
+        self.written_bytes = self.written_bytes.saturating_add(other.written_bytes);
+        self.first_ns = self.first_ns.into_iter().chain(other.first_ns).min();
+        self.last_ns = self.last_ns.max(other.last_ns);
+        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
+        self.ends += other.ends;
+        self.drained += other.drained;
+        self.failed += other.failed;
+        self.errno = other.errno.or(self.errno);
+    }
+}
+
+/// What a read or a write returned.
+type Moved = Result<i64, Errno>;
+
+const ENOMSG: Errno = Errno(42);
+
+/// What happened on a device within a span of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Faults on mapped regions, however they ended.
+    pub faults: u64,
+    /// Time in which at least one thread was in a fault, ns.
+    pub fault_ns: u64,
+    /// Calls that took the pages out of mappings.
+    pub zaps: u64,
+    /// Migration data.
+    pub data: DataStats,
+}
+
+impl Activity {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.faults += other.faults;
+        self.fault_ns = self.fault_ns.saturating_add(other.fault_ns);
+        self.zaps += other.zaps;
+        self.data.add(&other.data);
+    }
+}
+
+/// Where the time of state changes went, ns. What overlaps is counted where it comes first here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Waiting for user space to answer the remap IRQ.
+    pub remap_ns: u64,
+    /// Migration data being read or written.
+    pub data_ns: u64,
+    /// Faults on mapped regions.
+    pub fault_ns: u64,
+    /// The rest: the driver's own work.
+    pub other_ns: u64,
+}
+
+impl Spent {
+    /// All of it, ns.
+    pub fn total(&self) -> u64 {
+        [self.remap_ns, self.data_ns, self.fault_ns, self.other_ns]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.remap_ns = self.remap_ns.saturating_add(other.remap_ns);
+        self.data_ns = self.data_ns.saturating_add(other.data_ns);
+        self.fault_ns = self.fault_ns.saturating_add(other.fault_ns);
+        self.other_ns = self.other_ns.saturating_add(other.other_ns);
+    }
+}
+
+/// How many spans are kept apart before the oldest are only a sum.
+const SPANS: usize = 1 << 16;
+
+/// Time that is covered by spans, overlaps counted once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cover {
+    /// Disjoint, by time.
+    spans: VecDeque<(u64, u64)>,
+    /// The sum of those that are not kept, ns; what comes in later counts from their end on.
+    folded_ns: u64,
+    folded_until: u64,
+}
+
+impl Cover {
+    /// One more span. They come nearly in order of their ends.
+    pub(super) fn add(&mut self, begin: u64, end: u64) {
+        let begin = begin.max(self.folded_until);
+        if begin >= end {
+            return;
+        }
+        let (mut begin, mut end) = (begin, end);
+        let mut later = Vec::new();
+        while let Some(last) = self.spans.pop_back() {
+            if last.0 > end {
+                later.push(last);
+            } else if last.1 < begin {
+                self.spans.push_back(last);
+                break;
+            } else {
+                begin = begin.min(last.0);
+                end = end.max(last.1);
+            }
+        }
+        self.spans.push_back((begin, end));
+        self.spans.extend(later.into_iter().rev());
+        if self.spans.len() > SPANS
+            && let Some((begin, end)) = self.spans.pop_front()
+        {
+            self.folded_ns += end - begin;
+            self.folded_until = end;
+        }
+    }
+
+    /// All that is covered, ns.
+    pub(super) fn total(&self) -> u64 {
+        self.folded_ns
+            + self
+                .spans
+                .iter()
+                .map(|(begin, end)| end - begin)
+                .sum::<u64>()
+    }
+
+    /// The spans; `None` if there were so many that the oldest are only a sum.
+    pub(super) fn spans(&self) -> Option<impl Iterator<Item = (u64, u64)>> {
+        (self.folded_until == 0).then(|| self.spans.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cover(spans: &[(u64, u64)]) -> Cover {
+        let mut cover = Cover::default();
+        for (begin, end) in spans {
+            cover.add(*begin, *end);
+        }
+        cover
+    }
+
+    #[test]
+    fn what_overlaps_counts_once() {
+        assert_eq!(cover(&[(10, 20), (15, 30), (40, 50)]).total(), 30);
+        assert_eq!(cover(&[(10, 20), (40, 50), (15, 45)]).total(), 40);
+        assert_eq!(cover(&[(40, 50), (10, 20), (20, 25)]).total(), 25);
+        assert_eq!(cover(&[(5, 5), (9, 3)]).total(), 0);
+    }
+
+    #[test]
+    fn many_spans_stay_a_sum() {
+        let mut cover = Cover::default();
+        assert!(cover.spans().is_some());
+        for at in 0..3 * SPANS as u64 {
+            cover.add(at * 10, at * 10 + 4);
+        }
+        assert_eq!(cover.total(), 4 * 3 * SPANS as u64);
+        assert!(cover.spans().is_none() && cover.spans.len() <= SPANS);
+    }
+
+    #[test]
+    fn an_end_of_data_is_no_data() {
+        let mut data = DataStats::default();
+        data.record(1, 2, false, Ok(4096));
+        data.record(3, 4, false, Err(ENOMSG));
+        data.record(5, 6, false, Ok(0));
+        assert_eq!((data.reads, data.read_bytes, data.ends), (1, 4096, 1));
+        assert_eq!((data.first_ns, data.last_ns), (Some(1), Some(2)));
+        assert_eq!((data.drained, data.failed), (1, 0));
+    }
+}

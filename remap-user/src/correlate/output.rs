@@ -1,0 +1,150 @@
+//! What the correlation has to say, and of which class it is.
+
+use super::cycle::{Cycle, Stage};
+use super::finding::Finding;
+use super::irq::{Interrupt, IrqChange};
+use super::stay::Stay;
+use super::transition::Transition;
+use super::usage::{Closed, Inferred, Mapped, Opened};
+use super::zap::Zap;
+use crate::event::Task;
+
+/// One stage, as soon as it was observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageLine {
+    /// Name of the device.
+    pub device: String,
+    /// Region index.
+    pub region: u32,
+    /// Number of the signal within the trace.
+    pub trigger_id: u64,
+    /// Which stage.
+    pub stage: Stage,
+    /// When (CLOCK_MONOTONIC ns).
+    pub time_ns: u64,
+    /// The thread.
+    pub task: Task,
+}
+
+/// Something that the correlation has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A cycle ended.
+    Cycle(Box<Cycle>),
+    /// A state change ended.
+    Transition(Box<Transition>),
+    /// A device left a migration state.
+    Stay(Box<Stay>),
+    /// Mappings lost their pages, and what followed.
+    Zap(Box<Zap>),
+    /// Something is wrong.
+    Finding(Finding),
+    /// A stage was observed; only with [`Options::stages`](super::Options::stages).
+    Stage(StageLine),
+    /// Interrupts were enabled, disabled, masked, unmasked or triggered; only with
+    /// [`Options::interrupts`](super::Options::interrupts).
+    IrqChange(IrqChange),
+    /// A signalled eventfd was read, or taken by the kernel; only with
+    /// [`Options::interrupts`](super::Options::interrupts).
+    Interrupt(Interrupt),
+    /// A region was mapped or unmapped, by its user or for DMA; only with
+    /// [`Options::mappings`](super::Options::mappings).
+    Mapped(Mapped),
+    /// A device's file was made.
+    Opened(Opened),
+    /// A device's last file was closed.
+    Closed(Closed),
+    /// An eventfd is inferred to be a device's.
+    Inferred(Inferred),
+}
+
+/// What an output is about: what a reader can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// The remap IRQ: cycles, their stages, eventfds that are inferred.
+    Remap,
+    /// State changes, and the time between them.
+    Migration,
+    /// Interrupts.
+    Irq,
+    /// Mappings: zaps and faults, mmap, munmap, DMA.
+    Mapping,
+    /// Opens and closes.
+    File,
+    /// Findings.
+    Finding,
+}
+
+impl Class {
+    /// All classes.
+    pub const ALL: [Self; 6] = [
+        Self::Remap,
+        Self::Migration,
+        Self::Irq,
+        Self::Mapping,
+        Self::File,
+        Self::Finding,
+    ];
+
+    /// The class's word in options, text and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Remap => "remap",
+            Self::Migration => "migration",
+            Self::Irq => "irq",
+            Self::Mapping => "mapping",
+            Self::File => "file",
+            Self::Finding => "finding",
+        }
+    }
+}
+
+impl Output {
+    /// What it is about.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Cycle(_) | Self::Stage(_) | Self::Inferred(_) => Class::Remap,
+            Self::Transition(_) | Self::Stay(_) => Class::Migration,
+            Self::IrqChange(_) | Self::Interrupt(_) => Class::Irq,
+            Self::Zap(_) | Self::Mapped(_) => Class::Mapping,
+            Self::Opened(_) | Self::Closed(_) => Class::File,
+            Self::Finding(_) => Class::Finding,
+        }
+    }
+
+    /// Name of the device.
+    pub fn device(&self) -> &str {
+        match self {
+            Self::Cycle(cycle) => &cycle.device,
+            Self::Transition(transition) => &transition.device,
+            Self::Stay(stay) => &stay.device,
+            Self::Zap(zap) => &zap.device,
+            Self::Finding(finding) => &finding.device,
+            Self::Stage(line) => &line.device,
+            Self::IrqChange(change) => &change.device,
+            Self::Interrupt(interrupt) => &interrupt.device,
+            Self::Mapped(mapped) => &mapped.device,
+            Self::Opened(opened) => &opened.device,
+            Self::Closed(closed) => &closed.device,
+            Self::Inferred(inferred) => &inferred.device,
+        }
+    }
+
+    /// How long it took, ns; `None` for what takes no time, and where that is not known.
+    pub fn duration(&self) -> Option<u64> {
+        match self {
+            Self::Cycle(cycle) => cycle.stages.total(),
+            Self::Transition(transition) => transition.duration(),
+            Self::Stay(stay) => Some(stay.duration()),
+            Self::Zap(zap) => zap.duration(),
+            Self::Interrupt(interrupt) => interrupt.latency(),
+            Self::Finding(_)
+            | Self::Stage(_)
+            | Self::IrqChange(_)
+            | Self::Mapped(_)
+            | Self::Opened(_)
+            | Self::Closed(_)
+            | Self::Inferred(_) => None,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a device's interrupts add up to.
+
+use std::collections::BTreeMap;
+
+use super::times::{Quantiles, Times};
+use crate::correlate::irq::{IrqName, IrqVerb};
+
+/// One sub-index of an IRQ index.
+#[derive(Clone, Debug, Default)]
+pub struct VectorStats {
+    /// Signals of its eventfd.
+    pub signals: u64,
+    /// Of these, those that user space asked for (`SET_IRQS` with `ACTION_TRIGGER`).
+    pub software: u64,
+    /// Reads by user space that got something.
+    pub reads: u64,
+    /// Times that the kernel itself took the counter (KVM's irqfd, a virqfd).
+    pub consumed: u64,
+    /// Signals that a read or a consumer got together with an earlier one.
+    pub coalesced: u64,
+    /// Signals that nobody had read or taken when the eventfd was taken away, or at the end.
+    pub unread: u64,
+    pub(in crate::correlate) latency: Times,
+}
+
+impl VectorStats {
+    /// From the first signal since the last read to the read; `None` if that was never observed.
+    pub fn latency(&self) -> Option<Quantiles> {
+        self.latency.quantiles()
+    }
+}
+
+/// One IRQ index.
+#[derive(Clone, Debug)]
+pub struct IrqStats {
+    /// What it is.
+    pub name: IrqName,
+    /// Calls that succeeded, by what they did.
+    pub calls: BTreeMap<IrqVerb, u64>,
+    /// Calls that failed, by what they were to do.
+    pub failed: BTreeMap<IrqVerb, u64>,
+    /// By sub-index.
+    pub vectors: BTreeMap<u32, VectorStats>,
+    pub(in crate::correlate) latency: Times,
+}
+
+impl IrqStats {
+    pub(in crate::correlate) fn new(name: IrqName) -> Self {
+        Self {
+            name,
+            calls: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            vectors: BTreeMap::new(),
+            latency: Times::default(),
+        }
+    }
+
+    /// The latency of all its vectors together; `None` if none was ever observed.
+    pub fn latency(&self) -> Option<Quantiles> {
+        self.latency.quantiles()
+    }
+
+    /// The sum of `of` over its vectors.
+    pub fn sum(&self, of: impl Fn(&VectorStats) -> u64) -> u64 {
+        self.vectors.values().map(of).sum()
+    }
+
+    /// Signals of all its eventfds.
+    pub fn signals(&self) -> u64 {
+        self.sum(|vector| vector.signals)
+    }
+}

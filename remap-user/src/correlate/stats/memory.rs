@@ -1,0 +1,85 @@
+//! What a device's mappings add up to.
+
+use std::collections::BTreeMap;
+
+use super::times::{Quantiles, Times};
+use crate::correlate::zap::Zap;
+
+/// Mappings of one region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MappingStats {
+    /// Mappings that were made.
+    pub maps: u64,
+    /// Mappings that were there when the trace began.
+    pub found: u64,
+    /// Mappings that were refused.
+    pub refused_maps: u64,
+    /// Mappings that ended, whole or in part.
+    pub unmaps: u64,
+    /// Mappings of it that were made for DMA.
+    pub dma_maps: u64,
+    /// Those that ended.
+    pub dma_unmaps: u64,
+    /// Faults that populated, by how much each did, bytes.
+    pub pages: BTreeMap<u64, u64>,
+    /// Faults that populated, and nobody knows how much.
+    pub unsized_faults: u64,
+    /// Faults that were refused (`VM_FAULT_SIGBUS`).
+    pub refused_faults: u64,
+    /// Faults that were asked for again at a smaller order, or ended in another way.
+    pub other_faults: u64,
+}
+
+impl MappingStats {
+    /// All faults.
+    pub fn faults(&self) -> u64 {
+        let sized: u64 = self.pages.values().sum();
+        sized + self.unsized_faults + self.refused_faults + self.other_faults
+    }
+
+    /// Whether anything happened.
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// Zaps of one cause.
+#[derive(Clone, Debug, Default)]
+pub struct ZapStats {
+    /// Zaps.
+    pub zaps: u64,
+    /// Faults that populated afterwards.
+    pub populated: u64,
+    /// What those populated, bytes; those that did not tell are not in it.
+    pub bytes: u64,
+    /// Of the faults that populated, those that did not tell how much.
+    pub unsized_faults: u64,
+    /// Faults that were refused.
+    pub refused: u64,
+    /// Time in which at least one thread was in a fault, ns.
+    pub fault_ns: u64,
+    duration: Times,
+}
+
+impl ZapStats {
+    /// From the zap to the last fault that populated; `None` if none did.
+    pub fn duration(&self) -> Option<Quantiles> {
+        self.duration.quantiles()
+    }
+
+    pub(super) fn record(&mut self, zap: &Zap) {
+        self.zaps += 1;
+        self.populated += zap.populated();
+        self.refused += zap.refused();
+        self.fault_ns = self.fault_ns.saturating_add(zap.fault_ns);
+        for region in &zap.regions {
+            self.unsized_faults += region.unsized_faults;
+            for (bytes, count) in &region.pages {
+                self.bytes = self.bytes.saturating_add(bytes.saturating_mul(*count));
+            }
+        }
+        if let Some(ns) = zap.duration() {
+            self.duration.record(ns);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What a device's migrations add up to.
+
+use std::collections::BTreeMap;
+
+use super::times::{Quantiles, Times};
+use crate::correlate::activity::{Activity, Spent};
+use crate::correlate::stay::{Precopy, Stay};
+use crate::correlate::transition::Transition;
+use crate::event::{DeviceState, Errno};
+
+/// The time in one state.
+#[derive(Clone, Debug, Default)]
+pub struct StateStats {
+    /// Stays.
+    pub stays: u64,
+    /// Their time as far as it is known, ns.
+    pub ns: u64,
+    /// Whether every one of them was seen from its begin to its end.
+    pub whole: bool,
+    /// What happened meanwhile.
+    pub activity: Activity,
+    /// What `VFIO_MIG_GET_PRECOPY_INFO` answered last.
+    pub precopy: Option<Precopy>,
+}
+
+/// One kind of state change: from one state to another.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeStats {
+    /// Those that succeeded.
+    pub succeeded: u64,
+    /// Those that failed, by errno.
+    pub failed: BTreeMap<i32, u64>,
+    /// Those whose return was not seen.
+    pub unfinished: u64,
+    duration: Times,
+}
+
+impl ChangeStats {
+    /// How long those that succeeded took; `None` if none did.
+    pub fn duration(&self) -> Option<Quantiles> {
+        self.duration.quantiles()
+    }
+
+    /// All.
+    pub fn count(&self) -> u64 {
+        self.succeeded + self.unfinished + self.failed.values().sum::<u64>()
+    }
+}
+
+/// DMA logging (`VFIO_DEVICE_FEATURE_DMA_LOGGING_*`), calls that succeeded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoggingStats {
+    /// `DMA_LOGGING_START`.
+    pub starts: u64,
+    /// `DMA_LOGGING_STOP`.
+    pub stops: u64,
+    /// `DMA_LOGGING_REPORT`.
+    pub reports: u64,
+    /// Time spent in reports, ns.
+    pub report_ns: u64,
+    /// Length of all reported ranges, bytes.
+    pub report_bytes: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// `page_size` of the last start, bytes.
+    pub page_size: Option<u64>,
+}
+
+/// What a device's migrations add up to.
+#[derive(Clone, Debug, Default)]
+pub struct MigrationStats {
+    /// `VFIO_MIGRATION_*` flags, if user space asked for them.
+    pub flags: Option<u64>,
+    /// The time in each state.
+    pub states: BTreeMap<DeviceState, StateStats>,
+    /// What happened while the state was not known.
+    pub unknown: Activity,
+    /// State changes, by the state before and the one asked for.
+    pub changes: BTreeMap<(Option<DeviceState>, Option<DeviceState>), ChangeStats>,
+    /// What happened inside of state changes.
+    pub inside: Activity,
+    /// Where the time of state changes went, those whose every record is there.
+    pub spent: Spent,
+    /// `stop_copy_length` of the last `MIG_DATA_SIZE`, bytes.
+    pub data_size: Option<u64>,
+    /// DMA logging.
+    pub logging: LoggingStats,
+}
+
+impl MigrationStats {
+    /// Everything that was moved, in states, changes and while the state was not known.
+    pub fn activity(&self) -> Activity {
+        let mut sum = self.inside.clone();
+        sum.add(&self.unknown);
+        for state in self.states.values() {
+            sum.add(&state.activity);
+        }
+        sum
+    }
+
+    pub(super) fn transition(&mut self, transition: &Transition) {
+        let key = (transition.from, transition.to);
+        let change = self.changes.entry(key).or_default();
+        match transition.result {
+            Some(Ok(())) => {
+                change.succeeded += 1;
+                if let Some(ns) = transition.duration() {
+                    change.duration.record(ns);
+                }
+            }
+            Some(Err(Errno(errno))) => *change.failed.entry(errno).or_default() += 1,
+            None => change.unfinished += 1,
+        }
+        self.inside.add(&transition.inside);
+        if let Some(spent) = &transition.spent {
+            self.spent.add(spent);
+        }
+    }
+
+    pub(super) fn stay(&mut self, stay: &Stay) {
+        let state = self.states.entry(stay.state).or_insert(StateStats {
+            whole: true,
+            ..StateStats::default()
+        });
+        state.stays += 1;
+        state.ns = state.ns.saturating_add(stay.duration());
+        state.whole &= stay.entered && stay.left;
+        state.activity.add(&stay.activity);
+        state.precopy = stay.precopy.or(state.precopy);
+    }
+}

@@ -1,0 +1,53 @@
+//! The last line: what it all adds up to.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::device::DeviceLine;
+use super::migration::DataLine;
+use crate::correlate::Summary;
+
+#[derive(Serialize)]
+pub(super) struct SummaryLine<'a> {
+    seen: Option<u64>,
+    delivered: u64,
+    lost: &'a BTreeMap<String, u64>,
+    cycles: u64,
+    transitions: u64,
+    findings: BTreeMap<&'static str, u64>,
+    devices: Vec<DeviceLine<'a>>,
+    unknown_data: DataLine,
+    withheld: WithheldLine,
+}
+
+#[derive(Serialize)]
+struct WithheldLine {
+    records: u64,
+    by_class: u64,
+    by_latency: u64,
+}
+
+impl<'a> SummaryLine<'a> {
+    pub(super) fn of(summary: &'a Summary) -> Self {
+        let findings = summary.stats.findings().into_iter();
+        let devices = summary.stats.devices.iter();
+        Self {
+            seen: summary.seen,
+            delivered: summary.delivered,
+            lost: &summary.lost,
+            cycles: summary.stats.cycles(),
+            transitions: summary.stats.transitions(),
+            findings: findings.map(|(rule, n)| (rule.id(), n)).collect(),
+            devices: devices
+                .map(|(name, stats)| DeviceLine::of(name, stats))
+                .collect(),
+            unknown_data: DataLine::of(&summary.stats.unknown_data),
+            withheld: WithheldLine {
+                records: summary.withheld.records,
+                by_class: summary.withheld.by_class,
+                by_latency: summary.withheld.by_latency,
+            },
+        }
+    }
+}
