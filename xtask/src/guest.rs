@@ -11,7 +11,7 @@ use crate::device::Placed;
 use crate::guest_modules::Modules;
 use crate::initramfs::Cpio;
 use crate::lab::{Driver, Spec};
-use crate::{busybox, driver};
+use crate::{busybox, counter, driver};
 
 /// Where the modules that tests load themselves are.
 const MODULES: &str = "lib/remap";
@@ -74,6 +74,13 @@ fn base(spec: &Spec, modules: &Modules) -> Result<Cpio> {
         .filter(|&&binary| binary != Binary::Guest)
     {
         cpio.copy(&format!("bin/{}", binary.name()), 0o755, &binary.path())?;
+    }
+    if spec.binaries.contains(&Binary::LabTests) {
+        cpio.copy(
+            &format!("bin/{}", counter::NAME),
+            0o755,
+            &counter::ensure()?,
+        )?;
     }
     let tree = format!("lib/modules/{}", spec.kernel.release);
     directories(&mut cpio, &tree, modules)?;

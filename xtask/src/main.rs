@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod busybox;
 mod cache;
+mod counter;
 mod demo;
 mod device;
 mod driver;

@@ -13,6 +13,7 @@ mod input;
 mod ledger;
 mod loss;
 mod member;
+mod migration;
 mod recycle;
 mod rig;
 mod stock;
@@ -62,7 +63,12 @@ impl Test {
 /// Every test, in the order in which they run: those that need a tracer of their own come first,
 /// before the one that all others share is started.
 fn tests() -> Vec<Test> {
-    let own = [cycles::tests(), loss::tests(), recycle::tests()];
+    let own = [
+        cycles::tests(),
+        loss::tests(),
+        recycle::tests(),
+        migration::tests(),
+    ];
     let shared = [
         ack::tests(),
         fault::tests(),

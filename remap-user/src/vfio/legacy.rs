@@ -50,6 +50,14 @@ pub struct LegacyRegion {
 }
 
 impl LegacyRegion {
+    /// The migration region that `region`, of [`KIND`], is.
+    pub fn of(device: &Arc<Device>, region: Region) -> Self {
+        Self {
+            device: Arc::clone(device),
+            region,
+        }
+    }
+
     /// The device's migration region, if it has one.
     ///
     /// # Errors
@@ -59,10 +67,7 @@ impl LegacyRegion {
         for answer in device.regions()? {
             match answer {
                 Ok(region) if region.kind == Some(KIND) => {
-                    return Ok(Some(Self {
-                        device: Arc::clone(device),
-                        region,
-                    }));
+                    return Ok(Some(Self::of(device, region)));
                 }
                 Err(error) if !error.is_absent() => return Err(error),
                 _ => {}

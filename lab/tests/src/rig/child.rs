@@ -135,15 +135,21 @@ impl Running {
         let mut running = Self::start(command, output)?;
         running.ready = Some(file.clone());
         until("a process to be ready", || {
-            let ended = running.child.try_wait()?;
-            ensure!(
-                ended.is_none(),
-                "a process ended before it was ready: {}",
-                running.stderr.take().map(join).unwrap_or_default()
-            );
+            running.is_alive()?;
             Ok(file.exists().then_some(()))
         })?;
         Ok(running)
+    }
+
+    /// That it has not ended, which it shall not before it is ready.
+    pub fn is_alive(&mut self) -> Result<()> {
+        let ended = self.child.try_wait()?;
+        ensure!(
+            ended.is_none(),
+            "a process ended before it was ready: {}",
+            self.stderr.take().map(join).unwrap_or_default()
+        );
+        Ok(())
     }
 
     /// Its process id.

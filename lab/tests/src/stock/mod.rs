@@ -2,6 +2,7 @@
 //! the remap IRQ. Whoever uses a device writes down what it does, and the trace must say the same,
 //! equally often: no more and no less.
 
+mod agree;
 mod irq;
 mod late;
 mod memory;
@@ -29,6 +30,7 @@ fn tests() -> Vec<(&'static str, Body)> {
         power::TESTS,
         passed::TESTS,
         late::TESTS,
+        agree::TESTS,
         last,
     ]
     .concat()

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use remap_user::event::DeviceState;
 use remap_user::vfio::device::{Action, Data, Device};
 use remap_user::vfio::error::Error;
 use remap_user::vfio::eventfd::EventFd;
@@ -37,7 +39,7 @@ const CONFIG: u32 = 7;
 /// The fields are closed in this order.
 pub struct Assigned<'a> {
     mappings: Vec<Mapping>,
-    device: Device,
+    device: Arc<Device>,
     /// The group and its number, where this process opened the device.
     group: Option<(File, String)>,
     bdf: Bdf,
@@ -81,7 +83,7 @@ impl<'a> Assigned<'a> {
         ledger.call(bdf, "request 0x3b6b", &Ok(()));
         Ok(Self {
             mappings: Vec::new(),
-            device,
+            device: Arc::new(device),
             group: None,
             bdf,
             ledger,
@@ -95,7 +97,7 @@ impl<'a> Assigned<'a> {
     }
 
     /// The device, for what is not written down here.
-    pub fn device(&self) -> &Device {
+    pub fn device(&self) -> &Arc<Device> {
         &self.device
     }
 
@@ -279,6 +281,14 @@ impl<'a> Assigned<'a> {
         use vfio_bindings::bindings::vfio::VFIO_DEVICE_FEATURE_SET;
         let done = self.device.feature(VFIO_DEVICE_FEATURE_SET | number, data);
         self.called(&words::feature(name, "set"), done)
+    }
+
+    /// Moves the device into a migration state, which succeeds; gives the data file where one was
+    /// made.
+    pub fn set_state(&self, state: DeviceState) -> Result<Option<File>> {
+        let call = format!("{} {state}", words::feature("MIG_DEVICE_STATE", "set"));
+        self.called(&call, self.device.set_state(state))
+            .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
     }
 
     /// Unmaps, closes the device, for the last time, then its group.

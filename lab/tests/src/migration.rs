@@ -1,0 +1,264 @@
+//! A migration step by step, each counted against the trace: features, data, the legacy word; and a
+//! tracer that comes in the middle of one.
+
+use std::fs::File;
+use std::io::{Read, Write};
+
+use anyhow::{Context, Result, ensure};
+use remap_user::event::{DeviceState, Errno};
+use remap_user::vfio::legacy::{KIND, LegacyRegion};
+use remap_user::vfio::migration::precopy_info;
+use remap_user::vfio::region::Area;
+use serde_json::Value;
+use vfio_bindings::bindings::vfio::{
+    VFIO_DEVICE_FEATURE_DMA_LOGGING_START, VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
+    VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, VFIO_DEVICE_FEATURE_PROBE,
+};
+
+use crate::ledger::Ledger;
+use crate::rig::Lab;
+use crate::rig::trace::{Lines, Trace};
+use crate::user::User;
+use crate::vmm::Vmm;
+use crate::vmm::assigned::Assigned;
+use crate::vmm::sys::{self, PAGE};
+use crate::words::{feature, zapped};
+use crate::{Test, VECTORS};
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::new("migration::every_step_is_counted", VECTORS, steps),
+        Test::new("migration::every_legacy_step_is_counted", VECTORS, legacy),
+        Test::new("migration::a_tracer_comes_in_a_wait", VECTORS, in_a_wait),
+    ]
+}
+
+/// Does something with the device beside a tracer, and holds both against each other.
+fn traced(lab: &Lab, act: impl FnOnce(&mut Assigned<'_>) -> Result<()>) -> Result<Lines> {
+    let trace = Trace::start(&["--events"])?;
+    let ledger = Ledger::default();
+    let mut vmm = Vmm::new(&ledger)?;
+    let mut device = vmm.assign(lab.bdf)?;
+    act(&mut device)?;
+    device.close()?;
+    vmm.close();
+    let traced = trace.end(0)?;
+    ensure!(traced.summary.lost() == 0, "lost: {:?}", traced.summary);
+    let events: Vec<Value> = traced.lines.events().cloned().collect();
+    ledger.agree(&events)?;
+    traced.lines.found(&[])?;
+    Ok(traced.lines)
+}
+
+/// How much is read or written at once: less than a record, and no divisor of one.
+const CHUNK: usize = 5000;
+
+/// Reads all that there is; every call is written down.
+fn read_all(device: &Assigned<'_>, mut data: &File, to: &mut Vec<u8>) -> Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = data.read(&mut chunk);
+        let told = match &read {
+            Ok(length) => length.to_string(),
+            Err(error) => Errno(error.raw_os_error().context("no errno")?).to_string(),
+        };
+        device.happened(1, format_args!("data read {CHUNK}: {told}"));
+        match read {
+            Ok(0) => return Ok(()),
+            Ok(length) => to.extend(chunk.iter().take(length)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOMSG) => return Ok(()),
+            Err(error) => return Err(error).context("reading state data"),
+        }
+    }
+}
+
+/// The region that is trapped, and its pages that are touched.
+const REGION: u32 = 0;
+const TOUCHED: [usize; 3] = [0, 1, 3];
+
+/// Touches them; gives the faults that it took.
+fn touch(device: &Assigned<'_>) -> Result<i64> {
+    let mapping = device.mappings().first().context("unmapped")?;
+    let before = sys::faults();
+    for page in TOUCHED {
+        mapping.read_u32(page * PAGE as usize).context("outside")?;
+    }
+    Ok(sys::faults() - before)
+}
+
+/// Away and back, limping: nobody answers the remap IRQ, as every VMM of today.
+fn steps(lab: &mut Lab) -> Result<()> {
+    lab.driver.parameter("limp", "1")?;
+    let limped = || -> Result<i64> { Ok(lab.driver.stat("region0.limp_faults")?.parse()?) };
+    let before = limped()?;
+    let mut faults = (0, 0);
+    let lines = traced(lab, |device| {
+        let support = device.called(&feature("MIGRATION", "get"), device.device().migration());
+        let pre_copy = support
+            .ok()
+            .flatten()
+            .is_some_and(|support| support.pre_copy());
+        ensure!(pre_copy, "no PRE_COPY");
+        let state = device.device().state();
+        let state = device.called(&feature("MIG_DEVICE_STATE", "get"), state);
+        ensure!(state == Ok(DeviceState::Running), "{state:?}");
+        probes(device);
+        let region = device.region(REGION)?;
+        let area = Area {
+            offset: 0,
+            size: region.size,
+        };
+        device.map(&region, area)?;
+        faults.0 = touch(device)?;
+
+        let data = device.set_state(DeviceState::PreCopy)?.context("no file")?;
+        let call = format!("{} PRE_COPY", feature("MIG_DEVICE_STATE", "set"));
+        device.happened(1, zapped(&call));
+        faults.1 = touch(device)?;
+        let info = precopy_info(&data)?;
+        let (initial, dirty) = (info.initial_bytes, info.dirty_bytes);
+        device.happened(1, format_args!("precopy info {initial} {dirty}: ok"));
+        let mut stream = Vec::new();
+        read_all(device, &data, &mut stream)?;
+        ensure!(!stream.is_empty(), "no data in PRE_COPY");
+        let before = stream.len();
+        let same = device.set_state(DeviceState::StopCopy)?;
+        ensure!(same.is_none(), "another file");
+        read_all(device, &data, &mut stream)?;
+        ensure!(stream.len() > before, "no data in STOP_COPY");
+        drop(data);
+        device.set_state(DeviceState::Stop)?;
+
+        let mut data = device
+            .set_state(DeviceState::Resuming)?
+            .context("no file")?;
+        for chunk in stream.chunks(CHUNK) {
+            let length = chunk.len();
+            ensure!(data.write(chunk)? == length, "a short write");
+            device.happened(1, format_args!("data write {length}: {length}"));
+        }
+        drop(data);
+        device.set_state(DeviceState::Running)?;
+        Ok(())
+    })?;
+    let told = lines
+        .events()
+        .filter(|event| event["kind"] == "fault" && event["outcome"] == "populated")
+        .count();
+    ensure!(
+        i64::try_from(told)? == faults.0 + faults.1 && faults.1 > 0,
+        "the kernel counted {faults:?} faults, and told are {told}"
+    );
+    let limping = limped()? - before;
+    ensure!(
+        limping == faults.1,
+        "the driver counted {limping} faults while it limped, and the kernel {faults:?}"
+    );
+    ensure!(
+        lines.transitions().count() == 5,
+        "{:?}",
+        lines.transitions().collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+/// Features that are asked for, whatever the device has of them.
+fn probes(device: &Assigned<'_>) {
+    for (number, name) in [
+        (VFIO_DEVICE_FEATURE_DMA_LOGGING_START, "DMA_LOGGING_START"),
+        (VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, "MIG_DATA_SIZE"),
+    ] {
+        let probe = VFIO_DEVICE_FEATURE_PROBE | number;
+        let answer = device.device().feature(probe, &mut []);
+        // Yes or no: the trace has the same.
+        let _ = device.called(&feature(name, "probe"), answer);
+    }
+    let size = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE;
+    let answer = device.device().feature(size, &mut [0; 8]);
+    let _ = device.called(&feature("MIG_DATA_SIZE", "get"), answer);
+    let _ = device.set_feature(
+        VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
+        "DMA_LOGGING_STOP",
+        &mut [],
+    );
+}
+
+/// `_RUNNING`, `_SAVING`, `_RESUMING` of the legacy word.
+const RUNNING: u32 = 1;
+const SAVING: u32 = 2;
+const RESUMING: u32 = 4;
+
+fn legacy(lab: &mut Lab) -> Result<()> {
+    lab.driver.reload("v1")?;
+    lab.driver.parameter("limp", "1")?;
+    let lines = traced(lab, |device| {
+        let regions = device.called("request 0x3b6b", device.device().info());
+        let regions = regions.map_err(|errno| anyhow::anyhow!("GET_INFO: errno {errno}"))?;
+        let mut found = None;
+        for index in 0..regions.num_regions {
+            let region = device.device().region_info(index);
+            let region = device.called(&format!("GET_REGION_INFO {index}"), region);
+            if let Ok(region) = region
+                && region.kind == Some(KIND)
+            {
+                found = Some(region);
+            }
+        }
+        let region = found.context("no legacy region")?;
+        let window = LegacyRegion::of(device.device(), region);
+        let go = |word: u32| -> Result<()> {
+            window.set_state(word)?;
+            device.happened(1, format_args!("begin word {word}"));
+            device.happened(1, format_args!("end word {word}: ok"));
+            Ok(())
+        };
+        let mut stream = Vec::new();
+        go(RUNNING | SAVING)?;
+        window.read_data(&mut stream)?;
+        go(SAVING)?;
+        window.read_data(&mut stream)?;
+        go(0)?;
+        go(RESUMING)?;
+        window.write_data(&stream)?;
+        go(RUNNING)
+    })?;
+    ensure!(
+        lines.transitions().count() == 5,
+        "{:?}",
+        lines.transitions().collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+/// A state change waits for its user while the tracer comes. It has seen no eventfd being handed
+/// over; it learns what they are, loses nothing, and blames nobody.
+fn in_a_wait(lab: &mut Lab) -> Result<()> {
+    let mut user = User::new(lab)?;
+    user.map()?;
+    let change = user.change(DeviceState::StopCopy);
+    lab.driver.wait_for_wait()?;
+    let trace = Trace::start(&["--events"])?;
+    user.settle(lab)?;
+    let changed = change.join();
+    ensure!(matches!(changed, Ok(Ok(()))), "{changed:?}");
+    // From here on all is seen.
+    user.back(lab)?;
+    user.go(lab, DeviceState::StopCopy, User::answer)??;
+    user.back(lab)?;
+    drop(user);
+    let traced = trace.end(0)?;
+    ensure!(traced.summary.lost() == 0, "lost: {:?}", traced.summary);
+    traced.lines.found(&[])?;
+    let devices = traced
+        .lines
+        .events()
+        .filter(|event| event["kind"] == "device" && event["origin"] == "found");
+    ensure!(devices.count() == 1, "the device was not found");
+    let whole = traced
+        .lines
+        .transitions()
+        .filter(|change| change.result.as_deref() == Some("ok"));
+    let whole: Vec<_> = whole.collect();
+    ensure!(whole.len() >= 3, "{whole:#?}");
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Three who count the same: the tracer, a program in C that uses no BPF, and a bpftrace script.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use remap_user::vfio::device::{Action, Data};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::Body;
+use super::irq::{VECTORS, with};
+use super::rig::Stock;
+use crate::ledger::Ledger;
+use crate::rig::child::{Output, Running};
+use crate::rig::until;
+use crate::vmm::assigned::{Assigned, MSIX};
+use crate::words::{Place, signal};
+
+pub const TESTS: &[(&str, Body)] = &[("stock::agree::c_and_bpftrace_count_the_same", agree)];
+
+/// What both others count.
+const SIGNAL: &str = "eventfd_signal_mask";
+const IOCTL: &str = "vfio_device_fops_unl_ioctl";
+/// The requests that are counted each for itself: how an event names them, and their numbers.
+const REQUESTS: [(&str, u64); 6] = [
+    ("other", 0x3b6b),
+    ("get_region_info", 0x3b6c),
+    ("get_irq_info", 0x3b6d),
+    ("set_irqs", 0x3b6e),
+    ("reset", 0x3b6f),
+    ("feature", 0x3b75),
+];
+
+/// Counts by name; a request's name is its number.
+type Counts = BTreeMap<String, u64>;
+
+/// Somebody else who counts, by probes of their own.
+struct Counting {
+    process: Running,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// How many probes of a function are armed.
+fn armed(function: &str) -> Result<usize> {
+    let list = std::fs::read_to_string("/sys/kernel/debug/kprobes/list")?;
+    let ours = |line: &&str| {
+        let name = line.split_whitespace().nth(2).unwrap_or_default();
+        let is_entry = line.split_whitespace().nth(1) == Some("k");
+        is_entry && name.split('+').next() == Some(function) && !line.contains("[DISABLED]")
+    };
+    Ok(list.lines().filter(ours).count())
+}
+
+impl Counting {
+    /// Starts it; returns when its probes are armed and it has said `ready`, where it does.
+    fn start(command: Command, ready: Option<&str>) -> Result<Self> {
+        let before = [armed(SIGNAL)?, armed(IOCTL)?];
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let collected = Arc::clone(&lines);
+        let collect = move |line| {
+            collected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        };
+        let mut process = Running::start(command, Output::Lines(Box::new(collect)))?;
+        until("another counter's probes", || {
+            process.is_alive()?;
+            let said = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_ready = ready.is_none_or(|ready| said.iter().any(|line| line == ready));
+            let now = [armed(SIGNAL)?, armed(IOCTL)?];
+            Ok((is_ready && now[0] > before[0] && now[1] > before[1]).then_some(()))
+        })?;
+        Ok(Self { process, lines })
+    }
+
+    /// Ends it, and gives what it printed.
+    fn end(self) -> Result<Vec<String>> {
+        self.process.end(Signal::INT)?.expect(0)?;
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(lines.clone())
+    }
+}
+
+fn in_c() -> Command {
+    let mut command = Command::new("remap-lab-count");
+    command.arg(format!("signals={SIGNAL}"));
+    command.arg(format!("ioctls={IOCTL}"));
+    command.args(REQUESTS.map(|(_, number)| format!("{number}={IOCTL}:{number}")));
+    command
+}
+
+/// `NAME COUNT`, after `ready`.
+fn of_c(lines: &[String]) -> Result<Counts> {
+    let lines = lines.iter().filter(|line| *line != "ready");
+    lines
+        .map(|line| {
+            let (name, count) = line.split_once(' ').context("no count")?;
+            Ok((name.to_owned(), count.parse()?))
+        })
+        .filter(|entry| !matches!(entry, Ok((_, 0))))
+        .collect()
+}
+
+fn in_bpftrace() -> Result<Command> {
+    let script = "/run/count.bt";
+    std::fs::write(script, include_str!("../../c/count.bt"))?;
+    let mut command = Command::new("bpftrace");
+    command.arg(script);
+    Ok(command)
+}
+
+/// `@signals: COUNT` and `@ioctls[NUMBER]: COUNT`, among other lines.
+fn of_bpftrace(lines: &[String]) -> Result<Counts> {
+    let mut counts = Counts::new();
+    for line in lines.iter().filter(|line| line.starts_with('@')) {
+        let (name, count) = line.split_once(": ").context("no count")?;
+        let count: u64 = count.trim().parse()?;
+        match name.strip_prefix("@ioctls[") {
+            Some(number) => {
+                counts.insert(number.trim_end_matches(']').to_owned(), count);
+                *counts.entry("ioctls".to_owned()).or_default() += count;
+            }
+            None => {
+                counts.insert(name.trim_start_matches('@').to_owned(), count);
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// What the tracer told.
+fn of_events(events: &[Value]) -> Result<Counts> {
+    let mut counts = Counts::new();
+    for event in events {
+        match event["kind"].as_str().unwrap_or_default() {
+            "signal" => *counts.entry("signals".to_owned()).or_default() += 1,
+            "exit" => {
+                let call = &event["call"];
+                let known = REQUESTS.iter().find(|(name, _)| call["name"] == *name);
+                let number = match call["request"].as_u64() {
+                    Some(number) => number,
+                    None => known.with_context(|| format!("what is {call}?"))?.1,
+                };
+                *counts.entry(number.to_string()).or_default() += 1;
+                *counts.entry("ioctls".to_owned()).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(counts)
+}
+
+/// Many signals, and ioctls of every kind that is counted.
+fn work(nvme: &mut Assigned<'_>) -> Result<()> {
+    for round in 0..10 {
+        nvme.enable(MSIX, VECTORS)?;
+        nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(VECTORS))?;
+        for sub in 0..VECTORS {
+            let place = Place::trigger(MSIX, sub);
+            nvme.happened(1, signal(&place.to_string(), true));
+            if sub % 8 == round % 8 {
+                nvme.trigger(MSIX, sub, i64::from(round) + 1)?;
+            }
+        }
+        nvme.disable(MSIX)?;
+        nvme.forget(MSIX);
+        nvme.region(round % 6)?;
+    }
+    let irq = nvme.device().irq_info(MSIX);
+    ensure!(nvme.called("GET_IRQ_INFO 2", irq).is_ok(), "no MSI-X");
+    let state = nvme.device().state();
+    let state = nvme.called("FEATURE MIG_DEVICE_STATE get", state);
+    ensure!(state.is_err(), "{state:?}, and it cannot migrate");
+    nvme.reset()
+}
+
+fn agree(stock: &mut Stock) -> Result<()> {
+    let nvme = stock.nvme;
+    let (mut c, mut bpftrace) = (Vec::new(), Vec::new());
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        let one = Counting::start(in_c(), Some("ready")).context("remap-lab-count")?;
+        let other = Counting::start(in_bpftrace()?, None).context("bpftrace")?;
+        with(ledger, nvme, |_, nvme| work(nvme))?;
+        c = one.end().context("remap-lab-count")?;
+        bpftrace = other.end().context("bpftrace")?;
+        Ok(())
+    };
+    let events = stock.watch(&[], act)?;
+    let told = of_events(&events)?;
+    ensure!(told.len() == 2 + REQUESTS.len(), "{told:?}");
+    let (c, bpftrace) = (of_c(&c)?, of_bpftrace(&bpftrace)?);
+    ensure!(c == told, "C counted {c:?}, and told are {told:?}");
+    ensure!(
+        bpftrace == told,
+        "bpftrace counted {bpftrace:?}, and told are {told:?}"
+    );
+    Ok(())
+}
