@@ -5,11 +5,13 @@ mod memory;
 mod node;
 mod stream;
 mod task;
+mod walk;
 
 pub use memory::MemoryLayout;
 pub use node::NodeLayout;
 pub use stream::StreamLayout;
 pub use task::TaskLayout;
+pub use walk::WalkLayout;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -28,6 +30,8 @@ pub struct KernelLayout {
     pub node: NodeLayout,
     /// Files, and how an fd leads to one.
     pub stream: StreamLayout,
+    /// What was there before the trace.
+    pub walk: WalkLayout,
     /// `struct file.private_data`.
     pub file_private_data: u32,
     /// `struct file.f_op`.
@@ -81,6 +85,7 @@ impl KernelLayout {
         memory: MemoryLayout::UNKNOWN,
         node: NodeLayout::UNKNOWN,
         stream: StreamLayout::UNKNOWN,
+        walk: WalkLayout::UNKNOWN,
         file_private_data: ABSENT,
         file_f_op: ABSENT,
         kiocb_filp: ABSENT,

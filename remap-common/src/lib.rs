@@ -7,3 +7,4 @@ pub mod filter;
 pub mod ioctl;
 pub mod layout;
 pub mod record;
+pub mod walk;

@@ -50,6 +50,30 @@ pub fn learn(call: &mut Ioctl, context: u64, target: &Target) -> bool {
     true
 }
 
+/// Notes what a context stands for that was there before the trace, unless a call has filled its
+/// place since. Answers whether it is news.
+#[inline(always)]
+pub fn adopt(context: u64, target: &Target) -> bool {
+    // The flag first: from here on the last reference to it is seen to go.
+    filter::learn_context(context);
+    let slot = Slot::of(target);
+    // SAFETY: map values live until the program ends.
+    if unsafe { SLOTS.get(slot) }.is_some() {
+        return false;
+    }
+    if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+        return false;
+    }
+    true
+}
+
+/// Takes an adoption back: the kernel has replaced or freed the context meanwhile.
+#[inline(always)]
+pub fn disown(context: u64, target: &Target) {
+    forget_removed(&Slot::of(target), context);
+}
+
 /// A `SET_IRQS` has succeeded: what it disabled, removed or replaced is no longer ours.
 #[inline(always)]
 pub fn settle(call: &Ioctl) {
@@ -72,13 +96,17 @@ pub fn settle(call: &Ioctl) {
             break;
         }
         if call.word(IRQ_SET_HEADER + at * 4) == u32::MAX {
-            forget_removed(&Slot {
+            let slot = Slot {
                 device: call.device,
                 index: call.word(8),
                 sub: call.word(12) + at as u32,
                 role: role_of(flags),
                 zero: 0,
-            });
+            };
+            // SAFETY: map values live until the program ends.
+            if let Some(old) = unsafe { SLOTS.get(slot) }.copied() {
+                forget_removed(&slot, old);
+            }
         }
     }
 }
@@ -97,13 +125,9 @@ fn forget_replaced(old: u64) {
     }
 }
 
-/// Forgets the context of a place that was given an fd of -1.
+/// Forgets a context and the place that it had.
 #[inline(always)]
-fn forget_removed(slot: &Slot) {
-    // SAFETY: map values live until the program ends.
-    let Some(old) = (unsafe { SLOTS.get(slot) }).copied() else {
-        return;
-    };
+fn forget_removed(slot: &Slot, old: u64) {
     let _ = SLOTS.remove(slot);
     forget_replaced(old);
 }

@@ -14,7 +14,7 @@ use remap_common::{
 
 use crate::{
     emit,
-    maps::{CONTEXTS, GENERATIONS, Index, WHOLE_DEVICE},
+    maps::{CONTEXTS, GENERATIONS, Index, OPERATIONS, WHOLE_DEVICE},
 };
 
 /// A flag for each hash value. All CPUs read and set them: a set is one byte store, which no
@@ -55,29 +55,23 @@ static CONTEXT_FILTER: Flags<{ 1 << CONTEXT_BITS }> = Flags::CLEAR;
 #[unsafe(no_mangle)]
 static PROCESS_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
 
-/// The file operations of a VFIO device's file, learned from the first mmap; 0 before.
-#[unsafe(no_mangle)]
-static DEVICE_OPERATIONS: Word = Word(UnsafeCell::new(0));
-
-/// A word that all CPUs read and write whole.
-#[repr(transparent)]
-struct Word(UnsafeCell<u64>);
-
-// SAFETY: read and written as one aligned word, volatile.
-unsafe impl Sync for Word {}
-
-/// Learns how a VFIO device's file is told from any other.
+/// Learns how a VFIO device's file is told from any other, where user space could not say it.
 #[inline(always)]
 pub fn learn_device_operations(operations: u64) {
-    // SAFETY: an aligned word that lives as long as the programs.
-    unsafe { DEVICE_OPERATIONS.0.get().write_volatile(operations) };
+    if let Some(known) = OPERATIONS.get_ptr_mut(0) {
+        // SAFETY: an aligned word that lives as long as the programs.
+        unsafe { known.write_volatile(operations) };
+    }
 }
 
 /// Whether these file operations are a VFIO device's.
 #[inline(always)]
 pub fn are_device_operations(operations: u64) -> bool {
+    let Some(known) = OPERATIONS.get_ptr(0) else {
+        return false;
+    };
     // SAFETY: as above.
-    operations != 0 && operations == unsafe { DEVICE_OPERATIONS.0.get().read_volatile() }
+    operations != 0 && operations == unsafe { known.read_volatile() }
 }
 
 /// What this context stands for; `None` for an eventfd that is not ours.

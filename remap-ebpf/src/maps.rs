@@ -2,11 +2,12 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use remap_common::{
     counter::Counter,
     record::{ARGUMENT_BYTES, Target},
+    walk::Met,
 };
 
 /// All records, in the order in which they were reserved. User space chooses the size.
@@ -32,6 +33,14 @@ pub static GENERATIONS: HashMap<Index, u32> = HashMap::with_max_entries(4096, 0)
 /// The devices whose name was sent.
 #[map]
 pub static DEVICES: HashMap<u64, u8> = HashMap::with_max_entries(4096, 0);
+
+/// The file operations of a VFIO device's file: what user space or the first mmap says; 0 before.
+#[map]
+pub static OPERATIONS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// The devices that the walk under way has met. User space reads and empties it.
+#[map]
+pub static MET: HashMap<u64, Met> = HashMap::with_max_entries(4096, 0);
 
 /// Thread → the device ioctl that it is in.
 #[map]

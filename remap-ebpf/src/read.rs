@@ -21,6 +21,10 @@ macro_rules! layout {
     };
 }
 
+mod walk;
+
+pub use walk::*;
+
 /// The word at `base + offset` in kernel memory.
 #[inline(always)]
 fn word<T: Copy>(base: u64, offset: u32) -> Option<T> {
@@ -34,7 +38,7 @@ fn word<T: Copy>(base: u64, offset: u32) -> Option<T> {
 /// The `struct vfio_device` behind a device file.
 #[inline(always)]
 pub fn device_of(file: u64) -> Option<u64> {
-    let private: u64 = word(file, layout!(file_private_data))?;
+    let private = private_of(file)?;
     let member = layout!(device_file_device);
     let device = if member == ABSENT {
         private
@@ -42,6 +46,18 @@ pub fn device_of(file: u64) -> Option<u64> {
         word(private, member)?
     };
     if device == 0 { None } else { Some(device) }
+}
+
+/// A file's private data.
+#[inline(always)]
+pub fn private_of(file: u64) -> Option<u64> {
+    word(file, layout!(file_private_data))
+}
+
+/// The parent device: a PCI device's `struct device`.
+#[inline(always)]
+pub fn parent_of(device: u64) -> Option<u64> {
+    word(device, layout!(vfio_device_dev))
 }
 
 /// How many device files are open; `None` where the kernel does not tell.
@@ -53,7 +69,7 @@ pub fn open_count(device: u64) -> Option<u32> {
 /// The name of the device's parent: the BDF of a PCI device.
 #[inline(always)]
 pub fn device_name(device: u64, name: &mut [u8]) -> bool {
-    let Some(parent) = word::<u64>(device, layout!(vfio_device_dev)) else {
+    let Some(parent) = parent_of(device) else {
         return false;
     };
     let Some(text) = word::<u64>(parent, layout!(device_name)) else {
@@ -66,7 +82,7 @@ pub fn device_name(device: u64, name: &mut [u8]) -> bool {
 /// The eventfd context of an eventfd's file.
 #[inline(always)]
 pub fn context_of(file: u64) -> Option<u64> {
-    word(file, layout!(file_private_data))
+    private_of(file)
 }
 
 /// The file of a `struct kiocb`.

@@ -16,6 +16,8 @@ mod vfio_mmap;
 mod vfio_release;
 mod vfio_write;
 
+pub use vfio_ioctl::introduce_as;
+
 use aya_ebpf::{
     EbpfContext,
     helpers::generated,

@@ -18,7 +18,7 @@ use crate::{
         shape::{Form, form},
     },
     probe::{
-        load::{Options, Probes},
+        load::{LoadError, Options, Probes},
         table::{Need, Place, TABLE},
     },
     vfio::sysfs::Host,
@@ -112,7 +112,7 @@ impl Doctor {
                 "a kernel with CONFIG_DEBUG_INFO_BTF is needed",
             )),
         }
-        checks.push(probes());
+        checks.extend(probes());
         let format = Format::new(self.json);
         let mut out = io::stdout().lock();
         for check in &checks {
@@ -227,7 +227,7 @@ fn layout(kernel: &Kernel) -> Vec<Check> {
 }
 
 /// The proof: load and attach everything, and take it out again.
-fn probes() -> Check {
+fn probes() -> Vec<Check> {
     let name = "probes";
     let options = Options {
         ring_bytes: 1 << 20,
@@ -235,20 +235,45 @@ fn probes() -> Check {
         diagnostics: false,
     };
     match Probes::attach(options) {
-        Ok(probes) if probes.missing.is_empty() => {
-            let count = probes.hooks.len();
-            Check::ok(
-                name,
-                format!("all {count} hooks were attached and detached again"),
-            )
+        Ok(mut probes) => {
+            let attached = if probes.missing.is_empty() {
+                let count = probes.hooks.len();
+                Check::ok(
+                    name,
+                    format!("all {count} hooks were attached and detached again"),
+                )
+            } else {
+                Check::new(name, Status::Limited, probes.missing.join("; "), "")
+            };
+            vec![attached, walk(&mut probes)]
         }
-        Ok(probes) => Check::new(name, Status::Limited, probes.missing.join("; "), ""),
-        Err(error) => Check::new(
+        Err(error) => vec![Check::new(
             name,
             Status::Failed,
             error.to_string(),
             "see the lines above",
+        )],
+    }
+}
+
+/// The proof that a trace finds what is there before it.
+fn walk(probes: &mut Probes) -> Check {
+    let name = "late attach";
+    let limited = |detail: String| Check::new(name, Status::Limited, detail, OTHER_KERNEL);
+    let walked = probes.walk().and_then(|walk| {
+        walk.run()
+            .map_err(|error| LoadError::Loader(error.to_string()))
+    });
+    match walked.and_then(|()| probes.conclude_walk()) {
+        Ok(found) if found.unfound.is_empty() => Check::ok(
+            name,
+            format!(
+                "{} open devices were found, with all they have",
+                found.devices
+            ),
         ),
+        Ok(found) => Check::new(name, Status::Limited, found.unfound.join("; "), ""),
+        Err(error) => limited(error.to_string()),
     }
 }
 

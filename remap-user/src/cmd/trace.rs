@@ -184,11 +184,23 @@ impl Trace {
         tokio::pin!(end);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        create_ready_file(self.ready_file.as_deref())?;
+        let walk = probes.walk()?;
+        // Meanwhile its records are taken from the ring.
+        let mut walking = tokio::task::spawn_blocking(move || walk.run());
+        let mut walked = false;
         loop {
             let watermark_ns = tokio::select! {
                 ready = source.ready(|record| pipeline.record(record)) => ready?,
                 _ = tick.tick(), if !pipeline.is_idle() => {
+                    source.drain(|record| pipeline.record(record))?
+                }
+                ended = &mut walking, if !walked => {
+                    walked = true;
+                    ended.map_err(io::Error::other)??;
+                    for sentence in probes.conclude_walk()?.unfound {
+                        eprintln!("remap: {sentence}");
+                    }
+                    create_ready_file(self.ready_file.as_deref())?;
                     source.drain(|record| pipeline.record(record))?
                 }
                 () = stop.notified() => break,

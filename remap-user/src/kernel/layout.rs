@@ -5,6 +5,7 @@ mod memory;
 mod node;
 mod stream;
 mod task;
+mod walk;
 
 use remap_common::layout::{ABSENT, KernelLayout};
 
@@ -64,6 +65,7 @@ pub fn measure(kernel: &Kernel) -> Measured {
         memory: memory::measure(&mut ruler, kernel),
         node: node::measure(&mut ruler, core, vfio),
         stream: stream::measure(&mut ruler, core),
+        walk: walk::measure(&mut ruler, kernel),
         file_private_data: ruler.essential(core, "file", &["private_data"]),
         file_f_op: ruler.offset(core, "file", &["f_op"], unmapped),
         kiocb_filp: ruler.offset(core, "kiocb", &["ki_filp"], "wakes are not seen"),

@@ -13,6 +13,7 @@ use zerocopy::IntoBytes as _;
 use super::{
     health::{Counters, recursion_misses},
     table::{self, Need, Row, TABLE, When},
+    walk::{self, Found, Walk},
 };
 use crate::kernel::{
     Kernel, KernelError,
@@ -22,6 +23,10 @@ use crate::kernel::{
 
 /// The object that the build script made; empty in a build without a BPF toolchain.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/remap-ebpf"));
+
+/// Said where the kernel does not tell the address by which a device's file is known.
+const HIDDEN: &str = "the address of vfio_device_fops is hidden or missing: what was open before \
+                      the trace is not found; `sysctl kernel.kptr_restrict=1` shows it to root";
 
 /// How to load.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +145,13 @@ impl Probes {
             }
             missing.push(format!("no hook {} ({reason}): {}", row.hook, row.without));
         }
+        match kernel.symbols.address_of("vfio_device_fops") {
+            Some(address) => {
+                walk::name_operations(&mut probes.ebpf, address).map_err(LoadError::Loader)?
+            }
+            None => missing.push(HIDDEN.to_owned()),
+        }
+        missing.extend(walk::load(&mut probes.ebpf, &btf));
         probes.missing = missing;
         Ok(probes)
     }
@@ -207,6 +219,22 @@ impl Probes {
             programs: programs.iter().map(|program| program.name).collect(),
         });
         Ok(())
+    }
+
+    /// A walk over what was there before the trace.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn walk(&mut self) -> Result<Walk, LoadError> {
+        Walk::new(&mut self.ebpf).map_err(LoadError::Loader)
+    }
+
+    /// What a walk that has ended has found.
+    ///
+    /// # Errors
+    /// If its notes cannot be read.
+    pub fn conclude_walk(&mut self) -> Result<Found, LoadError> {
+        walk::conclude(&mut self.ebpf).map_err(LoadError::Loader)
     }
 
     /// The ring with the records; can be taken once.
@@ -295,7 +323,7 @@ fn attach_program(
 }
 
 /// An error and its causes, in one line. The verifier's log is many lines: its end is what counts.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

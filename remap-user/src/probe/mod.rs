@@ -4,3 +4,4 @@
 pub mod health;
 pub mod load;
 pub mod table;
+pub mod walk;

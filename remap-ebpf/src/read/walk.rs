@@ -1,0 +1,168 @@
+//! Kernel structures that only the walks read, by the offsets that user space measured.
+
+use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
+use remap_common::layout::ABSENT;
+
+use super::{parent_of, private_of, word};
+use crate::emit::Subject;
+
+/// Levels of an xarray that a device's interrupts can need: 64 to this power of them.
+const LEVELS: usize = 2;
+/// Entries of a node of an xarray, as a power of two (`XA_CHUNK_SHIFT`).
+const CHUNK_BITS: u32 = 6;
+
+/// Who a task is, in the initial namespace.
+#[inline(always)]
+pub fn subject_of(task: u64) -> Option<Subject> {
+    let mut comm = [0; 16];
+    let at = layout!(walk.task_comm);
+    if at != ABSENT {
+        // SAFETY: the helper checks the address; a name that cannot be read stays empty.
+        let _ =
+            unsafe { bpf_probe_read_kernel_buf((task + u64::from(at)) as *const u8, &mut comm) };
+    }
+    Some(Subject {
+        pid: word(task, layout!(walk.task_tgid))?,
+        tid: word(task, layout!(walk.task_pid))?,
+        comm,
+    })
+}
+
+/// Whether the file's device can be used: a device node that was opened is not bound yet.
+#[inline(always)]
+pub fn is_granted(file: u64) -> bool {
+    let member = layout!(walk.file_granted);
+    if member == ABSENT {
+        return true;
+    }
+    private_of(file)
+        .and_then(|private| word::<u8>(private, member))
+        .is_some_and(|granted| granted != 0)
+}
+
+/// The `struct vfio_pci_core_device` around a device, if it is one: then the PCI device that it
+/// names is the device's parent.
+#[inline(always)]
+pub fn core_of(device: u64) -> Option<u64> {
+    let member = layout!(walk.core_device);
+    if member == ABSENT || layout!(walk.pci_device) == ABSENT {
+        return None;
+    }
+    let core = device - u64::from(member);
+    let pci: u64 = word(core, layout!(walk.core_pci))?;
+    let parent = parent_of(device)?;
+    if pci != 0 && pci + u64::from(layout!(walk.pci_device)) == parent {
+        Some(core)
+    } else {
+        None
+    }
+}
+
+/// The IRQ index that is enabled; none of INTx, MSI and MSI-X if there is none.
+#[inline(always)]
+pub fn enabled_index(core: u64) -> Option<u32> {
+    word(core, layout!(walk.core_irq_type))
+}
+
+/// How many interrupts there can be; 0 where an xarray knows it.
+#[inline(always)]
+pub fn interrupt_count(core: u64) -> Option<u32> {
+    if layout!(walk.core_interrupt_count) == ABSENT {
+        Some(0)
+    } else {
+        word(core, layout!(walk.core_interrupt_count))
+    }
+}
+
+/// The `struct vfio_pci_irq_ctx` with this number.
+#[inline(always)]
+pub fn interrupt(core: u64, number: u32) -> Option<u64> {
+    let place = layout!(walk.core_interrupts);
+    if layout!(walk.core_interrupt_count) == ABSENT {
+        if place == ABSENT {
+            return None;
+        }
+        return entry(core + u64::from(place), number);
+    }
+    let array: u64 = word(core, place)?;
+    let size = layout!(walk.interrupt_bytes);
+    if array == 0 || size == ABSENT {
+        return None;
+    }
+    Some(array + u64::from(number) * u64::from(size))
+}
+
+/// The entry of an xarray (lib/xarray.c `xa_load`): a pointer to a node ends in binary 10, a lone
+/// entry for the number 0 stands in the head.
+#[inline(always)]
+fn entry(xarray: u64, number: u32) -> Option<u64> {
+    let mut found: u64 = word(xarray, layout!(walk.xarray_head))?;
+    for level in 0..=LEVELS {
+        if found & 3 != 2 {
+            // Not a node. The head stands for number 0 only.
+            return if found == 0 || (level == 0 && number != 0) {
+                None
+            } else {
+                Some(found)
+            };
+        }
+        let node = found - 2;
+        let shift = u32::from(word::<u8>(node, layout!(walk.node_shift))?);
+        // The head covers all numbers that there are, each node below it a part of them.
+        if shift > CHUNK_BITS || (level == 0 && (number >> shift) >> CHUNK_BITS != 0) {
+            return None;
+        }
+        let slot = (number >> shift) & ((1 << CHUNK_BITS) - 1);
+        let slots = layout!(walk.node_slots);
+        if slots == ABSENT {
+            return None;
+        }
+        found = word(node + u64::from(slots), slot * 8)?;
+    }
+    None
+}
+
+/// The eventfd context that an interrupt signals.
+#[inline(always)]
+pub fn trigger(interrupt: u64) -> Option<u64> {
+    word(interrupt, layout!(walk.interrupt_trigger))
+}
+
+/// The eventfd context that masks an interrupt.
+#[inline(always)]
+pub fn mask(interrupt: u64) -> Option<u64> {
+    virqfd(word(interrupt, layout!(walk.interrupt_mask))?)
+}
+
+/// The eventfd context that unmasks an interrupt.
+#[inline(always)]
+pub fn unmask(interrupt: u64) -> Option<u64> {
+    virqfd(word(interrupt, layout!(walk.interrupt_unmask))?)
+}
+
+#[inline(always)]
+fn virqfd(virqfd: u64) -> Option<u64> {
+    word(virqfd, layout!(walk.virqfd_context))
+}
+
+/// The eventfd context of `err_trigger`.
+#[inline(always)]
+pub fn err_trigger(core: u64) -> Option<u64> {
+    unwrap_context(word(core, layout!(walk.core_err))?)
+}
+
+/// The eventfd context of `req_trigger`.
+#[inline(always)]
+pub fn req_trigger(core: u64) -> Option<u64> {
+    unwrap_context(word(core, layout!(walk.core_req))?)
+}
+
+#[inline(always)]
+fn unwrap_context(held: u64) -> Option<u64> {
+    let member = layout!(walk.wrapped_context);
+    if member == ABSENT {
+        Some(held)
+    } else {
+        word(held, member)
+    }
+}

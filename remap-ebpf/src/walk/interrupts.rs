@@ -1,0 +1,130 @@
+//! The eventfds that `vfio_pci_core` holds for a device: INTx, MSI or MSI-X, ERR, REQ, and those
+//! that mask and unmask (`struct vfio_pci_core_device`). Emits `Context`.
+//!
+//! Nothing is locked here. So what was read is learned first and then read once more: a context
+//! that the kernel has replaced or freed between the two is forgotten again. What it has been
+//! replaced by the hooks have seen.
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use remap_common::{
+    record::{Context, Target, kind, origin, role},
+    walk::interrupts::{ELSEWHERE, WALKED},
+};
+
+use crate::{
+    contexts,
+    emit::{self, Subject},
+    filter, read,
+};
+
+/// `VFIO_PCI_MSIX_IRQ_INDEX`: up to here an index has vectors; ERR and REQ follow.
+const LAST_VECTORED: u32 = 2;
+/// `VFIO_PCI_ERR_IRQ_INDEX`.
+const ERR: u32 = 3;
+/// `VFIO_PCI_REQ_IRQ_INDEX`.
+const REQ: u32 = 4;
+/// The most vectors that MSI-X has.
+const MAX_VECTORS: u32 = 2048;
+
+/// The walk over one device's vectors.
+struct Vectors {
+    core: u64,
+    device: u64,
+    index: u32,
+    subject: Subject,
+}
+
+/// Adopts what the kernel holds for this device. Answers what became of it
+/// (`remap_common::walk::interrupts`); `None` if a structure could not be read.
+#[inline(always)]
+#[expect(unsafe_code, reason = "hands a callback and its argument to a helper")]
+pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
+    let Some(core) = read::core_of(device) else {
+        return Some(ELSEWHERE);
+    };
+    let generation = |index| filter::generation(device, index);
+    let target = |index| Target {
+        device,
+        index,
+        sub: 0,
+        role: role::TRIGGER,
+        generation: generation(index),
+    };
+    adopt(subject, &target(ERR), || read::err_trigger(core))?;
+    adopt(subject, &target(REQ), || read::req_trigger(core))?;
+    let index = read::enabled_index(core)?;
+    if index > LAST_VECTORED {
+        return Some(WALKED);
+    }
+    let count = match read::interrupt_count(core)? {
+        count @ 1..=MAX_VECTORS => count,
+        _ => MAX_VECTORS,
+    };
+    let mut vectors = Vectors {
+        core,
+        device,
+        index,
+        subject: *subject,
+    };
+    // SAFETY: the callback gets the number of the round and this pointer, which outlives the call.
+    unsafe {
+        bpf_loop(
+            count,
+            vector as *mut core::ffi::c_void,
+            (&raw mut vectors).cast(),
+            0,
+        );
+    }
+    Some(WALKED)
+}
+
+/// One round: the three eventfds of a vector.
+#[expect(unsafe_code, reason = "the argument is a raw pointer")]
+unsafe extern "C" fn vector(number: u64, vectors: *mut Vectors) -> i64 {
+    // SAFETY: `walk` hands its own variable down.
+    let vectors = unsafe { &*vectors };
+    let sub = number as u32;
+    let Some(interrupt) = read::interrupt(vectors.core, sub) else {
+        return 0;
+    };
+    let mut target = Target {
+        device: vectors.device,
+        index: vectors.index,
+        sub,
+        role: role::TRIGGER,
+        generation: filter::generation(vectors.device, vectors.index),
+    };
+    let subject = &vectors.subject;
+    let _ = adopt(subject, &target, || read::trigger(interrupt));
+    target.role = role::MASK;
+    let _ = adopt(subject, &target, || read::mask(interrupt));
+    target.role = role::UNMASK;
+    let _ = adopt(subject, &target, || read::unmask(interrupt));
+    0
+}
+
+/// Adopts the context that `held` reads, if there is one. `None` if it cannot be read.
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> Option<()> {
+    let context = held()?;
+    if context == 0 || !contexts::adopt(context, target) {
+        return Some(());
+    }
+    // The kernel drops its reference before it clears the pointer.
+    let lives = read::eventfd_references(context).is_none_or(|references| references > 0);
+    if held() != Some(context) || !lives {
+        contexts::disown(context, target);
+        return Some(());
+    }
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit_about::<Context>(subject, kind::CONTEXT, emit::now(), |record| {
+            (*record).context = context;
+            emit::put_target(&raw mut (*record).target, target);
+            (*record).fd = -1;
+            (*record).origin = origin::FOUND;
+        });
+    }
+    Some(())
+}

@@ -1,0 +1,65 @@
+//! Walks every mapping of every process (`bpf_iter__task_vma`) for those of VFIO devices, whose
+//! files may be closed. Emits `Map`, and what a file's device is worth. Without it the mappings
+//! that were made before the trace are not known.
+
+use remap_common::{
+    counter::Counter,
+    record::{Map, kind, origin},
+};
+
+use super::{is_device_file, meet, visited};
+use crate::{emit, read};
+
+/// `struct bpf_iter__task_vma`: meta, task, vma.
+mod offset {
+    pub const TASK: usize = 8;
+    pub const VMA: usize = 16;
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_vma")]
+#[expect(
+    unsafe_code,
+    reason = "the loader finds the program by section and symbol"
+)]
+pub extern "C" fn walk_mappings(context: *mut core::ffi::c_void) -> i32 {
+    let (task, vma) = (
+        visited(context, offset::TASK),
+        visited(context, offset::VMA),
+    );
+    if task != 0
+        && vma != 0
+        && let Some(file) = read::file_of_vma(vma)
+        && is_device_file(file)
+    {
+        found(task, vma, file);
+    }
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn found(task: u64, vma: u64, file: u64) {
+    let Some(subject) = read::subject_of(task) else {
+        return;
+    };
+    let Some(device) = meet(file, &subject) else {
+        return;
+    };
+    let Some((start, end, offset)) = read::mapping_of(vma) else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit_about::<Map>(&subject, kind::MAP, emit::now(), |record| {
+            (*record).device = device;
+            (*record).address = start;
+            (*record).size = end - start;
+            (*record).offset = offset;
+            (*record).result = 0;
+            (*record).origin = origin::FOUND;
+            (*record).reserved = 0;
+        });
+    }
+}

@@ -1,0 +1,66 @@
+//! The walks over what was there before the trace: device files, their mappings, the eventfds
+//! that the kernel holds for their interrupts. User space runs them after every hook is in place,
+//! so that nothing falls between: what changes meanwhile the hooks see.
+
+mod files;
+mod interrupts;
+mod mappings;
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use remap_common::{
+    counter::Counter,
+    record::origin,
+    walk::{Met, interrupts::UNREADABLE},
+};
+
+use crate::{
+    emit::{self, Subject},
+    filter, maps,
+    probe::introduce_as,
+    read,
+};
+
+/// A word of an iterator's context. Fetched by helper: a pointer loaded from there directly is
+/// typed for the verifier and cannot be used as a plain address.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads the iterator's context")]
+fn visited(context: *mut core::ffi::c_void, offset: usize) -> u64 {
+    // SAFETY: the helper checks the address; the context is larger than any offset used here.
+    unsafe { bpf_probe_read_kernel(context.byte_add(offset).cast::<u64>()) }.unwrap_or(0)
+}
+
+/// Whether a file is that of a VFIO device, and the device in it can be used.
+#[inline(always)]
+fn is_device_file(file: u64) -> bool {
+    read::operations_of(file).is_some_and(filter::are_device_operations) && read::is_granted(file)
+}
+
+/// Makes the device behind a file known, and its interrupts, once in a walk.
+#[inline(always)]
+#[expect(unsafe_code, reason = "asks maps for presence")]
+fn meet(file: u64, subject: &Subject) -> Option<u64> {
+    filter::involve(subject.pid);
+    let Some(device) = read::device_of(file) else {
+        emit::lose(Counter::Unreadable);
+        return None;
+    };
+    // SAFETY: only the presence is of interest.
+    if unsafe { maps::DEVICES.get(device) }.is_none() {
+        introduce_as(device, origin::FOUND, subject);
+    }
+    // SAFETY: as above.
+    if unsafe { maps::MET.get(device) }.is_some() {
+        return Some(device);
+    }
+    let mut met = Met {
+        name: emit::NO_NAME,
+        interrupts: interrupts::walk(device, subject).unwrap_or(UNREADABLE),
+    };
+    if !read::device_name(device, &mut met.name) {
+        met.name = emit::NO_NAME;
+    }
+    if maps::MET.insert(device, &met, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+    }
+    Some(device)
+}
