@@ -23,6 +23,7 @@ static const char * const rr_faults[RR_F_COUNT] = {
 	[RR_F_ARGSZ_GROW]	= "argsz-grow",
 	[RR_F_AREA_BEYOND]	= "area-beyond",
 	[RR_F_AREA_UNALIGNED]	= "area-unaligned",
+	[RR_F_LOSE_REGISTERS]	= "lose-registers",
 };
 
 const char *rr_fault_name(enum rr_fault f)

@@ -17,11 +17,11 @@ module_param(migration, charp, 0444);
 MODULE_PARM_DESC(migration, "which migration interface is offered: v2 (default) or v1");
 
 ulong rr_whole = 0x201;
-module_param_named(whole, rr_whole, ulong, 0444);
+module_param_named(whole, rr_whole, ulong, 0644);
 MODULE_PARM_DESC(whole, "mask of regions wholly trapped while migrating (default 0x201)");
 
 ulong rr_partial = 0x4;
-module_param_named(partial, rr_partial, ulong, 0444);
+module_param_named(partial, rr_partial, ulong, 0644);
 MODULE_PARM_DESC(partial, "mask of regions of which one page is trapped (default 0x4)");
 
 static char *registers = "";

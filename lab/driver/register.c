@@ -103,5 +103,7 @@ int rr_registers_save(struct rr_device *rd, void *buf)
 
 int rr_registers_load(struct rr_device *rd, const void *buf)
 {
+	if (rr_fault_take(rd, RR_F_LOSE_REGISTERS, RR_F_ANY, NULL))
+		return 0;
 	return rr_registers_copy(rd, (__le32 *)buf, true);
 }
