@@ -154,6 +154,7 @@ fn run(spec: &Spec, devices: &[Placed], modules: &Modules) -> Result<Run> {
     if modules.has("vfio_virqfd") {
         wanted.insert(0, "vfio_virqfd");
     }
+    wanted.extend(&spec.modules);
     let built = matches!(spec.driver, Driver::Built(_));
     let addresses: Vec<_> = devices.iter().map(|placed| placed.bdf.clone()).collect();
     Ok(Run {

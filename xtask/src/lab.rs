@@ -12,6 +12,7 @@ use crate::device::{self, Device};
 use crate::kernel::{self, Kernel, Series};
 use crate::outcome::Usage;
 use crate::overlay::Packages;
+use crate::scenario::Scenario;
 use crate::watch::{self, Output};
 use crate::{cache, driver, guest, interrupt, qemu, setup};
 
@@ -57,8 +58,11 @@ pub struct Args {
     /// An interactive shell on this terminal (end it by exit, or Ctrl-A x)
     #[arg(long, conflicts_with = "command")]
     shell: bool,
+    /// Play this out instead of running a command; it brings its own devices
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["command", "shell", "device", "icount", "smp", "stock", "no_remap"])]
+    scenario: Option<Scenario>,
     /// The command and its arguments, run as they are
-    #[arg(last = true, value_name = "CMD", required_unless_present = "shell")]
+    #[arg(last = true, value_name = "CMD", required_unless_present_any = ["shell", "scenario"])]
     command: Vec<String>,
 }
 
@@ -117,6 +121,8 @@ pub struct Spec {
     pub overlays: Vec<PathBuf>,
     /// The devices.
     pub devices: Vec<Device>,
+    /// Modules of the kernel to load beside those of VFIO.
+    pub modules: Vec<&'static str>,
     /// Give up after this.
     pub timeout: Duration,
     /// Further arguments for QEMU.
@@ -139,6 +145,7 @@ impl Spec {
             stock: false,
             overlays: Vec::new(),
             devices: vec![Device::Nvme],
+            modules: Vec::new(),
             timeout: Duration::from_secs(300),
             qemu_args: Vec::new(),
             binaries: vec![Binary::Guest, Binary::Remap, Binary::LabTests],
@@ -201,7 +208,7 @@ pub fn main(args: &Args) -> Result<u8> {
             WhichDriver::None => Driver::None,
             WhichDriver::Built => Driver::Built(driver::ensure(&kernel)?),
         };
-        let spec = Spec {
+        let mut spec = Spec {
             smp: args.smp.unwrap_or(if args.icount { 1 } else { 2 }),
             icount: args.icount,
             driver_args: args.driver_args.clone(),
@@ -217,6 +224,10 @@ pub fn main(args: &Args) -> Result<u8> {
             binaries: binaries.clone(),
             ..Spec::new(kernel, built, args.command.clone())
         };
+        if let Some(scenario) = args.scenario {
+            spec.argv = scenario.command();
+            scenario.equip(&mut spec)?;
+        }
         if series.len() > 1 {
             eprintln!("xtask: kernel {}", spec.kernel.release);
         }

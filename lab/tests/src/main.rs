@@ -14,6 +14,7 @@ mod ledger;
 mod loss;
 mod member;
 mod migration;
+mod qemu;
 mod recycle;
 mod rig;
 mod stock;
@@ -45,6 +46,7 @@ struct Test {
 const ALL: &[Group] = &[Group::Bitmap, Group::Vectors];
 const BITMAP: &[Group] = &[Group::Bitmap];
 const VECTORS: &[Group] = &[Group::Vectors];
+const QEMU: &[Group] = &[Group::Qemu];
 
 impl Test {
     fn new(
@@ -75,6 +77,7 @@ fn tests() -> Vec<Test> {
         finding::tests(),
         death::tests(),
         input::tests(),
+        qemu::tests(),
     ];
     own.into_iter().chain(shared).flatten().collect()
 }
@@ -91,8 +94,10 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() == Some(member::OPTION) {
-        return member::main(words);
+    match words.next().as_deref() {
+        Some(member::OPTION) => return member::main(words),
+        Some(qemu::OPTION) => return qemu::play(&words.next().context("a scenario has a name")?),
+        _ => {}
     }
     let (name, rest) = group(std::env::args())?;
     let mut arguments = Arguments::from_iter(rest);
@@ -100,8 +105,9 @@ fn run() -> Result<ExitCode> {
     let group = match name.as_str() {
         "bitmap" => Group::Bitmap,
         "vectors" => Group::Vectors,
+        "qemu" => Group::Qemu,
         "stock" => return stock::run(&arguments),
-        _ => bail!("no group is named {name}: say --group bitmap, vectors or stock"),
+        _ => bail!("no group is named {name}: say --group bitmap, vectors, qemu or stock"),
     };
     let lab = Arc::new(Mutex::new(Lab::new(group)?));
     let trials = tests()

@@ -12,6 +12,7 @@ use crate::driver;
 use crate::interrupt;
 use crate::kernel::{self, Series};
 use crate::lab::{self, Driver, Spec};
+use crate::scenario::equip_with_qemu;
 use crate::watch::Output;
 
 /// Tests that share a guest.
@@ -22,6 +23,13 @@ struct Group {
     name: &'static str,
     /// The driver's parameters.
     driver_args: &'static str,
+    /// Gives the guest what it needs beyond the usual.
+    equip: fn(&mut Spec) -> Result<()>,
+}
+
+/// Nothing: a device is all that the group needs.
+fn usual(_: &mut Spec) -> Result<()> {
+    Ok(())
 }
 
 /// Every group. A bitmap needs an eventfd_signal with a count, which 6.8
@@ -31,16 +39,25 @@ const GROUPS: &[Group] = &[
         series: Series::V6_1,
         name: "bitmap",
         driver_args: "encoding=bitmap",
+        equip: usual,
     },
     Group {
         series: Series::V6_1,
         name: "vectors",
         driver_args: "encoding=vectors",
+        equip: usual,
     },
     Group {
         series: Series::V6_12,
         name: "vectors",
         driver_args: "encoding=vectors",
+        equip: usual,
+    },
+    Group {
+        series: Series::V6_12,
+        name: "qemu",
+        driver_args: "encoding=vectors",
+        equip: equip_with_qemu,
     },
 ];
 
@@ -87,7 +104,7 @@ fn guest(
     let argv = ["remap-lab-tests", "--group", group.name]
         .into_iter()
         .chain(filter);
-    let spec = Spec {
+    let mut spec = Spec {
         driver_args: group.driver_args.into(),
         timeout: PATIENCE,
         ..Spec::new(
@@ -96,6 +113,7 @@ fn guest(
             argv.map(str::to_owned).collect(),
         )
     };
+    (group.equip)(&mut spec)?;
     let mut outcome = lab::run(&spec, Output::Both)?;
     if outcome.verdict.is_err() && lost_a_timer(&outcome.log) {
         let log = outcome.log.display();

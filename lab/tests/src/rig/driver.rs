@@ -1,5 +1,6 @@
 //! The reference driver: its debugfs files, its parameters, and loading it anew.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,9 @@ const MODULE_FILE: &str = "/lib/remap/remap_ref.ko";
 const PCI_DRIVER: &str = "remap-ref";
 /// The longest wait of a state change that the driver is loaded with.
 const TIMEOUT_MS: u64 = 60_000;
+
+/// The other parameters that may be written while it is loaded, with their defaults.
+const DEFAULTS: [(&str, &str); 3] = [("limp", "0"), ("whole", "0x201"), ("partial", "0x4")];
 
 /// The driver of one device.
 pub struct Driver {
@@ -51,13 +55,35 @@ impl Driver {
             self.reload("v2")?;
         }
         self.bind(PCI_DRIVER)?;
-        until("the device to be closed", || {
-            Ok((self.stat("open")? == "0").then_some(()))
-        })?;
+        self.closed()?;
         self.put("fault", "off")?;
         self.parameter("timeout_ms", &TIMEOUT_MS.to_string())?;
-        self.parameter("limp", "0")?;
+        for (name, value) in DEFAULTS {
+            self.parameter(name, value)?;
+        }
         self.clear_log()
+    }
+
+    /// Waits until nobody has the device open.
+    pub fn closed(&self) -> Result<()> {
+        until("the device to be closed", || {
+            Ok((self.stat("open")? == "0").then_some(()))
+        })
+    }
+
+    /// The device's PCI address.
+    pub fn bdf(&self) -> &str {
+        &self.bdf
+    }
+
+    /// Pages that faulted in again while the driver limped, by region, since the device was bound.
+    pub fn limp_faults(&self) -> Result<BTreeMap<u32, u64>> {
+        let text = read(&self.file("stats"))?;
+        let count = |line: &str| {
+            let (region, count) = line.strip_prefix("region")?.split_once(".limp_faults ")?;
+            Some((region.parse().ok()?, count.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(count).collect())
     }
 
     /// Writes a parameter that may be written while the module is loaded.

@@ -28,6 +28,8 @@ pub enum Group {
     Bitmap,
     /// An eventfd for each region.
     Vectors,
+    /// The same, with a real VMM and a device for each end of a migration.
+    Qemu,
 }
 
 impl Group {
@@ -35,7 +37,7 @@ impl Group {
     pub fn encoding(self) -> &'static str {
         match self {
             Self::Bitmap => "bitmap",
-            Self::Vectors => "vectors",
+            Self::Vectors | Self::Qemu => "vectors",
         }
     }
 }

@@ -64,6 +64,7 @@ pub struct Cycle {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Transition {
     pub id: u64,
+    pub device: String,
     pub from: Option<String>,
     pub to: Option<String>,
     pub begin_ns: u64,

@@ -1,0 +1,133 @@
+//! A real VMM: an unmodified QEMU migrates a virtual machine with its device, on KVM, between two
+//! devices of the lab.
+
+mod clock;
+mod firmware;
+mod judge;
+mod log;
+mod qmp;
+mod scenario;
+mod story;
+mod timeline;
+mod vm;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::rig::Lab;
+use crate::rig::trace::Lines;
+use crate::{QEMU, Test};
+use judge::{Agreement, judge};
+use story::{Hosts, Story};
+use vm::Ended;
+
+pub use scenario::{OPTION, play};
+
+/// How a story is told.
+type Tell = fn(&mut Hosts) -> Result<Story>;
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::new("qemu::migrates_there_and_back", QEMU, there_and_back),
+        Test::new("qemu::migrates_untrapped", QEMU, untrapped),
+        Test::new("qemu::cancels", QEMU, cancels),
+        Test::new("qemu::survives_its_destination", QEMU, survives),
+        Test::new("qemu::is_refused", QEMU, refused),
+        Test::new("qemu::lost_registers_are_noticed", QEMU, lost_registers),
+    ]
+}
+
+/// Has a story told beside the tracer, and the three who saw it compared.
+fn told(lab: &mut Lab, tell: Tell) -> Result<(Story, Lines, Agreement)> {
+    let mut hosts = Hosts::new()?;
+    let (story, lines) = lab.watch(|_| tell(&mut hosts))?;
+    hosts.clean()?;
+    let agreement = judge(&story, &lines).with_context(|| story.title)?;
+    Ok((story, lines, agreement))
+}
+
+/// The states of a device whose virtual machine boots, leaves, comes and ends.
+const BOOTS: [&str; 2] = ["RUNNING_P2P", "RUNNING"];
+const LEAVES: [&str; 4] = ["PRE_COPY", "PRE_COPY_P2P", "STOP_COPY", "STOP"];
+const COMES: [&str; 3] = ["RESUMING", "RUNNING_P2P", "RUNNING"];
+const ENDS: [&str; 2] = ["RUNNING_P2P", "STOP"];
+/// What a migration that comes to nothing leaves: it was saved, and goes on.
+const STAYS: [&str; 2] = ["PRE_COPY", "RUNNING"];
+
+/// The states that a virtual machine's device went through, as its QEMU has it.
+fn states(vm: &Ended) -> Vec<&str> {
+    let states = vm.log.iter().filter_map(|line| match &line.kind {
+        log::Kind::Is { state } => Some(state.as_str()),
+        log::Kind::Ask { .. } => None,
+    });
+    states.collect()
+}
+
+fn went(story: &Story, expected: &[&[&[&str]]]) -> Result<()> {
+    let went: Vec<Vec<&str>> = story.vms.iter().map(states).collect();
+    let expected: Vec<Vec<&str>> = expected.iter().map(|parts| parts.concat()).collect();
+    ensure!(went == expected, "went {went:?} instead of {expected:?}");
+    Ok(())
+}
+
+fn there_and_back(lab: &mut Lab) -> Result<()> {
+    let (story, lines, agreement) = told(lab, story::limping)?;
+    ensure!(agreement.failed == 0, "{agreement:?}");
+    lines.found(&[])?;
+    went(
+        &story,
+        &[&[&BOOTS, &LEAVES], &[&COMES, &LEAVES], &[&COMES, &ENDS]],
+    )?;
+    for cost in &story.costs {
+        // One page of registers, and each of the others, once.
+        let expected = [(0, 1), (2, u64::from(firmware::PAGES))].into();
+        ensure!(cost.faults == expected, "{cost:?}");
+    }
+    ensure!(story.costs.len() == 2, "{:?}", story.costs);
+    Ok(())
+}
+
+fn untrapped(lab: &mut Lab) -> Result<()> {
+    let (story, lines, agreement) = told(lab, story::untrapped)?;
+    ensure!(agreement.failed == 0, "{agreement:?}");
+    lines.found(&[])?;
+    ensure!(
+        story.costs.iter().all(|cost| cost.faults.is_empty()) && story.costs.len() == 2,
+        "{:?}",
+        story.costs
+    );
+    Ok(())
+}
+
+fn cancels(lab: &mut Lab) -> Result<()> {
+    let (story, lines, agreement) = told(lab, story::cancelled)?;
+    ensure!(agreement.failed == 0, "{agreement:?}");
+    lines.found(&[])?;
+    went(
+        &story,
+        &[
+            &[&["RESUMING"]],
+            &[&BOOTS, &STAYS, &LEAVES],
+            &[&COMES, &ENDS],
+        ],
+    )
+}
+
+fn survives(lab: &mut Lab) -> Result<()> {
+    let (story, lines, agreement) = told(lab, story::killed)?;
+    ensure!(agreement.failed == 0, "{agreement:?}");
+    lines.found(&[])?;
+    went(&story, &[&[&["RESUMING"]], &[&BOOTS, &STAYS, &ENDS]])
+}
+
+fn refused(lab: &mut Lab) -> Result<()> {
+    let (story, lines, agreement) = told(lab, story::refused)?;
+    // QEMU has never asked for the remap IRQ, so nobody can know from outside that this device has
+    // one: what is left is the refusal itself.
+    lines.found(&[])?;
+    ensure!(agreement.failed == 1, "{agreement:?}");
+    went(&story, &[&[&BOOTS, &["RUNNING"], &ENDS], &[&["RESUMING"]]])
+}
+
+fn lost_registers(lab: &mut Lab) -> Result<()> {
+    told(lab, story::lost_registers).map(drop)
+}

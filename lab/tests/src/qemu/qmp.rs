@@ -1,0 +1,168 @@
+//! The QEMU Machine Protocol: commands to a QEMU, and what it tells by itself.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::rig::PATIENCE;
+
+/// Something that QEMU told by itself.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its name, as in QEMU's QAPI schema.
+    pub name: String,
+    /// What belongs to it.
+    pub data: Value,
+    /// When, CLOCK_REALTIME ns (QEMU says microseconds).
+    pub real_ns: u64,
+}
+
+/// A line that QEMU sends.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message {
+    Event {
+        event: String,
+        #[serde(default)]
+        data: Value,
+        timestamp: Timestamp,
+    },
+    Return {
+        #[serde(rename = "return")]
+        value: Value,
+    },
+    Error {
+        error: Refusal,
+    },
+    Greeting {
+        #[serde(rename = "QMP")]
+        _capabilities: Value,
+    },
+}
+
+#[derive(Deserialize)]
+struct Timestamp {
+    seconds: u64,
+    microseconds: u64,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    class: String,
+    desc: String,
+}
+
+/// A connection to one QEMU.
+pub struct Qmp {
+    lines: BufReader<UnixStream>,
+    events: Vec<Event>,
+    /// How many of them were waited for.
+    taken: usize,
+}
+
+impl Qmp {
+    /// Shakes hands on QEMU's socket; `None` while nobody listens there.
+    pub fn connect(socket: &Path) -> Result<Option<Self>> {
+        let Ok(stream) = UnixStream::connect(socket) else {
+            return Ok(None);
+        };
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut qmp = Self {
+            lines: BufReader::new(stream),
+            events: Vec::new(),
+            taken: 0,
+        };
+        ensure!(
+            matches!(qmp.read()?, Message::Greeting { .. }),
+            "QEMU does not greet"
+        );
+        qmp.execute("qmp_capabilities", json!({}))?;
+        Ok(Some(qmp))
+    }
+
+    fn read(&mut self) -> Result<Message> {
+        let mut line = String::new();
+        let length = self
+            .lines
+            .read_line(&mut line)
+            .context("waiting for QEMU to say something")?;
+        ensure!(length > 0, "QEMU hung up");
+        serde_json::from_str(&line).with_context(|| format!("QEMU said {}", line.trim()))
+    }
+
+    fn keep(&mut self, message: Message) -> Option<Message> {
+        match message {
+            Message::Event {
+                event,
+                data,
+                timestamp,
+            } => {
+                self.events.push(Event {
+                    name: event,
+                    data,
+                    real_ns: timestamp.seconds * 1_000_000_000 + timestamp.microseconds * 1000,
+                });
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    /// Has QEMU do something; gives its answer.
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
+        let request = json!({ "execute": command, "arguments": arguments });
+        writeln!(self.lines.get_mut(), "{request}")
+            .with_context(|| format!("sending {command}"))?;
+        loop {
+            let message = self
+                .read()
+                .with_context(|| format!("answering {command}"))?;
+            match self.keep(message) {
+                None | Some(Message::Event { .. }) => {}
+                Some(Message::Return { value }) => return Ok(value),
+                Some(Message::Error { error }) => {
+                    bail!(
+                        "QEMU refuses {command} {arguments}: {}: {}",
+                        error.class,
+                        error.desc
+                    )
+                }
+                Some(Message::Greeting { .. }) => bail!("QEMU greets again"),
+            }
+        }
+    }
+
+    /// Waits for the next event from which `pick` takes something. Events are looked at once.
+    pub fn wait<T>(&mut self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> Result<T> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            while let Some(event) = self.events.get(self.taken) {
+                self.taken += 1;
+                if let Some(picked) = pick(event) {
+                    return Ok(picked);
+                }
+            }
+            ensure!(Instant::now() < end, "waited in vain for {what}");
+            let message = self.read().with_context(|| format!("waiting for {what}"))?;
+            ensure!(
+                self.keep(message).is_none(),
+                "QEMU answers what nobody asked"
+            );
+        }
+    }
+
+    /// What it has told so far.
+    pub fn told(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Waits until QEMU hangs up.
+    pub fn finish(mut self) {
+        while self.read().is_ok() {}
+    }
+}

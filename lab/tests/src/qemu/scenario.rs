@@ -1,0 +1,83 @@
+//! `cargo xtask lab --scenario qemu-migration`: the stories one after the other, shown and judged.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use super::Tell;
+use super::judge::judge;
+use super::story::{self, Hosts, Story};
+use super::timeline::{costs, timeline};
+use crate::rig::trace::{Line, Lines, Trace};
+
+/// The stories, in their order.
+const STORIES: [Tell; 5] = [
+    story::limping,
+    story::untrapped,
+    story::cancelled,
+    story::killed,
+    story::refused,
+];
+
+/// The option that names a scenario.
+pub const OPTION: &str = "--scenario";
+
+/// Plays a scenario in the guest.
+pub fn play(name: &str) -> Result<ExitCode> {
+    match name {
+        "qemu-migration" => migration().map(|()| ExitCode::SUCCESS),
+        _ => bail!("there is no scenario {name}: there is qemu-migration"),
+    }
+}
+
+fn migration() -> Result<()> {
+    let mut hosts = Hosts::new()?;
+    let trace = Trace::start(&[])?;
+    let mut stories = Vec::new();
+    for tell in STORIES {
+        stories.push(tell(&mut hosts)?);
+    }
+    hosts.clean()?;
+    let traced = trace.end(0)?;
+    let mut changes = 0;
+    for story in &stories {
+        let lines = of(story, &traced.lines);
+        println!("=== {} ===", story.title);
+        print!("{}", timeline(story, &lines));
+        for finding in lines.findings() {
+            println!("  found: {}: {}", finding.rule, finding.text);
+        }
+        let agreement = judge(story, &lines).with_context(|| story.title)?;
+        println!(
+            "judged: QEMU, the driver and the tracer agree on {} state changes, {} of which failed\n",
+            agreement.changes, agreement.failed
+        );
+        changes += agreement.changes;
+    }
+    println!("=== what it cost ===");
+    print!("{}", costs(&stories.iter().collect::<Vec<_>>()));
+    let summary = traced.summary;
+    if summary.lost() > 0 {
+        bail!("the tracer lost records: {summary:?}");
+    }
+    println!(
+        "\nqemu-migration: {changes} state changes agree, the firmware's register was continuous, {} records seen, none lost",
+        summary.delivered
+    );
+    Ok(())
+}
+
+/// What the tracer said of a story's time.
+fn of(story: &Story, all: &Lines) -> Lines {
+    let (begin, end) = story.span_ns;
+    let inside = |line: &&Line| {
+        let ns = match line {
+            Line::Transition(transition) => Some(transition.begin_ns),
+            Line::Finding(finding) => Some(finding.time_ns),
+            Line::Cycle(cycle) => cycle.trigger_ns,
+            _ => None,
+        };
+        ns.is_some_and(|ns| (begin..=end).contains(&ns))
+    };
+    Lines(all.0.iter().filter(inside).cloned().collect())
+}

@@ -1,0 +1,95 @@
+//! Stories for a reader.
+
+use std::fmt::Write as _;
+
+use super::story::{Cost, Story};
+use crate::rig::trace::{Lines, Transition};
+
+/// What happened, in the order of time: the story's own steps, and the state changes that the
+/// tracer saw.
+pub fn timeline(story: &Story, trace: &Lines) -> String {
+    let begin = story.span_ns.0;
+    let mut lines: Vec<(u64, String)> = story
+        .steps
+        .iter()
+        .map(|step| (step.ns, step.text.clone()))
+        .collect();
+    lines.extend(
+        trace
+            .transitions()
+            .map(|transition| (transition.begin_ns, shown(transition))),
+    );
+    lines.sort_by_key(|(ns, _)| *ns);
+    let mut text = String::new();
+    for (ns, what) in lines {
+        let after = ns.saturating_sub(begin);
+        let _ = writeln!(
+            text,
+            "+{}.{:06}  {what}",
+            after / 1_000_000_000,
+            after / 1000 % 1_000_000
+        );
+    }
+    text
+}
+
+fn shown(transition: &Transition) -> String {
+    let Transition {
+        device, from, to, ..
+    } = transition;
+    let state = |state: &Option<String>| state.clone().unwrap_or_else(|| "?".to_owned());
+    let result = transition.result.as_deref().unwrap_or("did not return");
+    let took = transition
+        .end_ns
+        .map(|end_ns| {
+            format!(
+                " in {}",
+                duration(end_ns.saturating_sub(transition.begin_ns))
+            )
+        })
+        .unwrap_or_default();
+    format!(
+        "  {device}  {} → {}  {result}{took}",
+        state(from),
+        state(to)
+    )
+}
+
+fn duration(ns: u64) -> String {
+    if ns < 1_000_000 {
+        format!("{} µs", ns / 1000)
+    } else {
+        format!("{}.{:02} ms", ns / 1_000_000, ns / 10_000 % 100)
+    }
+}
+
+/// What the migrations of stories took.
+pub fn costs(stories: &[&Story]) -> String {
+    let mut text = String::new();
+    for story in stories.iter().filter(|story| !story.costs.is_empty()) {
+        let _ = writeln!(text, "{}", story.title);
+        for cost in &story.costs {
+            let _ = writeln!(text, "  {}", priced(cost));
+        }
+    }
+    text
+}
+
+fn priced(cost: &Cost) -> String {
+    let pages: u64 = cost.faults.values().sum();
+    let regions: Vec<String> = cost
+        .faults
+        .iter()
+        .map(|(region, count)| format!("region {region}: {count}"))
+        .collect();
+    let faults = match pages {
+        0 => "no page faulted in".to_owned(),
+        _ => format!("{pages} pages faulted in ({})", regions.join(", ")),
+    };
+    format!(
+        "{:<6} total {:>5} ms, downtime {:>9}, {faults}",
+        cost.way,
+        cost.total_ms,
+        duration(cost.downtime_ns)
+    )
+}

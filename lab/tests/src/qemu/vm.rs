@@ -1,0 +1,191 @@
+//! One QEMU with our firmware and one assigned device.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, setpriority_process};
+use serde_json::{Value, json};
+
+use super::firmware::{self, Report};
+use super::log::{self, Line};
+use super::qmp::{Event, Qmp};
+use crate::rig::child::{Output, Running};
+use crate::rig::until;
+
+const PROGRAM: &str = "qemu-system-x86_64";
+/// As in nice(1).
+const LOW: i32 = 10;
+const FIRMWARE: &str = "/lib/remap/firmware.bin";
+
+/// A virtual machine that runs, or waits for one to come in.
+pub struct Vm {
+    /// What the story calls it.
+    pub name: String,
+    /// Its device, by PCI address.
+    pub device: String,
+    process: Running,
+    qmp: Qmp,
+    /// The path of its files, without their endings.
+    files: String,
+}
+
+/// What is left of one that has ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What the story calls it.
+    pub name: String,
+    /// Its device, by PCI address.
+    pub device: String,
+    /// What it traced of the device's states.
+    pub log: Vec<Line>,
+}
+
+/// Whether a virtual machine begins by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With its firmware.
+    Boot,
+    /// With what a migration brings.
+    Incoming,
+}
+
+impl Vm {
+    /// Starts QEMU; returns when it answers.
+    pub fn start(name: &str, device: &str, begin: Begin) -> Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let files = format!("/run/vm-{number}");
+        let socket = PathBuf::from(format!("{files}.qmp"));
+        let mut command = Command::new(PROGRAM);
+        command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
+        command.args(["-M", "q35", "-accel", "kvm", "-cpu", "host", "-m", "32"]);
+        // There is no paravirtual APIC in our firmware.
+        command.args(["-global", "kvm-apic.vapic=off", "-bios", FIRMWARE]);
+        // The slot in which the firmware looks. type1 knows no dirty pages: without tracking off, all of
+        // the memory would be dirty for ever.
+        let assigned = format!(
+            "vfio-pci,host={device},id=device,addr=5,rombar=0,enable-migration=on,\
+             migration-events=on,x-pre-copy-dirty-page-tracking=off"
+        );
+        command.args(["-device", &assigned]);
+        let qmp = format!("unix:{},server=on,wait=off", socket.display());
+        command.args(["-qmp", &qmp, "-msg", "timestamp=on"]);
+        command.args(["-D", &format!("{files}.log"), "-trace", "vfio_migration_*"]);
+        if begin == Begin::Incoming {
+            command.args(["-incoming", "defer"]);
+        }
+        let mut process = Running::start(command, Output::Kept)?;
+        let qmp = until("QEMU to answer", || {
+            process.is_alive().with_context(|| name.to_owned())?;
+            Qmp::connect(&socket)
+        })?;
+        let mut vm = Self {
+            name: name.to_owned(),
+            device: device.to_owned(),
+            process,
+            qmp,
+            files,
+        };
+        vm.execute(
+            "migrate-set-capabilities",
+            json!({ "capabilities": [{ "capability": "events", "state": true }] }),
+        )?;
+        vm.calm()?;
+        Ok(vm)
+    }
+
+    /// Lets everybody else go before the vCPU: the firmware never rests, and the guest has one
+    /// processor.
+    fn calm(&mut self) -> Result<()> {
+        let threads = self.execute("query-cpus-fast", json!({}))?;
+        let thread = threads[0]["thread-id"].as_i64().context("no vCPU")?;
+        let thread = Pid::from_raw(i32::try_from(thread)?).context("no thread id")?;
+        setpriority_process(Some(thread), LOW).context("lowering the vCPU's priority")
+    }
+
+    /// Has QEMU do something.
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
+        self.qmp
+            .execute(command, arguments)
+            .with_context(|| format!("the {}", self.name))
+    }
+
+    /// Waits for QEMU to tell something.
+    pub fn wait<T>(&mut self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> Result<T> {
+        self.qmp
+            .wait(what, pick)
+            .with_context(|| format!("the {}", self.name))
+    }
+
+    /// When QEMU last told this, CLOCK_REALTIME ns.
+    pub fn last(&self, name: &str) -> Option<u64> {
+        let mut told = self.qmp.told().iter().rev();
+        told.find(|event| event.name == name)
+            .map(|event| event.real_ns)
+    }
+
+    /// What the firmware has found so far.
+    pub fn report(&mut self) -> Result<Option<Report>> {
+        let file = format!("{}.report", self.files);
+        self.execute(
+            "pmemsave",
+            json!({ "val": firmware::ADDRESS, "size": firmware::LENGTH, "filename": file }),
+        )?;
+        let bytes = fs::read(&file).with_context(|| format!("reading {file}"))?;
+        Report::parse(&bytes).with_context(|| format!("the {}", self.name))
+    }
+
+    /// Waits until the firmware has gone some laps from now on, and gives what it then has found.
+    pub fn goes_on(&mut self) -> Result<Report> {
+        let mut first = None;
+        let what = format!("the firmware to go on in the {}", self.name);
+        until(&what, || {
+            let Some(report) = self.report()? else {
+                return Ok(None);
+            };
+            let since = *first.get_or_insert(report.laps);
+            // Each of the pages that it reads in turn, and more.
+            let enough = report.laps.wrapping_sub(since) > 4 * firmware::PAGES;
+            Ok(enough.then_some(report))
+        })
+    }
+
+    /// Has it quit.
+    pub fn quit(mut self) -> Result<Ended> {
+        self.execute("quit", json!({}))?;
+        self.ended(Some(0))
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(self) -> Result<Ended> {
+        self.process.signal(Signal::KILL)?;
+        self.ended(None)
+    }
+
+    /// Waits for its own end; with this exit code, if one is given.
+    pub fn ended(self, code: Option<i32>) -> Result<Ended> {
+        self.qmp.finish();
+        let ended = self.process.wait()?;
+        if let Some(code) = code {
+            ended
+                .expect(code)
+                .with_context(|| format!("the {}", self.name))?;
+        }
+        let file = format!("{}.log", self.files);
+        let text = fs::read_to_string(&file).with_context(|| format!("reading {file}"))?;
+        let log = log::parse(&text)?;
+        ensure!(
+            log.iter().all(|line| line.device == self.device),
+            "the {} traced another device: {text}",
+            self.name
+        );
+        Ok(Ended {
+            name: self.name,
+            device: self.device,
+            log,
+        })
+    }
+}
