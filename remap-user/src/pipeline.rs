@@ -5,6 +5,7 @@ mod owners;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod vmm;
 
 use std::io;
 
@@ -18,9 +19,11 @@ use crate::{
     order::{Order, SLACK_NS},
     probe::health::Account,
     sink::Sink,
+    vmm::{checkpoint::Checkpoint, log::LogAccount},
 };
 use owners::Owners;
 use scope::{Admission, Scope};
+use vmm::Vmm;
 
 /// How long after an event the correlation may still be making up its mind, ns: longer than
 /// [`Options::stuck_ns`], [`Options::settle_ns`] and the slack of the order together.
@@ -64,6 +67,8 @@ pub struct Pipeline<S> {
     show_events: bool,
     owners: Owners,
     scope: Scope,
+    /// Where the VMMs' logs are read.
+    vmm: Option<Vmm>,
     watermark_ns: u64,
     /// Until then the correlation may have something to say without a further event.
     busy_until_ns: u64,
@@ -94,6 +99,7 @@ impl<S: Sink> Pipeline<S> {
             show_events,
             owners: Owners::new(vm_names),
             scope: Scope::new(filter),
+            vmm: None,
             watermark_ns: 0,
             busy_until_ns: 0,
             doubts: 0,
@@ -116,6 +122,28 @@ impl<S: Sink> Pipeline<S> {
                 self.order.push(event);
             }
             Err(_) => self.undecodable += 1,
+        }
+    }
+
+    /// Expects checkpoints: remembers what they will be held against.
+    #[must_use]
+    pub fn with_logs(mut self) -> Self {
+        self.vmm = Some(Vmm::default());
+        self
+    }
+
+    /// Takes a point of a migration that a VMM's log told, after [`Self::with_logs`]. What was
+    /// before a watermark must come before the call of [`Self::advance`] with it.
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        if let Some(vmm) = &mut self.vmm {
+            vmm.push(checkpoint);
+        }
+    }
+
+    /// What was read of the VMMs' logs, before [`Self::finish`].
+    pub fn logs(&mut self, accounts: Vec<LogAccount>) {
+        if let Some(vmm) = &mut self.vmm {
+            vmm.accounts = accounts;
         }
     }
 
@@ -161,10 +189,12 @@ impl<S: Sink> Pipeline<S> {
         for event in &ready {
             self.event(event)?;
         }
-        let outputs = self
-            .correlator
-            .advance(watermark_ns.saturating_sub(SLACK_NS));
+        let now_ns = watermark_ns.saturating_sub(SLACK_NS);
+        let outputs = self.correlator.advance(now_ns);
         self.write(&outputs)?;
+        if let Some(vmm) = &mut self.vmm {
+            vmm.advance(now_ns, &mut self.sink)?;
+        }
         self.sink.flush()
     }
 
@@ -184,6 +214,9 @@ impl<S: Sink> Pipeline<S> {
         }
         let outputs = self.correlator.finish(end_ns);
         self.write(&outputs)?;
+        if let Some(vmm) = &mut self.vmm {
+            vmm.finish(end_ns, &mut self.sink)?;
+        }
         let summary = Summary {
             seen: account.seen,
             delivered: account.delivered,
@@ -193,12 +226,16 @@ impl<S: Sink> Pipeline<S> {
                 records: self.scope.left_out(),
                 ..Withheld::default()
             },
+            logs: self.vmm.map(|vmm| vmm.accounts).unwrap_or_default(),
         };
         self.sink.summary(&summary)?;
         Ok(summary)
     }
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
+        if let Some(vmm) = &mut self.vmm {
+            vmm.until(event.time_ns, &mut self.sink)?;
+        }
         self.busy_until_ns = event.time_ns + SETTLE_NS;
         if let Body::Owner { pid, vm } = &event.body {
             self.scope.runs(*pid, vm.as_deref());
@@ -222,6 +259,9 @@ impl<S: Sink> Pipeline<S> {
         if is_unreadable(event) {
             let outputs = self.correlator.push(&loss(event.time_ns, 0));
             self.write(&outputs)?;
+        }
+        if let Some(vmm) = &mut self.vmm {
+            vmm.event(event);
         }
         let outputs = self.correlator.push(event);
         self.write(&outputs)?;

@@ -23,10 +23,7 @@ use crate::{
         json::Json,
         text::{Text, TextOptions},
     },
-    source::{
-        process::vm_name,
-        ring::{RingSource, monotonic_ns},
-    },
+    source::{clock::monotonic_ns, process::vm_name, qemu_log::QemuLogs, ring::RingSource},
     vfio::sysfs::Bdf,
 };
 
@@ -45,6 +42,13 @@ pub struct Trace {
     /// Only devices that the virtual machine of this name uses: QEMU's -name.
     #[arg(long, value_name = "NAME")]
     vm: Option<String>,
+    /// Put the checkpoints of QEMU's trace log on the same time line; may be given for each QEMU.
+    ///
+    /// QEMU writes it with `-msg timestamp=on -D FILE -trace 'vmstate_downtime_*' -trace
+    /// 'migrat*_*' -trace vm_state_notify -trace 'vfio_*state*'`. The file may still grow, and may
+    /// come to be later.
+    #[arg(long, value_name = "FILE")]
+    qemu_log: Vec<PathBuf>,
     /// End after this many seconds.
     #[arg(long, value_name = "S", value_parser = seconds)]
     duration: Option<Duration>,
@@ -134,18 +138,19 @@ impl Trace {
                 stages: self.stages,
                 ..Options::default()
             };
+            let start_ns = monotonic_ns()?;
+            let logs = QemuLogs::new(&self.qemu_log, start_ns)?;
             let (out, thread) = writer::start();
             let gone = thread.gone();
             let summary = if self.json {
                 let sink = Json::new(out);
                 let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
-                self.follow(&mut probes, pipeline, &gone).await
+                self.follow(&mut probes, pipeline, logs, &gone).await
             } else {
                 let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                let start_ns = monotonic_ns()?;
                 let sink = Text::new(out, TextOptions { colour, start_ns });
                 let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
-                self.follow(&mut probes, pipeline, &gone).await
+                self.follow(&mut probes, pipeline, logs, &gone).await
             };
             // Its error first: what the trace has to say of a broken pipe is only that.
             thread.finish().map_err(Error::from).and(summary)
@@ -170,7 +175,8 @@ impl Trace {
     async fn follow<S: Sink>(
         &self,
         probes: &mut Probes,
-        mut pipeline: Pipeline<S>,
+        pipeline: Pipeline<S>,
+        mut logs: QemuLogs,
         gone: &Notify,
     ) -> Result<Summary, Error> {
         let mut source = RingSource::new(probes.take_ring()?)?;
@@ -188,10 +194,15 @@ impl Trace {
         // Meanwhile its records are taken from the ring.
         let mut walking = tokio::task::spawn_blocking(move || walk.run());
         let mut walked = false;
+        let mut pipeline = if logs.is_empty() {
+            pipeline
+        } else {
+            pipeline.with_logs()
+        };
         loop {
             let watermark_ns = tokio::select! {
                 ready = source.ready(|record| pipeline.record(record)) => ready?,
-                _ = tick.tick(), if !pipeline.is_idle() => {
+                _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty()) => {
                     source.drain(|record| pipeline.record(record))?
                 }
                 ended = &mut walking, if !walked => {
@@ -207,11 +218,14 @@ impl Trace {
                 () = gone.notified() => break,
                 () = &mut end => break,
             };
+            // After the watermark was taken: what was written before it is there.
+            logs.poll(|checkpoint| pipeline.checkpoint(checkpoint))
+                .map_err(unreadable)?;
             pipeline.losses(lost_so_far(probes)?);
             pipeline.advance(watermark_ns)?;
             probes.flush_diagnostics();
         }
-        self.finish(probes, source, pipeline)
+        self.finish(probes, source, logs, pipeline)
     }
 
     /// Detaches, takes what is still in the ring, and closes the account.
@@ -219,6 +233,7 @@ impl Trace {
         &self,
         probes: &mut Probes,
         mut source: RingSource,
+        logs: QemuLogs,
         mut pipeline: Pipeline<S>,
     ) -> Result<Summary, Error> {
         probes.detach();
@@ -241,10 +256,24 @@ impl Trace {
         let (delivered, undecodable) = pipeline.taken();
         let account = Account::close(&counters, delivered, undecodable, probes.skipped()?);
         pipeline.losses(account.total_lost() - undecodable);
+        let logs = logs
+            .finish(|checkpoint| pipeline.checkpoint(checkpoint))
+            .map_err(unreadable)?;
+        pipeline.logs(logs);
         let summary = pipeline.finish(monotonic_ns()?, &account)?;
         probes.flush_diagnostics();
         Ok(summary)
     }
+}
+
+/// A log that is there and cannot be read.
+fn unreadable((path, error): (PathBuf, io::Error)) -> Error {
+    let path = path.display();
+    let errno = crate::event::Errno::of(&error);
+    Error::says(
+        Code::Failed,
+        format!("reading the QEMU log {path} failed: {errno}; give a file that this user may read"),
+    )
 }
 
 /// How often the ring is looked at for the last records.

@@ -7,6 +7,7 @@ mod event_line;
 pub mod json;
 pub mod table;
 pub mod text;
+mod vmm_line;
 mod vms;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::io;
 
 use crate::correlate::{Output, Summary};
 use crate::event::Event;
+use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// Takes what a trace has to say.
 pub trait Sink {
@@ -30,6 +32,18 @@ pub trait Sink {
     /// # Errors
     /// What the writer returns.
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()>;
+
+    /// A point of a migration, as the VMM told it.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()>;
+
+    /// The time in which a virtual machine ran nowhere.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    fn downtime(&mut self, downtime: &Downtime) -> io::Result<()>;
 
     /// From now on the process `pid` runs the virtual machine `vm`; `None`: another program.
     fn owner(&mut self, pid: u32, vm: Option<&str>);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::vmm_line::LogText;
 use crate::correlate::{
     DeviceStats, Ns, Outcome, Quantiles, RegionStats, Rule, Stage, Summary, Withheld,
 };
@@ -23,6 +24,9 @@ impl fmt::Display for Table<'_> {
             writeln!(f, "no cycles")?;
         }
         self.findings(f)?;
+        for log in &summary.logs {
+            writeln!(f, "{}", LogText(log))?;
+        }
         self.withheld(f)?;
         self.identity(f)
     }

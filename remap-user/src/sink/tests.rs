@@ -1,5 +1,7 @@
 //! Every kind of line, held against the schema and the text that people see.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::json::Json;
@@ -12,6 +14,7 @@ use crate::event::{
     FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX, ZapCause,
 };
 use crate::vfio::irq::Encoding;
+use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
 
 const SCHEMA: &str = include_str!("../../../docs/schema/remap.schema.json");
 
@@ -156,6 +159,7 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
         lost: [("ring full".to_owned(), 3)].into(),
         stats: correlator.into_stats(),
         withheld: Withheld::default(),
+        logs: Vec::new(),
     };
     sink.summary(&summary).unwrap();
 }
@@ -506,9 +510,23 @@ fn text_is_readable() {
         },
     );
     write(&mut text, &scene(), Options::default());
-    let text = String::from_utf8(text.into_inner()).unwrap();
-    let expected = include_str!("expected.txt");
-    assert_eq!(text, expected, "\n{text}");
+    expect("expected.txt", &text.into_inner());
+}
+
+/// Holds text against a file beside this one; REMAP_BLESS=1 writes it.
+fn expect(file: &str, text: &[u8]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/sink")
+        .join(file);
+    let text = std::str::from_utf8(text).unwrap();
+    if std::env::var_os("REMAP_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        text == expected,
+        "{file} says:\n{expected}\nand this is:\n{text}"
+    );
 }
 
 #[test]
@@ -524,6 +542,100 @@ fn an_event_as_text_shows_no_kernel_address() {
     let fields =
         "signal addend=5 context=1 count=0 in_task=true inside=false irq_index=5 role=\"trigger\"";
     assert!(signal.contains(fields), "{signal}");
+}
+
+/// What two VMMs say of one migration.
+fn vmm() -> (Vec<Checkpoint>, Downtime) {
+    let us = |us: u64| 1_000_000 + us * 1000;
+    let checkpoints = [
+        ("src", 90, "migrate_set_state new state device"),
+        ("src", 100, "vmstate_downtime_checkpoint src-downtime-start"),
+        (
+            "src",
+            110,
+            "vfio_migration_set_state  (0000:01:00.0) new state STOP_COPY, recover state STOP",
+        ),
+        ("src", 190, "vmstate_downtime_checkpoint src-vm-stopped"),
+        (
+            "dst",
+            300,
+            "vmstate_downtime_checkpoint dst-precopy-bh-vm-started",
+        ),
+    ];
+    let checkpoints = checkpoints.map(|(log, at, words)| checkpoint(log, us(at), words));
+    let mut downtimes = Downtimes::default();
+    for checkpoint in &checkpoints {
+        downtimes.checkpoint(checkpoint);
+    }
+    let mut played = Scene::new(Encoding::Bitmap);
+    played.now = us(120) - 1000;
+    let begin_ns = played.enter(DeviceState::StopCopy);
+    played.wait(60_000);
+    played.exit(DeviceState::StopCopy, begin_ns, Ok(0));
+    played
+        .events
+        .iter()
+        .for_each(|event| downtimes.event(event));
+    let downtime = downtimes.finish(us(400)).remove(0);
+    (checkpoints.into(), downtime)
+}
+
+#[test]
+fn what_vmms_say_fits_the_schema() {
+    let (checkpoints, downtime) = vmm();
+    let mut json = Json::new(Vec::new());
+    for checkpoint in &checkpoints {
+        json.checkpoint(checkpoint).unwrap();
+    }
+    json.downtime(&downtime).unwrap();
+    let log = LogAccount::default();
+    let logs = vec![log];
+    let summary = Summary {
+        logs,
+        ..Summary::default()
+    };
+    json.summary(&summary).unwrap();
+    let lines = lines(json.into_inner());
+    let (checkpoint, downtime) = (&lines[2], &lines[5]);
+    assert_eq!(checkpoint["device"], "0000:01:00.0");
+    assert_eq!(downtime["whole"]["kernel"]["state_change"], 61_000);
+    assert_eq!(downtime["whole"]["vmm_ns"], 200_000 - 61_000);
+    assert_eq!(lines[6]["logs"][0]["there"], false);
+}
+
+#[test]
+fn what_vmms_say_is_readable() {
+    let (checkpoints, downtime) = vmm();
+    let start_ns = 1_000_000;
+    let colour = false;
+    let mut text = Text::new(Vec::new(), TextOptions { colour, start_ns });
+    for checkpoint in &checkpoints {
+        text.checkpoint(checkpoint).unwrap();
+    }
+    text.downtime(&downtime).unwrap();
+    let logs = vec![
+        LogAccount {
+            name: "src".into(),
+            there: true,
+            lines: 9,
+            checkpoints: 4,
+            others: 3,
+            foreign: 2,
+            error_ns: 1400,
+            ..LogAccount::default()
+        },
+        LogAccount {
+            name: "dst".into(),
+            ..LogAccount::default()
+        },
+    ];
+    let summary = Summary {
+        logs,
+        seen: Some(0),
+        ..Summary::default()
+    };
+    text.summary(&summary).unwrap();
+    expect("expected_vmm.txt", &text.into_inner());
 }
 
 #[test]

@@ -15,12 +15,14 @@ use super::Sink;
 use super::event_line::{EventLine, Keys};
 use super::json::result_name;
 use super::table;
+use super::vmm_line::{CheckpointText, DowntimeText, PartText, Way};
 use super::vms::{Vms, Who};
 use crate::correlate::{
     Cycle, Finding, Interrupt, IrqChange, Mapped, Ns, Opened, Outcome, Output, Stage, StageLine,
     Stay, Summary, Transition, TransitionRef, Zap,
 };
 use crate::event::{DeviceState, Event};
+use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// How text is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,6 +196,25 @@ impl<W: Write> Sink for Text<W> {
         let line = EventLine::of(event, device, &mut self.keys);
         let text = format!("  {line}  ({} {})", task.comm, task.tid);
         self.line(event.time_ns, device, &text)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let who = checkpoint.device.as_ref().unwrap_or(&checkpoint.log);
+        let text = CheckpointText(checkpoint).to_string();
+        self.line(checkpoint.time_ns, who, &text)
+    }
+
+    fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
+        let way = Way(downtime).to_string();
+        let text = DowntimeText(downtime).to_string();
+        self.line(downtime.whole.begin_ns, &way, &text)?;
+        if downtime.parts.len() > 1 {
+            for part in &downtime.parts {
+                let text = format!("  {}", PartText(part));
+                self.line(part.begin_ns, &way, &text)?;
+            }
+        }
+        Ok(())
     }
 
     fn owner(&mut self, pid: u32, vm: Option<&str>) {

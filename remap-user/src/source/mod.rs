@@ -1,5 +1,7 @@
 //! Where records come from: the ring, which is live; a recording will be another source of the
 //! same. And what else is read of a running machine while a trace goes on.
 
+pub mod clock;
 pub mod process;
+pub mod qemu_log;
 pub mod ring;

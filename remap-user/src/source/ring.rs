@@ -10,6 +10,8 @@ use std::io;
 use aya::maps::{MapData, RingBuf};
 use tokio::io::{Interest, unix::AsyncFd};
 
+use super::clock::monotonic_ns;
+
 /// The ring of the attached programs.
 pub struct RingSource {
     ring: AsyncFd<RingBuf<MapData>>,
@@ -51,15 +53,4 @@ impl RingSource {
         }
         Ok(watermark)
     }
-}
-
-/// CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns`, ns.
-///
-/// # Errors
-/// If the clock cannot be read.
-pub fn monotonic_ns() -> io::Result<u64> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).map_err(io::Error::other)?;
-    let nanos = u64::try_from(time.tv_nsec).map_err(io::Error::other)?;
-    Ok(seconds * 1_000_000_000 + nanos)
 }

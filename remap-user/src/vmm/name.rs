@@ -1,5 +1,7 @@
 //! The name of a virtual machine, from its VMM's command line.
 
+use super::printable;
+
 /// The name that QEMU's command line gives the guest: `-name NAME` or `-name guest=NAME,…`.
 /// `cmdline` is the content of `/proc/PID/cmdline`: arguments that end in a NUL each.
 ///
@@ -54,17 +56,6 @@ fn parts(option: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     parts
-}
-
-fn printable(bytes: &[u8]) -> String {
-    let replace = |char: char| match char.is_control() {
-        true => char::REPLACEMENT_CHARACTER,
-        false => char,
-    };
-    String::from_utf8_lossy(bytes)
-        .chars()
-        .map(replace)
-        .collect()
 }
 
 #[cfg(test)]

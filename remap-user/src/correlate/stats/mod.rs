@@ -21,6 +21,7 @@ use super::transition::Transition;
 use super::usage::{Closed, Opened};
 use super::zap::Zap;
 use crate::event::Task;
+use crate::vmm::log::LogAccount;
 use times::Times;
 
 /// What happened to one region.
@@ -253,6 +254,8 @@ pub struct Summary {
     pub stats: Stats,
     /// What the user's filters kept back.
     pub withheld: Withheld,
+    /// The VMMs' logs that were read.
+    pub logs: Vec<LogAccount>,
 }
 
 impl Summary {

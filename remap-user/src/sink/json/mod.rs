@@ -17,9 +17,11 @@ use serde::Serialize;
 
 use super::Sink;
 use super::event_line::{EventLine, Keys};
+use super::vmm_line::{CheckpointLine, DowntimeLine};
 use crate::correlate::{Output, Summary};
 use crate::event::{Errno, Event, Task};
 use crate::vfio::region::Area;
+use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 pub(super) use cycle::encoding_name;
 use cycle::{CycleLine, FindingLine, InferredLine, StageObject};
 use irq::{InterruptLine, IrqChangeLine};
@@ -81,6 +83,14 @@ impl<W: Write> Sink for Json<W> {
         self.line(&line)
     }
 
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        self.line(&Line::Checkpoint(CheckpointLine::of(checkpoint)))
+    }
+
+    fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
+        self.line(&Line::Downtime(DowntimeLine::of(downtime)))
+    }
+
     fn owner(&mut self, _: u32, _: Option<&str>) {}
 
     fn flush(&mut self) -> io::Result<()> {
@@ -109,6 +119,8 @@ enum Line<'a> {
     Closed(ClosedLine<'a>),
     Inferred(InferredLine<'a>),
     Event(EventLine<'a>),
+    Checkpoint(CheckpointLine<'a>),
+    Downtime(DowntimeLine<'a>),
     Summary(SummaryLine<'a>),
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::device::DeviceLine;
 use super::migration::DataLine;
 use crate::correlate::Summary;
+use crate::sink::vmm_line::LogLine;
 
 #[derive(Serialize)]
 pub(super) struct SummaryLine<'a> {
@@ -19,6 +20,7 @@ pub(super) struct SummaryLine<'a> {
     devices: Vec<DeviceLine<'a>>,
     unknown_data: DataLine,
     withheld: WithheldLine,
+    logs: Vec<LogLine<'a>>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +50,7 @@ impl<'a> SummaryLine<'a> {
                 by_class: summary.withheld.by_class,
                 by_latency: summary.withheld.by_latency,
             },
+            logs: summary.logs.iter().map(LogLine::of).collect(),
         }
     }
 }

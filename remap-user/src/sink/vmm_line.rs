@@ -1,0 +1,251 @@
+//! What VMMs say, as JSON and for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::correlate::Ns;
+use crate::vmm::calls::Kind;
+use crate::vmm::checkpoint::Checkpoint;
+use crate::vmm::downtime::{Downtime, End, Part};
+use crate::vmm::log::LogAccount;
+
+#[derive(Serialize)]
+pub(super) struct CheckpointLine<'a> {
+    time_ns: u64,
+    error_ns: u64,
+    log: &'a str,
+    device: Option<&'a str>,
+    tid: Option<u32>,
+    event: &'a str,
+    arguments: &'a str,
+}
+
+impl<'a> CheckpointLine<'a> {
+    pub(super) fn of(checkpoint: &'a Checkpoint) -> Self {
+        Self {
+            time_ns: checkpoint.time_ns,
+            error_ns: checkpoint.error_ns,
+            log: &checkpoint.log,
+            device: checkpoint.device.as_deref(),
+            tid: checkpoint.tid,
+            event: &checkpoint.event,
+            arguments: &checkpoint.arguments,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PartLine<'a> {
+    from: &'a str,
+    to: Option<&'a str>,
+    begin_ns: u64,
+    end_ns: u64,
+    kernel_ns: u64,
+    vmm_ns: u64,
+    kernel: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> PartLine<'a> {
+    fn of(part: &'a Part) -> Self {
+        let kernel = part.kernel.iter();
+        Self {
+            from: &part.from,
+            to: part.to.as_deref(),
+            begin_ns: part.begin_ns,
+            end_ns: part.end_ns,
+            kernel_ns: part.kernel_ns(),
+            vmm_ns: part.vmm_ns(),
+            kernel: kernel.map(|(kind, ns)| (kind.name(), *ns)).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct DowntimeLine<'a> {
+    source: &'a str,
+    destination: Option<&'a str>,
+    end: &'static str,
+    error_ns: u64,
+    complete: bool,
+    devices: &'a BTreeSet<String>,
+    whole: PartLine<'a>,
+    parts: Vec<PartLine<'a>>,
+}
+
+impl<'a> DowntimeLine<'a> {
+    pub(super) fn of(downtime: &'a Downtime) -> Self {
+        Self {
+            source: &downtime.source,
+            destination: downtime.destination.as_deref(),
+            end: downtime.end.name(),
+            error_ns: downtime.error_ns,
+            complete: downtime.complete,
+            devices: &downtime.devices,
+            whole: PartLine::of(&downtime.whole),
+            parts: downtime.parts.iter().map(PartLine::of).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct LogLine<'a> {
+    name: &'a str,
+    there: bool,
+    lines: u64,
+    checkpoints: u64,
+    others: u64,
+    earlier: u64,
+    untimed: u64,
+    foreign: u64,
+    error_ns: u64,
+    clock_moved_ns: u64,
+}
+
+impl<'a> LogLine<'a> {
+    pub(super) fn of(account: &'a LogAccount) -> Self {
+        Self {
+            name: &account.name,
+            there: account.there,
+            lines: account.lines,
+            checkpoints: account.checkpoints,
+            others: account.others,
+            earlier: account.earlier,
+            untimed: account.untimed,
+            foreign: account.foreign,
+            error_ns: account.error_ns,
+            clock_moved_ns: account.clock_moved_ns,
+        }
+    }
+}
+
+/// What a checkpoint says, for people; who says it comes before.
+pub(super) struct CheckpointText<'a>(pub(super) &'a Checkpoint);
+
+impl fmt::Display for CheckpointText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Checkpoint {
+            log,
+            event,
+            arguments,
+            device,
+            ..
+        } = self.0;
+        // The device has its own column then.
+        let words = match device {
+            Some(device) => arguments.trim_start_matches(&format!("({device})")).trim(),
+            None => arguments,
+        };
+        write!(f, "· {log}: {event}")?;
+        match words {
+            "" => Ok(()),
+            words => write!(f, " {words}"),
+        }
+    }
+}
+
+/// Who went where.
+pub(super) struct Way<'a>(pub(super) &'a Downtime);
+
+impl fmt::Display for Way<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.source)?;
+        match &self.0.destination {
+            Some(destination) => write!(f, " → {destination}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The whole of a downtime, for people.
+pub(super) struct DowntimeText<'a>(pub(super) &'a Downtime);
+
+impl fmt::Display for DowntimeText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let downtime = self.0;
+        let (duration, error) = (Ns(downtime.whole.duration()), Ns(downtime.error_ns));
+        let shares = Shares(&downtime.whole);
+        write!(f, "downtime {duration} (± {error}): {shares}")?;
+        f.write_str(match downtime.end {
+            End::Moved => "",
+            End::HandedOver => "; until it was handed over: when it ran again no log says",
+            End::WentOn => "; the migration failed, it went on at the source",
+            End::TraceEnd => "; not over when the trace ended",
+        })?;
+        if !downtime.complete {
+            f.write_str("; records are missing, so the kernel's share may be larger")?;
+        }
+        Ok(())
+    }
+}
+
+/// A part of a downtime, for people.
+pub(super) struct PartText<'a>(pub(super) &'a Part);
+
+impl fmt::Display for PartText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = self.0;
+        let to = part.to.as_deref().unwrap_or("the end of the trace");
+        let (duration, shares) = (Ns(part.duration()), Shares(part));
+        write!(f, "{} → {to}  {duration}: {shares}", part.from)
+    }
+}
+
+/// Kernel and VMM, and what the kernel did.
+struct Shares<'a>(&'a Part);
+
+impl fmt::Display for Shares<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = self.0;
+        let (kernel, vmm) = (Ns(part.kernel_ns()), Ns(part.vmm_ns()));
+        write!(f, "VMM {vmm}, kernel {kernel}")?;
+        let mut kinds: Vec<(Kind, u64)> = part.kernel.iter().map(|(k, ns)| (*k, *ns)).collect();
+        kinds.sort_by_key(|(kind, ns)| (std::cmp::Reverse(*ns), *kind));
+        for (n, (kind, ns)) in kinds.iter().enumerate() {
+            let before = if n == 0 { " (" } else { ", " };
+            write!(f, "{before}{} {}", kind.words(), Ns(*ns))?;
+        }
+        f.write_str(if kinds.is_empty() { "" } else { ")" })
+    }
+}
+
+/// What was read of a log, for people.
+pub(super) struct LogText<'a>(pub(super) &'a LogAccount);
+
+impl fmt::Display for LogText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let log = self.0;
+        write!(f, "QEMU log {}: ", log.name)?;
+        if !log.there {
+            return f.write_str("the file never came to be; is it what QEMU's -D names?");
+        }
+        let error = Ns(log.error_ns);
+        write!(
+            f,
+            "{} lines, {} checkpoints (± {error})",
+            log.lines, log.checkpoints
+        )?;
+        for (count, what) in [
+            (log.others, "other trace events"),
+            (log.earlier, "from before the trace"),
+            (
+                log.untimed,
+                "without a time: run QEMU with -msg timestamp=on",
+            ),
+            (log.foreign, "not understood"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        if log.clock_moved_ns > 0 {
+            let moved = Ns(log.clock_moved_ns);
+            write!(f, "; the wall clock was moved by {moved} meanwhile")?;
+        }
+        if log.checkpoints == 0 {
+            f.write_str("; run QEMU with -trace 'vmstate_downtime_*' -trace vm_state_notify")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! What the kernel did for VMMs, from when to when: the calls that returned, and those that did
+//! not yet.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::event::{Body, Call, DeviceKey, Event, FeatureData};
+
+/// What a call was for. Where calls overlap, the first of these gets the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A change of the migration state.
+    StateChange,
+    /// Migration data: reads, writes and questions on the data fd.
+    StateData,
+    /// A fault on a mapped region.
+    Fault,
+    /// Interrupts were set up or taken down.
+    Interrupts,
+    /// A mapping for DMA was made or ended.
+    Dma,
+    /// A reset.
+    Reset,
+    /// Any other call on the device.
+    Other,
+}
+
+impl Kind {
+    /// All kinds, in order.
+    pub const ALL: [Self; 7] = [
+        Self::StateChange,
+        Self::StateData,
+        Self::Fault,
+        Self::Interrupts,
+        Self::Dma,
+        Self::Reset,
+        Self::Other,
+    ];
+
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StateChange => "state_change",
+            Self::StateData => "state_data",
+            Self::Fault => "fault",
+            Self::Interrupts => "interrupts",
+            Self::Dma => "dma",
+            Self::Reset => "reset",
+            Self::Other => "other",
+        }
+    }
+
+    /// The words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::StateChange => "state changes",
+            Self::StateData => "state data",
+            Self::Fault => "faults",
+            Self::Interrupts => "interrupt setup",
+            Self::Dma => "DMA mappings",
+            Self::Reset => "resets",
+            Self::Other => "other calls",
+        }
+    }
+
+    fn of(call: &Call) -> Self {
+        match call {
+            Call::Feature {
+                data: FeatureData::State(_),
+                ..
+            } => Self::StateChange,
+            Call::SetIrqs { .. } => Self::Interrupts,
+            Call::Reset | Call::HotReset => Self::Reset,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// When it began (CLOCK_MONOTONIC ns).
+    pub begin_ns: u64,
+    /// When it returned (CLOCK_MONOTONIC ns).
+    pub end_ns: u64,
+    /// What it was for.
+    pub kind: Kind,
+    /// The device; `None` for what is a process's.
+    pub device: Option<DeviceKey>,
+    /// The process.
+    pub pid: u32,
+}
+
+/// How many calls are remembered: some 20 MB, and hours of all but the busiest migrations.
+const REMEMBERED: usize = 1 << 19;
+
+/// The calls of a trace, the newest of them.
+#[derive(Debug, Default)]
+pub struct Calls {
+    returned: VecDeque<Span>,
+    /// By device and thread: when, for what, by which process.
+    under_way: HashMap<(DeviceKey, u32), (u64, Kind, u32)>,
+    /// The latest return of a call that is not remembered any more (CLOCK_MONOTONIC ns).
+    forgotten_ns: Option<u64>,
+    lost_ns: Option<u64>,
+}
+
+impl Calls {
+    /// Learns from an event.
+    pub fn learn(&mut self, event: &Event) {
+        let thread = |device: &DeviceKey| (*device, event.task.tid);
+        match &event.body {
+            Body::Enter { device, call } => {
+                let entry = (event.time_ns, Kind::of(call), event.task.pid);
+                self.under_way.insert(thread(device), entry);
+            }
+            Body::StateWriteEnter { device, .. } => {
+                let entry = (event.time_ns, Kind::StateChange, event.task.pid);
+                self.under_way.insert(thread(device), entry);
+            }
+            Body::Exit { device, .. } | Body::StateWriteExit { device, .. } => {
+                self.under_way.remove(&thread(device));
+            }
+            Body::Close { device, .. } => self.under_way.retain(|(open, _), _| open != device),
+            Body::Lost { .. } => self.lost_ns = Some(event.time_ns),
+            _ => {}
+        }
+        if let Some((begin_ns, kind)) = returned(&event.body) {
+            self.remember(Span {
+                begin_ns,
+                end_ns: event.time_ns,
+                kind,
+                device: event.device(),
+                pid: event.task.pid,
+            });
+        }
+    }
+
+    fn remember(&mut self, span: Span) {
+        if self.returned.len() == REMEMBERED
+            && let Some(oldest) = self.returned.pop_front()
+        {
+            self.forgotten_ns = self.forgotten_ns.max(Some(oldest.end_ns));
+        }
+        self.returned.push_back(span);
+    }
+
+    /// All calls that touched the time from `begin_ns` to `end_ns`, cut to it, those that are
+    /// under way too.
+    pub fn between(&self, begin_ns: u64, end_ns: u64) -> Vec<Span> {
+        let open = self.under_way.iter();
+        let open = open.map(|((device, _), (begin_ns, kind, pid))| Span {
+            begin_ns: *begin_ns,
+            end_ns: u64::MAX,
+            kind: *kind,
+            device: Some(*device),
+            pid: *pid,
+        });
+        let cut = |span: Span| Span {
+            begin_ns: span.begin_ns.max(begin_ns),
+            end_ns: span.end_ns.min(end_ns),
+            ..span
+        };
+        let touching = |span: &Span| span.begin_ns < span.end_ns;
+        self.returned
+            .iter()
+            .copied()
+            .chain(open)
+            .map(cut)
+            .filter(touching)
+            .collect()
+    }
+
+    /// Whether every call since `begin_ns` is remembered, as far as the source has told.
+    pub fn whole_since(&self, begin_ns: u64) -> bool {
+        let before = |ns: Option<u64>| ns.is_none_or(|ns| ns < begin_ns);
+        before(self.forgotten_ns) && before(self.lost_ns)
+    }
+}
+
+/// When a call that the event is the return of began, and what it was for.
+fn returned(body: &Body) -> Option<(u64, Kind)> {
+    Some(match body {
+        Body::Exit { call, begin_ns, .. } => (*begin_ns, Kind::of(call)),
+        Body::StateWriteExit { begin_ns, .. } => (*begin_ns, Kind::StateChange),
+        Body::Data { begin_ns, .. } | Body::PrecopyInfo { begin_ns, .. } => {
+            (*begin_ns, Kind::StateData)
+        }
+        Body::Fault { begin_ns, .. } => (*begin_ns, Kind::Fault),
+        Body::Dma { begin_ns, .. } => (*begin_ns, Kind::Dma),
+        Body::ConfigWrite { begin_ns, .. } => (*begin_ns, Kind::Other),
+        _ => return None,
+    })
+}
