@@ -9,6 +9,7 @@ pub mod table;
 pub mod text;
 mod vmm_line;
 mod vms;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,16 @@
-//! The table at the end: times per device, region and stage, findings with advice, and the
-//! account of every record.
+//! The table at the end: per device the time in each state, where the time went, times of each
+//! stage, interrupts and mappings; findings with advice, and the account of every record.
+
+mod irqs;
+mod memory;
+mod migration;
+mod regions;
 
 use std::fmt;
 
 use super::vmm_line::LogText;
-use crate::correlate::{
-    DeviceStats, Ns, Outcome, Quantiles, RegionStats, Rule, Stage, Summary, Withheld,
-};
+use super::words::Count;
+use crate::correlate::{DeviceStats, Ns, Quantiles, Rule, Summary, Withheld};
 
 /// A summary as text.
 pub struct Table<'a>(
@@ -18,10 +22,14 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let summary = self.0;
         for (name, device) in &summary.stats.devices {
-            self.device(f, name, device)?;
+            one_device(f, name, device)?;
         }
         if summary.stats.cycles() == 0 {
             writeln!(f, "no cycles")?;
+        }
+        if summary.stats.unknown_data.any() {
+            let data = migration::data(&summary.stats.unknown_data);
+            writeln!(f, "state data of a device that is not known: {data}")?;
         }
         self.findings(f)?;
         for log in &summary.logs {
@@ -32,59 +40,37 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-impl Table<'_> {
-    fn device(&self, f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> fmt::Result {
-        write!(f, "{name}: {}", Count(device.transitions, "state change"))?;
-        for irq in device.irqs.values() {
-            write!(
-                f,
-                ", {} of {}",
-                Count(irq.signals(), "signal"),
-                irq.name.name()
-            )?;
-        }
-        writeln!(f)?;
-        for (region, stats) in &device.regions {
-            self.region(f, *region, stats)?;
-        }
-        writeln!(f)
+fn one_device(f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> fmt::Result {
+    write!(f, "{name}")?;
+    if let Some(driver) = &device.driver {
+        write!(f, " ({driver})")?;
     }
-
-    fn region(&self, f: &mut fmt::Formatter<'_>, region: u32, stats: &RegionStats) -> fmt::Result {
-        write!(f, "  region {region}: {}", Count(stats.cycles(), "cycle"))?;
-        for (outcome, count) in &stats.outcomes {
-            if *outcome != Outcome::Remapped {
-                write!(f, ", {count} {}", outcome.name())?;
-            }
-        }
-        writeln!(f, ", {}", Count(stats.findings(), "finding"))?;
-        let rows: Vec<(&str, Quantiles)> = Stage::ALL
-            .into_iter()
-            .filter_map(|stage| Some((stage.name(), stats.stage(stage)?)))
-            .chain(stats.total().map(|total| ("total", total)))
-            .collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        writeln!(
+    write!(f, ": {}", Count(device.transitions, "state change"))?;
+    if device.deaths > 0 {
+        write!(
             f,
-            "    {:<9}{:>7}{:>10}{:>10}{:>10}{:>10}",
-            "stage", "count", "p50", "p90", "p99", "max"
+            ", closed by {} as it ended",
+            Count(device.deaths, "process")
         )?;
-        for (name, times) in rows {
-            writeln!(
-                f,
-                "    {name:<9}{:>7}{:>10}{:>10}{:>10}{:>10}",
-                times.count,
-                Ns(times.p50),
-                Ns(times.p90),
-                Ns(times.p99),
-                Ns(times.max)
-            )?;
-        }
-        Ok(())
     }
+    writeln!(f)?;
+    for (pid, user) in &device.users {
+        write!(f, "  used by {} {pid}", user.comm)?;
+        match &user.vm {
+            Some(vm) => writeln!(f, ", VM {vm}")?,
+            None => writeln!(f)?,
+        }
+    }
+    migration::show(f, &device.migration)?;
+    memory::show(f, &device.zaps)?;
+    irqs::show(f, &device.irqs)?;
+    for (region, stats) in &device.regions {
+        regions::show(f, *region, stats)?;
+    }
+    writeln!(f)
+}
 
+impl Table<'_> {
     fn findings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.stats.findings();
         if findings.is_empty() {
@@ -146,16 +132,30 @@ impl Table<'_> {
     }
 }
 
-/// How many of something.
-struct Count(u64, &'static str);
+fn example(device: &DeviceStats, rule: Rule) -> Option<&String> {
+    device.examples.get(&rule)
+}
 
-impl fmt::Display for Count {
+/// The head of the columns of [`Times`].
+struct TimesHead;
+
+impl fmt::Display for TimesHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.0 == 1 { "" } else { "s" };
-        write!(f, "{} {}{plural}", self.0, self.1)
+        write!(f, "{:>10}{:>10}{:>10}{:>10}", "p50", "p90", "p99", "max")
     }
 }
 
-fn example(device: &DeviceStats, rule: Rule) -> Option<&String> {
-    device.examples.get(&rule)
+/// A distribution; dashes where nothing was observed.
+struct Times(Option<Quantiles>);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(times) = self.0 else {
+            return write!(f, "{:>10}{:>10}{:>10}{:>10}", "-", "-", "-", "-");
+        };
+        for ns in [times.p50, times.p90, times.p99, times.max] {
+            write!(f, "{:>10}", Ns(ns))?;
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,60 @@
+//! Cycles of the remap IRQ, and eventfds that are taken for one.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::{GREEN, RED, Text, YELLOW};
+use crate::correlate::{Cycle, Inferred, Ns, Outcome, Stage};
+use crate::sink::vms::Who;
+
+impl<W: Write> Text<W> {
+    pub(super) fn cycle(&mut self, cycle: &Cycle) -> io::Result<()> {
+        let indent = self.under(&cycle.device, cycle.transition.as_ref())?;
+        let trigger_ns = cycle.stages.ns(Stage::Trigger).unwrap_or(0);
+        let outcome = self.paint(cycle.outcome.name(), colour(cycle.outcome));
+        let who = cycle.owner().map(|task| self.vms.who(task));
+        let (region, rest) = (cycle.region, Rest { cycle, who });
+        let text = format!("{indent}region {region}  {outcome}{rest}");
+        self.line(trigger_ns, &cycle.device, &text)
+    }
+
+    pub(super) fn inferred(&mut self, inferred: &Inferred) -> io::Result<()> {
+        let word = self.paint("inferred", YELLOW);
+        let who = self.vms.who(&inferred.task);
+        let text = format!("? {word}: {}  ({who})", inferred.text);
+        self.line(inferred.time_ns, &inferred.device, &text)
+    }
+}
+
+fn colour(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Remapped | Outcome::Unchanged => GREEN,
+        Outcome::Incomplete => YELLOW,
+        Outcome::Unacked | Outcome::Aborted => RED,
+    }
+}
+
+/// What follows the outcome.
+struct Rest<'a> {
+    cycle: &'a Cycle,
+    who: Option<Who<'a>>,
+}
+
+impl fmt::Display for Rest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cycle = self.cycle;
+        if let Some(total) = cycle.stages.total() {
+            write!(f, " in {}", Ns(total))?;
+        }
+        if let Some(reason) = &cycle.reason {
+            write!(f, ": {reason}")?;
+        } else if let Some((stage, ns)) = cycle.stages.slowest() {
+            write!(f, ", slowest: {} {}", stage.name(), Ns(ns))?;
+        }
+        write!(f, "  (trigger {}", cycle.trigger_id)?;
+        if let Some(who) = &self.who {
+            write!(f, ", {who}")?;
+        }
+        f.write_str(")")
+    }
+}

@@ -1,0 +1,42 @@
+//! Opens and closes.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::Text;
+use crate::correlate::{Closed, Opened};
+use crate::event::Node;
+
+impl<W: Write> Text<W> {
+    pub(super) fn opened(&mut self, opened: &Opened) -> io::Result<()> {
+        let who = self.vms.who(&opened.task);
+        let text = format!("opened through {}  ({who})", NodeText(opened.node));
+        self.line(opened.time_ns, &opened.device, &text)
+    }
+
+    pub(super) fn closed(&mut self, closed: &Closed) -> io::Result<()> {
+        let who = self.vms.who(&closed.task);
+        let text = format!("{}  ({who})", closed.text);
+        self.line(closed.time_ns, &closed.device, &text)
+    }
+}
+
+/// A node by its path.
+struct NodeText(Node);
+
+impl fmt::Display for NodeText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Node::Group {
+                number: Some(number),
+            } => write!(f, "/dev/vfio/{number}"),
+            Node::Group { number: None } => f.write_str("a group"),
+            Node::Container { .. } => f.write_str("/dev/vfio/vfio"),
+            Node::Cdev {
+                number: Some(number),
+            } => write!(f, "/dev/vfio/devices/vfio{number}"),
+            Node::Cdev { number: None } => f.write_str("a device node"),
+            Node::Iommufd { .. } => f.write_str("/dev/iommu"),
+        }
+    }
+}
