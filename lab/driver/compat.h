@@ -45,6 +45,10 @@ static inline void rr_eventfd_signal(struct eventfd_ctx *ctx, u64 addend)
  * migration_get_data_size mandatory: REMAP_HAVE_MIG_DATA_SIZE.
  * a4d1f91db502 ("vfio-iommufd: Support iommufd for physical VFIO devices"),
  * v6.2, made the iommufd ops mandatory: REMAP_HAVE_IOMMUFD_OPS.
+ * 86624ba3b522 ("vfio/pci: Do vf_token checks for VFIO_DEVICE_BIND_IOMMUFD"),
+ * v6.17, calls match_token_uuid without looking: REMAP_HAVE_MATCH_TOKEN_UUID.
+ * 775f726a742a ("vfio: Add get_region_info_caps op"), v6.19, took
+ * GET_REGION_INFO from the ioctl op: REMAP_HAVE_REGION_INFO_CAPS.
  */
 
 /*

@@ -202,8 +202,10 @@ static long rr_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	switch (cmd) {
 	case VFIO_DEVICE_GET_INFO:
 		return rr_get_info(rd, uarg);
+#ifndef REMAP_HAVE_REGION_INFO_CAPS
 	case VFIO_DEVICE_GET_REGION_INFO:
 		return rr_get_region_info(rd, uarg);
+#endif
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		if (get_user(index, &((struct vfio_irq_info __user *)uarg)->index))
 			return -EFAULT;
@@ -252,6 +254,12 @@ static const struct vfio_device_ops rr_ops = {
 	.mmap		= rr_mmap,
 	.request	= vfio_pci_core_request,
 	.match		= vfio_pci_core_match,
+#ifdef REMAP_HAVE_REGION_INFO_CAPS
+	.get_region_info_caps = rr_get_region_info_caps,
+#endif
+#ifdef REMAP_HAVE_MATCH_TOKEN_UUID
+	.match_token_uuid = vfio_pci_core_match_token_uuid,
+#endif
 #ifdef REMAP_HAVE_IOMMUFD_OPS
 	.bind_iommufd	= vfio_iommufd_physical_bind,
 	.unbind_iommufd	= vfio_iommufd_physical_unbind,

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Regions: which take part, what GET_REGION_INFO says, the region of our own. */
+#include <linux/ptrace.h>
 #include <linux/uaccess.h>
+#ifdef REMAP_HAVE_REGION_INFO_CAPS
+#include <asm/syscall.h>
+#endif
 
 #include "remap_ref.h"
 
@@ -175,45 +179,83 @@ static int rr_describe(struct rr_device *rd, struct vfio_region_info *info,
 	return areas;
 }
 
-long rr_get_region_info(struct rr_device *rd, struct vfio_region_info __user *arg)
+/* Answer for a region of ours, with the chain behind the user's structure. */
+static int rr_answer_region(struct rr_device *rd, struct vfio_region_info *info,
+			    struct vfio_region_info __user *arg)
 {
-	size_t minsz = offsetofend(struct vfio_region_info, offset);
-	struct vfio_region_info info;
 	struct rr_chain chain = {};
 	u64 seq, trapped;
 	u32 argsz;
 	int areas, ret = 0;
 
+	seq = rr_log_begin(rd, &(struct rr_event) {
+		.kind = RR_EV_REQUERY, .v = { info->index },
+	});
+	areas = rr_describe(rd, info, &chain, &trapped);
+	rr_log_fill(rd, seq, (u64[4]) { info->index, info->flags, trapped, areas });
+	info->cap_offset = 0;
+	if (chain.size) {
+		argsz = info->argsz;
+		ret = rr_chain_reply(rd, &chain, arg, sizeof(*info), info->index,
+				     &argsz, &info->cap_offset);
+		info->argsz = argsz;
+		if (areas && info->cap_offset) {
+			rr_fault_take(rd, RR_F_AREA_BEYOND, info->index, NULL);
+			rr_fault_take(rd, RR_F_AREA_UNALIGNED, info->index, NULL);
+		}
+	}
+	rr_log_end(rd, seq, ret);
+	return ret;
+}
+
+static bool rr_region_ours(struct rr_device *rd, u32 index)
+{
+	return index < RR_MAX_REGIONS && (rd->mask & BIT_ULL(index));
+}
+
+#ifdef REMAP_HAVE_REGION_INFO_CAPS
+
+/*
+ * The core copies the structure in and out, and would shift and copy a chain
+ * too, but only a well-formed one. The faults need others, so all of ours are
+ * written here: the structure is the third argument of the ioctl we run in.
+ */
+int rr_get_region_info_caps(struct vfio_device *vdev,
+			    struct vfio_region_info *info,
+			    struct vfio_info_cap *caps)
+{
+	struct rr_device *rd = rr_from_vfio(vdev);
+	unsigned long args[6];
+
+	if (!rr_region_ours(rd, info->index))
+		return vfio_pci_ioctl_get_region_info(vdev, info, caps);
+	syscall_get_arguments(current, current_pt_regs(), args);
+	return rr_answer_region(rd, info, (void __user *)args[2]);
+}
+
+#else
+
+long rr_get_region_info(struct rr_device *rd, struct vfio_region_info __user *arg)
+{
+	size_t minsz = offsetofend(struct vfio_region_info, offset);
+	struct vfio_region_info info;
+	int ret;
+
 	if (copy_from_user(&info, arg, minsz))
 		return -EFAULT;
 	if (info.argsz < minsz)
 		return -EINVAL;
-	if (info.index >= RR_MAX_REGIONS || !(rd->mask & BIT_ULL(info.index)))
+	if (!rr_region_ours(rd, info.index))
 		return vfio_pci_core_ioctl(&rd->core.vdev,
 					   VFIO_DEVICE_GET_REGION_INFO,
 					   (unsigned long)arg);
-
-	seq = rr_log_begin(rd, &(struct rr_event) {
-		.kind = RR_EV_REQUERY, .v = { info.index },
-	});
-	areas = rr_describe(rd, &info, &chain, &trapped);
-	rr_log_fill(rd, seq, (u64[4]) { info.index, info.flags, trapped, areas });
-	info.cap_offset = 0;
-	if (chain.size) {
-		argsz = info.argsz;
-		ret = rr_chain_reply(rd, &chain, arg, sizeof(info), info.index,
-				     &argsz, &info.cap_offset);
-		info.argsz = argsz;
-		if (areas && info.cap_offset) {
-			rr_fault_take(rd, RR_F_AREA_BEYOND, info.index, NULL);
-			rr_fault_take(rd, RR_F_AREA_UNALIGNED, info.index, NULL);
-		}
-	}
+	ret = rr_answer_region(rd, &info, arg);
 	if (!ret && copy_to_user(arg, &info, minsz))
 		ret = -EFAULT;
-	rr_log_end(rd, seq, ret);
 	return ret;
 }
+
+#endif
 
 void rr_count_access(struct rr_device *rd, loff_t pos, bool write)
 {

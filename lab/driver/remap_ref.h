@@ -215,7 +215,13 @@ int rr_region_setup(struct rr_device *rd);
 void rr_region_masks(struct rr_device *rd);
 u64 rr_region_size(struct rr_device *rd, unsigned int index);
 unsigned long rr_trap_page(struct rr_device *rd, unsigned int index);
+#ifdef REMAP_HAVE_REGION_INFO_CAPS
+int rr_get_region_info_caps(struct vfio_device *vdev,
+			    struct vfio_region_info *info,
+			    struct vfio_info_cap *caps);
+#else
 long rr_get_region_info(struct rr_device *rd, struct vfio_region_info __user *arg);
+#endif
 void rr_count_access(struct rr_device *rd, loff_t pos, bool write);
 
 /* ---- chain.c: capability chains, and how the faults spoil them ---- */

@@ -111,22 +111,23 @@ impl Apt {
         Ok(names.lines().map(str::to_owned).collect())
     }
 
+    /// A field of what apt would install of a package.
+    pub fn field(&self, name: &str, key: &str) -> Result<String> {
+        field(&self.record(name)?, name, key)
+    }
+
     /// Looks a package up.
     pub fn candidate(&self, name: &str) -> Result<Package> {
-        let record = text(&mut self.cache(&["show", "--no-all-versions", name]))?;
-        let field = |key: &str| {
-            let value = record
-                .lines()
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-            value
-                .map(str::to_owned)
-                .with_context(|| format!("apt-cache shows no {key} for {name}"))
-        };
+        let record = self.record(name)?;
         Ok(Package {
             name: name.to_owned(),
-            version: field("Version")?,
-            sha256: field("SHA256")?,
+            version: field(&record, name, "Version")?,
+            sha256: field(&record, name, "SHA256")?,
         })
+    }
+
+    fn record(&self, name: &str) -> Result<String> {
+        text(&mut self.cache(&["show", "--no-all-versions", name]))
     }
 
     /// Fetches a package's file into `directory` without installing it.
@@ -151,6 +152,17 @@ impl Apt {
             );
         }
         Ok(file)
+    }
+
+    /// Fetches a package in a certain version.
+    pub fn fetch_version(&self, name: &str, version: &str, directory: &Path) -> Result<PathBuf> {
+        let record = self.record(&format!("{name}={version}"))?;
+        let package = Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            sha256: field(&record, name, "SHA256")?,
+        };
+        self.download(&package, directory)
     }
 
     /// Looks a package up and fetches it; lists that are too old are refreshed once.
@@ -191,6 +203,16 @@ impl Apt {
         apt.args(words);
         apt
     }
+}
+
+/// A field of a record that apt-cache shows.
+fn field(record: &str, name: &str, key: &str) -> Result<String> {
+    let value = record
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+    value
+        .map(str::to_owned)
+        .with_context(|| format!("apt-cache shows no {key} for {name}"))
 }
 
 /// What is in a folder, by name.

@@ -25,6 +25,7 @@ const BTF: &str =
 pub fn ensure(kernel: &Kernel) -> Result<PathBuf> {
     let files = files(&cache::root().join("lab/driver"))?;
     let mut text = format!("{}\n{FLAGS}\n{BTF}", kernel.release);
+    text.push_str(&format!("{:?} {}", kernel.make_args(), kernel.flags()));
     for (name, bytes) in &files {
         text.push_str(&format!("\n{name} {}", sha256(bytes)));
     }
@@ -87,8 +88,10 @@ fn make(kernel: &Kernel, directory: &Path) -> Result<()> {
     let mut make = command("make", ["-C"]);
     make.arg(&headers)
         .arg(format!("M={}", directory.display()))
+        .args(kernel.make_args())
         .args(["-j2", "modules"]);
-    make.arg(FLAGS.replace("{}", &directory.display().to_string()));
+    let flags = FLAGS.replace("{}", &directory.display().to_string());
+    make.arg(format!("{flags} {}", kernel.flags()));
     let name = shown(&make);
     let output = make.output().with_context(|| format!("running {name}"))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

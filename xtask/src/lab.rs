@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -9,7 +10,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::build::{self, Binary};
 use crate::device::{self, Device};
-use crate::kernel::{self, Kernel, Series};
+use crate::kernel::{self, Choice, Kernel};
 use crate::outcome::Usage;
 use crate::overlay::Packages;
 use crate::scenario::Scenario;
@@ -19,9 +20,12 @@ use crate::{cache, driver, guest, interrupt, qemu, setup};
 /// Boot the lab's guest and run a command in it; exits with its exit status.
 #[derive(Parser)]
 pub struct Args {
-    /// The kernel to boot
+    /// The kernel to boot: 6.1, 6.12, newest (or its number) or all
     #[arg(long, default_value = "6.12")]
     kernel: Choice,
+    /// With iommufd and a node for each device, which Debian's kernels lack (6.12)
+    #[arg(long)]
+    cdev: bool,
     /// Processors (2, or 1 with --icount)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
     smp: Option<u32>,
@@ -66,31 +70,11 @@ pub struct Args {
     command: Vec<String>,
 }
 
-/// Which kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Choice {
-    #[value(name = "6.1")]
-    V6_1,
-    #[value(name = "6.12")]
-    V6_12,
-    All,
-}
-
 /// Whether the driver takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum WhichDriver {
     None,
     Built,
-}
-
-impl Choice {
-    fn series(self) -> Vec<Series> {
-        match self {
-            Choice::V6_1 => vec![Series::V6_1],
-            Choice::V6_12 => vec![Series::V6_12],
-            Choice::All => Series::ALL.to_vec(),
-        }
-    }
 }
 
 /// The driver of a run.
@@ -194,6 +178,7 @@ pub fn main(args: &Args) -> Result<u8> {
         binaries.extend([Binary::Remap, Binary::LabTests]);
     }
     setup::run(&needs)?;
+    args.kernel.check()?;
     build::binaries(&binaries)?;
     interrupt::watch()?;
     let mut overlays = Vec::new();
@@ -203,7 +188,10 @@ pub fn main(args: &Args) -> Result<u8> {
     overlays.extend(args.overlay.iter().cloned());
     let mut worst = 0;
     for &one in &series {
-        let kernel = kernel::ensure(one, false)?;
+        let mut kernel = kernel::ensure(one, false)?;
+        if args.cdev {
+            kernel = kernel.with_cdev()?;
+        }
         let built = match args.driver {
             WhichDriver::None => Driver::None,
             WhichDriver::Built => Driver::Built(driver::ensure(&kernel)?),
@@ -297,6 +285,9 @@ fn log_file(spec: &Spec) -> Result<PathBuf> {
     for path in old.iter().rev().skip(KEPT) {
         let _ = fs::remove_file(path);
     }
+    // Two guests may begin in the same millisecond.
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)?
         .as_millis();
@@ -309,7 +300,7 @@ fn log_file(spec: &Spec) -> Result<PathBuf> {
         .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
         .collect();
     Ok(folder.join(format!(
-        "{now}-{}-{command}.log",
+        "{now}-{run}-{}-{command}.log",
         spec.kernel.series.label()
     )))
 }

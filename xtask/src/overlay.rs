@@ -73,7 +73,8 @@ pub fn packages(suite: Suite, names: &[&str]) -> Result<PathBuf> {
     Ok(at)
 }
 
-fn fill(suite: Suite, names: &[&str], root: &Path) -> Result<()> {
+/// Unpacks the packages and libraries of [`packages`] into `root`.
+pub fn fill(suite: Suite, names: &[&str], root: &Path) -> Result<()> {
     let work = tempfile::tempdir().context("making a folder for packages")?;
     let (debs, tree) = (work.path().join("debs"), work.path().join("tree"));
     fs::create_dir_all(&tree)?;
@@ -165,18 +166,27 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// The programs and libraries below `folder`.
+pub fn programs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = paths(folder)?;
+    paths.retain(|path| is_program(path) && !path.is_symlink());
+    Ok(paths)
+}
+
+/// Whether a file is a program or library of this machine's: firmware of others
+/// may be among the files.
+fn is_program(path: &Path) -> bool {
+    let mut head = [0; 20];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head[..5] == *b"\x7fELF\x02" && head[18..] == X86_64.to_le_bytes()
+}
+
 /// `e_machine` of the guest's programs (elf.h, `EM_X86_64`).
 const X86_64: u16 = 62;
 
 /// The names of what the programs and libraries among `files` are linked to.
 fn needed(files: &[PathBuf]) -> Result<Vec<String>> {
-    // The machine's own: firmware of others may be among the files.
-    let own = |path: &&PathBuf| {
-        let mut head = [0; 20];
-        let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
-        read.is_ok() && head[..5] == *b"\x7fELF\x02" && head[18..] == X86_64.to_le_bytes()
-    };
-    let programs: Vec<_> = files.iter().filter(own).collect();
+    let programs: Vec<_> = files.iter().filter(|path| is_program(path)).collect();
     if programs.is_empty() {
         return Ok(Vec::new());
     }

@@ -9,16 +9,16 @@ mod unit;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
-use crate::kernel::Series;
+use crate::kernel::Choice;
 use crate::{interrupt, setup};
 use report::Report;
 
 /// Run every test; the last line counts them.
 #[derive(Parser)]
 pub struct Args {
-    /// Only the guests of this kernel
-    #[arg(long)]
-    kernel: Option<Series>,
+    /// Only the guests of this kernel: 6.1, 6.12 or newest (or its number)
+    #[arg(long, default_value = "all", hide_default_value = true)]
+    kernel: Choice,
     /// Only this part
     #[arg(long)]
     only: Option<Part>,
@@ -40,13 +40,13 @@ enum Part {
 /// Runs `cargo xtask test`.
 pub fn main(args: &Args) -> Result<u8> {
     interrupt::watch()?;
-    let all = Series::ALL.to_vec();
-    let series = args.kernel.map_or(all, |one| vec![one]);
+    let series = args.kernel.series();
     let filter = args.filter.as_deref();
     let wanted = |part| args.only.is_none_or(|only| only == part);
     let mut report = Report::default();
     if wanted(Part::Lint) || wanted(Part::Lab) {
         setup::run(&[setup::Need::Build, setup::Need::Lab(series.clone())])?;
+        args.kernel.check()?;
     }
     if wanted(Part::Lint) {
         setup::lint_tools()?;
