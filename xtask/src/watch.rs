@@ -265,7 +265,8 @@ impl Watch {
             let why = why.clone();
             self.note(&format!("failed: {why}"))?;
             if self.output == Output::Captured {
-                self.console.iter().for_each(|line| eprintln!("{line}"));
+                // In one piece: another guest may be shown at the same time.
+                eprintln!("{}", self.console.join("\n"));
             }
         }
         self.seen.verdict = verdict;

@@ -1,19 +1,22 @@
 //! The tests that need a device: one guest for each kernel and encoding, which
 //! runs the group of tests of that name.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::report::Report;
 use crate::build::{self, Binary};
-use crate::driver;
-use crate::interrupt;
-use crate::kernel::{self, Series};
-use crate::lab::{self, Driver, Spec};
+use crate::kernel::{self, Kernel, Series};
+use crate::lab::{self, Driver, Outcome, Spec};
 use crate::scenario::equip_with_qemu;
 use crate::watch::Output;
+use crate::{driver, interrupt};
 
 /// Tests that share a guest.
 struct Group {
@@ -30,6 +33,31 @@ struct Group {
 /// Nothing: a device is all that the group needs.
 fn usual(_: &mut Spec) -> Result<()> {
     Ok(())
+}
+
+impl Group {
+    /// What its lines are known by.
+    fn label(&self) -> String {
+        format!("lab {} {}", self.series.label(), self.name)
+    }
+
+    /// The run of its tests whose name contains `filter`.
+    fn spec(&self, kernel: Kernel, module: PathBuf, filter: Option<&str>) -> Result<Spec> {
+        let argv = ["remap-lab-tests", "--group", self.name]
+            .into_iter()
+            .chain(filter);
+        let mut spec = Spec {
+            driver_args: self.driver_args.into(),
+            timeout: PATIENCE,
+            ..Spec::new(
+                kernel,
+                Driver::Built(module),
+                argv.map(str::to_owned).collect(),
+            )
+        };
+        (self.equip)(&mut spec)?;
+        Ok(spec)
+    }
 }
 
 /// Every group. A bitmap needs an eventfd_signal with a count, which 6.8
@@ -64,24 +92,48 @@ const GROUPS: &[Group] = &[
 /// Far more than a group takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// Guests at a time. Half of a group's time is waiting for time-outs, so a
+/// second guest fills what the first one leaves of two processors.
+const GUESTS: usize = 2;
+
 /// Runs the tests whose name contains `filter`, on these kernels.
 pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Result<()> {
     build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])?;
+    let mut queue = VecDeque::new();
     for group in GROUPS.iter().filter(|group| series.contains(&group.series)) {
-        let label = format!("lab {} {}", group.series.label(), group.name);
-        interrupt::check()?;
         let kernel = kernel::ensure(group.series, false)?;
-        let module = match driver::ensure(&kernel) {
-            Ok(module) => module,
-            Err(why) => {
-                report.fail(format!("{label}: {why:#}"));
-                continue;
-            }
-        };
-        println!("{label}");
-        guest(group, &label, kernel, module, filter, report)?;
+        match driver::ensure(&kernel) {
+            Ok(module) => queue.push_back((group.label(), group.spec(kernel, module, filter)?)),
+            Err(why) => report.fail(format!("{}: {why:#}", group.label())),
+        }
     }
-    Ok(())
+    let (queue, report) = (Mutex::new(queue), Mutex::new(report));
+    let work = || -> Result<()> {
+        loop {
+            interrupt::check()?;
+            let next = lock(&queue).pop_front();
+            let Some((label, spec)) = next else {
+                return Ok(());
+            };
+            eprintln!("xtask: {label}");
+            let outcome = guest(&label, &spec)?;
+            // One at a time: what a group said stays in one piece.
+            show(&label, &outcome, &mut lock(&report));
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..GUESTS).map(|_| scope.spawn(work)).collect();
+        let ends: Vec<_> = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect();
+        ends.into_iter().collect()
+    })
+}
+
+/// Locks; what a panicking worker left is as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the guest's kernel stood still because the machine's own timer did not fire: on a busy
@@ -93,45 +145,37 @@ fn lost_a_timer(log: &Path) -> bool {
     std::fs::read(log).is_ok_and(|text| text.windows(SIGN.len()).any(|part| part == SIGN))
 }
 
-fn guest(
-    group: &Group,
-    label: &str,
-    kernel: kernel::Kernel,
-    module: std::path::PathBuf,
-    filter: Option<&str>,
-    report: &mut Report,
-) -> Result<()> {
-    let argv = ["remap-lab-tests", "--group", group.name]
-        .into_iter()
-        .chain(filter);
-    let mut spec = Spec {
-        driver_args: group.driver_args.into(),
-        timeout: PATIENCE,
-        ..Spec::new(
-            kernel,
-            Driver::Built(module),
-            argv.map(str::to_owned).collect(),
-        )
-    };
-    (group.equip)(&mut spec)?;
-    let mut outcome = lab::run(&spec, Output::Both)?;
-    if outcome.verdict.is_err() && lost_a_timer(&outcome.log) {
-        let log = outcome.log.display();
-        println!(
-            "{label}: the emulated machine lost a timer (see {log}); the group runs once more"
-        );
-        outcome = lab::run(&spec, Output::Both)?;
+/// Runs a group, once more if the machine failed it.
+fn guest(label: &str, spec: &Spec) -> Result<Outcome> {
+    let outcome = lab::run(spec, Output::Captured)?;
+    if outcome.verdict.is_ok() || !lost_a_timer(&outcome.log) {
+        return Ok(outcome);
+    }
+    let log = outcome.log.display();
+    eprintln!(
+        "xtask: {label}: the emulated machine lost a timer (see {log}); the group runs once more"
+    );
+    lab::run(spec, Output::Captured)
+}
+
+/// Shows and counts what a guest's tests said, and that it ended well itself.
+fn show(label: &str, outcome: &Outcome, report: &mut Report) {
+    let said = String::from_utf8_lossy(&outcome.stdout);
+    let complaints = String::from_utf8_lossy(&outcome.stderr);
+    println!("{label}\n{said}");
+    if !complaints.is_empty() {
+        eprintln!("{complaints}");
     }
     let failed = report.failed;
-    let ended = report.program(label, &String::from_utf8_lossy(&outcome.stdout));
+    let ended = report.program(label, &said);
     let log = outcome.log.display();
-    match outcome.verdict {
+    match &outcome.verdict {
         Err(why) => report.fail(format!("{label}: {why}; its log is {log}")),
         Ok(_) if !ended => report.fail(format!(
             "{label}: the test program gave no result; its log is {log}"
         )),
         // Its failures are counted.
-        Ok(status) if status != 0 && report.failed == failed => {
+        Ok(status) if *status != 0 && report.failed == failed => {
             report.fail(format!(
                 "{label}: the test program exited with {status}; its log is {log}"
             ));
@@ -140,7 +184,6 @@ fn guest(
         Ok(_) => println!("{label}: the log is {log}"),
     }
     println!("{label}: {} s", outcome.elapsed.as_secs());
-    Ok(())
 }
 
 #[cfg(test)]
