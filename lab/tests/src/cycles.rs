@@ -17,7 +17,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("cycles::many_agree_with_the_driver", ALL, |lab| {
             agree(lab, &["--fail-on-loss"], MANY)
         }),
-        Test::new("cycles::kprobes_agree_with_the_driver", ALL, kprobes),
+        Test::new("cycles::lossy_hooks_agree_with_the_driver", ALL, lossy),
         Test::new(
             "cycles::legacy_migration_agrees_with_the_driver",
             ALL,
@@ -30,8 +30,7 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Drills beside a tracer of its own.
-fn drill(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<Traced> {
-    let trace = Trace::start(arguments)?;
+fn drill(lab: &Lab, trace: Trace, cycles: u64) -> Result<Traced> {
     lab.driver.clear_log()?;
     let bdf = lab.bdf.to_string();
     let ended = run(remap(&["drill", &bdf, "--cycles", &cycles.to_string()]))?;
@@ -40,7 +39,7 @@ fn drill(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<Traced> {
 }
 
 fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
-    let traced = drill(lab, arguments, cycles)?;
+    let traced = drill(lab, Trace::start(arguments)?, cycles)?;
     let (lines, summary) = (&traced.lines, &traced.summary);
     ensure!(summary.lost.is_empty(), "lost: {:?}", summary.lost);
     ensure!(summary.seen == Some(summary.delivered), "{summary:?}");
@@ -70,10 +69,10 @@ fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
     Ok(())
 }
 
-/// The fallback form of the hooks. A kprobe may be skipped: what is lost is counted, and nothing
-/// is said of what it may have touched.
-fn kprobes(lab: &mut Lab) -> Result<()> {
-    let traced = drill(lab, &["--kprobes"], SOME)?;
+/// The form of the hooks that may be skipped: what is lost is counted, and nothing is said of what
+/// it may have touched.
+fn lossy(lab: &mut Lab) -> Result<()> {
+    let traced = drill(lab, Trace::start_lossy(&[])?, SOME)?;
     traced.lines.found(&[])?;
     if traced.summary.lost() == 0 {
         return truth::agree(&traced.lines, &lab.driver.log()?);

@@ -70,7 +70,8 @@ pub struct Trace {
     /// Memory between the probes and this process, MiB; a power of two.
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = power_of_two)]
     buffer: u32,
-    /// Use kprobes even where fentry and fexit are to be had.
+    /// Use kprobes even where fentry and fexit are to be had: dearer, but a kernel that preempts
+    /// its own code (PREEMPT full or lazy) skips none of them.
     #[arg(long)]
     kprobes: bool,
     /// Let the probes tell about themselves, on stderr.
@@ -201,7 +202,12 @@ impl Trace {
         };
         loop {
             let watermark_ns = tokio::select! {
-                ready = source.ready(|record| pipeline.record(record)) => ready?,
+                ready = source.ready(|record| pipeline.record(record)) => {
+                    ready?;
+                    // Only taken: asking for losses is dear, and while it asks a map the kernel
+                    // skips the kprobes that fire on that CPU.
+                    continue;
+                }
                 _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty()) => {
                     source.drain(|record| pipeline.record(record))?
                 }

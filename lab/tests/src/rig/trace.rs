@@ -183,6 +183,16 @@ pub struct Trace {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
+/// Whether this kernel preempts its own code. A program of fentry or fexit may lose its processor
+/// then, and the kernel skips it for whoever comes there next (kernel/bpf/trampoline.c,
+/// `__bpf_prog_enter_recur`), where one of a kprobe runs undisturbed. Elsewhere it is the kprobe
+/// that may be skipped.
+fn preempted() -> Result<bool> {
+    const MODE: &str = "/sys/kernel/debug/sched/preempt";
+    let modes = std::fs::read_to_string(MODE).with_context(|| format!("reading {MODE}"))?;
+    Ok(modes.contains("(full)") || modes.contains("(lazy)"))
+}
+
 fn take(lines: &Mutex<Vec<String>>) -> Result<Lines> {
     let taken = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
     let parse = |line: String| {
@@ -201,9 +211,20 @@ pub struct Traced {
 
 impl Trace {
     /// Starts `remap trace --json` with further arguments; returns when its probes are in place.
+    /// Its hooks have the form that misses nothing on this kernel.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_with(preempted()?, arguments)
+    }
+
+    /// The same with hooks of the other form, which the kernel may skip at times.
+    pub fn start_lossy(arguments: &[&str]) -> Result<Self> {
+        Self::start_with(!preempted()?, arguments)
+    }
+
+    fn start_with(kprobes: bool, arguments: &[&str]) -> Result<Self> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let mut command = remap(&["trace", "--json"]);
+        command.args(kprobes.then_some("--kprobes"));
         command.args(arguments);
         let collected = Arc::clone(&lines);
         let collect = move |line| {
