@@ -211,6 +211,8 @@ pub struct View {
     pub flags: u32,
     /// What may be mapped.
     pub areas: Vec<Area>,
+    /// Whether that is known, and not only the most that it can be.
+    pub areas_known: bool,
 }
 
 /// `VFIO_REGION_INFO_FLAG_CAPS`: says how the answer is written, not what the region allows.
@@ -222,12 +224,15 @@ impl View {
         Self {
             flags: region.flags,
             areas: region.areas.clone(),
+            areas_known: region.areas_known,
         }
     }
 
-    /// Whether both allow the same.
+    /// Whether both are known to allow the same.
     pub fn same(&self, other: &Self) -> bool {
-        self.flags & !FLAG_CAPS == other.flags & !FLAG_CAPS
+        self.areas_known
+            && other.areas_known
+            && self.flags & !FLAG_CAPS == other.flags & !FLAG_CAPS
             && areas::normalise(&self.areas) == areas::normalise(&other.areas)
     }
 }

@@ -127,7 +127,13 @@ pub(super) fn answer(call: &Call, bytes: &[u8]) -> Answer {
         return Answer::None;
     }
     match call {
-        Call::GetRegionInfo { .. } => parsed(region::parse(bytes).map(Answer::Region), bytes),
+        Call::GetRegionInfo { .. } => {
+            let region = match region::parse(bytes) {
+                Err(ChainError::NotGiven { .. }) => region::parse_without_chain(bytes),
+                other => other,
+            };
+            parsed(region.map(Answer::Region), bytes)
+        }
         Call::GetIrqInfo { .. } => parsed(irq::parse(bytes).map(Answer::Irq), bytes),
         Call::Feature { feature, op, .. } if !op.probe => feature_answer(*feature, bytes),
         _ => Answer::None,
@@ -151,7 +157,7 @@ fn feature_answer(feature: u32, bytes: &[u8]) -> Answer {
     answer.unwrap_or(Answer::Unreadable)
 }
 
-/// A caller that asked for the size alone got no answer yet. A chain that is cut off by our own
+/// A caller of `GET_IRQ_INFO` whose buffer had no room for the chain got no answer yet. A chain that is cut off by our own
 /// capture is unreadable, not malformed.
 fn parsed(parsed: Result<Answer, ChainError>, bytes: &[u8]) -> Answer {
     match parsed {

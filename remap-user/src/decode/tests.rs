@@ -128,6 +128,50 @@ fn an_unknown_kind_and_a_short_record_are_errors() {
     assert_eq!(decode(short), Err(DecodeError::Truncated(short.len())));
 }
 
+#[test]
+fn an_answer_without_room_for_the_chain_still_describes_the_region() {
+    let exit = |flags: u32| {
+        let mut raw = record::Exit {
+            header: header(kind::EXIT),
+            device: 5,
+            begin_ns: 70,
+            result: 0,
+            request: ioctl::GET_REGION_INFO,
+            argument_len: 32,
+            answer_len: 32,
+            answer_unreadable: 0,
+            argument: [0; ARGUMENT_BYTES],
+            answer: [0; record::ANSWER_BYTES],
+        };
+        // struct vfio_region_info: argsz, flags, index, cap_offset, size, offset.
+        for (n, word) in [96, flags, 2, 0, 0x8000, 0, 0, 2 << 8]
+            .into_iter()
+            .enumerate()
+        {
+            let bytes: [u8; 4] = u32::to_ne_bytes(word);
+            raw.answer[n * 4..n * 4 + 4].copy_from_slice(&bytes);
+        }
+        match decode(raw.as_bytes()).unwrap().body {
+            Body::Exit {
+                answer: Answer::Region(region),
+                ..
+            } => region,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (rw, mmap, caps) = (3, 4, 8);
+    let sparse = exit(rw | mmap | caps);
+    assert_eq!(
+        (sparse.index, sparse.size, sparse.offset),
+        (2, 0x8000, 2 << 40)
+    );
+    assert!(!sparse.areas_known);
+    let trapped = exit(rw | caps);
+    assert!(trapped.areas_known && trapped.areas.is_empty());
+    let plain = exit(rw | mmap);
+    assert!(plain.areas_known && plain.areas.len() == 1);
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(kind in 0u32..26, words in prop::collection::vec(any::<u64>(), 4..120)) {

@@ -34,6 +34,9 @@ pub struct Region {
     /// is still in the chain then counts for nothing), the sparse areas if there are any, else
     /// the whole region.
     pub areas: Vec<Area>,
+    /// Whether the chain was read that may make the areas fewer; if not, they are the whole region,
+    /// which is the most that they can be.
+    pub areas_known: bool,
     /// Type and subtype of a device-specific region (`VFIO_REGION_INFO_CAP_TYPE`).
     pub kind: Option<(u32, u32)>,
     /// A sparse capability is in the chain while `FLAG_MMAP` is clear. Legal, and void.
@@ -70,8 +73,33 @@ pub fn parse(bytes: &[u8]) -> Result<Region, ChainError> {
         size,
         offset: buffer.u64(offset_of!(vfio_region_info, offset) as u64)?,
         areas,
+        areas_known: true,
         kind: capability::find(&chain, CAP_TYPE)?.map(kind).transpose()?,
         stale_sparse: sparse.is_some() && !mmap,
+    })
+}
+
+/// What a buffer says that has no room for the chain: the fixed part of the answer is valid all the
+/// same, and a caller may content itself with that.
+///
+/// # Errors
+/// [`ChainError::Truncated`] if the fixed part is not there whole.
+pub fn parse_without_chain(bytes: &[u8]) -> Result<Region, ChainError> {
+    let buffer = Buffer::new(bytes, size_of::<vfio_region_info>())?;
+    let flags = buffer.u32(offset_of!(vfio_region_info, flags) as u64)?;
+    let size = buffer.u64(offset_of!(vfio_region_info, size) as u64)?;
+    let mappable = flags & VFIO_REGION_INFO_FLAG_MMAP != 0 && size > 0;
+    let whole = Area { offset: 0, size };
+    Ok(Region {
+        index: buffer.u32(offset_of!(vfio_region_info, index) as u64)?,
+        flags,
+        size,
+        offset: buffer.u64(offset_of!(vfio_region_info, offset) as u64)?,
+        areas: mappable.then_some(whole).into_iter().collect(),
+        // Without the flag there are none, whatever the chain says.
+        areas_known: !mappable,
+        kind: None,
+        stale_sparse: false,
     })
 }
 

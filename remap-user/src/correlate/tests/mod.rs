@@ -61,6 +61,7 @@ pub(crate) fn region(index: u32, areas: &[Area]) -> Region {
         size: SIZE,
         offset: u64::from(index) << 40,
         areas: areas.to_vec(),
+        areas_known: true,
         kind: None,
         stale_sparse: false,
     }

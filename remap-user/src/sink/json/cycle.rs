@@ -13,14 +13,14 @@ use crate::vfio::irq::Encoding;
 #[derive(Serialize)]
 struct ViewLine {
     flags: u32,
-    areas: Vec<AreaLine>,
+    areas: Option<Vec<AreaLine>>,
 }
 
 impl ViewLine {
     fn of(view: &View) -> Self {
         Self {
             flags: view.flags,
-            areas: AreaLine::all(&view.areas),
+            areas: view.areas_known.then(|| AreaLine::all(&view.areas)),
         }
     }
 }
