@@ -8,6 +8,8 @@
 pub const CONTEXT_BITS: u32 = 16;
 /// The process filter has two to this power flags.
 pub const PROCESS_BITS: u32 = 12;
+/// The filter of devices' address spaces (`struct address_space`) has two to this power flags.
+pub const MAPPING_BITS: u32 = 12;
 
 /// Spreads a key over `2^bits` flags (Fibonacci hashing): the index of its flag.
 #[inline(always)]

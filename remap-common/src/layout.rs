@@ -10,7 +10,7 @@ mod walk;
 pub use memory::MemoryLayout;
 pub use node::NodeLayout;
 pub use stream::StreamLayout;
-pub use task::TaskLayout;
+pub use task::{KernelAddresses, TaskLayout};
 pub use walk::WalkLayout;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

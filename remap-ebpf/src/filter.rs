@@ -8,13 +8,13 @@ use core::cell::UnsafeCell;
 
 use remap_common::{
     counter::Counter,
-    filter::{CONTEXT_BITS, PROCESS_BITS, slot},
+    filter::{CONTEXT_BITS, MAPPING_BITS, PROCESS_BITS, slot},
     record::Target,
 };
 
 use crate::{
     emit,
-    maps::{CONTEXTS, GENERATIONS, Index, OPERATIONS, WHOLE_DEVICE},
+    maps::{CONTEXTS, GENERATIONS, Index, MAPPINGS, OPERATIONS, WHOLE_DEVICE},
 };
 
 /// A flag for each hash value. All CPUs read and set them: a set is one byte store, which no
@@ -54,6 +54,10 @@ static CONTEXT_FILTER: Flags<{ 1 << CONTEXT_BITS }> = Flags::CLEAR;
 /// The processes that use a VFIO device.
 #[unsafe(no_mangle)]
 static PROCESS_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
+
+/// The address spaces of the devices' inodes.
+#[unsafe(no_mangle)]
+static MAPPING_FILTER: Flags<{ 1 << MAPPING_BITS }> = Flags::CLEAR;
 
 /// Learns how a VFIO device's file is told from any other, where user space could not say it.
 #[inline(always)]
@@ -119,6 +123,32 @@ pub fn involve_process() {
 #[inline(always)]
 pub fn involve(pid: u32) {
     PROCESS_FILTER.set(slot(u64::from(pid), PROCESS_BITS));
+}
+
+/// The device that an address space belongs to; `None` for one of another file.
+#[inline(always)]
+pub fn device_of_mapping(mapping: u64) -> Option<u64> {
+    if !MAPPING_FILTER.test(slot(mapping, MAPPING_BITS)) {
+        return None;
+    }
+    // SAFETY: see `target_of`.
+    unsafe { MAPPINGS.get(mapping) }.copied()
+}
+
+/// Notes the address space of a device's inode.
+#[inline(always)]
+pub fn learn_mapping(mapping: u64, device: u64) {
+    if MAPPINGS.insert(mapping, device, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+        return;
+    }
+    MAPPING_FILTER.set(slot(mapping, MAPPING_BITS));
+}
+
+/// Forgets the address space of a device that was closed: its memory may serve another file.
+#[inline(always)]
+pub fn forget_mapping(mapping: u64) {
+    let _ = MAPPINGS.remove(mapping);
 }
 
 /// The generation of an IRQ index: it changes when the index is disabled or the device closed.

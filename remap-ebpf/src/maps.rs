@@ -50,9 +50,30 @@ pub static IOCTLS: HashMap<u64, Ioctl> = HashMap::with_max_entries(4096, 0);
 #[map]
 pub static MMAPS: HashMap<u64, Mmap> = HashMap::with_max_entries(1024, 0);
 
-/// Thread → the device_state write that it is in.
+/// Thread → the write to a region that it is in: config space, or a device_state word.
 #[map]
-pub static STATE_WRITES: HashMap<u64, StateWrite> = HashMap::with_max_entries(1024, 0);
+pub static REGION_WRITES: HashMap<u64, RegionWrite> = HashMap::with_max_entries(1024, 0);
+
+/// The address space of a device's inode → the device.
+#[map]
+pub static MAPPINGS: HashMap<u64, u64> = HashMap::with_max_entries(4096, 0);
+
+/// Thread → the fault on a mapped region that it is in.
+#[map]
+pub static FAULTS: HashMap<u64, Fault> = HashMap::with_max_entries(4096, 0);
+
+/// Thread → the call on a group, container or iommufd that it is in.
+#[map]
+pub static NODE_CALLS: HashMap<u64, NodeCall> = HashMap::with_max_entries(1024, 0);
+
+/// Migration data file → its device. The least used is forgotten first; a file that was freed
+/// is told from the next one at its address when it is used.
+#[map]
+pub static DATA_FILES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
+
+/// Thread → the call on a migration data file that it is in.
+#[map]
+pub static DATA_CALLS: HashMap<u64, DataCall> = HashMap::with_max_entries(1024, 0);
 
 /// Thread → the eventfd write that it is in.
 #[map]
@@ -148,15 +169,62 @@ pub struct Mmap {
     pub offset: u64,
 }
 
-/// A write to a device_state word under way.
+/// A write to config space or a device_state word under way.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct StateWrite {
+pub struct RegionWrite {
     pub begin_ns: u64,
     pub device: u64,
     pub offset: u64,
     pub word: u32,
     pub word_known: u32,
+}
+
+/// A fault on a mapped region under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Fault {
+    pub begin_ns: u64,
+    /// The handler that was entered first; those that it calls are a part of it.
+    pub handler: u64,
+    pub vmf: u64,
+    pub device: u64,
+    pub offset: u64,
+    pub address: u64,
+    /// What is populated if it succeeds, bytes.
+    pub size: u64,
+}
+
+/// A call on a group, container, device node or iommufd under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct NodeCall {
+    pub begin_ns: u64,
+    /// The kernel object, or 0 before it is made.
+    pub key: u64,
+    pub file: u64,
+    /// The user's pointer of an ioctl.
+    pub pointer: u64,
+    /// The ioctl number, or 0 for an open.
+    pub request: u32,
+    /// One of `node_kind`.
+    pub node: u32,
+    pub number: u32,
+    /// 1 for an unmap of all.
+    pub all: u32,
+}
+
+/// A call on a migration data file under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct DataCall {
+    pub begin_ns: u64,
+    pub handler: u64,
+    pub device: u64,
+    pub file: u64,
+    /// Bytes asked for; of an ioctl the user's pointer.
+    pub argument: u64,
+    pub write: u64,
 }
 
 /// A write to an eventfd of ours under way.

@@ -7,11 +7,15 @@
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user, generated,
 };
-use remap_common::layout::{ABSENT, KernelLayout};
+use remap_common::layout::{ABSENT, KernelAddresses, KernelLayout};
 
 /// Written by the loader before the programs are verified; a constant to the verifier.
 #[unsafe(no_mangle)]
 static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
+
+/// The same for addresses.
+#[unsafe(no_mangle)]
+static ADDRESSES: KernelAddresses = KernelAddresses::UNKNOWN;
 
 /// Reads one member of [`LAYOUT`], past the compiler's belief that it knows the value.
 macro_rules! layout {
@@ -21,8 +25,24 @@ macro_rules! layout {
     };
 }
 
+/// Reads one member of [`ADDRESSES`], likewise.
+macro_rules! address {
+    ($member:ident) => {
+        // SAFETY: as above.
+        unsafe { core::ptr::read_volatile(&raw const $crate::read::ADDRESSES.$member) }
+    };
+}
+
+mod memory;
+mod node;
+mod stream;
+mod task;
 mod walk;
 
+pub use memory::*;
+pub use node::*;
+pub use stream::*;
+pub use task::*;
 pub use walk::*;
 
 /// The word at `base + offset` in kernel memory.
@@ -79,6 +99,22 @@ pub fn device_name(device: u64, name: &mut [u8]) -> bool {
     unsafe { bpf_probe_read_kernel_str_bytes(text as *const u8, name) }.is_ok()
 }
 
+/// The name of the driver that the device's parent is bound to.
+#[inline(always)]
+pub fn driver_name(device: u64, name: &mut [u8]) -> bool {
+    let Some(parent) = parent_of(device) else {
+        return false;
+    };
+    let Some(driver) = word::<u64>(parent, layout!(device_driver)) else {
+        return false;
+    };
+    let Some(text) = word::<u64>(driver, layout!(driver_name)) else {
+        return false;
+    };
+    // SAFETY: as above.
+    unsafe { bpf_probe_read_kernel_str_bytes(text as *const u8, name) }.is_ok()
+}
+
 /// The eventfd context of an eventfd's file.
 #[inline(always)]
 pub fn context_of(file: u64) -> Option<u64> {
@@ -95,6 +131,13 @@ pub fn file_of_kiocb(kiocb: u64) -> Option<u64> {
 #[inline(always)]
 pub fn eventfd_count(context: u64) -> Option<u64> {
     word(context, layout!(eventfd_count))
+}
+
+/// Whether a read takes one and leaves the rest (`EFD_SEMAPHORE`).
+#[inline(always)]
+pub fn eventfd_is_semaphore(context: u64) -> Option<bool> {
+    let flags: u32 = word(context, layout!(eventfd_flags))?;
+    Some(flags & 1 != 0)
 }
 
 /// The references to an eventfd context (`kref` holds one refcount_t, one int).
@@ -131,7 +174,7 @@ pub fn mapping_of(vma: u64) -> Option<(u64, u64, u64)> {
     let start: u64 = word(vma, layout!(vma_start))?;
     let end: u64 = word(vma, layout!(vma_end))?;
     let page: u64 = word(vma, layout!(vma_pgoff))?;
-    Some((start, end, page << 12))
+    Some((start, end, offset_in_device(vma, page << 12)))
 }
 
 /// The file of a mapping; `None` for an anonymous one.

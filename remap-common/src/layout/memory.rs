@@ -12,6 +12,9 @@ pub struct MemoryLayout {
     pub fault_vma: u32,
     /// `struct vm_fault.real_address`, before 5.16 `address`.
     pub fault_address: u32,
+    /// 1 where the core's handler fills the whole mapping, as it did until it got an order in 6.12
+    /// (f9e54c3a2f5b).
+    pub fault_fills_mapping: u32,
     /// `struct vm_area_struct.vm_private_data`.
     pub vma_private_data: u32,
     /// `struct vfio_device.inode`; [`ABSENT`] before 6.10 (b7c5e64fecfa), where zaps go by mapping.
@@ -36,6 +39,7 @@ impl MemoryLayout {
     pub const UNKNOWN: Self = Self {
         fault_vma: ABSENT,
         fault_address: ABSENT,
+        fault_fills_mapping: 0,
         vma_private_data: ABSENT,
         vfio_device_inode: ABSENT,
         inode_mapping: ABSENT,

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::record::{Signal, answer, kind};
+use remap_common::record::{Signal, kind};
 
 use super::{probed_argument, traced_argument};
 use crate::{emit, filter, maps, read};
@@ -44,12 +44,15 @@ pub fn eventfd_signal_kprobe(ctx: ProbeContext) -> u32 {
 fn signalled(context: u64, target: &remap_common::record::Target, addend: u64) {
     let time_ns = emit::now();
     let count = read::eventfd_count(context);
+    let in_task = read::in_task();
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
     let inside = unsafe {
         match maps::IOCTLS.get(thread) {
             Some(call) => call.device,
-            None => maps::STATE_WRITES.get(thread).map_or(0, |call| call.device),
+            None => maps::REGION_WRITES
+                .get(thread)
+                .map_or(0, |call| call.device),
         }
     };
     // SAFETY: every field of the reserved record is written.
@@ -61,7 +64,7 @@ fn signalled(context: u64, target: &remap_common::record::Target, addend: u64) {
             (*record).count = count.unwrap_or(0);
             (*record).inside = inside;
             (*record).count_known = u32::from(count.is_some());
-            (*record).in_task = answer::UNKNOWN;
+            (*record).in_task = in_task;
         });
     }
 }

@@ -4,17 +4,24 @@
 //! attaches one of them. A function of a module has the latter only: aya cannot name a function
 //! of a module's split BTF.
 
+mod dma;
+mod eventfd_ctx_do_read;
 mod eventfd_ctx_fdget;
 mod eventfd_ctx_put;
 mod eventfd_read;
 mod eventfd_release;
 mod eventfd_signal;
 mod eventfd_write;
+mod fault;
+mod migration_data;
+mod node;
 mod unmap;
+mod unmap_mapping_range;
 mod vfio_ioctl;
 mod vfio_mmap;
 mod vfio_release;
 mod vfio_write;
+mod zap_vma;
 
 pub use vfio_ioctl::introduce_as;
 

@@ -1,5 +1,5 @@
-//! Traces `vfio_device_fops_unl_ioctl` (drivers/vfio/vfio_main.c), entry and return: `SET_IRQS`,
-//! `GET_IRQ_INFO`, `GET_REGION_INFO`, `DEVICE_FEATURE` and `RESET` on any device.
+//! Traces `vfio_device_fops_unl_ioctl` (drivers/vfio/vfio_main.c), entry and return: every
+//! request on any device.
 //! Emits `Device`, `Enter`, `Exit`. Without it there are no requeries, no acks by unmask, no
 //! transitions, and no eventfd can be told to be a device's.
 
@@ -15,7 +15,7 @@ use remap_common::{
     record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind, origin},
 };
 
-use super::{probed_argument, probed_return};
+use super::{migration_data, probed_argument, probed_return};
 use crate::{
     contexts, emit, filter,
     maps::{self, Ioctl},
@@ -41,14 +41,6 @@ fn diagnostics() -> bool {
     unsafe { core::ptr::read_volatile(&raw const DIAGNOSTICS) != 0 }
 }
 
-#[inline(always)]
-const fn is_traced(request: u32) -> bool {
-    matches!(
-        request,
-        SET_IRQS | GET_IRQ_INFO | GET_REGION_INFO | FEATURE | RESET
-    )
-}
-
 #[kprobe(function = "vfio_device_fops_unl_ioctl")]
 pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     let request = probed_argument(&ctx, 1) as u32;
@@ -57,9 +49,7 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
         return 0;
     };
     filter::involve_process();
-    if is_traced(request) {
-        introduce(device);
-    }
+    introduce(device);
     entered(device, request, probed_argument(&ctx, 2));
     if diagnostics() {
         info!(
@@ -82,9 +72,7 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     };
     let result = probed_return(&ctx) as i64;
-    if is_traced(call.request) {
-        returned(call, result);
-    }
+    returned(call, result);
     let _ = maps::IOCTLS.remove(thread);
     if diagnostics() {
         info!(&ctx, "ioctl returns {}, thread {}", result, thread as u32);
@@ -110,9 +98,16 @@ pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
         emit::lose(Counter::ContextsFull);
         return;
     }
+    if let Some(mapping) = read::mapping_of_device(device) {
+        filter::learn_mapping(mapping, device);
+    }
     let mut name = emit::NO_NAME;
     if !read::device_name(device, &mut name) {
         name = emit::NO_NAME;
+    }
+    let mut driver = emit::NO_NAME;
+    if !read::driver_name(device, &mut driver) {
+        driver = emit::NO_NAME;
     }
     // SAFETY: every field of the reserved record is written.
     let introduced = unsafe {
@@ -120,7 +115,7 @@ pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
             (*record).device = device;
             for at in 0..NAME_BYTES {
                 (*record).name[at] = name[at];
-                (*record).driver[at] = 0;
+                (*record).driver[at] = driver[at];
             }
             (*record).origin = origin;
             (*record).reserved = 0;
@@ -151,7 +146,7 @@ fn entered(device: u64, request: u32, pointer: u64) {
     call.replaced_count = 0;
     call.replaced = [0; maps::REPLACED];
     call.argument = [0; ARGUMENT_BYTES];
-    // Every one of these structures begins with its own size; RESET has none.
+    // Every structure begins with its own size; RESET has none.
     let size = if request == RESET {
         0
     } else {
@@ -160,12 +155,6 @@ fn entered(device: u64, request: u32, pointer: u64) {
     // SAFETY: `argument` has room for ARGUMENT_BYTES.
     call.argument_len =
         unsafe { read::user_bytes::<ARGUMENT_BYTES>(call.argument.as_mut_ptr(), pointer, size) };
-    // The return of every request is noted, so that one without an entry is known to be missed.
-    // Only those that are traced are reported.
-    if !is_traced(request) {
-        emit::begin(&maps::IOCTLS, call);
-        return;
-    }
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Enter>(kind::ENTER, call.begin_ns, |record| {
@@ -183,6 +172,9 @@ fn entered(device: u64, request: u32, pointer: u64) {
 fn returned(call: &Ioctl, result: i64) {
     if call.request == SET_IRQS && result == 0 {
         contexts::settle(call);
+    }
+    if call.request == FEATURE && result >= 0 {
+        migration_data::learn(call);
     }
     let asks = matches!(call.request, GET_IRQ_INFO | GET_REGION_INFO | FEATURE) && result >= 0;
     // No more than the caller's own size: the kernel may have raised the field to what it needs.

@@ -1,6 +1,7 @@
-//! Traces `vfio_device_fops_write` (drivers/vfio/vfio_main.c), entry and return, for the first
-//! word of a device-specific region: in the legacy migration region that is `device_state`.
-//! Emits `StateEnter` and `StateExit`. Without it migration v1 has no transitions.
+//! Traces `vfio_device_fops_write` (drivers/vfio/vfio_main.c), entry and return: what is written to
+//! config space, and the first word of a device-specific region, which in the legacy migration
+//! region is `device_state`. Emits `ConfigWrite`, `StateEnter` and `StateExit`. Without it
+//! migration v1 has no transitions, and a zap by memory decode or power state no cause.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
@@ -8,21 +9,28 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::{FIRST_DEVICE_REGION, REGION_SHIFT},
-    record::{StateEnter, StateExit, kind},
+    ioctl::{CONFIG_REGION, FIRST_DEVICE_REGION, REGION_SHIFT},
+    record::{ConfigWrite, StateEnter, StateExit, kind},
 };
 
 use super::{probed_argument, probed_return, vfio_ioctl};
-use crate::{emit, maps, read};
+use crate::{
+    emit,
+    maps::{self, RegionWrite},
+    read,
+};
+
+/// The offset within a region.
+const WITHIN: u64 = (1 << REGION_SHIFT) - 1;
 
 #[kprobe(function = "vfio_device_fops_write")]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 pub fn vfio_write_kprobe(ctx: ProbeContext) -> u32 {
     let Some(offset) = read::kernel_word(probed_argument(&ctx, 3)) else {
         return 0;
     };
-    let word_offset = offset & ((1 << REGION_SHIFT) - 1);
-    if offset >> REGION_SHIFT < FIRST_DEVICE_REGION || word_offset != 0 {
+    let region = offset >> REGION_SHIFT;
+    let is_state = region >= FIRST_DEVICE_REGION && offset & WITHIN == 0;
+    if !is_state && region != CONFIG_REGION {
         return 0;
     }
     let Some(device) = read::device_of(probed_argument(&ctx, 0)) else {
@@ -30,50 +38,94 @@ pub fn vfio_write_kprobe(ctx: ProbeContext) -> u32 {
         return 0;
     };
     vfio_ioctl::introduce(device);
-    let word = if probed_argument(&ctx, 2) >= 4 {
-        read::user_word::<u32>(probed_argument(&ctx, 1))
-    } else {
-        None
-    };
-    let call = maps::StateWrite {
+    let word = written(probed_argument(&ctx, 1), probed_argument(&ctx, 2), is_state);
+    let call = RegionWrite {
         begin_ns: emit::now(),
         device,
         offset,
         word: word.unwrap_or(0),
         word_known: u32::from(word.is_some()),
     };
+    if is_state {
+        begin_state(&call);
+    }
+    emit::begin(&maps::REGION_WRITES, &call);
+    0
+}
+
+/// What is written: a whole word to a state, the first one, two or four bytes to config space.
+#[inline(always)]
+fn written(buffer: u64, count: u64, is_state: bool) -> Option<u32> {
+    if count >= 4 {
+        return read::user_word(buffer);
+    }
+    match count {
+        1 if !is_state => read::user_word::<u8>(buffer).map(u32::from),
+        2 if !is_state => read::user_word::<u16>(buffer).map(u32::from),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn begin_state(call: &RegionWrite) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<StateEnter>(kind::STATE_ENTER, call.begin_ns, |record| {
-            (*record).device = device;
-            (*record).offset = offset;
+            (*record).device = call.device;
+            (*record).offset = call.offset;
             (*record).word = call.word;
             (*record).word_known = call.word_known;
         });
     }
-    emit::begin(&maps::STATE_WRITES, &call);
-    0
 }
 
 #[kretprobe(function = "vfio_device_fops_write")]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+#[expect(unsafe_code, reason = "reads a map value")]
 pub fn vfio_write_kretprobe(ctx: RetProbeContext) -> u32 {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::STATE_WRITES.get(thread) }) else {
+    let Some(call) = (unsafe { maps::REGION_WRITES.get(thread) }) else {
         return 0;
     };
+    let result = probed_return(&ctx) as i64;
+    if call.offset >> REGION_SHIFT == CONFIG_REGION {
+        end_config(call, result);
+    } else {
+        end_state(call, result);
+    }
+    let _ = maps::REGION_WRITES.remove(thread);
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn end_config(call: &RegionWrite, result: i64) {
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<ConfigWrite>(kind::CONFIG_WRITE, emit::now(), |record| {
+            (*record).device = call.device;
+            (*record).offset = call.offset & WITHIN;
+            (*record).begin_ns = call.begin_ns;
+            (*record).result = result;
+            (*record).value = call.word;
+            (*record).value_known = call.word_known;
+        });
+    }
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn end_state(call: &RegionWrite, result: i64) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<StateExit>(kind::STATE_EXIT, emit::now(), |record| {
             (*record).device = call.device;
             (*record).offset = call.offset;
             (*record).begin_ns = call.begin_ns;
-            (*record).result = probed_return(&ctx) as i64;
+            (*record).result = result;
             (*record).word = call.word;
             (*record).word_known = call.word_known;
         });
     }
-    let _ = maps::STATE_WRITES.remove(thread);
-    0
 }

@@ -7,7 +7,7 @@ mod stream;
 mod task;
 mod walk;
 
-use remap_common::layout::{ABSENT, KernelLayout};
+use remap_common::layout::{ABSENT, KernelAddresses, KernelLayout};
 
 pub(super) use task::VARIABLES;
 
@@ -18,6 +18,8 @@ use super::{Kernel, btf::Btf};
 pub struct Measured {
     /// The offsets.
     pub layout: KernelLayout,
+    /// The addresses.
+    pub addresses: KernelAddresses,
     /// For each missing member: which it is, and what is unknown without it.
     pub missing: Vec<String>,
     /// Missing members without which nothing can be traced.
@@ -116,6 +118,7 @@ pub fn measure(kernel: &Kernel) -> Measured {
     };
     Measured {
         layout,
+        addresses: task::addresses(&mut ruler, kernel),
         missing: ruler.missing,
         fatal: ruler.fatal,
     }

@@ -30,6 +30,10 @@ pub fn form(row: &Row, kernel: &Kernel, tracing: bool) -> Form {
             Form::Probed(found.into_iter().map(|found| found.function).collect())
         };
     }
+    let is_stub = |function| kernel.symbols.module_of(function).is_none();
+    if row.beside.is_some_and(is_stub) {
+        return absent(row, kernel);
+    }
     for function in row.functions {
         let Some(module) = kernel.symbols.module_of(function) else {
             continue;
@@ -58,7 +62,9 @@ fn by_prototype<'a>(row: &Row, kernel: &'a Kernel) -> Option<&'a [Module]> {
 }
 
 fn absent(row: &Row, kernel: &Kernel) -> Form {
-    let functions = row.functions.join(", ");
+    let functions = row
+        .beside
+        .map_or_else(|| row.functions.join(", "), str::to_owned);
     let unloaded = match row.place {
         Place::Module(module) => (!kernel.symbols.has_module(module)).then_some(module),
         Place::PciCore if kernel.pci_core().is_empty() => Some("vfio_pci_core"),

@@ -101,6 +101,7 @@ impl Probes {
         let kernel = Kernel::running()?;
         let Measured {
             layout,
+            addresses,
             mut missing,
             fatal,
         } = measure(&kernel);
@@ -116,6 +117,7 @@ impl Probes {
             .btf(Some(&btf))
             .map_max_entries("RECORDS", options.ring_bytes)
             .override_global("LAYOUT", layout.as_bytes(), true)
+            .override_global("ADDRESSES", addresses.as_bytes(), true)
             .override_global("DIAGNOSTICS", &diagnostics, true)
             .load(OBJECT)
             .map_err(|error| refused_or(&error, LoadError::Loader(chain(&error))))?;

@@ -3,7 +3,10 @@
 use remap_common::layout::{ABSENT, MemoryLayout};
 
 use super::Ruler;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, prototype};
+
+/// A fault handler that is told how much to populate.
+const WITH_ORDER: &str = "vm_fault_t (struct vm_fault *, unsigned int)";
 
 pub(super) fn measure(ruler: &mut Ruler, kernel: &Kernel) -> MemoryLayout {
     let core = kernel.core.as_ref();
@@ -23,6 +26,9 @@ pub(super) fn measure(ruler: &mut Ruler, kernel: &Kernel) -> MemoryLayout {
     MemoryLayout {
         fault_vma,
         fault_address,
+        fault_fills_mapping: u32::from(
+            prototype::matches(kernel.pci_core(), &[WITH_ORDER]).is_empty(),
+        ),
         vfio_device_inode: inode.unwrap_or(ABSENT),
         inode_mapping,
         ..bars(ruler, kernel)

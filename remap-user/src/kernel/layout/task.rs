@@ -1,6 +1,6 @@
 //! The current task, and what runs on this CPU.
 
-use remap_common::layout::TaskLayout;
+use remap_common::layout::{KernelAddresses, TaskLayout};
 
 use super::Ruler;
 use crate::kernel::{Kernel, btf::Btf, symbol::Symbols};
@@ -12,7 +12,7 @@ const INTERRUPT_MASK: u32 = 0x00ff_0100;
 /// together with `local_interrupt_disable_state`.
 const INTERRUPT_MASK_WITH_DISABLE: u32 = 0xff00_0100;
 
-/// What [`measure`] asks the symbols for.
+/// What this asks the symbols for.
 pub(crate) const VARIABLES: [&str; 4] = [
     "__per_cpu_offset",
     "__preempt_count",
@@ -22,27 +22,33 @@ pub(crate) const VARIABLES: [&str; 4] = [
 
 pub(super) fn measure(ruler: &mut Ruler, kernel: &Kernel) -> TaskLayout {
     let core = kernel.core.as_ref();
-    let symbols = &kernel.symbols;
-    let cpu_offsets = symbols.address_of("__per_cpu_offset");
-    let count = cpu_offsets.zip(preempt_count(core, symbols));
-    if count.is_none() {
-        let without = "the addresses of __per_cpu_offset and the preempt count are hidden \
-                       (kernel.kptr_restrict) or not there: whether a signal is the thread's own \
-                       is unknown";
-        ruler.missing.push(without.to_owned());
-    }
-    let (cpu_offsets, preempt_count) = count.unwrap_or((0, 0));
     let dying = "whether a device is closed by a process that ends is unknown";
     TaskLayout {
-        cpu_offsets,
-        preempt_count,
-        interrupt_mask: match symbols.address_of("local_interrupt_disable_state") {
+        interrupt_mask: match kernel.symbols.address_of("local_interrupt_disable_state") {
             None => INTERRUPT_MASK,
             Some(_) => INTERRUPT_MASK_WITH_DISABLE,
         },
         task_flags: ruler.offset(core, "task_struct", &["flags"], dying),
         task_files: ruler.offset(core, "task_struct", &["files"], super::stream::NO_FILES),
-        reserved: 0,
+    }
+}
+
+/// The addresses that the programs read at: both or none.
+pub(super) fn addresses(ruler: &mut Ruler, kernel: &Kernel) -> KernelAddresses {
+    let symbols = &kernel.symbols;
+    let offsets = symbols.address_of("__per_cpu_offset");
+    match offsets.zip(preempt_count(&kernel.core, symbols)) {
+        Some((cpu_offsets, preempt_count)) => KernelAddresses {
+            cpu_offsets,
+            preempt_count,
+        },
+        None => {
+            let without = "the addresses of __per_cpu_offset and the preempt count are hidden \
+                           (kernel.kptr_restrict) or not there: whether a signal is the thread's \
+                           own is unknown";
+            ruler.missing.push(without.to_owned());
+            KernelAddresses::UNKNOWN
+        }
     }
 }
 

@@ -1,0 +1,127 @@
+//! Traces `vfio_fops_unl_ioctl` (drivers/vfio/container.c) and `iommufd_fops_ioctl`
+//! (drivers/iommu/iommufd/main.c), entry and return: memory is mapped for DMA, or no more.
+//! Emits `Dma`. Without it nobody sees that a region is mapped for another device's DMA.
+//!
+//! An iommufd understands a container's requests too; no number of theirs means two things.
+
+use aya_ebpf::{
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use remap_common::{
+    counter::Counter,
+    ioctl::{IOAS_MAP, IOAS_UNMAP, MAP_DMA, UNMAP_ALL, UNMAP_DMA},
+    record::{Dma, dma, kind, node_kind},
+};
+
+use super::{probed_argument, probed_return};
+use crate::{
+    emit,
+    maps::{self, NodeCall},
+    read,
+};
+
+#[kprobe]
+pub fn dma_kprobe(ctx: ProbeContext) -> u32 {
+    let request = probed_argument(&ctx, 1) as u32;
+    if !matches!(request, MAP_DMA | UNMAP_DMA | IOAS_MAP | IOAS_UNMAP) {
+        return 0;
+    }
+    let Some(key) = read::private_of(probed_argument(&ctx, 0)) else {
+        emit::lose(Counter::Unreadable);
+        return 0;
+    };
+    let pointer = probed_argument(&ctx, 2);
+    emit::begin(
+        &maps::NODE_CALLS,
+        &NodeCall {
+            begin_ns: emit::now(),
+            key,
+            file: 0,
+            pointer,
+            request,
+            node: node_kind::CONTAINER,
+            number: 0,
+            all: u32::from(is_of_all(request, pointer)),
+        },
+    );
+    0
+}
+
+/// Whether everything is unmapped: by a flag, or by a range that is all there is.
+#[inline(always)]
+fn is_of_all(request: u32, pointer: u64) -> bool {
+    if request == UNMAP_DMA {
+        return read::user_word::<u32>(pointer + 4).is_some_and(|flags| flags & UNMAP_ALL != 0);
+    }
+    request == IOAS_UNMAP
+        && read::user_word::<u64>(pointer + 8) == Some(0)
+        && read::user_word::<u64>(pointer + 16) == Some(u64::MAX)
+}
+
+/// The structures of the requests: where the address in the process (if there is one), the
+/// address on the device's side and the length stand. The kernel fills in what it chose or did.
+#[inline(always)]
+const fn members(request: u32) -> (u64, u64, u64) {
+    match request {
+        MAP_DMA => (8, 16, 24),
+        IOAS_MAP => (16, 32, 24),
+        _ => (0, 8, 16),
+    }
+}
+
+#[kretprobe]
+#[expect(unsafe_code, reason = "fills a record, reads a map value")]
+pub fn dma_kretprobe(ctx: RetProbeContext) -> u32 {
+    let thread = emit::thread();
+    // SAFETY: map values live until the program ends.
+    let Some(call) = (unsafe { maps::NODE_CALLS.get(thread) }) else {
+        return 0;
+    };
+    report(call, probed_return(&ctx) as i64);
+    let _ = maps::NODE_CALLS.remove(thread);
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn report(call: &NodeCall, result: i64) {
+    let (vaddr, iova, size) = members(call.request);
+    let Some(iova) = read::user_word::<u64>(call.pointer + iova) else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    let Some(size) = read::user_word::<u64>(call.pointer + size) else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    let maps = matches!(call.request, MAP_DMA | IOAS_MAP);
+    let vaddr = if maps {
+        read::user_word::<u64>(call.pointer + vaddr)
+    } else {
+        Some(0)
+    };
+    let Some(vaddr) = vaddr else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Dma>(kind::DMA, emit::now(), |record| {
+            (*record).node = call.key;
+            (*record).iova = iova;
+            (*record).size = size;
+            (*record).vaddr = vaddr;
+            (*record).begin_ns = call.begin_ns;
+            (*record).result = result;
+            (*record).kind = if maps {
+                dma::MAP
+            } else if call.all != 0 {
+                dma::UNMAP_ALL
+            } else {
+                dma::UNMAP
+            };
+            (*record).reserved = 0;
+        });
+    }
+}

@@ -1,0 +1,54 @@
+//! Traces `eventfd_ctx_do_read` (fs/eventfd.c): the kernel itself takes a counter, for KVM's irqfd
+//! or a virqfd. `eventfd_read` has a copy of it inlined, so that what user space reads does not
+//! come by here.
+//! Emits `Consumed`, if there was something to take. Without it a signal that the kernel has
+//! served looks like one that nobody reads.
+
+use aya_ebpf::{
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
+};
+use remap_common::record::{Consumed, kind};
+
+use super::{probed_argument, traced_argument};
+use crate::{emit, filter, read};
+
+#[fentry(function = "eventfd_ctx_do_read")]
+pub fn eventfd_ctx_do_read_fentry(ctx: FEntryContext) -> u32 {
+    consumed(traced_argument(&ctx, 0));
+    0
+}
+
+#[kprobe(function = "eventfd_ctx_do_read")]
+pub fn eventfd_ctx_do_read_kprobe(ctx: ProbeContext) -> u32 {
+    consumed(probed_argument(&ctx, 0));
+    0
+}
+
+/// The caller holds the lock of the counter, so what stands there is what is taken.
+#[inline(always)]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+fn consumed(context: u64) {
+    let Some(target) = filter::target_of(context) else {
+        return;
+    };
+    let count = read::eventfd_count(context);
+    if count == Some(0) {
+        return;
+    }
+    let value = match read::eventfd_is_semaphore(context) {
+        Some(true) => Some(1),
+        Some(false) => count,
+        None => None,
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Consumed>(kind::CONSUMED, emit::now(), |record| {
+            (*record).context = context;
+            emit::put_target(&raw mut (*record).target, target);
+            (*record).value = value.unwrap_or(0);
+            (*record).value_known = u32::from(value.is_some());
+            (*record).reserved = 0;
+        });
+    }
+}

@@ -1,0 +1,130 @@
+//! Traces the fault handlers of mapped regions, entry and return: those of vfio_pci_core
+//! (drivers/vfio/pci/vfio_pci_core.c) and those of the drivers, found by their prototype,
+//! `vm_fault_t (struct vm_fault *)` or with an order behind it.
+//! Emits `Fault`, once for the handler that was entered first; those that it calls only tell how
+//! much is populated. Without it nobody sees what a zap costs, or that an access was refused.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated,
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use remap_common::{
+    counter::Counter,
+    record::{Fault, UNKNOWN_SIZE, kind},
+};
+
+use super::{probed_argument, probed_return};
+use crate::{emit, filter, maps, read};
+
+/// A handler without an order sets up one page of this many bytes.
+const PAGE: u64 = 4096;
+
+/// The core's handler without an order.
+#[kprobe]
+pub fn fault_core_kprobe(ctx: ProbeContext) -> u32 {
+    if let Some(file) = read::fault_of(probed_argument(&ctx, 0))
+        .map(|(vma, _)| vma)
+        .and_then(read::file_of_vma)
+        && let Some(operations) = read::operations_of(file)
+    {
+        // Nothing but a device's file leads here.
+        filter::learn_device_operations(operations);
+    }
+    entered(&ctx, if read::fault_fills_mapping() { 0 } else { PAGE });
+    0
+}
+
+/// A driver's own handler without an order: it sets up what it likes.
+#[kprobe]
+pub fn fault_vendor_kprobe(ctx: ProbeContext) -> u32 {
+    entered(&ctx, UNKNOWN_SIZE);
+    0
+}
+
+/// A handler with an order.
+#[kprobe]
+pub fn fault_order_kprobe(ctx: ProbeContext) -> u32 {
+    let order = probed_argument(&ctx, 1) as u32;
+    entered(&ctx, PAGE << (order & 31));
+    0
+}
+
+#[kretprobe]
+#[expect(
+    unsafe_code,
+    reason = "calls a helper, fills a record, reads a map value"
+)]
+pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
+    let thread = emit::thread();
+    // SAFETY: map values live until the program ends.
+    let Some(call) = (unsafe { maps::FAULTS.get(thread) }) else {
+        return 0;
+    };
+    // SAFETY: the context is this program's own.
+    if unsafe { generated::bpf_get_func_ip(ctx.as_ptr()) } != call.handler {
+        return 0;
+    }
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Fault>(kind::FAULT, emit::now(), |record| {
+            (*record).device = call.device;
+            (*record).offset = call.offset;
+            (*record).address = call.address;
+            (*record).begin_ns = call.begin_ns;
+            (*record).size = call.size;
+            (*record).result = probed_return(&ctx) as u32;
+            (*record).reserved = 0;
+        });
+    }
+    let _ = maps::FAULTS.remove(thread);
+    0
+}
+
+/// A handler was entered that populates `size` bytes, 0 for the whole mapping.
+#[inline(always)]
+#[expect(unsafe_code, reason = "calls a helper, changes a map value in place")]
+fn entered(ctx: &ProbeContext, size: u64) {
+    let vmf = probed_argument(ctx, 0);
+    let Some((vma, address)) = read::fault_of(vmf) else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    let Some(file) = read::file_of_vma(vma) else {
+        return;
+    };
+    if !read::operations_of(file).is_some_and(filter::are_device_operations) {
+        return;
+    }
+    let Some((start, end, offset)) = read::mapping_of(vma) else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    let size = if size == 0 { end - start } else { size };
+    if let Some(outer) = maps::FAULTS.get_ptr_mut(emit::thread()) {
+        // SAFETY: the entry belongs to this thread, which is here and nowhere else.
+        let outer = unsafe { &mut *outer };
+        if outer.vmf == vmf && outer.address == address {
+            if outer.size == UNKNOWN_SIZE {
+                outer.size = size;
+            }
+            return;
+        }
+    }
+    let Some(device) = read::device_of(file) else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    let call = maps::Fault {
+        begin_ns: emit::now(),
+        // SAFETY: the context is this program's own.
+        handler: unsafe { generated::bpf_get_func_ip(ctx.as_ptr()) },
+        vmf,
+        device,
+        offset: offset + address.wrapping_sub(start),
+        address,
+        size,
+    };
+    emit::begin(&maps::FAULTS, &call);
+}

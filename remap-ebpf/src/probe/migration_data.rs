@@ -1,0 +1,159 @@
+//! Traces the file operations of migration data files, entry and return: functions of the drivers,
+//! found by their prototype, `ssize_t (struct file *, char *, size_t, loff_t *)` to save, the same
+//! with `const char *` to load, `long (struct file *, unsigned int, unsigned long)` for
+//! `VFIO_MIG_GET_PRECOPY_INFO`. A file is one of ours if the kernel calls this very function for
+//! it and it is an anonymous one; whose it is was learned when the state change that made it
+//! returned. Emits `Data` and `PrecopyInfo`. Without it nobody sees what a migration moves, or when.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated,
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use remap_common::{
+    counter::Counter,
+    ioctl::{FEATURE_MASK, FEATURE_PROBE, FEATURE_SET, FEATURE_STATE, GET_PRECOPY_INFO},
+    record::{Data, PrecopyInfo, kind},
+};
+
+use super::{probed_argument, probed_return};
+use crate::{
+    emit,
+    maps::{self, DataCall, Ioctl},
+    read::{self, Operation},
+};
+
+/// A `VFIO_DEVICE_FEATURE` has succeeded: if it was a state change, it may have made a data file.
+#[inline(always)]
+pub fn learn(call: &Ioctl) {
+    let flags = call.word(4);
+    if call.argument_len < 8
+        || flags & FEATURE_MASK != FEATURE_STATE
+        || flags & (FEATURE_SET | FEATURE_PROBE) != FEATURE_SET
+    {
+        return;
+    }
+    // struct vfio_device_feature, then struct vfio_device_feature_mig_state: its second word.
+    let Some(fd) = read::user_word::<i32>(call.pointer + 12) else {
+        return;
+    };
+    if fd < 0 {
+        return;
+    }
+    let Some(file) = read::file_of_fd(fd) else {
+        emit::lose(Counter::Unreadable);
+        return;
+    };
+    if maps::DATA_FILES.insert(file, call.device, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+    }
+}
+
+#[kprobe]
+pub fn data_read_kprobe(ctx: ProbeContext) -> u32 {
+    entered(&ctx, Operation::Read, probed_argument(&ctx, 2));
+    0
+}
+
+#[kprobe]
+pub fn data_write_kprobe(ctx: ProbeContext) -> u32 {
+    entered(&ctx, Operation::Write, probed_argument(&ctx, 2));
+    0
+}
+
+#[kprobe]
+pub fn data_ioctl_kprobe(ctx: ProbeContext) -> u32 {
+    if probed_argument(&ctx, 1) as u32 == GET_PRECOPY_INFO {
+        entered(&ctx, Operation::Ioctl, probed_argument(&ctx, 2));
+    }
+    0
+}
+
+#[inline(always)]
+#[expect(unsafe_code, reason = "calls a helper, reads a map value")]
+fn entered(ctx: &ProbeContext, operation: Operation, argument: u64) {
+    let file = probed_argument(ctx, 0);
+    // SAFETY: the context is this program's own.
+    let handler = unsafe { generated::bpf_get_func_ip(ctx.as_ptr()) };
+    if !read::is_handler_of(file, operation, handler) {
+        return;
+    }
+    emit::begin(
+        &maps::DATA_CALLS,
+        &DataCall {
+            begin_ns: emit::now(),
+            handler,
+            // SAFETY: map values live until the program ends.
+            device: unsafe { maps::DATA_FILES.get(file) }.copied().unwrap_or(0),
+            file,
+            argument,
+            write: u64::from(matches!(operation, Operation::Write)),
+        },
+    );
+}
+
+/// The call that this thread is in, if it is `handler` that returns and not one that it calls.
+#[inline(always)]
+#[expect(unsafe_code, reason = "calls a helper, reads a map value")]
+fn returning(ctx: &RetProbeContext) -> Option<&'static DataCall> {
+    // SAFETY: map values live until the program ends.
+    let call = unsafe { maps::DATA_CALLS.get(emit::thread()) }?;
+    // SAFETY: the context is this program's own.
+    let handler = unsafe { generated::bpf_get_func_ip(ctx.as_ptr()) };
+    if handler == call.handler {
+        Some(call)
+    } else {
+        None
+    }
+}
+
+#[kretprobe]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+pub fn data_kretprobe(ctx: RetProbeContext) -> u32 {
+    let Some(call) = returning(&ctx) else {
+        return 0;
+    };
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Data>(kind::DATA, emit::now(), |record| {
+            (*record).device = call.device;
+            (*record).file = call.file;
+            (*record).begin_ns = call.begin_ns;
+            (*record).requested = call.argument;
+            (*record).result = probed_return(&ctx) as i64;
+            (*record).write = call.write as u32;
+            (*record).reserved = 0;
+        });
+    }
+    let _ = maps::DATA_CALLS.remove(emit::thread());
+    0
+}
+
+#[kretprobe]
+#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+pub fn data_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
+    let Some(call) = returning(&ctx) else {
+        return 0;
+    };
+    let result = probed_return(&ctx) as i64;
+    // struct vfio_precopy_info: argsz, flags, initial_bytes, dirty_bytes.
+    let initial = read::user_word::<u64>(call.argument + 8);
+    let dirty = read::user_word::<u64>(call.argument + 16);
+    let known = result == 0 && initial.is_some() && dirty.is_some();
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<PrecopyInfo>(kind::PRECOPY_INFO, emit::now(), |record| {
+            (*record).device = call.device;
+            (*record).file = call.file;
+            (*record).begin_ns = call.begin_ns;
+            (*record).result = result;
+            (*record).initial_bytes = initial.unwrap_or(0);
+            (*record).dirty_bytes = dirty.unwrap_or(0);
+            (*record).bytes_known = u32::from(known);
+            (*record).reserved = 0;
+        });
+    }
+    let _ = maps::DATA_CALLS.remove(emit::thread());
+    0
+}

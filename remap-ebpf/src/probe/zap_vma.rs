@@ -1,0 +1,49 @@
+//! Traces `zap_vma_ptes` (mm/memory.c; in 7.x `zap_special_vma_range`): a part of one mapping loses
+//! its pages. Before 6.10 (aac6db75a9fc) a device zaps its regions so, mapping by mapping.
+//! Emits `Zap`, one for each mapping. Without it nobody sees why a region faults again there.
+
+use aya_ebpf::{
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
+};
+
+use super::{probed_argument, traced_argument};
+use crate::{filter, read, zap};
+
+#[fentry]
+pub fn zap_vma_fentry(ctx: FEntryContext) -> u32 {
+    zapped(
+        traced_argument(&ctx, 0),
+        traced_argument(&ctx, 1),
+        traced_argument(&ctx, 2),
+    );
+    0
+}
+
+#[kprobe]
+pub fn zap_vma_kprobe(ctx: ProbeContext) -> u32 {
+    zapped(
+        probed_argument(&ctx, 0),
+        probed_argument(&ctx, 1),
+        probed_argument(&ctx, 2),
+    );
+    0
+}
+
+/// Whoever zaps need not be the one who has mapped, so that the process says nothing.
+#[inline(always)]
+fn zapped(vma: u64, address: u64, size: u64) {
+    let Some(file) = read::file_of_vma(vma) else {
+        return;
+    };
+    if !read::operations_of(file).is_some_and(filter::are_device_operations) {
+        return;
+    }
+    let Some(device) = read::device_of(file) else {
+        return;
+    };
+    let Some((start, _, offset)) = read::mapping_of(vma) else {
+        return;
+    };
+    zap::report(device, offset + address.wrapping_sub(start), size);
+}

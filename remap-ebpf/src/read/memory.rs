@@ -1,0 +1,57 @@
+//! Mappings of a device, their faults and zaps.
+
+use remap_common::{
+    ioctl::{REGION_SHIFT, ROM_REGION},
+    layout::ABSENT,
+};
+
+use super::word;
+
+/// The mapping and the address of a fault.
+#[inline(always)]
+pub fn fault_of(vmf: u64) -> Option<(u64, u64)> {
+    let vma: u64 = word(vmf, layout!(memory.fault_vma))?;
+    let address: u64 = word(vmf, layout!(memory.fault_address))?;
+    Some((vma, address))
+}
+
+/// Whether a handler without an order populates the whole mapping.
+#[inline(always)]
+pub fn fault_fills_mapping() -> bool {
+    layout!(memory.fault_fills_mapping) != 0
+}
+
+/// The address space of the device's own inode; `None` on kernels where it has none.
+#[inline(always)]
+pub fn mapping_of_device(device: u64) -> Option<u64> {
+    let inode: u64 = word(device, layout!(memory.vfio_device_inode))?;
+    word(inode, layout!(memory.inode_mapping))
+}
+
+/// The offset in the device file that a mapping's `vm_pgoff` stands for, `place` being that
+/// times the page size. Old cores put a page frame number there: it lies in a BAR.
+#[inline(always)]
+pub fn offset_in_device(vma: u64, place: u64) -> u64 {
+    if layout!(memory.core_pdev) == ABSENT {
+        return place;
+    }
+    let Some(core) = word::<u64>(vma, layout!(memory.vma_private_data)) else {
+        return place;
+    };
+    let Some(pdev) = word::<u64>(core, layout!(memory.core_pdev)) else {
+        return place;
+    };
+    for bar in 0..ROM_REGION {
+        let resource = layout!(memory.pdev_resource) + bar as u32 * layout!(memory.resource_size);
+        let Some(start) = word::<u64>(pdev, resource + layout!(memory.resource_start)) else {
+            return place;
+        };
+        let Some(end) = word::<u64>(pdev, resource + layout!(memory.resource_end)) else {
+            return place;
+        };
+        if start != 0 && start <= place && place <= end {
+            return (bar << REGION_SHIFT) + (place - start);
+        }
+    }
+    place
+}

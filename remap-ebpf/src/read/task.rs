@@ -1,0 +1,56 @@
+//! The current task, and what runs on this CPU.
+#![expect(unsafe_code, reason = "helpers are unsafe to call")]
+
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_get_smp_processor_id};
+use remap_common::record::answer;
+
+use super::word;
+
+/// `PF_EXITING` (`include/linux/sched.h`).
+const EXITING: u32 = 0x4;
+/// `PF_KTHREAD`: a file that nobody else holds may be closed by a kernel thread.
+const KERNEL_THREAD: u32 = 0x20_0000;
+
+/// The current `struct task_struct`.
+#[inline(always)]
+pub fn current() -> u64 {
+    // SAFETY: the helper takes nothing and returns an address.
+    unsafe { bpf_get_current_task() }
+}
+
+/// Whether the current process is about to end: one of [`answer`].
+#[inline(always)]
+pub fn is_dying() -> u32 {
+    let Some(flags) = word::<u32>(current(), layout!(task.task_flags)) else {
+        return answer::UNKNOWN;
+    };
+    if flags & KERNEL_THREAD != 0 {
+        answer::UNKNOWN
+    } else if flags & EXITING != 0 {
+        answer::YES
+    } else {
+        answer::NO
+    }
+}
+
+/// Whether the current task runs, and no interrupt on top of it (`in_task()`): one of [`answer`].
+#[inline(always)]
+pub fn in_task() -> u32 {
+    let offsets = address!(cpu_offsets);
+    // SAFETY: the helper takes nothing and returns a number.
+    let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
+    if offsets == 0 {
+        return answer::UNKNOWN;
+    }
+    let Some(base) = word::<u64>(offsets + cpu * 8, 0) else {
+        return answer::UNKNOWN;
+    };
+    let Some(count) = word::<u32>(base.wrapping_add(address!(preempt_count)), 0) else {
+        return answer::UNKNOWN;
+    };
+    if count & layout!(task.interrupt_mask) == 0 {
+        answer::YES
+    } else {
+        answer::NO
+    }
+}

@@ -1,0 +1,73 @@
+//! What is common to the hooks that see pages go: the record, and in which call it happens.
+#![expect(
+    unsafe_code,
+    reason = "fills a record behind a raw pointer; references into map values"
+)]
+
+use remap_common::{
+    ioctl::{CONFIG_REGION, FEATURE, REGION_SHIFT},
+    record::{Zap, cause, kind},
+};
+
+use crate::{emit, maps};
+
+/// In which call of this thread a zap happens, as in [`Zap`].
+struct Cause {
+    cause: u32,
+    detail: u32,
+    value: u32,
+    value_known: u32,
+}
+
+/// Reports that `size` bytes (0: all) of the device file from `offset` on lose their pages.
+#[inline(always)]
+pub fn report(device: u64, offset: u64, size: u64) {
+    let cause = cause();
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit::<Zap>(kind::ZAP, emit::now(), |record| {
+            (*record).device = device;
+            (*record).offset = offset;
+            (*record).size = size;
+            (*record).cause = cause.cause;
+            (*record).detail = cause.detail;
+            (*record).value = cause.value;
+            (*record).value_known = cause.value_known;
+        });
+    }
+}
+
+#[inline(always)]
+fn cause() -> Cause {
+    let thread = emit::thread();
+    // SAFETY: map values live until the program ends.
+    if let Some(call) = unsafe { maps::IOCTLS.get(thread) } {
+        let known = call.request == FEATURE && call.argument_len >= 8;
+        return Cause {
+            cause: cause::IOCTL,
+            detail: call.request,
+            value: if known { call.word(4) } else { 0 },
+            value_known: u32::from(known),
+        };
+    }
+    // SAFETY: as above.
+    let Some(write) = (unsafe { maps::REGION_WRITES.get(thread) }) else {
+        return Cause {
+            cause: cause::UNKNOWN,
+            detail: 0,
+            value: 0,
+            value_known: 0,
+        };
+    };
+    let of_config = write.offset >> REGION_SHIFT == CONFIG_REGION;
+    Cause {
+        cause: if of_config {
+            cause::CONFIG_WRITE
+        } else {
+            cause::STATE_WRITE
+        },
+        detail: write.offset as u32,
+        value: write.word,
+        value_known: write.word_known,
+    }
+}
