@@ -7,4 +7,5 @@ pub mod filter;
 pub mod ioctl;
 pub mod layout;
 pub mod record;
+pub mod under_way;
 pub mod walk;

@@ -7,6 +7,7 @@ use aya_ebpf::{
 use remap_common::{
     counter::Counter,
     record::{ARGUMENT_BYTES, Target},
+    under_way,
     walk::Met,
 };
 
@@ -245,3 +246,13 @@ pub struct EventfdRead {
     pub file: u64,
     pub iter: u64,
 }
+
+// User space looks at these maps too.
+const _: () = assert!(size_of::<Ioctl>() == under_way::IOCTLS.bytes);
+const _: () = assert!(size_of::<Mmap>() == under_way::MMAPS.bytes);
+const _: () = assert!(size_of::<RegionWrite>() == under_way::REGION_WRITES.bytes);
+const _: () = assert!(size_of::<EventfdWrite>() == under_way::EVENTFD_WRITES.bytes);
+const _: () = assert!(size_of::<EventfdRead>() == under_way::EVENTFD_READS.bytes);
+const _: () = assert!(size_of::<Fault>() == under_way::FAULTS.bytes);
+const _: () = assert!(size_of::<NodeCall>() == under_way::NODE_CALLS.bytes);
+const _: () = assert!(size_of::<DataCall>() == under_way::DATA_CALLS.bytes);

@@ -242,6 +242,8 @@ impl Trace {
         logs: QemuLogs,
         mut pipeline: Pipeline<S>,
     ) -> Result<Summary, Error> {
+        let left = probes.left()?;
+        let missed = probes.missed()?;
         probes.detach();
         // A program that was running when it was detached may still have a record to submit.
         // What it counted as sent must arrive; the loop ends at the latest with its last try.
@@ -260,7 +262,8 @@ impl Trace {
             std::thread::yield_now();
         }
         let (delivered, undecodable) = pipeline.taken();
-        let account = Account::close(&counters, delivered, undecodable, probes.skipped()?);
+        let mut account = Account::close(&counters, delivered, undecodable, probes.skipped()?);
+        account.add(left, missed);
         pipeline.losses(account.total_lost() - undecodable);
         let logs = logs
             .finish(|checkpoint| pipeline.checkpoint(checkpoint))

@@ -1,8 +1,9 @@
 //! The account: what the programs saw, sent and lost.
 //!
 //! The identity that a trace proves at its end: `seen = delivered + lost`, where lost is a sum
-//! by reason. Kernel-side reasons are counters of the programs; two more are measured here: runs
-//! that the kernel skipped (`recursion`), and records that user space did not get or understand.
+//! by reason. Kernel-side reasons are counters of the programs; more are measured here: runs that
+//! the kernel skipped (`recursion`), kprobes that it did not fire (`probe_missed`), calls that were
+//! left without their return, and records that user space did not get or understand.
 
 use std::{
     collections::BTreeMap,
@@ -90,6 +91,21 @@ impl Account {
         }
     }
 
+    /// Adds what only shows at the end: calls whose return never came, and kprobes that did not
+    /// fire. Both were to be seen, and are lost.
+    pub fn add(&mut self, returns: u64, missed: Option<u64>) {
+        let reasons = [
+            ("return_missed", returns),
+            ("probe_missed", missed.unwrap_or(0)),
+        ];
+        for (reason, count) in reasons {
+            if count > 0 {
+                *self.lost.entry(reason.to_owned()).or_insert(0) += count;
+                self.seen = self.seen.map(|seen| seen + count);
+            }
+        }
+    }
+
     /// The sum of all losses.
     pub fn total_lost(&self) -> u64 {
         self.lost.values().sum()
@@ -142,6 +158,13 @@ mod tests {
         assert_eq!(account.balances(), Some(true));
         assert_eq!(Account::close(&counters, 85, 1, None).seen, None);
         assert_eq!(account.lost["unread"], 4);
+        let mut later = account.clone();
+        later.add(2, Some(5));
+        assert_eq!(later.lost["return_missed"], 5);
+        assert_eq!(later.lost["probe_missed"], 5);
+        assert_eq!(later.balances(), Some(true));
+        later.add(0, None);
+        assert_eq!(later.total_lost(), 24);
         assert!(!account.lost.contains_key("contexts_full"));
     }
 

@@ -1,18 +1,20 @@
 //! Loads the programs into the kernel and attaches them, hook by hook.
 
-use std::{any::Any, collections::BTreeSet, io, os::fd::AsFd as _};
+use std::{collections::BTreeSet, io, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf},
-    programs::{FEntry, FExit, KProbe, Program, ProgramError},
 };
 use aya_log::EbpfLogger;
 use zerocopy::IntoBytes as _;
 
 use super::{
+    attach::{self, Link},
     health::{Counters, recursion_misses},
-    table::{self, Need, Row, TABLE, When},
+    left,
+    missed::missed,
+    table::{self, Need, Row, TABLE},
     walk::{self, Found, Walk},
 };
 use crate::kernel::{
@@ -84,7 +86,7 @@ pub struct Hook {
 /// The loaded and attached programs. Dropping it takes them all out of the kernel.
 pub struct Probes {
     ebpf: Ebpf,
-    links: Vec<Box<dyn Any + Send>>,
+    links: Vec<Link>,
     /// The hooks in place.
     pub hooks: Vec<Hook>,
     /// A sentence for each hook or member that is missing: which findings will be absent.
@@ -210,7 +212,7 @@ impl Probes {
                 .program_mut(row.name)
                 .ok_or_else(|| format!("the object has no program {}", row.name))?;
             links.push(
-                attach_program(program, row.when, function, btf).map_err(|error| chain(&error))?,
+                attach::program(program, row.when, function, btf).map_err(|error| chain(&error))?,
             );
         }
         self.links.extend(links);
@@ -279,6 +281,27 @@ impl Probes {
         Ok(sum)
     }
 
+    /// How often a kprobe did not fire at all, or a kretprobe had no room for one more thread; `None`
+    /// where the kernel does not tell.
+    ///
+    /// # Errors
+    /// If a link cannot be asked.
+    pub fn missed(&self) -> io::Result<Option<u64>> {
+        let mut sum = Some(0);
+        for kprobe in self.links.iter().filter_map(|link| link.kprobe) {
+            sum = sum.zip(missed(kprobe)?).map(|(sum, missed)| sum + missed);
+        }
+        Ok(sum)
+    }
+
+    /// How many calls have never reported their return. Asked while the programs are attached.
+    ///
+    /// # Errors
+    /// If the programs' maps cannot be read.
+    pub fn left(&self) -> io::Result<u64> {
+        left::count(&self.ebpf)
+    }
+
     /// Detaches every program, entries before returns; what they have counted and sent can still
     /// be read.
     pub fn detach(&mut self) {
@@ -291,37 +314,6 @@ impl Probes {
             logger.flush();
         }
     }
-}
-
-fn attach_program(
-    program: &mut Program,
-    when: When,
-    function: &str,
-    btf: Option<&Btf>,
-) -> Result<Box<dyn Any + Send>, ProgramError> {
-    Ok(match (btf, when) {
-        (Some(btf), When::Entry) => {
-            let program: &mut FEntry = program.try_into()?;
-            program.load(function, btf)?;
-            let link = program.attach()?;
-            Box::new(program.take_link(link)?)
-        }
-        (Some(btf), When::Return) => {
-            let program: &mut FExit = program.try_into()?;
-            program.load(function, btf)?;
-            let link = program.attach()?;
-            Box::new(program.take_link(link)?)
-        }
-        (None, _) => {
-            let program: &mut KProbe = program.try_into()?;
-            // It may be on other functions already.
-            if program.fd().is_err() {
-                program.load()?;
-            }
-            let link = program.attach(function, 0)?;
-            Box::new(program.take_link(link)?)
-        }
-    })
 }
 
 /// An error and its causes, in one line. The verifier's log is many lines: its end is what counts.

@@ -1,7 +1,10 @@
 //! The kernel side from user space: the table of hooks, loading and attaching them, and the
 //! account of what they saw and lost.
 
+mod attach;
 pub mod health;
+mod left;
 pub mod load;
+mod missed;
 pub mod table;
 pub mod walk;
