@@ -8,4 +8,5 @@ pub mod trace;
 
 mod machine;
 mod output;
+mod select;
 mod writer;

@@ -10,10 +10,10 @@ use clap::Args;
 use tokio::sync::Notify;
 
 use crate::{
-    cmd::{machine::create_ready_file, serve::stop_signal, writer},
-    correlate::{Options, Summary},
+    cmd::{machine::create_ready_file, select::Filters, serve::stop_signal, writer},
+    correlate::{Class, Options, Summary},
     exit::{Code, Error},
-    pipeline::{Filter, Pipeline},
+    pipeline::Pipeline,
     probe::{
         health::Account,
         load::{LoadError, Probes},
@@ -21,10 +21,10 @@ use crate::{
     sink::{
         Sink,
         json::Json,
+        select::Select,
         text::{Text, TextOptions},
     },
     source::{clock::monotonic_ns, process::vm_name, qemu_log::QemuLogs, ring::RingSource},
-    vfio::sysfs::Bdf,
 };
 
 /// Shows remap cycles, state changes and findings of every VFIO device, live.
@@ -33,15 +33,8 @@ use crate::{
 /// the reader of its output, and then says what it all adds up to.
 #[derive(Args, Debug)]
 pub struct Trace {
-    /// Only this device: domain:bus:device.function, as in 0000:01:00.0.
-    #[arg(long, value_name = "BDF")]
-    device: Option<String>,
-    /// Only devices that this process uses.
-    #[arg(long, value_name = "PID")]
-    pid: Option<u32>,
-    /// Only devices that the virtual machine of this name uses: QEMU's -name.
-    #[arg(long, value_name = "NAME")]
-    vm: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// Put the checkpoints of QEMU's trace log on the same time line; may be given for each QEMU.
     ///
     /// QEMU writes it with `-msg timestamp=on -D FILE -trace 'vmstate_downtime_*' -trace
@@ -109,16 +102,8 @@ const TICK: Duration = Duration::from_millis(20);
 impl Trace {
     /// Traces until it is ended.
     pub fn run(self) -> Result<(), Error> {
-        // A name is compared as the kernel writes it, whatever form the user gave.
-        let device = match &self.device {
-            Some(text) => Some(text.parse::<Bdf>()?.to_string()),
-            None => None,
-        };
-        let filter = Filter {
-            device,
-            pid: self.pid,
-            vm: self.vm.clone(),
-        };
+        let filter = self.filters.filter()?;
+        let selection = self.filters.selection();
         if self.probe_log {
             log::set_logger(&Stderr).map_err(anyhow::Error::msg)?;
             log::set_max_level(log::LevelFilter::Trace);
@@ -137,6 +122,8 @@ impl Trace {
             }
             let options = Options {
                 stages: self.stages,
+                interrupts: selection.names(Class::Irq),
+                mappings: selection.names(Class::Mapping) || selection.names(Class::Dma),
                 ..Options::default()
             };
             let start_ns = monotonic_ns()?;
@@ -144,12 +131,13 @@ impl Trace {
             let (out, thread) = writer::start();
             let gone = thread.gone();
             let summary = if self.json {
-                let sink = Json::new(out);
+                let sink = Select::new(Json::new(out), selection);
                 let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
                 self.follow(&mut probes, pipeline, logs, &gone).await
             } else {
                 let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                let sink = Text::new(out, TextOptions { colour, start_ns });
+                let text = Text::new(out, TextOptions { colour, start_ns });
+                let sink = Select::new(text, selection);
                 let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
                 self.follow(&mut probes, pipeline, logs, &gone).await
             };

@@ -5,7 +5,7 @@ use super::finding::Finding;
 use super::irq::{Interrupt, IrqChange};
 use super::stay::Stay;
 use super::transition::Transition;
-use super::usage::{Closed, Inferred, Mapped, Opened};
+use super::usage::{Closed, Inferred, Mapped, MappedHow, Opened};
 use super::zap::Zap;
 use crate::event::Task;
 
@@ -67,23 +67,29 @@ pub enum Class {
     Migration,
     /// Interrupts.
     Irq,
-    /// Mappings: zaps and faults, mmap, munmap, DMA.
+    /// Mappings: zaps and faults, mmap, munmap.
     Mapping,
+    /// Mappings of regions for DMA.
+    Dma,
     /// Opens and closes.
     File,
     /// Findings.
     Finding,
+    /// What VMMs say: their checkpoints, and downtimes. No [`Output`] is.
+    Vmm,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Remap,
         Self::Migration,
         Self::Irq,
         Self::Mapping,
+        Self::Dma,
         Self::File,
         Self::Finding,
+        Self::Vmm,
     ];
 
     /// The class's word in options, text and JSON.
@@ -93,8 +99,10 @@ impl Class {
             Self::Migration => "migration",
             Self::Irq => "irq",
             Self::Mapping => "mapping",
+            Self::Dma => "dma",
             Self::File => "file",
             Self::Finding => "finding",
+            Self::Vmm => "vmm",
         }
     }
 }
@@ -106,6 +114,10 @@ impl Output {
             Self::Cycle(_) | Self::Stage(_) | Self::Inferred(_) => Class::Remap,
             Self::Transition(_) | Self::Stay(_) => Class::Migration,
             Self::IrqChange(_) | Self::Interrupt(_) => Class::Irq,
+            Self::Mapped(Mapped {
+                how: MappedHow::Dma(_),
+                ..
+            }) => Class::Dma,
             Self::Zap(_) | Self::Mapped(_) => Class::Mapping,
             Self::Opened(_) | Self::Closed(_) => Class::File,
             Self::Finding(_) => Class::Finding,

@@ -5,6 +5,7 @@
 
 mod event_line;
 pub mod json;
+pub mod select;
 pub mod table;
 pub mod text;
 mod vmm_line;

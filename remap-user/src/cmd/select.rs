@@ -1,0 +1,132 @@
+//! The filters of a trace, as the command line has them.
+
+use clap::Args;
+
+use crate::correlate::Class;
+use crate::exit::Error;
+use crate::pipeline::Filter;
+use crate::sink::select::Selection;
+use crate::vfio::sysfs::Bdf;
+
+/// What of a trace is looked at, and what of that is shown.
+#[derive(Args, Debug)]
+pub struct Filters {
+    /// Only this device: domain:bus:device.function, as in 0000:01:00.0.
+    #[arg(long, value_name = "BDF")]
+    device: Option<String>,
+    /// Only devices that this process uses.
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Only devices that the virtual machine of this name uses: QEMU's -name.
+    #[arg(long, value_name = "NAME")]
+    vm: Option<String>,
+    /// Only lines of these classes, with commas between them; the summary counts all.
+    ///
+    /// remap: the remap IRQ. migration: state changes, and what happened in each state. irq: each
+    /// interrupt and its set-up, which are not shown unless they are asked for. mapping: zaps and
+    /// faults, and each mmap and munmap, which are not shown unless they are asked for. dma: the
+    /// same of mappings for DMA. file: opens and closes. finding: what is wrong. vmm: what
+    /// --qemu-log says.
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = class)]
+    class: Vec<Class>,
+    /// Only cycles, state changes, interrupts and zaps that took at least so long, as in 500us or
+    /// 1.5ms; the summary counts all.
+    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
+    min_latency: Option<u64>,
+}
+
+impl Filters {
+    /// Which devices and processes are looked at.
+    ///
+    /// # Errors
+    /// If the device's address is none.
+    pub fn filter(&self) -> Result<Filter, Error> {
+        // A name is compared as the kernel writes it, whatever form the user gave.
+        let device = match &self.device {
+            Some(text) => Some(text.parse::<Bdf>()?.to_string()),
+            None => None,
+        };
+        Ok(Filter {
+            device,
+            pid: self.pid,
+            vm: self.vm.clone(),
+        })
+    }
+
+    /// What is shown.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            classes: (!self.class.is_empty()).then(|| self.class.iter().copied().collect()),
+            min_latency_ns: self.min_latency,
+        }
+    }
+}
+
+fn class(text: &str) -> Result<Class, String> {
+    let named = |class: &Class| class.name() == text;
+    Class::ALL.into_iter().find(named).ok_or_else(|| {
+        let names = Class::ALL.map(Class::name).join(", ");
+        format!("not one of {names}")
+    })
+}
+
+/// A time with its unit.
+fn nanoseconds(text: &str) -> Result<u64, String> {
+    let wrong = || "not a time with its unit, as in 500us, 1.5ms or 2s".to_owned();
+    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "ns" => 1.0,
+        "us" | "µs" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        _ => return Err(wrong()),
+    };
+    let is_number = |char: char| char.is_ascii_digit() || char == '.';
+    if !digits.chars().all(is_number) {
+        return Err(wrong());
+    }
+    let seconds = digits.parse::<f64>().map_err(|_| wrong())? * unit / 1e9;
+    let time = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+    u64::try_from(time.as_nanos()).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, ns) in [
+            ("500us", 500_000),
+            ("500µs", 500_000),
+            ("1.5ms", 1_500_000),
+            ("2s", 2_000_000_000),
+            ("7ns", 7),
+            ("0ms", 0),
+        ] {
+            assert_eq!(nanoseconds(text), Ok(ns), "{text}");
+        }
+        for text in [
+            "",
+            "5",
+            "ms",
+            "-1ms",
+            "1e3ms",
+            "1 ms",
+            "1.2.3ms",
+            "infs",
+            "1m",
+            "999999999999s",
+        ] {
+            assert!(nanoseconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_class_has_a_name() {
+        for known in Class::ALL {
+            assert_eq!(class(known.name()), Ok(known));
+        }
+        assert!(class("irqs").unwrap_err().contains("migration"));
+    }
+}
