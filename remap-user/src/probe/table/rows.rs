@@ -156,7 +156,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("eventfd_ctx_do_read_fentry")],
         probed: &[entry("eventfd_ctx_do_read_kprobe")],
-        without: "a signal that the kernel itself serves looks like one that nobody reads",
+        without: "what the kernel itself serves looks unread, so no never-read and request-ignored findings can be trusted",
         need: Need::Wanted,
     },
     Row {
@@ -222,7 +222,7 @@ pub const TABLE: &[Row] = &[
         place: VFIO,
         traced: &[],
         probed: &[entry("dma_kprobe"), at_return("dma_kretprobe")],
-        without: "no mappings for DMA through containers; no unmapped-while-dma finding",
+        without: "no mappings for DMA through containers; no dma-mapped finding",
         need: Need::WherePresent,
     },
     Row {
@@ -265,7 +265,7 @@ pub const TABLE: &[Row] = &[
         place: IOMMUFD,
         traced: &[],
         probed: &[entry("dma_kprobe"), at_return("dma_kretprobe")],
-        without: "no mappings for DMA through iommufds; no unmapped-while-dma finding",
+        without: "no mappings for DMA through iommufds; no dma-mapped finding",
         need: Need::Wanted,
     },
     Row {
@@ -275,7 +275,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("unmap_mapping_range_fentry")],
         probed: &[entry("unmap_mapping_range_kprobe")],
-        without: "no zaps, so what made a region fault again is unknown (kernels from 6.10)",
+        without: "no zaps (kernels from 6.10), so what made a region fault again is unknown",
         need: Need::Wanted,
     },
     Row {
@@ -285,7 +285,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("zap_vma_fentry")],
         probed: &[entry("zap_vma_kprobe")],
-        without: "no zaps, so what made a region fault again is unknown (kernels before 6.10)",
+        without: "no zaps (kernels before 6.10), so what made a region fault again is unknown",
         need: Need::Wanted,
     },
     Row {
@@ -295,7 +295,7 @@ pub const TABLE: &[Row] = &[
         place: Place::PciCore,
         traced: &[],
         probed: &[entry("fault_core_kprobe"), at_return("fault_kretprobe")],
-        without: "no faults, so what a zap costs is unknown",
+        without: "no faults, so what a zap costs is unknown; no access-refused finding",
         need: Need::Wanted,
     },
     Row {
@@ -318,7 +318,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Vendor,
         traced: &[],
         probed: &[entry("fault_vendor_kprobe"), at_return("fault_kretprobe")],
-        without: "no faults that the driver handles itself",
+        without: "no faults that the driver handles itself; no access-refused finding of them",
         need: Need::WherePresent,
     },
     Row {
@@ -338,7 +338,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Vendor,
         traced: &[],
         probed: &[entry("data_read_kprobe"), at_return("data_kretprobe")],
-        without: "what is saved while the device migrates is not seen",
+        without: "what is saved while the device migrates is not seen; no data-left finding",
         need: Need::WherePresent,
     },
     Row {
