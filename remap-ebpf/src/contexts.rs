@@ -1,5 +1,8 @@
 //! What is known of eventfd contexts: learned inside a `SET_IRQS`, forgotten after it.
-#![expect(unsafe_code, reason = "references into map values")]
+#![expect(
+    unsafe_code,
+    reason = "references into map values; fills a record behind a raw pointer"
+)]
 
 use remap_common::{
     counter::Counter,
@@ -7,11 +10,12 @@ use remap_common::{
         IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_TRIGGER, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD,
         IRQ_SET_DATA_NONE, IRQ_SET_HEADER,
     },
-    record::{ARGUMENT_BYTES, Target, role},
+    record::{ARGUMENT_BYTES, Context, Target, kind, role},
 };
 
 use crate::{
-    emit, filter,
+    emit::{self, Subject},
+    filter,
     maps::{CONTEXTS, Ioctl, REPLACED, SLOTS, Slot},
 };
 
@@ -66,6 +70,21 @@ pub fn adopt(context: u64, target: &Target) -> bool {
         return false;
     }
     true
+}
+
+/// Sends what a context stands for from now on, and how that came to be known. `fd` is -1 where no
+/// call named it.
+#[inline(always)]
+pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin: u32) {
+    // SAFETY: every field of the reserved record is written.
+    unsafe {
+        emit::emit_about::<Context>(subject, kind::CONTEXT, emit::now(), |record| {
+            (*record).context = context;
+            emit::put_target(&raw mut (*record).target, target);
+            (*record).fd = fd;
+            (*record).origin = origin;
+        });
+    }
 }
 
 /// Takes an adoption back: the kernel has replaced or freed the context meanwhile.

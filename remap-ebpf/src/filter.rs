@@ -14,7 +14,7 @@ use remap_common::{
 
 use crate::{
     emit,
-    maps::{CONTEXTS, GENERATIONS, Index, MAPPINGS, OPERATIONS, WHOLE_DEVICE},
+    maps::{CONTEXTS, GENERATIONS, Index, MAPPINGS, OPEN, OPERATIONS, WHOLE_DEVICE},
 };
 
 /// A flag for each hash value. All CPUs read and set them: a set is one byte store, which no
@@ -58,6 +58,30 @@ static PROCESS_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
 /// The address spaces of the devices' inodes.
 #[unsafe(no_mangle)]
 static MAPPING_FILTER: Flags<{ 1 << MAPPING_BITS }> = Flags::CLEAR;
+
+/// 1 as soon as a device may have eventfds that nobody knows of.
+#[unsafe(no_mangle)]
+static SOMETHING_IS_PRIOR: Flags<1> = Flags::CLEAR;
+
+/// A device that was open before the trace has a driver of its own.
+#[inline(always)]
+pub fn learn_prior() {
+    SOMETHING_IS_PRIOR.set(0);
+}
+
+/// Whether there is such a device.
+#[inline(always)]
+pub fn something_is_prior() -> bool {
+    SOMETHING_IS_PRIOR.test(0)
+}
+
+/// Whether every hook is in place.
+#[inline(always)]
+pub fn is_open() -> bool {
+    // SAFETY: an aligned word that lives as long as the programs.
+    OPEN.get_ptr(0)
+        .is_some_and(|open| unsafe { open.read_volatile() } != 0)
+}
 
 /// Learns how a VFIO device's file is told from any other, where user space could not say it.
 #[inline(always)]

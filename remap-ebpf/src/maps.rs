@@ -31,7 +31,7 @@ pub static SLOTS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(16384, 0)
 #[map]
 pub static GENERATIONS: HashMap<Index, u32> = HashMap::with_max_entries(4096, 0);
 
-/// The devices whose name was sent.
+/// The devices whose name was sent: 1, or [`PRIOR`].
 #[map]
 pub static DEVICES: HashMap<u64, u8> = HashMap::with_max_entries(4096, 0);
 
@@ -42,6 +42,23 @@ pub static OPERATIONS: Array<u64> = Array::with_max_entries(1, 0);
 /// The devices that the walk under way has met. User space reads and empties it.
 #[map]
 pub static MET: HashMap<u64, Met> = HashMap::with_max_entries(4096, 0);
+
+/// Not 0 once every hook is in place: from then on each call that is entered is seen to return.
+#[map]
+pub static OPEN: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The threads whose device ioctl began before that, and may return after it.
+#[map]
+pub static EARLY: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
+
+/// Thread → the eventfd that it has read last, if nobody knows what that stands for.
+#[map]
+pub static LAST_READS: LruHashMap<u64, LastRead> = LruHashMap::with_max_entries(1024, 0);
+
+/// The regions whose description user space has; `index` is the region, `sub` the generation of
+/// the device.
+#[map]
+pub static DESCRIBED: LruHashMap<Slot, u8> = LruHashMap::with_max_entries(4096, 0);
 
 /// Thread → the device ioctl that it is in.
 #[map]
@@ -95,6 +112,32 @@ pub struct Index {
 
 /// The generation of a device as a whole: it grows when the device is closed.
 pub const WHOLE_DEVICE: u32 = u32::MAX;
+
+/// The device in whose ioctl, or write to a region, the current thread is.
+#[inline(always)]
+#[expect(unsafe_code, reason = "map values live until the program ends")]
+pub fn device_under_way() -> Option<u64> {
+    let thread = crate::emit::thread();
+    // SAFETY: map values live until the program ends.
+    if let Some(call) = unsafe { IOCTLS.get(thread) } {
+        return Some(call.device);
+    }
+    // SAFETY: as above.
+    let call = unsafe { REGION_WRITES.get(thread) }?;
+    Some(call.device)
+}
+
+/// In [`DEVICES`]: the device was open before the trace and has a driver of its own, so that it may
+/// have eventfds that nobody knows of.
+pub const PRIOR: u8 = 2;
+
+/// The last read of a thread.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct LastRead {
+    pub context: u64,
+    pub value: u64,
+}
 
 /// A place where a device holds an eventfd.
 #[derive(Clone, Copy)]

@@ -12,12 +12,14 @@ use aya_ebpf::{
 use remap_common::{
     counter::Counter,
     ioctl::{IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS},
-    record::{Context, Target, kind, origin},
+    record::{Target, origin},
 };
 
 use super::{is_no_pointer, probed_return, traced_return};
 use crate::{
-    contexts, emit, filter,
+    contexts,
+    emit::{self, Subject},
+    filter,
     maps::{self, Ioctl},
     read,
 };
@@ -73,7 +75,6 @@ fn found(context: u64, inner: bool) {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn learn(call: &mut Ioctl, context: u64) {
     // struct vfio_irq_set: argsz, flags, index, start, count, data.
     let flags = call.word(4);
@@ -98,15 +99,7 @@ fn learn(call: &mut Ioctl, context: u64) {
     if !contexts::learn(call, context, &target) {
         return;
     }
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Context>(kind::CONTEXT, emit::now(), |record| {
-            (*record).context = context;
-            emit::put_target(&raw mut (*record).target, &target);
-            (*record).fd = fd;
-            (*record).origin = origin::SEEN;
-        });
-    }
+    contexts::report(&Subject::current(), context, &target, fd, origin::SEEN);
 }
 
 /// The next fd of the array that is not -1, and its position; moves the cursor behind it.

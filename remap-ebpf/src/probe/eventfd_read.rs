@@ -8,7 +8,7 @@ use aya_ebpf::{
 use remap_common::record::{Read, kind};
 
 use super::{probed_argument, probed_return, traced_argument, traced_return};
-use crate::{emit, filter, maps, read};
+use crate::{emit, filter, infer, maps, read};
 
 #[fexit(function = "eventfd_read")]
 pub fn eventfd_read_fexit(ctx: FExitContext) -> u32 {
@@ -27,7 +27,7 @@ pub fn eventfd_read_kprobe(ctx: ProbeContext) -> u32 {
     let ours = read::file_of_kiocb(file)
         .and_then(read::context_of)
         .is_some_and(|context| filter::target_of(context).is_some());
-    if ours {
+    if ours || infer::is_of_interest() {
         emit::begin(&maps::EVENTFD_READS, &maps::EventfdRead { file, iter });
     }
     0
@@ -51,10 +51,13 @@ fn returned(kiocb: u64, iter: u64, result: u64) {
     let Some(context) = read::file_of_kiocb(kiocb).and_then(read::context_of) else {
         return;
     };
+    let result = result as i64;
     let Some(target) = filter::target_of(context) else {
+        if result == 8 && infer::is_of_interest() {
+            infer::was_read(context, read::value_behind(iter));
+        }
         return;
     };
-    let result = result as i64;
     let value = if result == 8 {
         read::value_behind(iter)
     } else {

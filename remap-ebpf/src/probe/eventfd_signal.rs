@@ -6,15 +6,15 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::record::{Signal, kind};
+use remap_common::record::{Signal, Target, kind};
 
 use super::{probed_argument, traced_argument};
-use crate::{emit, filter, maps, read};
+use crate::{emit, filter, infer, maps, read};
 
 #[fentry(function = "eventfd_signal_mask")]
 pub fn eventfd_signal_fentry(ctx: FEntryContext) -> u32 {
     let context = traced_argument(&ctx, 0);
-    if let Some(target) = filter::target_of(context) {
+    if let Some(target) = target_of(context) {
         let addend = if read::signal_has_addend() {
             traced_argument(&ctx, 1)
         } else {
@@ -28,7 +28,7 @@ pub fn eventfd_signal_fentry(ctx: FEntryContext) -> u32 {
 #[kprobe(function = "eventfd_signal_mask")]
 pub fn eventfd_signal_kprobe(ctx: ProbeContext) -> u32 {
     let context = probed_argument(&ctx, 0);
-    if let Some(target) = filter::target_of(context) {
+    if let Some(target) = target_of(context) {
         let addend = if read::signal_has_addend() {
             probed_argument(&ctx, 1)
         } else {
@@ -39,22 +39,22 @@ pub fn eventfd_signal_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// What a context stands for, by knowledge or else by inference.
+#[inline(always)]
+fn target_of(context: u64) -> Option<&'static Target> {
+    if let Some(target) = filter::target_of(context) {
+        return Some(target);
+    }
+    infer::signalled(context)
+}
+
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
-fn signalled(context: u64, target: &remap_common::record::Target, addend: u64) {
+fn signalled(context: u64, target: &Target, addend: u64) {
     let time_ns = emit::now();
     let count = read::eventfd_count(context);
     let in_task = read::in_task();
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let inside = unsafe {
-        match maps::IOCTLS.get(thread) {
-            Some(call) => call.device,
-            None => maps::REGION_WRITES
-                .get(thread)
-                .map_or(0, |call| call.device),
-        }
-    };
+    let inside = maps::device_under_way().unwrap_or(0);
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Signal>(kind::SIGNAL, time_ns, |record| {

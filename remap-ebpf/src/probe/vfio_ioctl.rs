@@ -17,7 +17,7 @@ use remap_common::{
 
 use super::{migration_data, probed_argument, probed_return};
 use crate::{
-    contexts, emit, filter,
+    contexts, emit, filter, infer,
     maps::{self, Ioctl},
     read,
 };
@@ -50,6 +50,15 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     };
     filter::involve_process();
     introduce(device);
+    if !filter::is_open() {
+        // The map forgets the least used thread by itself.
+        let _ = maps::EARLY.insert(emit::thread(), 1, 0);
+        return 0;
+    }
+    let _ = maps::EARLY.remove(emit::thread());
+    if request != GET_REGION_INFO {
+        infer::interrupted();
+    }
     entered(device, request, probed_argument(&ctx, 2));
     if diagnostics() {
         info!(
@@ -68,7 +77,10 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
     let Some(call) = (unsafe { maps::IOCTLS.get(thread) }) else {
-        emit::lose(Counter::EntryMissed);
+        // The entry was in place before this: whoever passed it too early is noted.
+        if maps::EARLY.remove(thread).is_err() {
+            emit::lose(Counter::EntryMissed);
+        }
         return 0;
     };
     let result = probed_return(&ctx) as i64;
@@ -172,6 +184,9 @@ fn entered(device: u64, request: u32, pointer: u64) {
 fn returned(call: &Ioctl, result: i64) {
     if call.request == SET_IRQS && result == 0 {
         contexts::settle(call);
+    }
+    if call.request == GET_REGION_INFO && result == 0 {
+        infer::described(call);
     }
     if call.request == FEATURE && result >= 0 {
         migration_data::learn(call);

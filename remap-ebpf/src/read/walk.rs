@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
 use remap_common::layout::ABSENT;
 
-use super::{parent_of, private_of, word};
+use super::{driver_name, parent_of, private_of, word};
 use crate::emit::Subject;
 
 /// Levels of an xarray that a device's interrupts can need: 64 to this power of them.
@@ -142,6 +142,9 @@ pub fn unmask(interrupt: u64) -> Option<u64> {
 
 #[inline(always)]
 fn virqfd(virqfd: u64) -> Option<u64> {
+    if virqfd == 0 {
+        return Some(0);
+    }
     word(virqfd, layout!(walk.virqfd_context))
 }
 
@@ -157,10 +160,33 @@ pub fn req_trigger(core: u64) -> Option<u64> {
     unwrap_context(word(core, layout!(walk.core_req))?)
 }
 
+/// Whether the device's driver is known and is another one than the kernel's plain vfio-pci, which
+/// has no interrupts of its own.
+#[inline(always)]
+pub fn has_own_driver(device: u64) -> bool {
+    const PLAIN: [u8; 9] = *b"vfio-pci\0";
+    let mut name = crate::emit::NO_NAME;
+    if !driver_name(device, &mut name) {
+        return false;
+    }
+    for at in 0..PLAIN.len() {
+        if name[at] != PLAIN[at] {
+            return true;
+        }
+    }
+    false
+}
+
+/// The eventfd context that wakes the user of a device from `LOW_POWER_ENTRY_WITH_WAKEUP`.
+#[inline(always)]
+pub fn wake_context(device: u64) -> Option<u64> {
+    word(core_of(device)?, layout!(walk.core_wake))
+}
+
 #[inline(always)]
 fn unwrap_context(held: u64) -> Option<u64> {
     let member = layout!(walk.wrapped_context);
-    if member == ABSENT {
+    if member == ABSENT || held == 0 {
         Some(held)
     } else {
         word(held, member)

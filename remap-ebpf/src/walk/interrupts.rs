@@ -7,15 +7,11 @@
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use remap_common::{
-    record::{Context, Target, kind, origin, role},
+    record::{Target, origin, role},
     walk::interrupts::{ELSEWHERE, WALKED},
 };
 
-use crate::{
-    contexts,
-    emit::{self, Subject},
-    filter, read,
-};
+use crate::{contexts, emit::Subject, filter, read};
 
 /// `VFIO_PCI_MSIX_IRQ_INDEX`: up to here an index has vectors; ERR and REQ follow.
 const LAST_VECTORED: u32 = 2;
@@ -105,7 +101,6 @@ unsafe extern "C" fn vector(number: u64, vectors: *mut Vectors) -> i64 {
 
 /// Adopts the context that `held` reads, if there is one. `None` if it cannot be read.
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> Option<()> {
     let context = held()?;
     if context == 0 || !contexts::adopt(context, target) {
@@ -117,14 +112,6 @@ fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> 
         contexts::disown(context, target);
         return Some(());
     }
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit_about::<Context>(subject, kind::CONTEXT, emit::now(), |record| {
-            (*record).context = context;
-            emit::put_target(&raw mut (*record).target, target);
-            (*record).fd = -1;
-            (*record).origin = origin::FOUND;
-        });
-    }
+    contexts::report(subject, context, target, -1, origin::FOUND);
     Some(())
 }

@@ -4,11 +4,12 @@
 
 use remap_common::{
     counter::Counter,
+    ioctl::REGION_SHIFT,
     record::{Map, kind, origin},
 };
 
 use super::{is_device_file, meet, visited};
-use crate::{emit, read};
+use crate::{emit, filter, infer, read};
 
 /// `struct bpf_iter__task_vma`: meta, task, vma.
 mod offset {
@@ -50,6 +51,9 @@ fn found(task: u64, vma: u64, file: u64) {
         emit::lose(Counter::Unreadable);
         return;
     };
+    if filter::something_is_prior() {
+        infer::note_description(device, (offset >> REGION_SHIFT) as u32);
+    }
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit_about::<Map>(&subject, kind::MAP, emit::now(), |record| {

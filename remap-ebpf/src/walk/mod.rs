@@ -48,6 +48,11 @@ fn meet(file: u64, subject: &Subject) -> Option<u64> {
     if unsafe { maps::DEVICES.get(device) }.is_none() {
         introduce_as(device, origin::FOUND, subject);
     }
+    if read::has_own_driver(device) {
+        // Whoever opened it may have enabled interrupts that only that driver knows of.
+        let _ = maps::DEVICES.insert(device, maps::PRIOR, 0);
+        filter::learn_prior();
+    }
     // SAFETY: as above.
     if unsafe { maps::MET.get(device) }.is_some() {
         return Some(device);

@@ -15,6 +15,7 @@ use super::{
     left,
     missed::missed,
     table::{self, Need, Row, TABLE},
+    tell,
     walk::{self, Found, Walk},
 };
 use crate::kernel::{
@@ -151,11 +152,12 @@ impl Probes {
         }
         match kernel.symbols.address_of("vfio_device_fops") {
             Some(address) => {
-                walk::name_operations(&mut probes.ebpf, address).map_err(LoadError::Loader)?
+                tell::operations(&mut probes.ebpf, address).map_err(LoadError::Loader)?
             }
             None => missing.push(HIDDEN.to_owned()),
         }
         missing.extend(walk::load(&mut probes.ebpf, &btf));
+        tell::open(&mut probes.ebpf, true).map_err(LoadError::Loader)?;
         probes.missing = missing;
         Ok(probes)
     }
@@ -305,6 +307,9 @@ impl Probes {
     /// Detaches every program, entries before returns; what they have counted and sent can still
     /// be read.
     pub fn detach(&mut self) {
+        // No call begins any more whose return would come too late. If that cannot be said, such a
+        // call is a return that is missed, and counted as that.
+        let _ = tell::open(&mut self.ebpf, false);
         while self.links.pop().is_some() {}
     }
 

@@ -7,4 +7,5 @@ mod left;
 pub mod load;
 mod missed;
 pub mod table;
+mod tell;
 pub mod walk;

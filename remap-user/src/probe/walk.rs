@@ -8,7 +8,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf,
-    maps::{Array, HashMap},
+    maps::HashMap,
     programs::{Iter, ProgramError},
 };
 use remap_common::walk::{Met, interrupts};
@@ -60,16 +60,6 @@ fn program<'a>(ebpf: &'a mut Ebpf, step: &Step) -> Result<&'a mut Iter, String> 
         .ok_or_else(|| format!("the object has no program {}", step.program))?
         .try_into()
         .map_err(|error: ProgramError| super::load::chain(&error))
-}
-
-/// Tells the programs the address of `vfio_device_fops`.
-pub(super) fn name_operations(ebpf: &mut Ebpf, address: u64) -> Result<(), String> {
-    let map = ebpf.map_mut("OPERATIONS");
-    let map = map.ok_or("the object has no map OPERATIONS")?;
-    let mut array: Array<_, u64> = map.try_into().map_err(|error| super::load::chain(&error))?;
-    array
-        .set(0, address, 0)
-        .map_err(|error| super::load::chain(&error))
 }
 
 /// A walk that is about to begin.

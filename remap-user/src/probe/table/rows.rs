@@ -110,8 +110,10 @@ pub const TABLE: &[Row] = &[
         place: VFIO,
         traced: &[],
         probed: &[
-            entry("vfio_ioctl_kprobe"),
+            // The last of a row is attached first: here the entry, which takes no notice of a call
+            // until all is in place, so that a return without one is a loss for certain.
             at_return("vfio_ioctl_kretprobe"),
+            entry("vfio_ioctl_kprobe"),
         ],
         without: "nothing of a device is known",
         need: Need::Essential,

@@ -1,0 +1,145 @@
+//! Eventfds that no walk can find, because only a vendor's driver knows where it keeps them. What
+//! such an eventfd stands for is inferred from its first use:
+//!
+//! * the kernel signals it on a thread that is inside a call on the device, or
+//! * a thread reads it, and the next call of that thread asks again for the description of a
+//!   region that the counter named: its bit, or 1 where each region has its own eventfd.
+//!
+//! Both only for a device that was open before the trace and has a driver of its own: of any other
+//! every eventfd is known. The index stays unknown. Emits `Context`.
+#![expect(unsafe_code, reason = "references into map values")]
+
+use remap_common::record::{Target, UNKNOWN_INDEX, answer, origin, role};
+
+use crate::{
+    contexts,
+    emit::{self, Subject},
+    filter,
+    maps::{self, Ioctl, LAST_READS, LastRead, PRIOR, Slot},
+    read,
+};
+
+/// How many inferred eventfds a device can have: their sub-indexes are counted up.
+const MOST: u32 = 8;
+
+/// An unknown context is signalled. Answers what it must stand for.
+#[inline(always)]
+pub fn signalled(context: u64) -> Option<&'static Target> {
+    if !is_of_interest() || is_known(context) {
+        return None;
+    }
+    let device = maps::device_under_way()?;
+    if !is_prior(device)
+        || read::in_task() != answer::YES
+        || read::wake_context(device) == Some(context)
+    {
+        return None;
+    }
+    learn(context, device, origin::SIGNALLED_INSIDE);
+    // SAFETY: see `filter::target_of`.
+    unsafe { maps::CONTEXTS.get(context) }
+}
+
+/// An unknown context was read by user space.
+#[inline(always)]
+pub fn was_read(context: u64, value: Option<u64>) {
+    let Some(value) = value else {
+        return;
+    };
+    if !is_known(context) {
+        let last = LastRead { context, value };
+        // The map forgets the least used thread by itself.
+        let _ = LAST_READS.insert(emit::thread(), &last, 0);
+    }
+}
+
+/// Whether reads by this process are worth a look although the eventfd is unknown.
+#[inline(always)]
+pub fn is_of_interest() -> bool {
+    filter::something_is_prior() && filter::process_is_involved()
+}
+
+/// A call on a device that does not describe a region: what was read before has nothing to do
+/// with the next one that does.
+#[inline(always)]
+pub fn interrupted() {
+    if filter::something_is_prior() {
+        let _ = LAST_READS.remove(emit::thread());
+    }
+}
+
+/// A `GET_REGION_INFO` has succeeded.
+#[inline(always)]
+pub fn described(call: &Ioctl) {
+    if !filter::something_is_prior() || call.argument_len < 12 {
+        return;
+    }
+    // struct vfio_region_info: argsz, flags, index.
+    let region = call.word(8);
+    let place = place(call.device, region);
+    // SAFETY: only the presence is of interest.
+    let again = unsafe { maps::DESCRIBED.get(place) }.is_some();
+    let thread = emit::thread();
+    // SAFETY: the value is copied out before the entry is removed.
+    if let Some(last) = unsafe { LAST_READS.get(thread) }.copied() {
+        let _ = LAST_READS.remove(thread);
+        if again && is_prior(call.device) && names(last.value, region) && !is_known(last.context) {
+            learn(last.context, call.device, origin::READ_BEFORE_REQUERY);
+        }
+    }
+    note_description(call.device, region);
+}
+
+/// User space has the description of a region: it asked for it, or has a mapping.
+#[inline(always)]
+pub fn note_description(device: u64, region: u32) {
+    // The map forgets the least used region by itself.
+    let _ = maps::DESCRIBED.insert(place(device, region), 1, 0);
+}
+
+#[inline(always)]
+fn names(value: u64, region: u32) -> bool {
+    value == 1 || (region < 64 && value >> region & 1 != 0)
+}
+
+#[inline(always)]
+fn place(device: u64, region: u32) -> Slot {
+    Slot {
+        device,
+        index: region,
+        sub: filter::generation(device, maps::WHOLE_DEVICE),
+        role: 0,
+        zero: 0,
+    }
+}
+
+#[inline(always)]
+fn is_prior(device: u64) -> bool {
+    // SAFETY: values of this map are single bytes.
+    unsafe { maps::DEVICES.get(device) }.copied() == Some(PRIOR)
+}
+
+/// Whether it stands or stood for something.
+#[inline(always)]
+fn is_known(context: u64) -> bool {
+    // SAFETY: only the presence is of interest.
+    filter::context_is_marked(context) && unsafe { maps::CONTEXTS.get(context) }.is_some()
+}
+
+#[inline(always)]
+fn learn(context: u64, device: u64, origin: u32) {
+    let mut target = Target {
+        device,
+        index: UNKNOWN_INDEX,
+        sub: 0,
+        role: role::TRIGGER,
+        generation: filter::generation(device, UNKNOWN_INDEX),
+    };
+    for sub in 0..MOST {
+        target.sub = sub;
+        if contexts::adopt(context, &target) {
+            contexts::report(&Subject::current(), context, &target, -1, origin);
+            return;
+        }
+    }
+}
