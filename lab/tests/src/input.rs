@@ -169,7 +169,9 @@ fn doctor(_: &mut Lab) -> Result<()> {
     let hooks: Vec<&Value> = checks.iter().filter(hooks).collect();
     ensure!(hooks.len() > 5, "{checks:?}");
     for check in hooks {
-        ensure!(check["status"] == "ok", "{check}");
+        // Absent is what this kernel does in another way, or not at all.
+        let fine = check["status"] == "ok" || check["status"] == "absent";
+        ensure!(fine, "{check}");
     }
     Ok(())
 }

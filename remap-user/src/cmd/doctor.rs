@@ -6,21 +6,16 @@ use std::{
     path::Path,
 };
 
+mod hooks;
+
 use clap::Args;
 use serde::Serialize;
 
 use crate::{
     cmd::output::Format,
     exit::{Code, Error},
-    kernel::{
-        Kernel,
-        layout::measure,
-        shape::{Form, form},
-    },
-    probe::{
-        load::{LoadError, Options, Probes},
-        table::{Need, Place, TABLE},
-    },
+    kernel::{Kernel, layout::measure},
+    probe::load::{LoadError, Options, Probes},
     vfio::sysfs::Host,
 };
 
@@ -29,9 +24,12 @@ use crate::{
 /// Loads the probes for a moment, and opens no device. Exits with 3 if a trace is impossible here.
 #[derive(Args, Debug)]
 pub struct Doctor {
-    /// Write JSON Lines.
+    /// Write JSON Lines; they have all hooks.
     #[arg(long)]
     json: bool,
+    /// Write a line for each hook, also for those that are there.
+    #[arg(long)]
+    all: bool,
 }
 
 /// How a check ended.
@@ -54,6 +52,9 @@ struct Check {
     r#type: &'static str,
     name: String,
     status: Status,
+    /// What a hook is for; only hooks have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'static str>,
     detail: String,
     /// What to do about it; empty where there is nothing to do.
     remedy: String,
@@ -65,6 +66,7 @@ impl Check {
             r#type: "check",
             name: name.to_owned(),
             status,
+            topic: None,
             detail: detail.into(),
             remedy: remedy.to_owned(),
         }
@@ -91,6 +93,26 @@ impl fmt::Display for Check {
     }
 }
 
+/// All lines for people, the hooks by their topics.
+struct Lines<'a>(&'a [Check], bool);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(checks, all) = self;
+        let mut hooks = Vec::new();
+        for check in *checks {
+            if check.topic.is_some() {
+                hooks.push(check);
+                continue;
+            }
+            // They follow one another, and the next check closes them.
+            hooks::write(f, &std::mem::take(&mut hooks), *all)?;
+            writeln!(f, "{check}")?;
+        }
+        hooks::write(f, &hooks, *all)
+    }
+}
+
 impl Doctor {
     /// Checks everything, and fails if a trace is impossible.
     pub fn run(self) -> Result<(), Error> {
@@ -102,7 +124,7 @@ impl Doctor {
         match Kernel::running() {
             Ok(kernel) => {
                 checks.push(Check::ok("kernel types", "BTF and symbols can be read"));
-                checks.extend(hooks(&kernel));
+                checks.extend(hooks::checks(&kernel));
                 checks.extend(layout(&kernel));
             }
             Err(error) => checks.push(Check::new(
@@ -115,8 +137,11 @@ impl Doctor {
         checks.extend(probes());
         let format = Format::new(self.json);
         let mut out = io::stdout().lock();
-        for check in &checks {
-            format.write(&mut out, check)?;
+        match format {
+            Format::Json => checks
+                .iter()
+                .try_for_each(|check| format.write(&mut out, check))?,
+            Format::Text => write!(out, "{}", Lines(&checks, self.all))?,
         }
         out.flush()?;
         match checks.iter().find(|check| check.status == Status::Failed) {
@@ -178,35 +203,6 @@ fn devices(host: &Host) -> Check {
 
 /// What to do where the kernel itself lacks something.
 const OTHER_KERNEL: &str = "use a kernel that has it, or report this one to remap";
-
-/// A line for each hook: its form here, or what will be missing.
-fn hooks(kernel: &Kernel) -> impl Iterator<Item = Check> {
-    TABLE.iter().map(|row| {
-        let name = format!("hook {}", row.hook);
-        match form(row, kernel, true) {
-            Form::Traced(function) => Check::ok(&name, format!("fentry/fexit on {function}")),
-            Form::Probed(functions) => {
-                Check::ok(&name, format!("kprobe on {}", functions.join(", ")))
-            }
-            Form::Absent { reason, lack } => Check::new(
-                &name,
-                match (lack, row.need) {
-                    (true, Need::Essential) => Status::Failed,
-                    (true, _) => Status::Limited,
-                    (false, _) => Status::Absent,
-                },
-                format!("{reason}: {}", row.without),
-                match row.place {
-                    Place::Module("vfio") if !kernel.symbols.has_module("vfio") => {
-                        "load the module vfio"
-                    }
-                    _ if lack => OTHER_KERNEL,
-                    _ => "",
-                },
-            ),
-        }
-    })
-}
 
 fn layout(kernel: &Kernel) -> Vec<Check> {
     let measured = measure(kernel);

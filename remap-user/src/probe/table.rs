@@ -32,6 +32,43 @@ pub enum Need {
     WherePresent,
 }
 
+/// What a hook is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// Devices, and the files that lead to them.
+    Devices,
+    /// Interrupts, the remap IRQ among them.
+    Interrupts,
+    /// Mappings of regions, zaps and faults.
+    Mappings,
+    /// Mappings for DMA.
+    Dma,
+    /// State changes and state data.
+    Migration,
+}
+
+impl Topic {
+    /// All topics, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Devices,
+        Self::Interrupts,
+        Self::Mappings,
+        Self::Dma,
+        Self::Migration,
+    ];
+
+    /// The topic's word in text and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Devices => "devices",
+            Self::Interrupts => "interrupts",
+            Self::Mappings => "mappings",
+            Self::Dma => "dma",
+            Self::Migration => "migration",
+        }
+    }
+}
+
 /// When a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -55,6 +92,8 @@ pub struct Program {
 pub struct Row {
     /// The hook's name: that of its file in `remap-ebpf/src/probe/`.
     pub hook: &'static str,
+    /// What it is for.
+    pub topic: Topic,
     /// The functions that can serve, best first; for [`Place::PciCore`] and [`Place::Vendor`] their
     /// prototypes.
     pub functions: &'static [&'static str],

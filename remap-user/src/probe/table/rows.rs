@@ -1,6 +1,6 @@
 //! The rows.
 
-use super::{Need, Place, Program, Row, When};
+use super::{Need, Place, Program, Row, Topic, When};
 
 const fn entry(name: &'static str) -> Program {
     Program {
@@ -26,6 +26,7 @@ const IOMMUFD: Place = Place::Module("iommufd");
 pub const TABLE: &[Row] = &[
     Row {
         hook: "eventfd_ctx_put",
+        topic: Topic::Interrupts,
         functions: &["eventfd_ctx_put"],
         beside: None,
         place: Place::Core,
@@ -36,6 +37,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "eventfd_ctx_fileget",
+        topic: Topic::Interrupts,
         functions: &["eventfd_ctx_fileget"],
         beside: None,
         place: Place::Core,
@@ -46,6 +48,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "eventfd_ctx_fdget",
+        topic: Topic::Interrupts,
         functions: &["eventfd_ctx_fdget"],
         beside: None,
         place: Place::Core,
@@ -56,6 +59,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "eventfd_release",
+        topic: Topic::Interrupts,
         functions: &["eventfd_release"],
         beside: None,
         place: Place::Core,
@@ -66,6 +70,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "eventfd_read",
+        topic: Topic::Interrupts,
         functions: &["eventfd_read"],
         beside: None,
         place: Place::Core,
@@ -79,6 +84,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "eventfd_write",
+        topic: Topic::Interrupts,
         functions: &["eventfd_write"],
         beside: None,
         place: Place::Core,
@@ -95,6 +101,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "unmap",
+        topic: Topic::Mappings,
         functions: &["remove_vma", "vma_close", "vm_area_free"],
         beside: None,
         place: Place::Core,
@@ -105,6 +112,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "vfio_ioctl",
+        topic: Topic::Devices,
         functions: &["vfio_device_fops_unl_ioctl"],
         beside: None,
         place: VFIO,
@@ -120,6 +128,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "vfio_mmap",
+        topic: Topic::Mappings,
         functions: &["vfio_device_fops_mmap"],
         beside: None,
         place: VFIO,
@@ -130,6 +139,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "vfio_write",
+        topic: Topic::Migration,
         functions: &["vfio_device_fops_write"],
         beside: None,
         place: VFIO,
@@ -143,6 +153,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "vfio_release",
+        topic: Topic::Devices,
         functions: &["vfio_device_fops_release"],
         beside: None,
         place: VFIO,
@@ -153,6 +164,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "eventfd_ctx_do_read",
+        topic: Topic::Interrupts,
         functions: &["eventfd_ctx_do_read"],
         beside: None,
         place: Place::Core,
@@ -163,6 +175,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "group_open",
+        topic: Topic::Devices,
         functions: &["vfio_group_fops_open"],
         beside: None,
         place: VFIO,
@@ -173,6 +186,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "group_release",
+        topic: Topic::Devices,
         functions: &["vfio_group_fops_release"],
         beside: None,
         place: VFIO,
@@ -183,6 +197,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "group_ioctl",
+        topic: Topic::Devices,
         functions: &["vfio_group_fops_unl_ioctl"],
         beside: None,
         place: VFIO,
@@ -196,6 +211,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "container_open",
+        topic: Topic::Devices,
         functions: &["vfio_fops_open"],
         beside: None,
         place: VFIO,
@@ -209,6 +225,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "container_release",
+        topic: Topic::Devices,
         functions: &["vfio_fops_release"],
         beside: None,
         place: VFIO,
@@ -219,6 +236,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "container_ioctl",
+        topic: Topic::Dma,
         functions: &["vfio_fops_unl_ioctl"],
         beside: None,
         place: VFIO,
@@ -229,6 +247,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "cdev_open",
+        topic: Topic::Devices,
         functions: &["vfio_device_fops_cdev_open"],
         beside: Some("vfio_df_ioctl_bind_iommufd"),
         place: VFIO,
@@ -239,6 +258,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "iommufd_open",
+        topic: Topic::Devices,
         functions: &["iommufd_fops_open"],
         beside: None,
         place: IOMMUFD,
@@ -252,6 +272,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "iommufd_release",
+        topic: Topic::Devices,
         functions: &["iommufd_fops_release"],
         beside: None,
         place: IOMMUFD,
@@ -262,6 +283,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "iommufd_ioctl",
+        topic: Topic::Dma,
         functions: &["iommufd_fops_ioctl"],
         beside: None,
         place: IOMMUFD,
@@ -272,6 +294,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "unmap_mapping_range",
+        topic: Topic::Mappings,
         functions: &["unmap_mapping_range"],
         beside: None,
         place: Place::Core,
@@ -282,6 +305,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "zap_vma",
+        topic: Topic::Mappings,
         functions: &["zap_vma_ptes", "zap_special_vma_range"],
         beside: None,
         place: Place::Core,
@@ -292,6 +316,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "fault",
+        topic: Topic::Mappings,
         functions: &["vm_fault_t (struct vm_fault *)"],
         beside: None,
         place: Place::PciCore,
@@ -302,6 +327,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "fault_order",
+        topic: Topic::Mappings,
         functions: &["vm_fault_t (struct vm_fault *, unsigned int)"],
         beside: None,
         place: Place::PciCore,
@@ -312,6 +338,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "fault_vendor",
+        topic: Topic::Mappings,
         functions: &[
             "vm_fault_t (struct vm_fault *)",
             "vm_fault_t (struct vm_fault *, enum page_entry_size)",
@@ -325,6 +352,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "fault_vendor_order",
+        topic: Topic::Mappings,
         functions: &["vm_fault_t (struct vm_fault *, unsigned int)"],
         beside: None,
         place: Place::Vendor,
@@ -335,6 +363,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "data_read",
+        topic: Topic::Migration,
         functions: &["ssize_t (struct file *, char *, size_t, loff_t *)"],
         beside: None,
         place: Place::Vendor,
@@ -345,6 +374,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "data_write",
+        topic: Topic::Migration,
         functions: &["ssize_t (struct file *, const char *, size_t, loff_t *)"],
         beside: None,
         place: Place::Vendor,
@@ -355,6 +385,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "data_ioctl",
+        topic: Topic::Migration,
         functions: &[
             "long int (struct file *, unsigned int, long unsigned int)",
             "long (struct file *, unsigned int, unsigned long)",
@@ -371,6 +402,7 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         hook: "eventfd_signal",
+        topic: Topic::Interrupts,
         functions: &["eventfd_signal_mask"],
         beside: None,
         place: Place::Core,
