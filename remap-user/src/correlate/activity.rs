@@ -81,7 +81,7 @@ impl DataStats {
 }
 
 /// What a read or a write returned.
-type Moved = Result<i64, Errno>;
+pub(super) type Moved = Result<i64, Errno>;
 
 const ENOMSG: Errno = Errno(42);
 
@@ -192,6 +192,51 @@ impl Cover {
     /// The spans; `None` if there were so many that the oldest are only a sum.
     pub(super) fn spans(&self) -> Option<impl Iterator<Item = (u64, u64)>> {
         (self.folded_until == 0).then(|| self.spans.iter().copied())
+    }
+}
+
+/// What happens within a span of time, as it is told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    activity: Activity,
+    faults: Cover,
+    data: Cover,
+}
+
+impl Tally {
+    /// A fault returned at `end_ns`.
+    pub(super) fn fault(&mut self, begin_ns: u64, end_ns: u64) {
+        self.activity.faults += 1;
+        self.faults.add(begin_ns, end_ns);
+    }
+
+    /// A call took the pages out of mappings.
+    pub(super) fn zap(&mut self) {
+        self.activity.zaps += 1;
+    }
+
+    /// A read or a write of migration data returned at `end_ns`.
+    pub(super) fn moved(&mut self, begin_ns: u64, end_ns: u64, write: bool, result: Moved) {
+        self.activity.data.record(begin_ns, end_ns, write, result);
+        self.data.add(begin_ns, end_ns);
+    }
+
+    /// The times in which a fault was under way.
+    pub(super) fn faults(&self) -> &Cover {
+        &self.faults
+    }
+
+    /// The times in which data was moved.
+    pub(super) fn data(&self) -> &Cover {
+        &self.data
+    }
+
+    /// What it adds up to.
+    pub(super) fn activity(&self) -> Activity {
+        let mut sum = self.activity.clone();
+        sum.fault_ns = self.faults.total();
+        sum.data.busy_ns = self.data.total();
+        sum
     }
 }
 

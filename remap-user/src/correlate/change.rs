@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::activity::{Activity, Cover};
+use super::activity::Tally;
 use super::cycle::{ReleasedSource, Stage};
-use super::device::{Device, Known};
+use super::device::{Device, FailedChange, Known};
+use super::fsm::{self, Route};
 use super::ioctl::Exit;
 use super::report::Desk;
-use super::rule::is_timeout;
+use super::rule::{data_left, impossible, is_timeout};
+use super::stay::OpenStay;
 use super::transition::{Change, FEATURE_MIG_DEVICE_STATE, LEGACY_MIGRATION_REGION};
-use crate::event::{Answer, DeviceState, Event, FeatureOp};
+use crate::event::{Answer, DeviceState, Errno, Event, FeatureOp};
 
 /// Whether a call changes the migration state.
 pub(super) fn changes_state(feature: u32, op: FeatureOp) -> bool {
@@ -56,11 +58,20 @@ impl Device {
         if self.is_migration_region(region) {
             self.end_change(desk, event, word.map(DeviceState::Legacy), true, exit);
         }
+        self.zapped(event.task.tid);
     }
 
     fn is_migration_region(&self, region: u32) -> bool {
         let facts = self.regions.get(&region);
         facts.is_some_and(|facts| facts.kind == Some(LEGACY_MIGRATION_REGION))
+    }
+
+    /// What the state machine says of a change.
+    pub(super) fn route(&self, from: Option<DeviceState>, to: Option<DeviceState>) -> Route {
+        match (from, to) {
+            (Some(from), Some(to)) => fsm::route(from, to, self.flags),
+            _ => Route::Unknown,
+        }
     }
 
     pub(super) fn begin_change(
@@ -81,9 +92,14 @@ impl Device {
             desk.transition(change.finish(&self.name, &[]));
         }
         self.last_change_ns = Some(event.time_ns);
+        let from = self.state.get(legacy);
+        let path = match self.route(from, to) {
+            Route::Through(path) => path,
+            _ => Vec::new(),
+        };
         self.changes.push(Change {
             id: desk.next_change(),
-            from: self.state.get(legacy),
+            from,
             to,
             begin_ns: event.time_ns,
             task: event.task.clone(),
@@ -91,11 +107,9 @@ impl Device {
             lossy: false,
             blamed: false,
             waits: Vec::new(),
-            path: Vec::new(),
+            path,
             data_fd: None,
-            inside: Activity::default(),
-            faults: Cover::default(),
-            data: Cover::default(),
+            inside: Tally::default(),
         });
     }
 
@@ -127,14 +141,16 @@ impl Device {
                 waits: Vec::new(),
                 path: Vec::new(),
                 data_fd: None,
-                inside: Activity::default(),
-                faults: Cover::default(),
-                data: Cover::default(),
+                inside: Tally::default(),
             },
         };
         change.lossy |= exit.lossy;
         let result = exit.result.map(|_| ());
         change.end = Some((now, result));
+        if let Answer::State { data_fd, .. } = exit.answer {
+            change.data_fd = *data_fd;
+        }
+        self.leave(desk, &change, legacy);
         self.state = match (result, exit.answer) {
             (Ok(()), Answer::State { state, .. }) => Known::State(*state),
             (Ok(()), _) => change.to.map_or(Known::Unknown, Known::State),
@@ -144,6 +160,7 @@ impl Device {
         if legacy && change.to.is_none() {
             change.to = to;
         }
+        self.arrive(&change, (now, result));
         let mut named = BTreeSet::new();
         for at in 0..self.cycles.len() {
             let cycle = &mut self.cycles[at];
@@ -183,5 +200,47 @@ impl Device {
         self.closing.push((desk.settled(now), change));
         self.sweep(desk, now);
         self.settle(desk, now);
+    }
+
+    /// A state change returned: what is said of the state that was left.
+    fn leave(&mut self, desk: &mut Desk, change: &Change, legacy: bool) {
+        self.legacy = Some(legacy);
+        let (Some((now, result)), false) = (change.end, change.lossy) else {
+            self.end_stay(desk, change.begin_ns, false);
+            return;
+        };
+        let done = result.is_ok();
+        let left = self.stay.as_ref().filter(|stay| {
+            let copied = stay.state == DeviceState::StopCopy;
+            done && copied && change.to == Some(DeviceState::Stop)
+        });
+        if let Some(bytes) = left.and_then(OpenStay::unfinished) {
+            self.raise(desk, now, &[], data_left(bytes));
+        }
+        if done {
+            let route = self.route(change.from, change.to);
+            if let Some(verdict) = impossible(change.from, change.to, &route) {
+                self.raise(desk, now, &[], verdict);
+            }
+        }
+        self.end_stay(desk, change.begin_ns, done);
+    }
+
+    /// And of the state that it is in now.
+    fn arrive(&mut self, change: &Change, (now, result): (u64, Result<(), Errno>)) {
+        match (result, self.state) {
+            (Ok(()), Known::State(state)) => {
+                self.failed = None;
+                self.begin_stay((state, now), true, change.data_fd, &change.task);
+            }
+            (Ok(()), _) => self.failed = None,
+            (Err(errno), _) => {
+                self.failed = Some(FailedChange {
+                    to: change.to,
+                    errno,
+                    end_ns: now,
+                });
+            }
+        }
     }
 }

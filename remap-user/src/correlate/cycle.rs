@@ -7,7 +7,7 @@
 
 use super::areas;
 use super::transition::TransitionRef;
-use crate::event::Task;
+use crate::event::{Origin, Task};
 use crate::vfio::irq::Encoding;
 use crate::vfio::region::{Area, Region};
 
@@ -242,10 +242,12 @@ impl View {
 pub struct Cycle {
     /// Name of the device.
     pub device: String,
-    /// IRQ index of the remap IRQ.
-    pub irq_index: u32,
-    /// How the IRQ names regions.
-    pub encoding: Encoding,
+    /// IRQ index of the remap IRQ; `None` where it is inferred that there is one.
+    pub irq_index: Option<u32>,
+    /// From what it is inferred, where nobody was seen to enable the IRQ.
+    pub inferred: Option<Origin>,
+    /// How the IRQ names regions; `None` where it is inferred that there is one.
+    pub encoding: Option<Encoding>,
     /// Region index.
     pub region: u32,
     /// Number of the signal within the trace, from 1; shared by the cycles of one bitmap.

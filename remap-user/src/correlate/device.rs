@@ -3,17 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::UNKNOWN_DEVICE;
+use super::activity::Tally;
 use super::counter::Counter;
 use super::cycle::{Outcome, Stage, View};
+use super::episode::Episode;
 use super::finding::Rule;
+use super::inferred::Guess;
 use super::mapping::Mappings;
 use super::open::Open;
 use super::report::Desk;
 use super::rule::{AT_CYCLE_END, AtCycleEnd, Found, judge};
 use super::settle::Suspect;
+use super::stay::OpenStay;
 use super::transition::Change;
-use crate::event::DeviceState;
+use super::vector::Vector;
+use crate::event::{Call, ContextKey, DeviceState, Errno, Target};
 use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
+use crate::vfio::region::Area;
 
 /// `VFIO_IRQ_INFO_AUTOMASKED`.
 const IRQ_INFO_AUTOMASKED: u32 = 1 << 2;
@@ -53,6 +59,10 @@ pub(super) struct Irq {
     pub(super) readers: BTreeMap<u32, BTreeSet<u32>>,
     /// The bitmap's counter.
     pub(super) counter: Counter,
+    /// The eventfd of that counter.
+    pub(super) context: Option<ContextKey>,
+    /// The eventfd of a call that has not returned, and its counter.
+    pub(super) next: Option<(ContextKey, Counter)>,
 }
 
 impl Irq {
@@ -64,6 +74,26 @@ impl Irq {
             enabled_certain: true,
             readers: BTreeMap::new(),
             counter: Counter::new(),
+            context: None,
+            next: None,
+        }
+    }
+
+    /// The counter of an eventfd: the one that counts, or the one of a call under way.
+    pub(super) fn counter_of(&mut self, context: ContextKey) -> &mut Counter {
+        match &mut self.next {
+            Some((next, counter)) if *next == context && self.context != Some(context) => counter,
+            _ => &mut self.counter,
+        }
+    }
+
+    /// The call that gave an eventfd has succeeded, or it was found to be the IRQ's. One that
+    /// is given again goes on counting.
+    pub(super) fn counts_on(&mut self, context: ContextKey) {
+        let next = self.next.take().filter(|(next, _)| *next == context);
+        if self.context != Some(context) {
+            self.context = Some(context);
+            self.counter = next.map_or_else(Counter::new, |(_, counter)| counter);
         }
     }
 
@@ -115,10 +145,50 @@ pub(super) struct RegionFacts {
     pub(super) malformed: Option<String>,
 }
 
+/// A state change that failed, and nobody has found out where that left the device.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FailedChange {
+    pub(super) to: Option<DeviceState>,
+    pub(super) errno: Errno,
+    pub(super) end_ns: u64,
+}
+
 /// One device.
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) name: String,
+    /// The kernel driver that it is bound to.
+    pub(super) driver: Option<String>,
+    /// The processes that were seen to use it.
+    pub(super) users: BTreeSet<u32>,
+    /// Calls under way, by thread.
+    pub(super) calls: BTreeMap<u32, Call>,
+    /// Eventfds that a `SET_IRQS` under way has looked up, by thread.
+    pub(super) candidates: BTreeMap<u32, Vec<(Target, ContextKey)>>,
+    /// Every eventfd that is signalled, by IRQ index and sub-index.
+    pub(super) vectors: BTreeMap<(u32, u32), Vector>,
+    /// Eventfds that are inferred to be the device's.
+    pub(super) guesses: BTreeMap<ContextKey, Guess>,
+    /// Somebody has asked for an IRQ index beyond those of vfio-pci.
+    pub(super) asked: bool,
+    /// Zaps that are not over.
+    pub(super) episodes: Vec<Episode>,
+    /// Regions of which the last access was refused.
+    pub(super) refused: BTreeSet<u32>,
+    /// `VFIO_MIGRATION_*` flags.
+    pub(super) flags: Option<u64>,
+    /// Whether its migration is the legacy protocol; `None` until a state was seen.
+    pub(super) legacy: Option<bool>,
+    /// Cycles that were acknowledged just now: the region, what it may have mapped, and the
+    /// process that says so.
+    pub(super) acked: Vec<(u32, Vec<Area>, u32)>,
+    /// The stay in the present state, as far as it is known.
+    pub(super) stay: Option<OpenStay>,
+    /// What happened while the state was not known.
+    pub(super) unknown: Tally,
+    pub(super) failed: Option<FailedChange>,
+    /// Records were lost since it was opened, or found.
+    pub(super) lossy: bool,
     pub(super) irqs: BTreeMap<u32, Irq>,
     pub(super) regions: BTreeMap<u32, RegionFacts>,
     pub(super) mappings: Mappings,
@@ -139,6 +209,22 @@ impl Default for Device {
     fn default() -> Self {
         Self {
             name: UNKNOWN_DEVICE.to_owned(),
+            driver: None,
+            users: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+            vectors: BTreeMap::new(),
+            guesses: BTreeMap::new(),
+            asked: false,
+            episodes: Vec::new(),
+            refused: BTreeSet::new(),
+            flags: None,
+            legacy: None,
+            acked: Vec::new(),
+            stay: None,
+            unknown: Tally::default(),
+            failed: None,
+            lossy: false,
             irqs: BTreeMap::new(),
             regions: BTreeMap::new(),
             mappings: Mappings::default(),

@@ -33,10 +33,32 @@ pub enum Rule {
     MalformedRegionInfo,
     /// The IRQ's description contradicts itself.
     MalformedIrqInfo,
+    /// A state change was refused with ENODEV, and nobody has looked for a remap IRQ.
+    NeverAsked,
+    /// A state change that the state machine does not have.
+    ImpossibleChange,
+    /// RESUMING could not be left.
+    ResumeFailed,
+    /// The device is in ERROR.
+    ErrorState,
+    /// The device is in another state than it was put into.
+    UnexpectedState,
+    /// Nobody knows the state after a change that failed.
+    StateUnknown,
+    /// STOP_COPY was left before its data was read to the end.
+    DataLeft,
+    /// An interrupt's eventfd is not read.
+    NeverRead,
+    /// The kernel asked for the device back, and it was not closed.
+    RequestIgnored,
+    /// An access to a mapped region was refused.
+    AccessRefused,
+    /// A region lost its mmap while it is mapped for DMA.
+    DmaMapped,
 }
 
 /// Every rule, its id in text and JSON, and one sentence of advice.
-pub const RULES: [(Rule, &str, &str); 15] = [
+pub const RULES: [(Rule, &str, &str); 26] = [
     (
         Rule::AliasedTrigger,
         "aliased-trigger",
@@ -111,6 +133,61 @@ pub const RULES: [(Rule, &str, &str); 15] = [
         Rule::MalformedIrqInfo,
         "malformed-irq-info",
         "The driver must correct its answer to GET_IRQ_INFO.",
+    ),
+    (
+        Rule::NeverAsked,
+        "never-asked",
+        "Look for a remap IRQ: ask GET_IRQ_INFO for every index, with room for a capability chain.",
+    ),
+    (
+        Rule::ImpossibleChange,
+        "impossible-change",
+        "Only ask for what the uAPI's state machine and the device's MIGRATION flags allow; a driver refuses the rest with EINVAL.",
+    ),
+    (
+        Rule::ResumeFailed,
+        "resume-failed",
+        "Check that source and destination match and that all data was written; then reset the device.",
+    ),
+    (
+        Rule::ErrorState,
+        "error-state",
+        "Reset the device (VFIO_DEVICE_RESET), and look for the driver's message in the kernel's log.",
+    ),
+    (
+        Rule::UnexpectedState,
+        "unexpected-state",
+        "Look for a reset that was not traced; else the driver must report the state that it is in.",
+    ),
+    (
+        Rule::StateUnknown,
+        "state-unknown",
+        "After a state change that failed ask for the state (MIG_DEVICE_STATE, GET) or reset the device.",
+    ),
+    (
+        Rule::DataLeft,
+        "data-left",
+        "Read the data fd until it gives 0 before leaving STOP_COPY; what the destination has is not whole.",
+    ),
+    (
+        Rule::NeverRead,
+        "never-read",
+        "Read the eventfd when it is signalled, or disable the interrupt.",
+    ),
+    (
+        Rule::RequestIgnored,
+        "request-ignored",
+        "Close the device when REQ is signalled: whoever unbinds it waits until then.",
+    ),
+    (
+        Rule::AccessRefused,
+        "access-refused",
+        "Do not touch a region while it is off or trapped; in a guest the access fails, in a process it is SIGBUS.",
+    ),
+    (
+        Rule::DmaMapped,
+        "dma-mapped",
+        "Unmap a region for DMA before its mmap goes.",
     ),
 ];
 

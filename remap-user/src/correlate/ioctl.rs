@@ -9,9 +9,8 @@ use super::finding::Rule;
 use super::report::Desk;
 use super::rule::{AT_QUERY, AtQuery, Found, judge};
 use super::signal::{Acked, CutOff};
-use super::transition::FEATURE_MIG_DEVICE_STATE;
-use crate::event::{Answer, Call, Errno, Event, IrqAction, IrqData};
-use crate::vfio::region::{Area, Region};
+use crate::event::{Answer, Call, ContextKey, Errno, Event, IrqAction, IrqData, Role, Target};
+use crate::vfio::region::Region;
 
 /// The return of a call.
 pub(super) struct Exit<'a> {
@@ -22,16 +21,31 @@ pub(super) struct Exit<'a> {
     pub(super) lossy: bool,
 }
 
+/// `VFIO_PCI_NUM_IRQS`: the IRQ indexes of vfio-pci are below.
+pub(super) const VFIO_PCI_NUM_IRQS: u32 = 5;
+
 /// Sub-indexes that a `SET_IRQS` names.
-struct Named {
+struct Named<'a> {
     index: u32,
     start: u32,
     count: u32,
+    /// The eventfds that it looked up.
+    contexts: &'a [(Target, ContextKey)],
 }
 
-impl Named {
+impl Named<'_> {
     fn subs(&self) -> Range<u32> {
         self.start..self.start.saturating_add(self.count)
+    }
+
+    /// The eventfd that `sub` got.
+    fn context(&self, sub: u32) -> Option<ContextKey> {
+        let mut contexts = self.contexts.iter();
+        contexts
+            .find(|(target, _)| {
+                (target.index, target.sub, target.role) == (self.index, sub, Role::Trigger)
+            })
+            .map(|(_, context)| *context)
     }
 }
 
@@ -41,6 +55,7 @@ fn one(sub: u32) -> Range<u32> {
 
 impl Device {
     pub(super) fn enter(&mut self, desk: &mut Desk, event: &Event, call: &Call) {
+        self.calls.insert(event.task.tid, call.clone());
         if let Call::Feature { feature, op, data } = call
             && changes_state(*feature, *op)
         {
@@ -51,9 +66,18 @@ impl Device {
     pub(super) fn exit(&mut self, desk: &mut Desk, event: &Event, call: &Call, exit: &Exit<'_>) {
         let success = exit.result.is_ok();
         match call {
-            Call::GetRegionInfo { index } => self.region_info(desk, event, *index, exit),
-            Call::GetIrqInfo { index } if success => {
-                self.irq_info(desk, event, *index, exit.answer)
+            Call::GetRegionInfo { index } => {
+                if success {
+                    self.guess_requery(desk, event, *index);
+                }
+                self.region_info(desk, event, *index, exit);
+            }
+            Call::GetIrqInfo { index } => {
+                let told = matches!(exit.answer, Answer::Irq(_) | Answer::Malformed(_));
+                self.asked |= *index >= VFIO_PCI_NUM_IRQS && (told || !success);
+                if success {
+                    self.irq_info(desk, event, *index, exit.answer);
+                }
             }
             Call::SetIrqs {
                 index,
@@ -62,10 +86,12 @@ impl Device {
                 action,
                 data,
             } => {
+                let contexts = self.candidates.remove(&event.task.tid).unwrap_or_default();
                 let named = Named {
                     index: *index,
                     start: *start,
                     count: *count,
+                    contexts: &contexts,
                 };
                 if success {
                     self.set_irqs(desk, event, &named, *action, data, exit);
@@ -73,20 +99,32 @@ impl Device {
                 {
                     // Some may have been set before it failed.
                     irq.enabled_certain = false;
+                    irq.next = None;
                 }
+                self.irq_call(desk, event, &contexts);
             }
             Call::Feature { feature, op, data } if changes_state(*feature, *op) => {
                 self.end_change(desk, event, data.state(), false, exit);
             }
-            Call::Feature { feature, op, .. }
-                if success && *feature == FEATURE_MIG_DEVICE_STATE && op.get && !op.probe =>
-            {
-                if let Answer::State { state, .. } = exit.answer {
-                    self.state = Known::State(*state);
-                }
+            Call::Feature { feature, op, data } => {
+                self.feature(desk, event, (*feature, *op, *data), exit);
             }
-            Call::Reset if success => self.state = Known::Running,
+            Call::Reset | Call::HotReset if success => self.reset(desk, event, exit.begin_ns),
             _ => {}
+        }
+        self.calls.remove(&event.task.tid);
+        self.zapped(event.task.tid);
+    }
+
+    /// A reset succeeded: the device runs.
+    fn reset(&mut self, desk: &mut Desk, event: &Event, begin_ns: u64) {
+        self.end_stay(desk, begin_ns, true);
+        self.state = Known::Running;
+        self.failed = None;
+        if let Some(legacy) = self.legacy
+            && let Some(state) = self.state.get(legacy)
+        {
+            self.begin_stay((state, event.time_ns), true, None, &event.task);
         }
     }
 
@@ -150,7 +188,15 @@ impl Device {
                 let Some(remap) = info.remap else {
                     return;
                 };
-                let fresh = Irq::new(info, remap);
+                let mut fresh = Irq::new(info, remap);
+                // It may have been enabled, or found enabled, before it was described.
+                for ((_, sub), vector) in self.vectors.range((index, 0)..=(index, u32::MAX)) {
+                    if vector.is_enabled() {
+                        fresh.enabled.insert(*sub);
+                        fresh.context = vector.context();
+                    }
+                }
+                fresh.enabled_certain = !self.lossy;
                 let irq = self.irqs.entry(index).or_insert_with(|| fresh.clone());
                 irq.remap = remap;
                 irq.automasked = fresh.automasked;
@@ -173,7 +219,7 @@ impl Device {
         &mut self,
         desk: &mut Desk,
         event: &Event,
-        named: &Named,
+        named: &Named<'_>,
         action: IrqAction,
         data: &IrqData,
         exit: &Exit<'_>,
@@ -211,18 +257,17 @@ impl Device {
         &mut self,
         desk: &mut Desk,
         event: &Event,
-        named: &Named,
+        named: &Named<'_>,
         fds: &[i32],
         begin_ns: u64,
     ) {
-        let Some(irq) = self.irqs.get(&named.index) else {
+        if !self.irqs.contains_key(&named.index) {
             return;
-        };
+        }
         // Not all numbers may have been captured; the contexts behind the others were seen.
-        let seen = irq.enabled.clone();
         let missing = |sub: u32| match fds.get((sub - named.start) as usize) {
             Some(fd) => *fd < 0,
-            None => !seen.contains(&sub),
+            None => named.context(sub).is_none(),
         };
         // No remap IRQ has more sub-indexes than a mask has bits.
         for sub in named.subs().take(u64::BITS as usize) {
@@ -238,8 +283,18 @@ impl Device {
                 },
             };
             self.cut_off(desk, event.time_ns, &cut);
+            let before = self.vectors.get(&(named.index, sub));
+            let same = named
+                .context(sub)
+                .is_none_or(|context| before.is_some_and(|vector| vector.has(context)));
             if let Some(irq) = self.irqs.get_mut(&named.index).filter(|_| !missing) {
                 irq.enabled.insert(sub);
+                if let Some(context) = named.context(sub) {
+                    irq.counts_on(context);
+                }
+                if !same {
+                    irq.readers.remove(&sub);
+                }
             }
         }
     }
@@ -252,6 +307,14 @@ impl Device {
         subs: Range<u32>,
         begin_ns: u64,
     ) {
+        if index >= VFIO_PCI_NUM_IRQS && !self.irqs.contains_key(&index) {
+            let ack = Ack {
+                form: AckForm::Unmask,
+                value: None,
+            };
+            self.guess_ack(desk, event, begin_ns, ack);
+            return;
+        }
         let acked = Acked {
             index,
             subs: Some(subs),
@@ -264,52 +327,6 @@ impl Device {
             task: &event.task,
         };
         self.acknowledge(desk, &acked);
-    }
-
-    pub(super) fn map(
-        &mut self,
-        desk: &mut Desk,
-        event: &Event,
-        region: u32,
-        area: Area,
-        address: u64,
-    ) {
-        self.mappings.map(event.task.pid, address, region, area);
-        for at in self.places(|cycle| cycle.region == region) {
-            if self.cycles[at].map(event.time_ns, &event.task) {
-                self.observed(desk, at, Stage::Map);
-            }
-        }
-        self.sweep(desk, event.time_ns);
-    }
-
-    /// A mapping was refused: its user meant to, and the driver has trapped it meanwhile.
-    pub(super) fn map_refused(&mut self, desk: &mut Desk, event: &Event, region: u32) {
-        for cycle in &mut self.cycles {
-            if cycle.region == region
-                && cycle.stages.has(Stage::Requery)
-                && cycle.answers(event.task.pid)
-            {
-                cycle.map_refused = true;
-            }
-        }
-        self.sweep(desk, event.time_ns);
-    }
-
-    pub(super) fn unmap(
-        &mut self,
-        desk: &mut Desk,
-        event: &Event,
-        region: u32,
-        area: Area,
-        address: u64,
-    ) {
-        self.mappings.unmap(event.task.pid, address, area.size);
-        for at in self.places(|cycle| cycle.region == region) {
-            if self.cycles[at].unmap(event.time_ns, &event.task, area) {
-                self.observed(desk, at, Stage::Unmap);
-            }
-        }
     }
 }
 

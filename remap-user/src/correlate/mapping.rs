@@ -83,6 +83,46 @@ impl Mappings {
         areas::subtract(&self.alive(region), allowed)
     }
 
+    /// The regions of which something is mapped.
+    pub(super) fn regions(&self) -> BTreeSet<u32> {
+        self.live.iter().map(|mapping| mapping.region).collect()
+    }
+
+    /// How much of `areas` of a region is mapped, all mappings together, bytes.
+    pub(super) fn overlap(&self, region: u32, areas: &[Area]) -> u64 {
+        let of_region = self.live.iter().filter(|mapping| mapping.region == region);
+        let both = of_region.flat_map(|mapping| areas::common(&[mapping.area], areas));
+        both.fold(0, |sum, area| sum.saturating_add(area.size))
+    }
+
+    /// The parts of regions that the process `pid` has mapped at `address..address + size`, and
+    /// where each begins.
+    pub(super) fn at(&self, pid: u32, address: u64, size: u64) -> Vec<(u32, Area, u64)> {
+        let wanted = [Area {
+            offset: address,
+            size,
+        }];
+        let mut parts = Vec::new();
+        for mapping in self.live.iter().filter(|mapping| mapping.pid == pid) {
+            let addresses = [Area {
+                offset: mapping.address,
+                size: mapping.area.size,
+            }];
+            for both in areas::common(&addresses, &wanted) {
+                let offset = mapping
+                    .area
+                    .offset
+                    .saturating_add(both.offset - mapping.address);
+                let area = Area {
+                    offset,
+                    size: both.size,
+                };
+                parts.push((mapping.region, area, both.offset));
+            }
+        }
+        parts
+    }
+
     /// Whether `region` was ever mapped within the trace.
     pub(super) fn ever(&self, region: u32) -> bool {
         self.ever.contains(&region)
@@ -117,6 +157,18 @@ mod tests {
             mappings.forbidden(REGION, &[area(0, 0x2000)]),
             [area(0x3000, 0x1000)]
         );
+    }
+
+    #[test]
+    fn what_lies_at_an_address() {
+        let mut mappings = Mappings::default();
+        mappings.map(1, 0x10000, REGION, area(0x1000, 0x3000));
+        assert_eq!(
+            mappings.at(1, 0x11000, 0x9000),
+            [(REGION, area(0x2000, 0x2000), 0x11000)]
+        );
+        assert_eq!(mappings.at(2, 0x11000, 0x9000), []);
+        assert_eq!(mappings.overlap(REGION, &[area(0, 0x1800)]), 0x800);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Events → cycles, transitions and findings.
 //!
 //! ```text
-//! event → device (signal, ioctl, region) → open cycles ┬─ settle → desk → Output
-//!                       learned facts ───────→ rules ──┘
+//! event → dispatch → device ┬─ signal, ioctl, memory → open cycles ┬─ settle → desk → Output
+//!                           ├─ change, feature → stays, changes ───┤
+//!                           ├─ episode → zaps                      │
+//!                           └─ learned facts ─────────────→ rules ─┘
 //! ```
 //! Pure: no clock, no file, no syscall. Time is what the events say; a caller that has no event
 //! says how late it is with [`Correlator::advance`].
@@ -13,33 +15,37 @@
 //! * After [`Body::Lost`] every cycle that was open ends as `incomplete: records lost`, no finding
 //!   speaks of it, and what was learned (mappings, descriptions, counters) is learned anew.
 
-#[allow(dead_code, reason = "the machinery that fills it follows")]
 mod activity;
 mod areas;
 mod change;
 mod counter;
 mod cycle;
 mod device;
+mod dispatch;
+mod dma;
 mod duration;
+mod episode;
+mod feature;
 mod finding;
-#[allow(dead_code, reason = "the machinery that fills it follows")]
 mod fsm;
+mod inferred;
 mod ioctl;
 mod irq;
 mod mapping;
+mod memory;
 mod open;
 mod output;
-#[allow(dead_code, reason = "the machinery that fills it follows")]
+mod owner;
+mod p2p;
 mod report;
 mod rule;
 mod settle;
 mod signal;
-#[allow(dead_code, reason = "the machinery that fills it follows")]
 mod stats;
 mod stay;
 mod transition;
 mod usage;
-#[allow(dead_code, reason = "the machinery that fills it follows")]
+mod vector;
 mod zap;
 
 #[cfg(test)]
@@ -62,9 +68,10 @@ pub use transition::{Transition, TransitionRef};
 pub use usage::{Closed, Inferred, Mapped, MappedHow, Opened};
 pub use zap::{Cause, Zap, ZapEnd, ZappedRegion};
 
-use crate::event::{Body, DeviceKey, Event};
-use crate::vfio::region::Area;
+use crate::event::{DeviceKey, Event};
 use device::Device;
+use dma::DmaMaps;
+use p2p::Stray;
 use report::Desk;
 
 /// The name of a device that the trace has not named.
@@ -79,6 +86,9 @@ pub struct Options {
     /// How long something must last to be called stuck when the trace ends or somebody
     /// interrupts it, ns.
     pub stuck_ns: u64,
+    /// Whether the kernel's own readers of eventfds (KVM's irqfd, virqfds) are seen. If not,
+    /// nobody is said not to read an interrupt.
+    pub sees_consumers: bool,
     /// Whether each stage goes out as an [`Output::Stage`] of its own.
     pub stages: bool,
     /// Whether each interrupt and each `SET_IRQS` goes out as an [`Output`] of its own.
@@ -92,6 +102,7 @@ impl Default for Options {
         Self {
             settle_ns: 100_000_000,
             stuck_ns: 1_000_000_000,
+            sees_consumers: true,
             stages: false,
             interrupts: false,
             mappings: false,
@@ -104,6 +115,11 @@ impl Default for Options {
 pub struct Correlator {
     desk: Desk,
     devices: BTreeMap<DeviceKey, Device>,
+    dma: DmaMaps,
+    /// Regions that lost their mmap while they were mapped for DMA, until it is known why.
+    strays: Vec<Stray>,
+    /// Virtual machines by the process that runs them.
+    vms: BTreeMap<u32, String>,
     lost_ns: Option<u64>,
 }
 
@@ -113,6 +129,9 @@ impl Correlator {
         Self {
             desk: Desk::new(options),
             devices: BTreeMap::new(),
+            dma: DmaMaps::default(),
+            strays: Vec::new(),
+            vms: BTreeMap::new(),
             lost_ns: None,
         }
     }
@@ -120,7 +139,9 @@ impl Correlator {
     /// The next event. Events are in order of time, as far as the source can tell.
     pub fn push(&mut self, event: &Event) -> Vec<Output> {
         self.settle(event.time_ns);
+        self.excuse(event);
         self.dispatch(event);
+        self.accuse_trapped(event);
         self.desk.take()
     }
 
@@ -137,6 +158,7 @@ impl Correlator {
             device.end_of_trace(&mut self.desk, end_ns);
         }
         self.devices.clear();
+        self.strays.clear();
         self.desk.release(u64::MAX);
         self.desk.take()
     }
@@ -162,152 +184,7 @@ impl Correlator {
         for device in self.devices.values_mut() {
             device.settle(&mut self.desk, now);
         }
+        self.settle_strays(now);
         self.desk.release(now);
-    }
-
-    fn device(&mut self, key: DeviceKey) -> (&mut Device, &mut Desk) {
-        (self.devices.entry(key).or_default(), &mut self.desk)
-    }
-
-    fn dispatch(&mut self, event: &Event) {
-        let now = event.time_ns;
-        let lost_ns = self.lost_ns;
-        match &event.body {
-            Body::Lost { .. } => {
-                self.lost_ns = Some(now);
-                self.desk.lose();
-                self.devices.values_mut().for_each(Device::lose);
-            }
-            Body::Device { device, name, .. } => name.clone_into(&mut self.device(*device).0.name),
-            Body::Close { device, .. } => {
-                let (device, desk) = self.device(*device);
-                device.close(desk, now);
-            }
-            Body::Enter { device, call } => {
-                let (device, desk) = self.device(*device);
-                device.enter(desk, event, call);
-            }
-            Body::Exit {
-                device,
-                call,
-                begin_ns,
-                result,
-                answer,
-            } => {
-                let (device, desk) = self.device(*device);
-                let lossy = lost_ns.is_some_and(|lost_ns| *begin_ns <= lost_ns);
-                let exit = ioctl::Exit {
-                    begin_ns: *begin_ns,
-                    result: *result,
-                    answer,
-                    lossy,
-                };
-                device.exit(desk, event, call, &exit);
-            }
-            Body::Context { target, .. } => self.device(target.device).0.context(*target),
-            Body::Signal {
-                target,
-                addend,
-                count,
-                ..
-            } => {
-                let (device, desk) = self.device(target.device);
-                device.signal(desk, event, *target, *addend, *count);
-            }
-            Body::Read {
-                target,
-                value,
-                result,
-                ..
-            } => {
-                let (device, desk) = self.device(target.device);
-                device.read(desk, event, *target, *value, result.is_ok());
-            }
-            Body::Write {
-                target,
-                begin_ns,
-                value,
-                result,
-                ..
-            } => {
-                if result.is_ok() {
-                    let (device, desk) = self.device(target.device);
-                    device.write(desk, event, *target, *begin_ns, *value);
-                }
-            }
-            Body::Release { target, .. } => {
-                let (device, desk) = self.device(target.device);
-                device.released(desk, now, *target);
-            }
-            Body::Map {
-                device,
-                region,
-                offset,
-                size,
-                address,
-                result,
-                ..
-            } => {
-                let (device, desk) = self.device(*device);
-                let area = Area {
-                    offset: *offset,
-                    size: *size,
-                };
-                match result {
-                    Ok(()) => device.map(desk, event, *region, area, *address),
-                    Err(_) => device.map_refused(desk, event, *region),
-                }
-            }
-            Body::Unmap {
-                device,
-                region,
-                offset,
-                size,
-                address,
-            } => {
-                let (device, desk) = self.device(*device);
-                let area = Area {
-                    offset: *offset,
-                    size: *size,
-                };
-                device.unmap(desk, event, *region, area, *address);
-            }
-            Body::StateWriteEnter {
-                device,
-                region,
-                word,
-            } => {
-                let (device, desk) = self.device(*device);
-                device.state_write_enter(desk, event, *region, *word);
-            }
-            Body::StateWriteExit {
-                device,
-                region,
-                word,
-                begin_ns,
-                result,
-            } => {
-                let (device, desk) = self.device(*device);
-                let lossy = lost_ns.is_some_and(|lost_ns| *begin_ns <= lost_ns);
-                let exit = ioctl::Exit {
-                    begin_ns: *begin_ns,
-                    result: *result,
-                    answer: &crate::event::Answer::None,
-                    lossy,
-                };
-                device.state_write_exit(desk, event, *region, *word, &exit);
-            }
-            Body::Owner { .. }
-            | Body::Consumed { .. }
-            | Body::Fault { .. }
-            | Body::Zap { .. }
-            | Body::ConfigWrite { .. }
-            | Body::Dma { .. }
-            | Body::NodeOpen { .. }
-            | Body::NodeClose { .. }
-            | Body::DeviceFile { .. }
-            | Body::Data { .. }
-            | Body::PrecopyInfo { .. } => {}
-        }
     }
 }

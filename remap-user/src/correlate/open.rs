@@ -5,7 +5,7 @@ use super::cycle::{Ack, Cycle, Outcome, ReleasedSource, Stage, Stages, View};
 use super::mapping::Mappings;
 use super::report::RECORDS_LOST;
 use super::transition::{TransitionRef, Wait};
-use crate::event::{Errno, Task};
+use crate::event::{Errno, Origin, Task};
 use crate::vfio::irq::Encoding;
 use crate::vfio::region::Area;
 
@@ -13,6 +13,8 @@ use crate::vfio::region::Area;
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) irq_index: u32,
+    /// How its eventfd came to be known.
+    pub(super) origin: Origin,
     pub(super) encoding: Encoding,
     pub(super) region: u32,
     pub(super) trigger_id: u64,
@@ -65,6 +67,7 @@ impl Open {
         stages.set(Stage::Trigger, trigger_ns, task);
         Self {
             irq_index,
+            origin: Origin::Seen,
             encoding,
             region,
             trigger_id,
@@ -280,10 +283,12 @@ impl Open {
         } else {
             (outcome, reason)
         };
+        let inferred = self.origin.is_inferred();
         Cycle {
             device: device.to_owned(),
-            irq_index: self.irq_index,
-            encoding: self.encoding,
+            irq_index: (!inferred).then_some(self.irq_index),
+            inferred: inferred.then_some(self.origin),
+            encoding: (!inferred).then_some(self.encoding),
             region: self.region,
             trigger_id: self.trigger_id,
             outcome,

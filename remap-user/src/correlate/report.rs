@@ -28,6 +28,7 @@ pub(super) struct Desk {
     held: Vec<(u64, Output)>,
     triggers: u64,
     changes: u64,
+    zaps: u64,
 }
 
 impl Desk {
@@ -39,6 +40,7 @@ impl Desk {
             held: Vec::new(),
             triggers: 0,
             changes: 0,
+            zaps: 0,
         }
     }
 
@@ -52,6 +54,12 @@ impl Desk {
     pub(super) fn next_change(&mut self) -> u64 {
         self.changes += 1;
         self.changes
+    }
+
+    /// The number of the next zap, from 1.
+    pub(super) fn next_zap(&mut self) -> u64 {
+        self.zaps += 1;
+        self.zaps
     }
 
     /// When something that happened at `now` has settled.

@@ -1,15 +1,20 @@
 //! Ends: what has waited long enough is decided.
 
+use super::activity::Activity;
 use super::cycle::{Outcome, Stage};
-use super::device::{Device, Irq, Known, sub_of};
+use super::device::{Device, Irq, sub_of};
 use super::duration::Ns;
 use super::finding::Rule;
+use super::inferred::Guess;
 use super::open::Open;
 use super::report::Desk;
 use super::rule::{
     AT_CHANGE_END, AtChangeEnd, Awaited, Found, deadlock, is_timeout, judge, missing_ack,
+    state_unknown,
 };
 use super::transition::{Change, Wait};
+use super::vector::Vector;
+use super::zap::ZapEnd;
 use crate::event::Target;
 use crate::vfio::irq::Encoding;
 
@@ -28,6 +33,7 @@ impl Device {
     /// Decides what is due by `now`.
     pub(super) fn settle(&mut self, desk: &mut Desk, now: u64) {
         self.expire_reads(desk, now);
+        self.settle_episodes(desk, now);
         let mut at = 0;
         while let Some((due, change)) = self.closing.get(at) {
             let open = |cycle: &Open| cycle.awaited_by(change.id) && !cycle.acked();
@@ -105,11 +111,15 @@ impl Device {
         let about = self.places(|cycle| cycle.awaited_by(id) || older(cycle));
         let any_explained = about.iter().any(|at| explained(&self.cycles[*at]));
         if change.lossy || change.blamed || any_explained {
+            self.failed = None;
             return;
         }
         let now = change.end.map_or(now, |(end_ns, _)| end_ns);
         let moment = self.change_moment(desk, now, change, &about);
         let verdict = judge(AT_CHANGE_END, &moment);
+        if verdict.is_some() {
+            self.failed = None;
+        }
         let unknown_reader = |awaited: &Awaited| !awaited.woke && awaited.readers.is_empty();
         let undecided = matches!(verdict, Some((Rule::MissingAck, _)))
             && moment.awaited.iter().any(unknown_reader);
@@ -131,7 +141,9 @@ impl Device {
         let duration_ns = now.saturating_sub(change.begin_ns);
         let enabled: Vec<Option<bool>> = self.irqs.values().map(Irq::is_enabled).collect();
         AtChangeEnd {
+            from: change.from,
             to: change.to,
+            route: self.route(change.from, change.to),
             errno: change.errno(),
             duration_ns,
             tid: change.task.tid,
@@ -142,11 +154,19 @@ impl Device {
                 irqs if irqs.contains(&None) => None,
                 _ => Some(true),
             },
+            never_asked: self.never_asked(),
             awaited: about
                 .iter()
                 .map(|at| self.awaited(&self.cycles[*at], now))
                 .collect(),
         }
+    }
+
+    /// Whether the driver is a vendor's, and nobody has looked for a remap IRQ of it.
+    fn never_asked(&self) -> Option<bool> {
+        let driver = self.driver.as_deref().filter(|_| !self.lossy)?;
+        let known = self.asked || !self.irqs.is_empty() || !self.guesses.is_empty();
+        Some(driver != "vfio-pci" && !known)
     }
 
     /// What is known of a cycle that was waited for until `until_ns`.
@@ -202,14 +222,21 @@ impl Device {
     }
 
     /// Records were lost.
-    pub(super) fn lose(&mut self) {
+    pub(super) fn lose(&mut self, desk: &mut Desk, now: u64) {
+        self.lossy = true;
+        self.end_episodes(desk, now, ZapEnd::Lost, |_| true);
+        self.forget_state(desk, now);
+        self.failed = None;
+        self.calls.clear();
+        self.candidates.clear();
+        self.guesses.values_mut().for_each(Guess::lose);
+        self.vectors.values_mut().for_each(Vector::lose);
         self.cycles.iter_mut().for_each(|cycle| cycle.lossy = true);
         let closing = self.closing.iter_mut().map(|(_, change)| change);
         for change in self.changes.iter_mut().chain(closing) {
             change.lossy = true;
         }
         self.suspects.clear();
-        self.state = Known::Unknown;
         self.mappings.forget();
         for facts in self.regions.values_mut() {
             facts.view = None;
@@ -220,28 +247,46 @@ impl Device {
         }
         for irq in self.irqs.values_mut() {
             irq.counter.forget();
+            irq.next = None;
             irq.readers.clear();
             irq.enabled_certain = false;
         }
     }
 
-    /// The device file was closed for the last time: nothing that was learned holds.
-    pub(super) fn close(&mut self, desk: &mut Desk, now: u64) {
-        self.end(desk, now, Outcome::Aborted, "the device was closed");
-        let name = std::mem::take(&mut self.name);
-        *self = Self {
-            name,
-            state: Known::Running,
-            ..Self::default()
-        };
-    }
-
     /// The trace ends.
     pub(super) fn end_of_trace(&mut self, desk: &mut Desk, now: u64) {
         self.end(desk, now, Outcome::Incomplete, "the trace ended");
+        self.judge_vectors(desk, now);
+        if let Some(failed) = self.failed.take() {
+            let since_ns = now.saturating_sub(failed.end_ns);
+            if since_ns >= desk.options.stuck_ns {
+                self.raise(
+                    desk,
+                    now,
+                    &[],
+                    state_unknown(failed.to, failed.errno, since_ns),
+                );
+            }
+        }
+        self.end_episodes(desk, now, ZapEnd::TraceEnd, |_| true);
+        self.end_stay(desk, now, false);
+        self.settle_account(desk);
     }
 
-    fn end(&mut self, desk: &mut Desk, now: u64, outcome: Outcome, reason: &str) {
+    /// What is only a sum: unread signals, and what happened while the state was not known.
+    pub(super) fn settle_account(&mut self, desk: &mut Desk) {
+        self.count_unread(desk);
+        let unknown = std::mem::take(&mut self.unknown).activity();
+        if unknown != Activity::default() {
+            desk.stats
+                .device(&self.name)
+                .migration
+                .unknown
+                .add(&unknown);
+        }
+    }
+
+    pub(super) fn end(&mut self, desk: &mut Desk, now: u64, outcome: Outcome, reason: &str) {
         for (_, change) in std::mem::take(&mut self.closing) {
             self.decide(desk, now, change);
         }

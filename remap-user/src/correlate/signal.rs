@@ -6,16 +6,22 @@ use super::counter::{Counter, Misread, Reading};
 use super::cycle::{Ack, AckForm, Outcome, ReleasedSource, Stage};
 use super::device::{Device, sub_of};
 use super::finding::Rule;
-use super::irq::IrqName;
 use super::open::Open;
 use super::report::Desk;
 use super::rule::{AT_ACK, AT_READ, AT_TRIGGER, AtAck, AtRead, AtTrigger, judge};
 use super::transition::Change;
-use crate::event::{Event, Role, Target, Task};
-use crate::vfio::irq::Encoding;
+use crate::event::{ContextKey, Event, Origin, Role, Target, Task, UNKNOWN_INDEX};
+use crate::vfio::irq::{Encoding, RemapIrq};
 
 /// How many cycles of one region may be open: an IRQ that nobody reads is no reason to grow.
 const OPEN_PER_REGION: usize = 64;
+
+/// What stands for the description of an IRQ that is inferred.
+const UNKNOWN_REMAP: RemapIrq = RemapIrq {
+    encoding: Encoding::Bitmap,
+    base: 0,
+    mask: None,
+};
 
 /// An acknowledgement that was observed.
 pub(super) struct Acked<'a> {
@@ -39,14 +45,37 @@ pub(super) struct CutOff {
 }
 
 impl Device {
-    /// An eventfd was given to the kernel.
-    pub(super) fn context(&mut self, target: Target) {
-        if target.role == Role::Trigger
-            && let Some(irq) = self.irqs.get_mut(&target.index)
-        {
-            irq.counter = Counter::new();
-            irq.readers.remove(&target.sub);
-            irq.enabled.insert(target.sub);
+    /// An eventfd was looked up inside a `SET_IRQS`, which may still fail; or it was found, or is
+    /// inferred.
+    pub(super) fn context(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        target: Target,
+        context: ContextKey,
+        origin: Origin,
+    ) {
+        match origin {
+            Origin::Seen => {
+                let named = self.candidates.entry(event.task.tid).or_default();
+                named.push((target, context));
+                if target.role == Role::Trigger
+                    && let Some(irq) = self.irqs.get_mut(&target.index)
+                {
+                    irq.next = Some((context, Counter::new()));
+                }
+            }
+            Origin::Found if target.role == Role::Trigger => {
+                self.set_vector(desk, target.index, target.sub, Some(context));
+                if let Some(irq) = self.irqs.get_mut(&target.index) {
+                    irq.enabled.insert(target.sub);
+                    irq.counts_on(context);
+                }
+            }
+            Origin::Found => {}
+            Origin::SignalledInside | Origin::ReadBeforeRequery => {
+                self.infer(desk, event, context, origin);
+            }
         }
     }
 
@@ -55,21 +84,24 @@ impl Device {
         &mut self,
         desk: &mut Desk,
         event: &Event,
-        target: Target,
+        (context, target): (ContextKey, Target),
         addend: u64,
         count: Option<u64>,
     ) {
+        self.vector_signal(desk, event, target);
+        if target.index == UNKNOWN_INDEX {
+            self.guess_signal(desk, event, context, addend);
+            return;
+        }
         let Some(irq) = self.irqs.get_mut(&target.index) else {
-            let name = IrqName::pci(target.index);
-            let irq = desk.stats.irq(&self.name, target.index, name);
-            irq.vectors.entry(target.sub).or_default().signals += 1;
             return;
         };
         let trigger_id = desk.next_trigger();
         let remap = irq.remap;
         let bits: Vec<u32> = match remap.encoding {
             Encoding::Bitmap => {
-                irq.counter.signal(trigger_id, addend, count);
+                let counter = irq.counter_of(context);
+                counter.signal(trigger_id, addend, count);
                 (0..u64::BITS)
                     .filter(|bit| addend & (1 << bit) != 0)
                     .collect()
@@ -134,7 +166,7 @@ impl Device {
 
     /// The state change that `task` signals for: its own, or, where a kernel worker signals what
     /// had to wait for an earlier ack, the one that waits for that.
-    fn change_of(&self, task: &Task) -> Option<&Change> {
+    pub(super) fn change_of(&self, task: &Task) -> Option<&Change> {
         let own = |change: &&Change| change.task.tid == task.tid;
         let worker = task.comm.starts_with("kworker/");
         let changes = || self.changes.iter();
@@ -174,13 +206,19 @@ impl Device {
         &mut self,
         desk: &mut Desk,
         event: &Event,
-        target: Target,
+        (context, target): (ContextKey, Target),
         value: Option<u64>,
         success: bool,
     ) {
         let (now, index) = (event.time_ns, target.index);
         if target.role != Role::Trigger {
             return;
+        }
+        if success {
+            self.vector_taken(desk, event, target, value, false);
+        }
+        if success && index == UNKNOWN_INDEX {
+            self.guess_read(event, context);
         }
         let Some(irq) = self.irqs.get_mut(&index) else {
             return;
@@ -193,9 +231,10 @@ impl Device {
         };
         let (encoding, base) = (irq.remap.encoding, irq.remap.base);
         let region = base.saturating_add(target.sub);
-        let expired = irq.counter.expired(u64::MAX);
+        let counter = irq.counter_of(context);
+        let expired = counter.expired(u64::MAX);
         let reading = match encoding {
-            Encoding::Bitmap => Some(irq.counter.read(now, value)),
+            Encoding::Bitmap => Some(counter.read(now, value)),
             Encoding::Vectors => None,
         };
         if let Some(misread) = expired {
@@ -254,17 +293,22 @@ impl Device {
         &mut self,
         desk: &mut Desk,
         event: &Event,
-        target: Target,
+        (context, target): (ContextKey, Target),
         begin_ns: u64,
         value: Option<u64>,
     ) {
+        if target.index == UNKNOWN_INDEX {
+            let form = AckForm::Write;
+            self.guess_ack(desk, event, begin_ns, Ack { form, value });
+            return;
+        }
         let Some(irq) = self.irqs.get_mut(&target.index) else {
             return;
         };
         let (encoding, base) = (irq.remap.encoding, irq.remap.base);
         let form = match (target.role, encoding) {
             (Role::Trigger, Encoding::Bitmap) => {
-                if let Some(misread) = irq.counter.write(begin_ns, value) {
+                if let Some(misread) = irq.counter_of(context).write(begin_ns, value) {
                     let reading = Reading::Own(misread);
                     self.misread(desk, event.time_ns, target.index, base, reading);
                 }
@@ -288,11 +332,11 @@ impl Device {
     /// An ack answers the triggers that were read before it; one that nobody read before it, all.
     pub(super) fn acknowledge(&mut self, desk: &mut Desk, acked: &Acked<'_>) {
         let begin_ns = acked.begin_ns;
-        let Some(irq) = self.irqs.get(&acked.index) else {
-            return;
+        let (holds_back, false_wake, remap) = match self.irqs.get(&acked.index) {
+            Some(irq) => (irq.holds_back(), irq.counter.false_wake, irq.remap),
+            None if acked.index == UNKNOWN_INDEX => (false, false, UNKNOWN_REMAP),
+            None => return,
         };
-        let (holds_back, remap) = (irq.holds_back(), irq.remap);
-        let false_wake = irq.counter.false_wake;
         let meant = self.places(|cycle| {
             // A state change that failed before waits no more.
             let late = matches!(cycle.change_end, Some((end_ns, Err(_))) if begin_ns > end_ns);
@@ -363,6 +407,10 @@ impl Device {
 
     fn stamp_ack(&mut self, desk: &mut Desk, at: usize, acked: &Acked<'_>) {
         let cycle = &mut self.cycles[at];
+        if let Some(after) = &cycle.after {
+            let allowed = (cycle.region, after.areas.clone(), acked.task.pid);
+            self.acked.push(allowed);
+        }
         cycle.ack = acked.ack;
         cycle.ack_return_ns = Some(acked.end_ns);
         cycle.stages.set(Stage::Ack, acked.begin_ns, acked.task);
@@ -384,9 +432,26 @@ impl Device {
     }
 
     /// User space closed an eventfd for good.
-    pub(super) fn released(&mut self, desk: &mut Desk, now: u64, target: Target) {
+    pub(super) fn released(
+        &mut self,
+        desk: &mut Desk,
+        now: u64,
+        (context, target): (ContextKey, Target),
+    ) {
         if target.role != Role::Trigger {
             return;
+        }
+        self.guesses.remove(&context);
+        let vector = (target.index, target.sub);
+        if self
+            .vectors
+            .get(&vector)
+            .is_some_and(|vector| vector.has(context))
+        {
+            self.set_vector(desk, target.index, target.sub, None);
+        }
+        if let Some(irq) = self.irqs.get_mut(&target.index) {
+            irq.context.take_if(|known| *known == context);
         }
         let cut = CutOff {
             index: target.index,
@@ -407,6 +472,7 @@ impl Device {
             None => {
                 irq.enabled.clear();
                 irq.enabled_certain = true;
+                irq.context = None;
             }
         }
         let remap = irq.remap;

@@ -1,6 +1,6 @@
 //! A change of a device's migration state, and how much of it went by waiting for user space.
 
-use super::activity::{Activity, Cover, Spent};
+use super::activity::{Activity, Cover, Spent, Tally};
 use crate::event::{DeviceState, Errno, Task};
 
 /// `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE` of the uAPI.
@@ -96,10 +96,8 @@ pub(super) struct Change {
     pub(super) waits: Vec<Wait>,
     pub(super) path: Vec<DeviceState>,
     pub(super) data_fd: Option<i32>,
-    /// What happened meanwhile; its times are in the covers.
-    pub(super) inside: Activity,
-    pub(super) faults: Cover,
-    pub(super) data: Cover,
+    /// What happened meanwhile.
+    pub(super) inside: Tally,
 }
 
 impl Change {
@@ -117,7 +115,7 @@ impl Change {
         self.end.and_then(|(_, result)| result.err())
     }
 
-    pub(super) fn finish(mut self, device: &str, open: &[Wait]) -> Transition {
+    pub(super) fn finish(self, device: &str, open: &[Wait]) -> Transition {
         let whole = self.end.filter(|_| !self.lossy);
         let (mut waited_ns, mut spent) = (None, None);
         if let Some((end_ns, result)) = whole {
@@ -126,8 +124,6 @@ impl Change {
             waited_ns = (!waits.is_empty()).then(|| waited.total());
             spent = self.spent(&waited, end_ns);
         }
-        self.inside.fault_ns = self.faults.total();
-        self.inside.data.busy_ns = self.data.total();
         Transition {
             id: self.id,
             device: device.to_owned(),
@@ -139,7 +135,7 @@ impl Change {
             waited_ns,
             path: self.path,
             data_fd: self.data_fd,
-            inside: self.inside,
+            inside: self.inside.activity(),
             spent,
             task: self.task,
         }
@@ -157,8 +153,8 @@ impl Change {
             Some(sum - before)
         };
         let remap_ns = more(waited)?;
-        let data_ns = more(&self.data)?;
-        let fault_ns = more(&self.faults)?;
+        let data_ns = more(self.inside.data())?;
+        let fault_ns = more(self.inside.faults())?;
         Some(Spent {
             remap_ns,
             data_ns,

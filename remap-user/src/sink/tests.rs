@@ -206,7 +206,7 @@ fn every_line_fits_the_schema() {
     types.dedup();
     assert_eq!(
         types,
-        ["cycle", "finding", "stage", "summary", "transition"]
+        ["cycle", "finding", "stage", "stay", "summary", "transition"]
     );
     let cycles = lines.iter().filter(|line| line["type"] == "cycle");
     let outcomes: Vec<String> = cycles.map(|line| field(line, "outcome")).collect();

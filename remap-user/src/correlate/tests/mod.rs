@@ -3,12 +3,17 @@
 mod driver;
 mod faults;
 mod healthy;
+mod inferred;
+mod interrupts;
 mod loss;
+mod mainline;
 mod property;
+mod states;
+mod zaps;
 
 use super::*;
 use crate::event::{
-    Answer, Call, ContextKey, DeviceState, Errno, FeatureData, FeatureOp, IrqAction, IrqData,
+    Answer, Body, Call, ContextKey, DeviceState, Errno, FeatureData, FeatureOp, IrqAction, IrqData,
     Origin, Role, Target, Task,
 };
 use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
@@ -383,7 +388,11 @@ impl Scene {
 
     /// What the correlation makes of it.
     pub(crate) fn play(&self) -> Played {
-        let mut correlator = Correlator::new(Options::default());
+        self.play_with(Options::default())
+    }
+
+    pub(crate) fn play_with(&self, options: Options) -> Played {
+        let mut correlator = Correlator::new(options);
         let mut outputs: Vec<Output> = Vec::new();
         for event in &self.events {
             outputs.extend(correlator.push(event));

@@ -42,8 +42,9 @@ pub(in crate::sink) fn encoding_name(encoding: Encoding) -> &'static str {
 #[derive(Serialize)]
 pub(super) struct CycleLine<'a> {
     device: &'a str,
-    irq_index: u32,
-    encoding: &'static str,
+    irq_index: Option<u32>,
+    inferred: Option<&'static str>,
+    encoding: Option<&'static str>,
     region: u32,
     trigger_id: u64,
     outcome: &'static str,
@@ -78,7 +79,8 @@ impl<'a> CycleLine<'a> {
         Self {
             device: &cycle.device,
             irq_index: cycle.irq_index,
-            encoding: encoding_name(cycle.encoding),
+            inferred: cycle.inferred.map(origin_name),
+            encoding: cycle.encoding.map(encoding_name),
             region: cycle.region,
             trigger_id: cycle.trigger_id,
             outcome: cycle.outcome.name(),

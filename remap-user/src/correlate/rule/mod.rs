@@ -4,11 +4,21 @@
 //! rules in order of precedence; the first that holds is the only one that is reported, and the
 //! cycles that it explains are not blamed a second time: one cause, one finding.
 
+mod change;
+mod state;
+mod usage;
+
+pub(super) use change::{
+    AT_CHANGE_END, AtChangeEnd, Awaited, deadlock, impossible, is_timeout, missing_ack,
+};
+pub(super) use state::{AT_STATE, AtState, data_left, state_unknown};
+pub(super) use usage::{AtRefusal, access_refused, dma_mapped, never_read, request_ignored};
+
 use super::counter::{Misread, Reading};
 use super::duration::Ns;
 use super::finding::Rule;
-use crate::event::{Answer, DeviceState, Errno};
-use crate::vfio::irq::{Encoding, RemapIrq};
+use crate::event::{Answer, Errno};
+use crate::vfio::irq::RemapIrq;
 use crate::vfio::region::{Area, Region};
 
 /// What a rule says.
@@ -229,156 +239,4 @@ fn named_unchanged(at: &AtCycleEnd) -> Option<Found> {
     }
     let text = "the driver named the region, and its flags and areas are what they were";
     found(Some(at.region), text.to_owned())
-}
-
-/// A trigger that a state change may have waited for.
-#[derive(Clone, Debug)]
-pub(super) struct Awaited {
-    pub(super) region: u32,
-    pub(super) encoding: Encoding,
-    pub(super) woke: bool,
-    pub(super) acked: bool,
-    /// The threads that ever read its eventfd.
-    pub(super) readers: Vec<u32>,
-}
-
-/// A state change failed, or still runs when the trace ends.
-#[derive(Clone, Debug)]
-pub(super) struct AtChangeEnd {
-    pub(super) to: Option<DeviceState>,
-    /// `None`: it has not returned.
-    pub(super) errno: Option<Errno>,
-    pub(super) duration_ns: u64,
-    pub(super) tid: u32,
-    /// It lasted long enough to say that it hangs.
-    pub(super) stuck: bool,
-    /// Whether the device has a remap IRQ, and whether it is enabled.
-    pub(super) enabled: Option<bool>,
-    pub(super) awaited: Vec<Awaited>,
-}
-
-const EINTR: Errno = Errno(4);
-const ENODEV: Errno = Errno(19);
-const ETIMEDOUT: Errno = Errno(110);
-const ERESTARTSYS: Errno = Errno(512);
-
-impl AtChangeEnd {
-    fn timed_out(&self) -> bool {
-        self.errno == Some(ETIMEDOUT)
-    }
-
-    /// It ended without an answer of its own: never, or because somebody ended it.
-    fn hung(&self) -> bool {
-        self.stuck && matches!(self.errno, None | Some(EINTR | ERESTARTSYS))
-    }
-
-    fn what(&self) -> String {
-        let to = match self.to {
-            Some(state) => format!("the change to {state}"),
-            None => "the state change".to_owned(),
-        };
-        match self.errno {
-            Some(errno) => format!("{to} failed with {} after {}", errno, Ns(self.duration_ns)),
-            None => format!("{to} has not returned for {}", Ns(self.duration_ns)),
-        }
-    }
-}
-
-/// The region, if all of `awaited` name the same.
-fn only_region<'a>(awaited: impl IntoIterator<Item = &'a Awaited>) -> Option<u32> {
-    let mut regions = awaited.into_iter().map(|awaited| awaited.region);
-    let first = regions.next()?;
-    regions.all(|region| region == first).then_some(first)
-}
-
-fn list<'a>(awaited: impl IntoIterator<Item = &'a Awaited>) -> String {
-    let mut regions: Vec<u32> = awaited.into_iter().map(|awaited| awaited.region).collect();
-    regions.sort_unstable();
-    regions.dedup();
-    let names: Vec<String> = regions.iter().map(u32::to_string).collect();
-    let noun = if names.len() == 1 {
-        "region"
-    } else {
-        "regions"
-    };
-    format!("{noun} {}", names.join(", "))
-}
-
-pub(super) const AT_CHANGE_END: &Table<AtChangeEnd> = &[
-    (Rule::NotEnabled, not_enabled),
-    (Rule::Deadlock, deadlock),
-    (Rule::MissingAck, missing_ack),
-    (Rule::WaitTimeout, wait_timeout),
-];
-
-fn not_enabled(at: &AtChangeEnd) -> Option<Found> {
-    if at.errno != Some(ENODEV) || at.enabled != Some(false) {
-        return None;
-    }
-    let text = format!("{}, and the remap IRQ is not enabled", at.what());
-    found(None, text)
-}
-
-pub(super) fn deadlock(at: &AtChangeEnd) -> Option<Found> {
-    if !at.timed_out() && !at.hung() {
-        return None;
-    }
-    let unread: Vec<&Awaited> = at.awaited.iter().filter(|awaited| !awaited.woke).collect();
-    let stuck = |awaited: &&Awaited| awaited.readers == [at.tid];
-    if unread.is_empty() || !unread.iter().all(stuck) {
-        return None;
-    }
-    let text = format!(
-        "{}: its thread {} is the only one that reads the eventfd, and could not read the trigger \
-         of {}",
-        at.what(),
-        at.tid,
-        list(unread.iter().copied())
-    );
-    found(only_region(unread.iter().copied()), text)
-}
-
-pub(super) fn missing_ack(at: &AtChangeEnd) -> Option<Found> {
-    let interrupted = at.errno.is_some() && !at.timed_out();
-    if interrupted || (at.errno.is_none() && !at.stuck) {
-        return None;
-    }
-    let unacked: Vec<&Awaited> = at.awaited.iter().filter(|awaited| !awaited.acked).collect();
-    let first = unacked.first()?;
-    let woke = if unacked.iter().all(|awaited| awaited.woke) {
-        "was read and never acknowledged"
-    } else {
-        "was neither read nor acknowledged"
-    };
-    let form = match first.encoding {
-        Encoding::Bitmap => "a write to the eventfd",
-        Encoding::Vectors => "an unmask",
-    };
-    let text = format!(
-        "{}: the trigger of {} {woke} ({form} is due)",
-        at.what(),
-        list(unacked.iter().copied()),
-    );
-    found(only_region(unacked.iter().copied()), text)
-}
-
-fn wait_timeout(at: &AtChangeEnd) -> Option<Found> {
-    if !at.timed_out() || (at.awaited.is_empty() && at.enabled != Some(true)) {
-        return None;
-    }
-    let text = if at.awaited.is_empty() {
-        format!("{}, and there was no trigger inside", at.what())
-    } else {
-        format!(
-            "{}, although the trigger of {} was acknowledged in time",
-            at.what(),
-            list(&at.awaited)
-        )
-    };
-    found(only_region(&at.awaited), text)
-}
-
-/// Whether `errno` is a time-out of the driver's wait.
-pub(super) fn is_timeout(errno: Errno) -> bool {
-    errno == ETIMEDOUT
 }

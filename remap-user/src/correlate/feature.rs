@@ -1,0 +1,106 @@
+//! `VFIO_DEVICE_FEATURE`, beside the change of the state: what the device can do, in which state
+//! it says it is, how much data there is, DMA logging.
+
+use super::device::{Device, Known};
+use super::ioctl::Exit;
+use super::report::Desk;
+use super::rule::{AT_STATE, AtState, judge};
+use super::transition::FEATURE_MIG_DEVICE_STATE;
+use crate::event::{Answer, DeviceState, Event, FeatureData, FeatureOp};
+
+/// Features of the uAPI.
+const MIGRATION: u32 = 1;
+const DMA_LOGGING_START: u32 = 6;
+const DMA_LOGGING_STOP: u32 = 7;
+const DMA_LOGGING_REPORT: u32 = 8;
+
+impl Device {
+    /// A call that does not change the state returned.
+    pub(super) fn feature(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        (feature, op, data): (u32, FeatureOp, FeatureData),
+        exit: &Exit<'_>,
+    ) {
+        if op.probe {
+            return;
+        }
+        match (feature, exit.answer) {
+            (MIGRATION, Answer::MigrationFlags(flags)) => {
+                self.flags = Some(*flags);
+                desk.stats.device(&self.name).migration.flags = Some(*flags);
+            }
+            (FEATURE_MIG_DEVICE_STATE, Answer::State { state, .. }) => {
+                self.reported(desk, event, *state, exit);
+            }
+            (_, Answer::DataSize(bytes)) => {
+                desk.stats.device(&self.name).migration.data_size = Some(*bytes);
+            }
+            _ => self.logging(desk, event, (feature, data), exit),
+        }
+    }
+
+    fn logging(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        (feature, data): (u32, FeatureData),
+        exit: &Exit<'_>,
+    ) {
+        if !(DMA_LOGGING_START..=DMA_LOGGING_REPORT).contains(&feature) {
+            return;
+        }
+        let logging = &mut desk.stats.device(&self.name).migration.logging;
+        if exit.result.is_err() {
+            logging.failed += 1;
+            return;
+        }
+        match (feature, data) {
+            (DMA_LOGGING_START, data) => {
+                logging.starts += 1;
+                logging.page_size = match data {
+                    FeatureData::LoggingStart { page_size, .. } => Some(page_size),
+                    _ => logging.page_size,
+                };
+            }
+            (DMA_LOGGING_STOP, _) => logging.stops += 1,
+            (_, data) => {
+                logging.reports += 1;
+                let ns = event.time_ns.saturating_sub(exit.begin_ns);
+                logging.report_ns = logging.report_ns.saturating_add(ns);
+                if let FeatureData::LoggingReport { length, .. } = data {
+                    logging.report_bytes = logging.report_bytes.saturating_add(length);
+                }
+            }
+        }
+    }
+
+    /// The device says in which state it is.
+    fn reported(&mut self, desk: &mut Desk, event: &Event, state: DeviceState, exit: &Exit<'_>) {
+        let now = event.time_ns;
+        let since_ns = self.stay.as_ref().map(|stay| stay.since_ns);
+        // Another thread changes the state meanwhile: it may be either.
+        let changing = !self.changes.is_empty() || since_ns.is_some_and(|ns| ns > exit.begin_ns);
+        if changing {
+            return;
+        }
+        let expected = self.state.get(false);
+        let moment = AtState {
+            state,
+            expected,
+            known: self.state == Known::State(state),
+        };
+        if !exit.lossy
+            && let Some(verdict) = judge(AT_STATE, &moment)
+        {
+            self.raise(desk, now, &[], verdict);
+        }
+        self.failed = None;
+        if expected != Some(state) || self.stay.is_none() {
+            self.end_stay(desk, now, false);
+            self.begin_stay((state, now), false, None, &event.task);
+        }
+        self.state = Known::State(state);
+    }
+}

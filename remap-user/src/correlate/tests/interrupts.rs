@@ -1,0 +1,174 @@
+//! Interrupts: who reads them, how late, and who does not.
+
+use super::mainline::{MSIX, REQ, SECOND};
+use super::*;
+use crate::correlate::irq::IrqVerb;
+
+fn stock() -> Scene {
+    let mut scene = Scene::stock("vfio-pci");
+    scene.enable_on(MSIX, &[20, 21, 22], Ok(0));
+    scene
+}
+
+#[test]
+fn latency_is_from_the_first_signal_since_the_last_read() {
+    let mut scene = stock();
+    scene.signal_on(MSIX, 1, 21);
+    scene.signal_on(MSIX, 1, 21);
+    scene.read_on(MSIX, 1, 21, 2);
+    scene.signal_on(MSIX, 1, 21);
+    scene.read_on(MSIX, 1, 21, 1);
+    scene.signal_on(MSIX, 2, 22);
+    scene.consume_on(MSIX, 2, 22);
+    let stats = scene.stats();
+    let irq = &stats.devices[NAME].irqs[&MSIX];
+    assert_eq!(irq.name.name(), "MSIX");
+    assert_eq!(irq.calls[&IrqVerb::Enable], 1);
+    let vector = &irq.vectors[&1];
+    assert_eq!((vector.signals, vector.reads, vector.coalesced), (3, 2, 1));
+    let latency = vector.latency().unwrap();
+    assert_eq!((latency.count, latency.max), (2, 2000));
+    let vector = &irq.vectors[&2];
+    assert_eq!((vector.consumed, vector.reads, vector.unread), (1, 0, 0));
+    assert_eq!(vector.latency(), None);
+}
+
+#[test]
+fn each_read_goes_out_if_asked() {
+    let mut scene = stock();
+    scene.signal_on(MSIX, 0, 20);
+    scene.read_on(MSIX, 0, 20, 1);
+    let options = Options {
+        interrupts: true,
+        ..Options::default()
+    };
+    let outputs = scene.play_with(options).0;
+    let classes: Vec<Class> = outputs.iter().map(Output::class).collect();
+    assert_eq!(classes, [Class::Irq; 2]);
+    assert_eq!(outputs[1].duration(), Some(1000));
+    assert_eq!(scene.play().0, []);
+}
+
+#[test]
+fn a_signal_that_user_space_asked_for_is_software() {
+    let mut scene = stock();
+    let call = Call::SetIrqs {
+        index: MSIX,
+        start: 0,
+        count: 1,
+        action: IrqAction::Trigger,
+        data: IrqData::None,
+    };
+    let device = DEVICE;
+    let enter = call.clone();
+    scene.push(
+        SERVICE,
+        Body::Enter {
+            device,
+            call: enter,
+        },
+    );
+    for in_task in [true, false] {
+        let body = Body::Signal {
+            context: ContextKey(20),
+            target: Scene::on(MSIX, 0),
+            addend: 1,
+            count: None,
+            inside: Some(DEVICE),
+            in_task: Some(in_task),
+        };
+        scene.push(SERVICE, body);
+    }
+    scene.call(SERVICE, call, Ok(0), Answer::None);
+    let stats = scene.stats();
+    let irq = &stats.devices[NAME].irqs[&MSIX];
+    assert_eq!((irq.vectors[&0].signals, irq.vectors[&0].software), (2, 1));
+    assert_eq!(irq.calls[&IrqVerb::Trigger], 1);
+}
+
+#[test]
+fn an_interrupt_that_nobody_takes() {
+    let mut scene = stock();
+    scene.signal_on(MSIX, 0, 20);
+    scene.signal_on(MSIX, 1, 21);
+    scene.read_on(MSIX, 1, 21, 1);
+    scene.wait(2 * SECOND);
+    assert_eq!(scene.play().rules(), ["never-read"]);
+    let stats = scene.stats();
+    assert_eq!(stats.devices[NAME].irqs[&MSIX].vectors[&0].unread, 1);
+    let options = Options {
+        sees_consumers: false,
+        ..Options::default()
+    };
+    assert_eq!(scene.play_with(options).rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_no_proof_is_no_finding() {
+    let harmless: [fn(&mut Scene); 5] = [
+        // Just now.
+        |scene| scene.wait(SECOND / 2),
+        |scene| scene.push(0, Body::Lost { count: 1 }),
+        |scene| scene.close(false),
+        |scene| scene.enable_on(MSIX, &[30, 31, 32], Ok(0)),
+        // It may have taken some of them away before it failed.
+        |scene| scene.enable_on(MSIX, &[30, 31, 32], Err(Errno(12))),
+    ];
+    for (n, end) in harmless.into_iter().enumerate() {
+        let mut scene = stock();
+        scene.signal_on(MSIX, 0, 20);
+        end(&mut scene);
+        if n > 0 {
+            scene.wait(2 * SECOND);
+        }
+        assert_eq!(scene.play().rules(), Vec::<&str>::new(), "{n}");
+    }
+}
+
+#[test]
+fn a_device_that_is_asked_for() {
+    let ask = |closes: bool| {
+        let mut scene = Scene::stock("vfio-pci");
+        scene.enable_on(REQ, &[40], Ok(0));
+        scene.signal_on(REQ, 0, 40);
+        scene.read_on(REQ, 0, 40, 1);
+        if closes {
+            scene.close(false);
+        }
+        scene.wait(3 * SECOND);
+        scene.play().rules()
+    };
+    assert_eq!(ask(false), ["request-ignored"]);
+    assert_eq!(ask(true), Vec::<&str>::new());
+}
+
+#[test]
+fn a_call_that_fails_changes_no_counter() {
+    let mut scene = Scene::new(Encoding::Bitmap);
+    scene.map_all(&[0, 1]);
+    scene.trigger(&[1]);
+    scene.enable_on(INDEX, &[77], Err(Errno(22)));
+    // The old eventfd still has the first.
+    scene.trigger(&[0]);
+    scene.wake(&[0, 1]);
+    scene.trap(&[0, 1]);
+    scene.ack(&[0, 1]);
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    assert_eq!(played.outcomes(), [Outcome::Remapped; 2]);
+}
+
+#[test]
+fn a_vector_that_was_found_is_as_good_as_one_that_was_seen() {
+    let mut scene = Scene::stock("vfio-pci");
+    let body = Body::Context {
+        context: ContextKey(50),
+        target: Scene::on(MSIX, 7),
+        fd: None,
+        origin: Origin::Found,
+    };
+    scene.push(SERVICE, body);
+    scene.signal_on(MSIX, 7, 50);
+    scene.wait(2 * SECOND);
+    assert_eq!(scene.play().rules(), ["never-read"]);
+}

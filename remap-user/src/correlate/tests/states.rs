@@ -1,0 +1,280 @@
+//! Migration states: what is legal, how long each lasts, what is in them.
+
+use super::mainline::SECOND;
+use super::*;
+use DeviceState::{PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy};
+
+const EIO: Errno = Errno(5);
+const ALL_FLAGS: u64 = 0b111;
+
+/// A migration's source as QEMU does it.
+fn source() -> Scene {
+    let mut scene = Scene::stock("a-vendor");
+    scene.flags(ALL_FLAGS);
+    scene.get_state(Running);
+    scene.change(PreCopy, Ok(0));
+    scene.data(500, false, Ok(4096));
+    scene.data(500, false, Err(Errno(42)));
+    scene.change(PreCopyP2p, Ok(0));
+    scene.change(StopCopy, Ok(0));
+    scene.wait(SECOND);
+    scene.data(500, false, Ok(8192));
+    scene.data(500, false, Ok(0));
+    scene.change(Stop, Ok(0));
+    scene
+}
+
+#[test]
+fn a_migration_is_stays_and_changes() {
+    let played = source().play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    let stays = played.stays();
+    let states: Vec<DeviceState> = stays.iter().map(|stay| stay.state).collect();
+    assert_eq!(states, [Running, PreCopy, PreCopyP2p, StopCopy, Stop]);
+    let (first, last) = (stays[0], stays[4]);
+    assert!(!first.entered && first.left && last.entered && !last.left);
+    let copy = stays[3];
+    assert!(copy.duration() >= SECOND);
+    assert_eq!(copy.activity.data.read_bytes, 8192);
+    assert_eq!(copy.activity.data.ends, 1);
+    assert_eq!(stays[1].activity.data.drained, 1);
+    // Stays and changes follow one another without a gap.
+    for (stay, change) in stays.iter().zip(played.transitions()) {
+        assert_eq!(stay.until_ns, change.begin_ns);
+    }
+}
+
+#[test]
+fn the_way_of_a_change_is_told() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.flags(ALL_FLAGS);
+    scene.get_state(Running);
+    scene.change(StopCopy, Ok(0));
+    assert_eq!(scene.play().transitions()[0].path, [RunningP2p, Stop]);
+}
+
+#[test]
+fn what_cannot_be_and_is_done_or_refused() {
+    for (result, text) in [(Ok(0), "succeeded"), (Err(Errno(22)), "failed with EINVAL")] {
+        let mut scene = Scene::stock("a-vendor");
+        scene.get_state(StopCopy);
+        scene.change(PreCopy, result);
+        let played = scene.play();
+        assert_eq!(played.rules(), ["impossible-change"], "{result:?}");
+        assert!(played.findings()[0].text.contains(text));
+    }
+    let mut scene = Scene::stock("a-vendor");
+    scene.flags(1);
+    scene.get_state(Running);
+    scene.change(PreCopy, Err(Errno(22)));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["impossible-change"]);
+    assert!(
+        played.findings()[0]
+            .text
+            .contains("do not include PRE_COPY")
+    );
+}
+
+#[test]
+fn a_failure_that_the_state_machine_allows_is_not_impossible() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    scene.change(PreCopy, Err(Errno(22)));
+    scene.change(Running, Ok(0));
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn data_that_was_not_loaded() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    scene.change(Resuming, Ok(0));
+    scene.data(500, true, Ok(100));
+    scene.change(Running, Err(EIO));
+    scene.wait(5 * SECOND);
+    scene.get_state(Resuming);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["resume-failed"]);
+    assert_eq!(played.stays()[1].activity.data.written_bytes, 100);
+}
+
+#[test]
+fn an_error_state_is_one_finding() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    scene.change(PreCopy, Err(EIO));
+    scene.get_state(DeviceState::Error);
+    scene.get_state(DeviceState::Error);
+    scene.call(DRIVER, Call::Reset, Ok(0), Answer::None);
+    scene.get_state(Running);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["error-state"]);
+    let last = played.stays().into_iter().next_back().unwrap();
+    assert_eq!((last.state, last.entered), (Running, true));
+}
+
+#[test]
+fn a_state_that_nobody_put_it_into() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    scene.change(PreCopy, Ok(0));
+    scene.get_state(Running);
+    assert_eq!(scene.play().rules(), ["unexpected-state"]);
+}
+
+#[test]
+fn a_reset_leads_back_to_running() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    scene.change(PreCopy, Ok(0));
+    scene.call(DRIVER, Call::Reset, Ok(0), Answer::None);
+    scene.get_state(Running);
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    let states: Vec<DeviceState> = played.stays().iter().map(|stay| stay.state).collect();
+    assert_eq!(states, [Running, PreCopy, Running]);
+}
+
+#[test]
+fn a_query_during_a_change_tells_nothing() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    let begin_ns = scene.enter(PreCopy);
+    scene.get_state(PreCopy);
+    scene.exit(PreCopy, begin_ns, Ok(0));
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_state_that_nobody_asks_for() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    scene.change(PreCopy, Err(EIO));
+    let mut asked = scene.events.clone();
+    scene.wait(2 * SECOND);
+    assert_eq!(scene.play().rules(), ["state-unknown"]);
+    std::mem::swap(&mut scene.events, &mut asked);
+    scene.change(Running, Ok(0));
+    scene.wait(2 * SECOND);
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn data_that_is_left_behind() {
+    let mut scene = source();
+    // Without the end.
+    scene
+        .events
+        .retain(|event| !matches!(event.body, Body::Data { result: Ok(0), .. }));
+    let played = scene.play();
+    assert_eq!(played.rules(), ["data-left"]);
+    assert!(played.findings()[0].text.contains("8192 bytes"));
+}
+
+#[test]
+fn a_cancelled_migration_may_leave_data() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.change(StopCopy, Ok(0));
+    scene.data(500, false, Ok(8192));
+    scene.change(Running, Ok(0));
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn nobody_asked_a_vendors_driver() {
+    let refuse = |driver: &str| {
+        let mut scene = Scene::stock(driver);
+        scene.change(PreCopy, Err(Errno(19)));
+        scene
+    };
+    assert_eq!(refuse("a-vendor").play().rules(), ["never-asked"]);
+    assert_eq!(refuse("vfio-pci").play().rules(), Vec::<&str>::new());
+    let mut scene = Scene::stock("a-vendor");
+    let refused = Err(Errno(22));
+    scene.call(
+        SERVICE,
+        Call::GetIrqInfo { index: 5 },
+        refused,
+        Answer::None,
+    );
+    scene.change(PreCopy, Err(Errno(19)));
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn the_time_of_a_change_is_split() {
+    let mut scene = Scene::new(Encoding::Bitmap);
+    scene.map_all(&[1]);
+    let begin_ns = scene.enter(PreCopy);
+    scene.wait(10_000);
+    scene.data(5_000, false, Ok(4096));
+    scene.populate(1, 0);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    scene.ack(&[1]);
+    scene.exit(PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    let change = played.transitions()[0];
+    let spent = change.spent.unwrap();
+    assert_eq!(Some(spent.total()), change.duration());
+    assert_eq!(Some(spent.remap_ns), change.waited_ns);
+    assert_eq!((spent.data_ns, spent.fault_ns), (5_000, 100));
+    assert_eq!(change.inside.data.read_bytes, 4096);
+    assert_eq!(change.inside.faults, 1);
+}
+
+#[test]
+fn what_a_loss_leaves_is_not_split() {
+    let mut scene = Scene::new(Encoding::Bitmap);
+    let begin_ns = scene.enter(PreCopy);
+    scene.push(0, Body::Lost { count: 1 });
+    scene.exit(PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.transitions()[0].spent, None);
+}
+
+#[test]
+fn the_summary_holds_every_byte() {
+    let stats = source().stats();
+    let migration = &stats.devices[NAME].migration;
+    assert_eq!(migration.activity().data.read_bytes, 4096 + 8192);
+    assert_eq!(migration.flags, Some(ALL_FLAGS));
+    assert_eq!(
+        migration.changes[&(Some(PreCopyP2p), Some(StopCopy))].succeeded,
+        1
+    );
+    assert!(migration.states[&PreCopyP2p].whole && !migration.states[&Running].whole);
+}
+
+#[test]
+fn an_owner_that_dies_has_an_epitaph() {
+    for (dying, text) in [
+        (
+            true,
+            "user-101 100 ended in RESUMING: what was loaded is lost",
+        ),
+        (
+            false,
+            "closed by user-101 100 in RESUMING: what was loaded is lost",
+        ),
+    ] {
+        let mut scene = Scene::stock("a-vendor");
+        scene.open();
+        scene.change(Resuming, Ok(0));
+        scene.close(dying);
+        let played = scene.play();
+        let closed = played.0.iter().find_map(|output| match output {
+            Output::Closed(closed) => Some(closed),
+            _ => None,
+        });
+        assert_eq!(closed.unwrap().text, text);
+        let device = &scene.stats().devices[NAME];
+        assert_eq!(
+            (device.opens, device.closes, device.deaths),
+            (1, 1, u64::from(dying))
+        );
+        assert_eq!(played.rules(), Vec::<&str>::new());
+    }
+}

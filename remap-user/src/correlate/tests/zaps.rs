@@ -1,0 +1,218 @@
+//! Zaps, the faults after them, and regions that are mapped for DMA.
+
+use super::mainline::{CONTAINER, MEMORY_OFF, SECOND};
+use super::*;
+use crate::correlate::zap::{Cause, ZapEnd};
+use crate::event::{DmaKind, FaultOutcome, Node, ZapCause};
+
+fn mapped() -> Scene {
+    let mut scene = Scene::stock("vfio-pci");
+    scene.map_all(&[0, 2]);
+    scene
+}
+
+fn config_write(scene: &mut Scene) {
+    let body = Body::ConfigWrite {
+        device: DEVICE,
+        offset: 4,
+        value: Some(2),
+        begin_ns: scene.now,
+        result: Ok(2),
+    };
+    scene.push(DRIVER, body);
+}
+
+#[test]
+fn pages_come_back_one_by_one() {
+    let mut scene = mapped();
+    scene.zap((0, 5), MEMORY_OFF);
+    let zap_ns = scene.now;
+    config_write(&mut scene);
+    for region in [0, 2] {
+        (0..SIZE / PAGE).for_each(|page| scene.populate(region, page));
+    }
+    let last_ns = scene.now;
+    scene.populate(2, 0);
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    let [zap] = played.zaps()[..] else {
+        panic!("{:?}", played.zaps());
+    };
+    assert_eq!((zap.cause, zap.end), (Cause::MemoryOff, ZapEnd::Whole));
+    assert_eq!((zap.time_ns, zap.last_ns), (zap_ns, Some(last_ns)));
+    assert_eq!(zap.duration(), Some(last_ns - zap_ns));
+    let regions: Vec<u32> = zap.regions.iter().map(|region| region.region).collect();
+    assert_eq!(regions, [0, 2]);
+    assert_eq!(zap.bytes(), Some(2 * SIZE));
+    assert_eq!(zap.regions[0].pages, [(PAGE, 4)].into());
+    assert_eq!(zap.fault_ns, 800);
+    // The last fault came after it was over, and is the region's all the same.
+    let stats = scene.stats();
+    let device = &stats.devices[NAME];
+    assert_eq!(device.regions[&2].mapping.faults(), 5);
+    assert_eq!(device.zaps["memory_off"].populated, 8);
+}
+
+#[test]
+fn one_call_that_zaps_mapping_by_mapping_is_one() {
+    let mut scene = mapped();
+    scene.zap((0, 0), MEMORY_OFF);
+    scene.zap((2, 2), MEMORY_OFF);
+    config_write(&mut scene);
+    scene.zap((0, 0), MEMORY_OFF);
+    let played = scene.play();
+    let zaps = played.zaps();
+    assert_eq!(zaps.len(), 2);
+    assert_eq!((zaps[0].steps, zaps[0].end), (2, ZapEnd::NextZap));
+    assert_eq!(zaps[0].regions.len(), 2);
+    assert_eq!((zaps[1].steps, zaps[1].end), (1, ZapEnd::TraceEnd));
+}
+
+#[test]
+fn a_zap_settles_when_nothing_comes_any_more() {
+    let mut scene = mapped();
+    scene.zap((0, 5), ZapCause::Unknown);
+    scene.populate(0, 0);
+    scene.wait(2 * SECOND);
+    scene.populate(0, 1);
+    let played = scene.play();
+    let zap = played.zaps()[0];
+    assert_eq!((zap.end, zap.populated()), (ZapEnd::Quiet, 1));
+}
+
+#[test]
+fn an_access_while_it_is_off_is_one_finding() {
+    let mut scene = mapped();
+    scene.zap((0, 5), MEMORY_OFF);
+    scene.fault(0, 0, FaultOutcome::Refused);
+    scene.fault(0, PAGE, FaultOutcome::Refused);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["access-refused"]);
+    let finding = played.findings()[0];
+    assert!(
+        finding.text.contains("memory decode off"),
+        "{}",
+        finding.text
+    );
+    assert_eq!(finding.region, Some(0));
+    assert_eq!(played.zaps()[0].refused(), 2);
+}
+
+#[test]
+fn a_refusal_that_nothing_explains() {
+    let mut scene = mapped();
+    scene.fault(0, 0, FaultOutcome::Refused);
+    scene.fault(0, 0, FaultOutcome::Refused);
+    scene.populate(0, 0);
+    scene.fault(0, 0, FaultOutcome::Refused);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["access-refused"; 2]);
+    assert!(played.findings()[0].text.contains("was not seen"));
+}
+
+#[test]
+fn a_zap_in_a_state_change_is_its_own() {
+    let mut scene = mapped();
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    let cause = ZapCause::Ioctl {
+        request: 0x3b75,
+        feature: Some(2),
+    };
+    scene.zap((0, 5), cause);
+    scene.populate(0, 0);
+    scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
+    let played = scene.play();
+    let (zap, change) = (played.zaps()[0], played.transitions()[0]);
+    assert_eq!(zap.cause, Cause::StateChange);
+    assert_eq!(zap.transition.map(|change| change.id), Some(change.id));
+    assert_eq!((change.inside.zaps, change.inside.faults), (1, 1));
+}
+
+#[test]
+fn a_loss_ends_what_may_miss_a_part() {
+    let mut scene = mapped();
+    scene.zap((0, 5), MEMORY_OFF);
+    scene.push(0, Body::Lost { count: 1 });
+    scene.populate(0, 0);
+    assert_eq!(scene.play().zaps()[0].end, ZapEnd::Lost);
+}
+
+#[test]
+fn a_region_that_loses_its_mmap_under_dma() {
+    let mut scene = mapped();
+    scene.dma(DmaKind::Map, 0x10_0000, 0);
+    scene.unmap(0, whole()[0]);
+    scene.dma(DmaKind::Unmap, 0x10_0000, 0);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["dma-mapped"]);
+    assert_eq!(played.findings()[0].region, Some(0));
+    let stats = scene.stats();
+    let mapping = &stats.devices[NAME].regions[&0].mapping;
+    assert_eq!((mapping.dma_maps, mapping.dma_unmaps), (1, 1));
+}
+
+#[test]
+fn a_region_that_is_unmapped_for_dma_first() {
+    let mut scene = mapped();
+    scene.dma(DmaKind::Map, 0x10_0000, 0);
+    scene.dma(DmaKind::Unmap, 0x10_0000, 0);
+    scene.unmap(0, whole()[0]);
+    scene.dma(DmaKind::Map, 0x20_0000, 2);
+    scene.wait(2 * SECOND);
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_process_that_ends_is_excused() {
+    let ends: [fn(&mut Scene); 2] = [
+        |scene| scene.close(true),
+        |scene| {
+            let node = Node::Container { key: CONTAINER };
+            scene.push(SERVICE, Body::NodeClose { node });
+        },
+    ];
+    for end in ends {
+        let mut scene = mapped();
+        scene.dma(DmaKind::Map, 0x10_0000, 0);
+        scene.unmap(0, whole()[0]);
+        scene.unmap(2, whole()[0]);
+        end(&mut scene);
+        scene.wait(2 * SECOND);
+        assert_eq!(scene.play().rules(), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_trapped_region_that_dma_still_reaches() {
+    let mut scene = Scene::new(Encoding::Vectors);
+    scene.map_all(&[1]);
+    scene.dma(DmaKind::Map, 0x10_0000, 1);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.query(region(1, &[]));
+    // Another thread of another process has unmapped it; the IOMMU has not.
+    let mut unmapped = scene.events.clone();
+    scene.ack(&[1]);
+    assert!(scene.play().rules().contains(&"dma-mapped"));
+    std::mem::swap(&mut scene.events, &mut unmapped);
+    scene.dma(DmaKind::UnmapAll, 0, 1);
+    scene.unmap(1, whole()[0]);
+    scene.ack(&[1]);
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_mapping_that_was_found_is_as_good_as_one_that_was_seen() {
+    let mut scene = mapped();
+    for event in &mut scene.events {
+        if let Body::Map { origin, .. } = &mut event.body {
+            *origin = Origin::Found;
+        }
+    }
+    scene.zap((0, 5), MEMORY_OFF);
+    let played = scene.play();
+    assert_eq!(played.zaps()[0].regions[1].mapped_bytes, SIZE);
+    let stats = scene.stats();
+    let mapping = &stats.devices[NAME].regions[&0].mapping;
+    assert_eq!((mapping.found, mapping.maps), (1, 0));
+}
