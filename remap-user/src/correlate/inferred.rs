@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use super::ack::Acked;
 use super::cycle::{Ack, Stage, Stamp};
 use super::device::Device;
 use super::open::Open;
 use super::report::Desk;
-use super::signal::Acked;
 use super::transition::TransitionRef;
 use super::usage::Inferred;
 use crate::event::{ContextKey, Event, Origin, UNKNOWN_INDEX};
@@ -62,17 +62,24 @@ impl Device {
         context: ContextKey,
         origin: Origin,
     ) {
-        let triggers = Vec::new();
-        self.guesses.insert(context, Guess { origin, triggers });
-        let why = match origin {
-            Origin::ReadBeforeRequery => {
-                "its reader next asked again for the description of a region that it named"
+        let what = match origin {
+            // In low power the device signals nothing; the kernel does, when it ends.
+            Origin::SignalledInside if self.sleeps() => {
+                "the wakeup eventfd of LOW_POWER_ENTRY_WITH_WAKEUP: it was signalled in low power"
             }
-            _ => "a thread inside of a call on the device signalled it",
+            _ => {
+                let triggers = Vec::new();
+                self.guesses.insert(context, Guess { origin, triggers });
+                match origin {
+                    Origin::ReadBeforeRequery => {
+                        "the device's: its reader next asked again for the description of a \
+                         region that it named"
+                    }
+                    _ => "the device's: a thread inside of a call on the device signalled it",
+                }
+            }
         };
-        let text = format!(
-            "an eventfd that no SET_IRQS of this trace named is taken for the device's: {why}"
-        );
+        let text = format!("an eventfd that no SET_IRQS of this trace named is taken for {what}");
         desk.inferred(Inferred {
             device: self.name.clone(),
             time_ns: event.time_ns,

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use super::ack::Acked;
 use super::change::changes_state;
 use super::cycle::{Ack, AckForm, Stage, View};
 use super::device::{Device, Irq, Known};
 use super::finding::Rule;
 use super::report::Desk;
 use super::rule::{AT_QUERY, AtQuery, Found, judge};
-use super::signal::{Acked, CutOff};
+use super::signal::CutOff;
 use crate::event::{Answer, Call, ContextKey, Errno, Event, IrqAction, IrqData, Role, Target};
 use crate::vfio::region::Region;
 

@@ -15,6 +15,7 @@
 //! * After [`Body::Lost`] every cycle that was open ends as `incomplete: records lost`, no finding
 //!   speaks of it, and what was learned (mappings, descriptions, counters) is learned anew.
 
+mod ack;
 mod activity;
 mod areas;
 mod change;
@@ -29,6 +30,7 @@ mod feature;
 mod finding;
 mod fsm;
 mod inferred;
+mod interrupt;
 mod ioctl;
 mod irq;
 mod mapping;

@@ -143,6 +143,7 @@ impl Change {
 
     /// Where the time of a call that returned at `end_ns` went.
     fn spent(&self, waited: &Cover, end_ns: u64) -> Option<Spent> {
+        let duration = end_ns.checked_sub(self.begin_ns)?;
         let mut covered = Cover::default();
         let mut sum = 0;
         let mut more = |spans: &Cover| {
@@ -159,7 +160,7 @@ impl Change {
             remap_ns,
             data_ns,
             fault_ns,
-            other_ns: end_ns.saturating_sub(self.begin_ns).saturating_sub(sum),
+            other_ns: duration.saturating_sub(sum),
         })
     }
 }

@@ -9,6 +9,7 @@ mod loss;
 mod mainline;
 mod property;
 mod states;
+mod waits;
 mod zaps;
 
 use super::*;
