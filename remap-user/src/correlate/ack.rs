@@ -12,7 +12,7 @@ use crate::vfio::irq::{Encoding, RemapIrq};
 
 /// What stands for the description of an IRQ that is inferred.
 const UNKNOWN_REMAP: RemapIrq = RemapIrq {
-    encoding: Encoding::Bitmap,
+    encoding: Encoding::Vectors,
     base: 0,
     mask: None,
 };

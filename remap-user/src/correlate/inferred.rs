@@ -4,6 +4,7 @@
 //! for the description of a region that the counter can name; nobody is accused of anything.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::ack::Acked;
 use super::cycle::{Ack, Stage, Stamp};
@@ -31,11 +32,21 @@ struct Trigger {
 }
 
 impl Trigger {
-    /// Whether it can name `region`: by its bit, or, where the counter only says that there was a
-    /// signal, any.
-    fn names(&self, region: u32) -> bool {
-        let bit = 1_u64.checked_shl(region).unwrap_or(0);
-        self.addend == 1 || self.addend & bit != 0
+    /// Whether `pid` has read it, and has not asked for `region` because of it.
+    fn awaits(&self, pid: u32, region: u32) -> bool {
+        let woke = self.wake.as_ref().is_some_and(|wake| wake.task.pid == pid);
+        woke && !self.regions.contains(&region)
+    }
+
+    /// Whether it names `region` by its bit. A 1 may also say no more than that there was a
+    /// signal.
+    fn has_bit(&self, region: u32) -> bool {
+        self.addend != 1 && self.addend & 1_u64.checked_shl(region).unwrap_or(0) != 0
+    }
+
+    /// Whether it only says that there was a signal, and nobody knows of which region.
+    fn is_bare(&self) -> bool {
+        self.addend == 1 && self.regions.is_empty()
     }
 }
 
@@ -43,6 +54,8 @@ impl Trigger {
 #[derive(Clone, Debug)]
 pub(super) struct Guess {
     origin: Origin,
+    /// The region that it is for, where that was beyond doubt once.
+    region: Option<u32>,
     triggers: Vec<Trigger>,
 }
 
@@ -68,8 +81,12 @@ impl Device {
                 "the wakeup eventfd of LOW_POWER_ENTRY_WITH_WAKEUP: it was signalled in low power"
             }
             _ => {
-                let triggers = Vec::new();
-                self.guesses.insert(context, Guess { origin, triggers });
+                let guess = Guess {
+                    origin,
+                    region: None,
+                    triggers: Vec::new(),
+                };
+                self.guesses.insert(context, guess);
                 match origin {
                     Origin::ReadBeforeRequery => {
                         "the device's: its reader next asked again for the description of a \
@@ -135,33 +152,17 @@ impl Device {
     /// A region's description was asked for: the signals that this can be the answer to become
     /// cycles.
     pub(super) fn guess_requery(&mut self, desk: &mut Desk, event: &Event, region: u32) {
+        let pid = event.task.pid;
         let mut opened = Vec::new();
         for guess in self.guesses.values_mut() {
             for trigger in &mut guess.triggers {
-                let Some(wake) = &trigger.wake else {
-                    continue;
-                };
-                let answers = wake.task.pid == event.task.pid && trigger.names(region);
-                if !answers || !trigger.regions.insert(region) {
-                    continue;
+                if trigger.awaits(pid, region) && trigger.has_bit(region) {
+                    trigger.regions.insert(region);
+                    opened.extend(open(guess.origin, trigger, region));
                 }
-                let (encoding, signal) = (Encoding::Bitmap, &trigger.signal);
-                let mut open = Open::new(
-                    UNKNOWN_INDEX,
-                    encoding,
-                    region,
-                    trigger.id,
-                    signal.ns,
-                    &signal.task,
-                );
-                open.origin = guess.origin;
-                open.transition = trigger.transition;
-                open.awaited = trigger.transition.is_some();
-                open.blamed = true;
-                open.wake(wake.ns, &wake.task);
-                opened.push(open);
             }
         }
+        opened.extend(self.claim_bare(pid, region));
         for mut open in opened {
             if let Some(facts) = self.regions.get(&region)
                 && let Some((view, view_ns)) = &facts.view
@@ -176,14 +177,54 @@ impl Device {
         }
     }
 
-    /// Whatever could be the ack of such an eventfd.
-    pub(super) fn guess_ack(&mut self, desk: &mut Desk, event: &Event, begin_ns: u64, ack: Ack) {
+    /// The signal without a name that the description of `region` is the answer to: of the
+    /// eventfd that was for this region before, or the one that was read first.
+    fn claim_bare(&mut self, pid: u32, region: u32) -> Option<Open> {
+        let bare = |trigger: &Trigger| trigger.is_bare() && trigger.awaits(pid, region);
+        let answered = |trigger: &Trigger| trigger.addend == 1 && trigger.regions.contains(&region);
+        let mut guesses = self.guesses.values();
+        // It is asked for twice, the first time for the size of the answer.
+        if guesses.any(|guess| guess.triggers.iter().any(answered)) {
+            return None;
+        }
+        let mut waiting: Vec<(bool, u64, ContextKey)> = self
+            .guesses
+            .iter()
+            .filter(|(_, guess)| guess.region.is_none_or(|known| known == region))
+            .filter_map(|(context, guess)| {
+                let trigger = guess.triggers.iter().find(|trigger| bare(trigger))?;
+                let wake_ns = trigger.wake.as_ref()?.ns;
+                Some((guess.region.is_none(), wake_ns, *context))
+            })
+            .collect();
+        waiting.sort_unstable();
+        let (_, _, context) = waiting.first()?;
+        let guess = self.guesses.get_mut(context)?;
+        if waiting.len() == 1 {
+            guess.region = Some(region);
+        }
+        let trigger = guess.triggers.iter_mut().find(|trigger| bare(trigger))?;
+        trigger.regions.insert(region);
+        open(guess.origin, trigger, region)
+    }
+
+    /// Whatever could be the ack of such an eventfd; `subs`: an unmask of these sub-indexes.
+    pub(super) fn guess_ack(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        begin_ns: u64,
+        subs: Option<Range<u32>>,
+        ack: Ack,
+    ) {
         if self.guesses.is_empty() {
             return;
         }
+        let waiting = |cycle: &Open| cycle.irq_index == UNKNOWN_INDEX && !cycle.acked();
         let acked = Acked {
             index: UNKNOWN_INDEX,
-            subs: None,
+            // Which sub-index is whose is only a question where several wait.
+            subs: subs.filter(|_| self.places(waiting).len() > 1),
             ack,
             begin_ns,
             end_ns: event.time_ns,
@@ -191,4 +232,24 @@ impl Device {
         };
         self.acknowledge(desk, &acked);
     }
+}
+
+/// A cycle of such an eventfd.
+fn open(origin: Origin, trigger: &Trigger, region: u32) -> Option<Open> {
+    let wake = trigger.wake.as_ref()?;
+    let signal = &trigger.signal;
+    let mut open = Open::new(
+        UNKNOWN_INDEX,
+        Encoding::Vectors,
+        region,
+        trigger.id,
+        signal.ns,
+        &signal.task,
+    );
+    open.origin = origin;
+    open.transition = trigger.transition;
+    open.awaited = trigger.transition.is_some();
+    open.blamed = true;
+    open.wake(wake.ns, &wake.task);
+    Some(open)
 }

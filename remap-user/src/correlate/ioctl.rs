@@ -313,7 +313,7 @@ impl Device {
                 form: AckForm::Unmask,
                 value: None,
             };
-            self.guess_ack(desk, event, begin_ns, ack);
+            self.guess_ack(desk, event, begin_ns, Some(subs), ack);
             return;
         }
         let acked = Acked {

@@ -281,7 +281,7 @@ impl Device {
     ) {
         if target.index == UNKNOWN_INDEX {
             let form = AckForm::Write;
-            self.guess_ack(desk, event, begin_ns, Ack { form, value });
+            self.guess_ack(desk, event, begin_ns, None, Ack { form, value });
             return;
         }
         let Some(irq) = self.irqs.get_mut(&target.index) else {

@@ -84,6 +84,48 @@ fn a_remap_that_was_set_up_before_the_trace() {
 }
 
 #[test]
+fn eventfds_without_names_are_told_apart_by_what_is_asked() {
+    const OTHER: ContextKey = ContextKey(98);
+    let mut scene = Scene::stock("a-vendor");
+    scene.map_all(&[0, 2]);
+    let other = |scene: &mut Scene, play: fn(&mut Scene)| {
+        let first = scene.events.len();
+        play(scene);
+        for event in &mut scene.events[first..] {
+            match &mut event.body {
+                Body::Context { context, .. }
+                | Body::Signal { context, .. }
+                | Body::Read { context, .. } => *context = OTHER,
+                _ => {}
+            }
+        }
+    };
+    infer(&mut scene);
+    other(&mut scene, infer);
+    signal(&mut scene, 1);
+    other(&mut scene, |scene| signal(scene, 1));
+    read(&mut scene, 1);
+    other(&mut scene, |scene| read(scene, 1));
+    // Twice each: first for the size of the answer.
+    scene.query(region(0, &[]));
+    scene.trap(&[0]);
+    scene.query(region(2, &[]));
+    scene.trap(&[2]);
+    scene.set_irqs(IrqAction::Unmask, 2, 1, IrqData::None);
+    scene.set_irqs(IrqAction::Unmask, 0, 1, IrqData::None);
+    let played = scene.play();
+    let cycles: Vec<(u32, u64, Outcome)> = played
+        .cycles()
+        .iter()
+        .map(|cycle| (cycle.region, cycle.trigger_id, cycle.outcome))
+        .collect();
+    assert_eq!(
+        cycles,
+        [(2, 2, Outcome::Remapped), (0, 1, Outcome::Remapped)]
+    );
+}
+
+#[test]
 fn a_region_that_the_counter_does_not_name_is_no_answer() {
     let mut scene = Scene::stock("a-vendor");
     infer(&mut scene);
