@@ -121,6 +121,7 @@ impl Trace {
                 eprintln!("remap: {sentence}");
             }
             let options = Options {
+                sees_consumers: probes.has("eventfd_ctx_do_read"),
                 stages: self.stages,
                 interrupts: selection.names(Class::Irq),
                 mappings: selection.names(Class::Mapping) || selection.names(Class::Dma),

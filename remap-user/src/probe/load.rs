@@ -162,6 +162,11 @@ impl Probes {
         Ok(probes)
     }
 
+    /// Whether the hook of this name is in place.
+    pub fn has(&self, hook: &str) -> bool {
+        self.hooks.iter().any(|known| known.name == hook)
+    }
+
     /// Attaches one hook in its best form; a traced form that is refused falls back to probes.
     /// Fails with the reason if something will be missing.
     fn attach_row(
