@@ -254,12 +254,13 @@ impl Correlator {
                 device,
                 region,
                 offset,
+                address,
                 begin_ns,
                 outcome,
-                ..
             } => {
                 let (device, desk) = self.device(*device);
-                device.fault(desk, event, (*region, *offset), *begin_ns, *outcome);
+                let place = place(*region, *offset, 1, *address);
+                device.fault(desk, event, place, *begin_ns, *outcome);
             }
             Body::Zap {
                 device: key,

@@ -1,11 +1,12 @@
 //! From a zap to the faults that populate again: an episode for each call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::activity::Cover;
 use super::areas;
 use super::device::Device;
 use super::dma::DmaMaps;
+use super::memory::Place;
 use super::report::Desk;
 use super::rule::{AtRefusal, access_refused};
 use super::zap::{Cause, Zap, ZapEnd, ZappedRegion};
@@ -56,6 +57,9 @@ pub(super) struct Episode {
     ranges: Vec<Range>,
     regions: BTreeMap<u32, ZappedRegion>,
     faults: Cover,
+    /// What was populated, by process and address: two threads may populate the same.
+    touched: BTreeSet<(u32, u64)>,
+    touched_bytes: u64,
     /// The call that it happens in has not returned.
     calling: bool,
     last_step_ns: u64,
@@ -86,18 +90,19 @@ impl Episode {
         })
     }
 
+    /// `bytes` at `address` of the process `pid` are populated.
+    fn touch(&mut self, pid: u32, address: u64, bytes: u64) {
+        let start = address - address.checked_rem(bytes).unwrap_or(0);
+        if self.touched.insert((pid, start)) {
+            self.touched_bytes = self.touched_bytes.saturating_add(bytes);
+        }
+    }
+
     /// Whether all that was known to be mapped is populated again.
     fn whole(&self) -> bool {
-        let mut mapped = self
-            .regions
-            .values()
-            .filter(|region| region.mapped_bytes > 0);
-        let full = |region: &ZappedRegion| {
-            region
-                .bytes()
-                .is_some_and(|bytes| bytes >= region.mapped_bytes)
-        };
-        self.zap.last_ns.is_some() && mapped.all(full) && !self.regions.is_empty()
+        let regions = self.regions.values();
+        let mapped = regions.fold(0_u64, |sum, region| sum.saturating_add(region.mapped_bytes));
+        mapped > 0 && self.touched_bytes >= mapped
     }
 
     fn finish(self, end_ns: u64, end: ZapEnd) -> Zap {
@@ -198,6 +203,8 @@ impl Device {
             ranges: Vec::new(),
             regions: BTreeMap::new(),
             faults: Cover::default(),
+            touched: BTreeSet::new(),
+            touched_bytes: 0,
             calling: true,
             last_step_ns: now,
             told: false,
@@ -209,11 +216,12 @@ impl Device {
         &mut self,
         desk: &mut Desk,
         event: &Event,
-        (region, offset): (u32, u64),
+        place: Place,
         begin_ns: u64,
         outcome: FaultOutcome,
     ) {
         let now = event.time_ns;
+        let (region, offset) = (place.region, place.area.offset);
         let stats = desk.stats.mapping(&self.name, region);
         match outcome {
             FaultOutcome::Populated { bytes: Some(bytes) } => {
@@ -231,8 +239,7 @@ impl Device {
         }
         let trapped = self.regions.get(&region).and_then(|facts| {
             let (view, _) = facts.view.as_ref()?;
-            let page = Area { offset, size: 1 };
-            Some(!areas::subtract(&[page], &view.areas).is_empty())
+            Some(!areas::subtract(&[place.area], &view.areas).is_empty())
         });
         let mut moment = AtRefusal {
             region,
@@ -252,6 +259,7 @@ impl Device {
                         Some(bytes) => *about.pages.entry(bytes).or_default() += 1,
                         None => about.unsized_faults += 1,
                     }
+                    episode.touch(event.task.pid, place.address, bytes.unwrap_or(0));
                     episode.zap.first_ns.get_or_insert(now);
                     episode.zap.last_ns = Some(now);
                 }

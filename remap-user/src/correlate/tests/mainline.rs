@@ -149,7 +149,7 @@ impl Scene {
             device: DEVICE,
             region,
             offset,
-            address: 0,
+            address: Self::address(region, Area { offset, size: PAGE }),
             begin_ns: self.now + 900,
             outcome,
         };
@@ -203,19 +203,23 @@ impl Scene {
 
 impl Played {
     pub(super) fn stays(&self) -> Vec<&Stay> {
-        let stay = |output| match output {
-            &Output::Stay(ref stay) => Some(&**stay),
-            _ => None,
-        };
-        self.0.iter().filter_map(stay).collect()
+        let outputs = self.0.iter();
+        outputs
+            .filter_map(|output| match output {
+                Output::Stay(stay) => Some(&**stay),
+                _ => None,
+            })
+            .collect()
     }
 
     pub(super) fn zaps(&self) -> Vec<&Zap> {
-        let zap = |output| match output {
-            &Output::Zap(ref zap) => Some(&**zap),
-            _ => None,
-        };
-        self.0.iter().filter_map(zap).collect()
+        let outputs = self.0.iter();
+        outputs
+            .filter_map(|output| match output {
+                Output::Zap(zap) => Some(&**zap),
+                _ => None,
+            })
+            .collect()
     }
 }
 

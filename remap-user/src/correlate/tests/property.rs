@@ -54,7 +54,7 @@ fn mainline(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
         5 => scene.flags(value),
         6 => scene.get_state(state),
         7 => scene.change(state, if value > 9 { Ok(0) } else { errno }),
-        8 => scene.data(value * 100, at > 3, Ok(value as i64 * 10)),
+        8 => scene.data(value * 100, at > 3, Ok(value.cast_signed() * 10)),
         9 => scene.data(value * 100, at > 3, Err(Errno(42))),
         10 => scene.zap((at, at + value as u32), causes[value as usize % 4]),
         11 | 12 => scene.fault(at, value * PAGE, outcomes[value as usize % 4]),
@@ -236,7 +236,7 @@ proptest! {
         }));
         let bytes = devices().map(|device| device.migration.activity().data.bytes());
         prop_assert_eq!(bytes.sum::<u64>(), count(|body| match body {
-            Body::Data { result: Ok(moved), .. } => *moved as u64,
+            Body::Data { result: Ok(moved), .. } => moved.cast_unsigned(),
             _ => 0,
         }));
         let regions = devices().flat_map(|device| device.regions.values());

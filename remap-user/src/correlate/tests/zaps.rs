@@ -54,6 +54,15 @@ fn pages_come_back_one_by_one() {
 }
 
 #[test]
+fn a_page_that_two_threads_touch_is_back_once() {
+    let mut scene = mapped();
+    scene.zap((0, 0), MEMORY_OFF);
+    (0..SIZE / PAGE).for_each(|_| scene.populate(0, 1));
+    let played = scene.play();
+    assert_eq!(played.zaps()[0].end, ZapEnd::TraceEnd);
+}
+
+#[test]
 fn one_call_that_zaps_mapping_by_mapping_is_one() {
     let mut scene = mapped();
     scene.zap((0, 0), MEMORY_OFF);
