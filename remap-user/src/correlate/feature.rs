@@ -29,6 +29,7 @@ impl Device {
         match (feature, exit.answer) {
             (MIGRATION, Answer::MigrationFlags(flags)) => {
                 self.flags = Some(*flags);
+                self.legacy.get_or_insert(false);
                 desk.stats.device(&self.name).migration.flags = Some(*flags);
             }
             (FEATURE_MIG_DEVICE_STATE, Answer::State { state, .. }) => {

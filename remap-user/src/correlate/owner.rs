@@ -16,7 +16,11 @@ impl Device {
     }
 
     /// A file of the device was made.
-    pub(super) fn opened(&self, desk: &mut Desk, event: &Event, node: Node, fd: Option<i32>) {
+    pub(super) fn opened(&mut self, desk: &mut Desk, event: &Event, node: Node, fd: Option<i32>) {
+        // A device that was closed begins anew.
+        if let (Known::Running, None, Some(state)) = (self.state, &self.stay, self.known_state()) {
+            self.begin_stay((state, event.time_ns), true, None, &event.task);
+        }
         desk.opened(Opened {
             device: self.name.clone(),
             time_ns: event.time_ns,

@@ -137,6 +137,26 @@ fn a_reset_leads_back_to_running() {
 }
 
 #[test]
+fn a_device_that_is_opened_again_runs() {
+    let mut scene = source();
+    scene.close(false);
+    scene.wait(SECOND);
+    scene.open();
+    let open_ns = scene.now;
+    scene.change(Resuming, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    let stays = played.stays();
+    let [.., stop, running, resuming] = stays[..] else {
+        panic!("{stays:?}");
+    };
+    assert_eq!((stop.state, stop.left), (Stop, true));
+    assert_eq!((running.state, running.since_ns), (Running, open_ns));
+    assert_eq!((resuming.state, resuming.left), (Resuming, false));
+    assert_eq!(played.transitions()[3].path, [Stop]);
+}
+
+#[test]
 fn a_query_during_a_change_tells_nothing() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
