@@ -153,7 +153,7 @@ fn a_device_that_is_opened_again_runs() {
     assert_eq!((stop.state, stop.left), (Stop, true));
     assert_eq!((running.state, running.since_ns), (Running, open_ns));
     assert_eq!((resuming.state, resuming.left), (Resuming, false));
-    assert_eq!(played.transitions()[3].path, [Stop]);
+    assert_eq!(played.transitions()[4].path, [RunningP2p, Stop]);
 }
 
 #[test]
