@@ -21,12 +21,18 @@ use crate::{
     read,
 };
 
+/// `-EFAULT`: where the kernel could not read the arguments, nobody can.
+const UNREADABLE: i64 = -14;
+
+#[inline(always)]
+const fn is_of_dma(request: u32) -> bool {
+    matches!(request, MAP_DMA | UNMAP_DMA | IOAS_MAP | IOAS_UNMAP)
+}
+
 #[kprobe]
 pub fn dma_kprobe(ctx: ProbeContext) -> u32 {
+    // Every request is noted, so that one whose return was missed is not taken for the next one.
     let request = probed_argument(&ctx, 1) as u32;
-    if !matches!(request, MAP_DMA | UNMAP_DMA | IOAS_MAP | IOAS_UNMAP) {
-        return 0;
-    }
     let Some(key) = read::private_of(probed_argument(&ctx, 0)) else {
         emit::lose(Counter::Unreadable);
         return 0;
@@ -78,7 +84,10 @@ pub fn dma_kretprobe(ctx: RetProbeContext) -> u32 {
     let Some(call) = (unsafe { maps::NODE_CALLS.get(thread) }) else {
         return 0;
     };
-    report(call, probed_return(&ctx) as i64);
+    let result = probed_return(&ctx) as i64;
+    if is_of_dma(call.request) && result != UNREADABLE {
+        report(call, result);
+    }
     let _ = maps::NODE_CALLS.remove(thread);
     0
 }

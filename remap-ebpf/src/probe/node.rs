@@ -132,9 +132,8 @@ pub fn closed(node: u32, key: u64, number: u32) {
 
 #[kprobe(function = "vfio_group_fops_unl_ioctl")]
 pub fn group_ioctl_kprobe(ctx: ProbeContext) -> u32 {
-    if probed_argument(&ctx, 1) as u32 != GET_DEVICE_FD {
-        return 0;
-    }
+    // Every request is noted, so that one whose return was missed is not taken for the next one.
+    let request = probed_argument(&ctx, 1) as u32;
     let Some(group) = read::private_of(probed_argument(&ctx, 0)) else {
         emit::lose(Counter::Unreadable);
         return 0;
@@ -146,7 +145,7 @@ pub fn group_ioctl_kprobe(ctx: ProbeContext) -> u32 {
             key: group,
             file: 0,
             pointer: 0,
-            request: GET_DEVICE_FD,
+            request,
             node: node_kind::GROUP,
             number: read::group_number(group),
             all: 0,
@@ -164,7 +163,7 @@ pub fn group_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     };
     let fd = probed_return(&ctx) as i64;
-    if fd >= 0 {
+    if call.request == GET_DEVICE_FD && fd >= 0 {
         made(call, fd as i32);
     }
     let _ = maps::NODE_CALLS.remove(thread);
