@@ -80,6 +80,10 @@ pub static MAPPINGS: HashMap<u64, u64> = HashMap::with_max_entries(4096, 0);
 #[map]
 pub static FAULTS: HashMap<u64, Fault> = HashMap::with_max_entries(4096, 0);
 
+/// Thread → the copy of a mapping that it opens, which is emptied next.
+#[map]
+pub static COPIES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
+
 /// Thread → the call on a group, container or iommufd that it is in.
 #[map]
 pub static NODE_CALLS: HashMap<u64, NodeCall> = HashMap::with_max_entries(1024, 0);

@@ -304,6 +304,16 @@ pub const TABLE: &[Row] = &[
         need: Need::Wanted,
     },
     Row {
+        hook: "vfio_mmap_open",
+        functions: &["vfio_pci_mmap_open"],
+        beside: None,
+        place: Place::Module("vfio_pci_core"),
+        traced: &[],
+        probed: &[entry("vfio_mmap_open_kprobe")],
+        without: "copies of mappings are told as zaps",
+        need: Need::WherePresent,
+    },
+    Row {
         hook: "zap_vma",
         topic: Topic::Mappings,
         functions: &["zap_vma_ptes", "zap_special_vma_range"],
