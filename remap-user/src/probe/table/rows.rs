@@ -311,6 +311,7 @@ pub const TABLE: &[Row] = &[
         traced: &[],
         probed: &[entry("vfio_mmap_open_kprobe")],
         without: "copies of mappings are told as zaps",
+        topic: Topic::Mappings,
         need: Need::WherePresent,
     },
     Row {
