@@ -222,6 +222,23 @@ fn layout(kernel: &Kernel) -> Vec<Check> {
     checks
 }
 
+/// Whether every loss can be counted here.
+fn account(probes: &Probes) -> Check {
+    let name = "account";
+    let unknown = "how often a kprobe did not fire, or a kretprobe had no room for one more thread, is \
+                   unknown; a return that is missed for that shows as return_missed";
+    match probes.missed() {
+        Ok(Some(_)) => Check::ok(name, "every run that the kernel skips is counted"),
+        Ok(None) => Check::new(
+            name,
+            Status::Absent,
+            format!("this kernel does not tell it (it does since 6.7): {unknown}"),
+            "",
+        ),
+        Err(error) => Check::new(name, Status::Limited, format!("{error}: {unknown}"), ""),
+    }
+}
+
 /// The proof: load and attach everything, and take it out again.
 fn probes() -> Vec<Check> {
     let name = "probes";
@@ -241,7 +258,7 @@ fn probes() -> Vec<Check> {
             } else {
                 Check::new(name, Status::Limited, probes.missing.join("; "), "")
             };
-            vec![attached, walk(&mut probes)]
+            vec![attached, account(&probes), walk(&mut probes)]
         }
         Err(error) => vec![Check::new(
             name,

@@ -100,3 +100,92 @@ fn absent(row: &Row, kernel: &Kernel) -> Form {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use super::*;
+    use crate::{
+        kernel::{
+            btf::{Btf, tests::vendor},
+            symbol::Symbols,
+        },
+        probe::table::Topic,
+    };
+
+    const READ: &str = "ssize_t (struct file *, char *, size_t)";
+
+    /// A kernel with one vendor's driver, with its types or without.
+    fn kernel(typed: bool) -> Kernel {
+        let (core, driver) = vendor();
+        let core = Arc::new(Btf::parse(core, None).unwrap());
+        let types = Btf::parse(driver, Some(&core)).unwrap();
+        let driver = |name: &str, types| Module {
+            name: name.to_owned(),
+            types,
+        };
+        Kernel {
+            vfio: None,
+            drivers: vec![
+                driver("vfio_pci_core", None),
+                driver("acme_vfio_pci", typed.then_some(types)),
+            ],
+            core,
+            symbols: Symbols::parse(
+                "0 t vfio_device_fops_cdev_open [vfio]\n",
+                &BTreeSet::from(["vfio_device_fops_cdev_open"]),
+                &[],
+            ),
+        }
+    }
+
+    fn row(place: Place, functions: &'static [&'static str], need: Need) -> Row {
+        Row {
+            hook: "hook",
+            topic: Topic::Devices,
+            functions,
+            beside: None,
+            place,
+            traced: &[],
+            probed: &[],
+            without: "nothing",
+            need,
+        }
+    }
+
+    fn is_lack(form: &Form) -> Option<bool> {
+        match form {
+            Form::Absent { lack, .. } => Some(*lack),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_vendors_function_is_missed_only_where_nobody_can_tell() {
+        let saves = row(Place::Vendor, &[READ], Need::WherePresent);
+        let found = Form::Probed(vec!["acme_save".to_owned()]);
+        assert_eq!(form(&saves, &kernel(true), true), found);
+        assert_eq!(is_lack(&form(&saves, &kernel(false), true)), Some(true));
+        let loads = row(Place::Vendor, &["void (int)"], Need::WherePresent);
+        assert_eq!(is_lack(&form(&loads, &kernel(true), true)), Some(false));
+    }
+
+    #[test]
+    fn what_is_not_loaded_is_not_missed_but_vfio_itself() {
+        let iommufd = row(Place::Module("iommufd"), &["fops"], Need::Wanted);
+        assert_eq!(is_lack(&form(&iommufd, &kernel(true), true)), Some(false));
+        let gone = row(Place::Module("vfio"), &["vfio_gone"], Need::Wanted);
+        assert_eq!(is_lack(&form(&gone, &kernel(true), true)), Some(true));
+    }
+
+    #[test]
+    fn a_stub_is_not_probed() {
+        let functions = &["vfio_device_fops_cdev_open"];
+        let mut open = row(Place::Module("vfio"), functions, Need::WherePresent);
+        let found = Form::Probed(vec![functions[0].to_owned()]);
+        assert_eq!(form(&open, &kernel(true), true), found);
+        open.beside = Some("vfio_df_ioctl_bind_iommufd");
+        assert_eq!(is_lack(&form(&open, &kernel(true), true)), Some(false));
+    }
+}
