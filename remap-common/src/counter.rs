@@ -1,4 +1,7 @@
-//! Every place where a record can be seen, sent or lost. Each is a per-CPU counter.
+//! Every place where a record can be seen, sent or lost. Each CPU counts for itself.
+
+/// Words between the counters of one CPU and those of the next: a cache line's worth.
+pub const STRIDE: u32 = Counter::ALL.len().next_multiple_of(8) as u32;
 
 /// One counter; the value is its index in the counter map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

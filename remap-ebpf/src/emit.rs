@@ -11,7 +11,7 @@ use aya_ebpf::{
     maps::HashMap,
 };
 use remap_common::{
-    counter::Counter,
+    counter::{Counter, STRIDE},
     record::{Header, NAME_BYTES, Target},
 };
 
@@ -33,7 +33,9 @@ pub fn thread() -> u64 {
 /// Adds one to a counter of this CPU.
 #[inline(always)]
 pub fn count(counter: Counter) {
-    if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
+    // SAFETY: the helper takes nothing and returns a number.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    if let Some(value) = COUNTERS.get_ptr_mut(cpu * STRIDE + counter as u32) {
         // An interrupt's program may come between load and store, so the addition is one
         // instruction. The BPF target of core offers no read-modify-write, hence the assembly.
         // SAFETY: a live, aligned slot of this CPU.

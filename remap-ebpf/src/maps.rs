@@ -1,11 +1,12 @@
 //! What the programs share: the ring, the counters, and what they have learned.
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, RingBuf},
 };
 use remap_common::{
-    counter::Counter,
+    counter::STRIDE,
     record::{ARGUMENT_BYTES, Target},
     under_way,
     walk::Met,
@@ -15,9 +16,10 @@ use remap_common::{
 #[map]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
-/// One slot for each [`Counter`].
+/// For each CPU a line of [`STRIDE`] words, with one for each counter. User space says how many
+/// CPUs there are, and reads them as its own memory.
 #[map]
-pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
+pub static COUNTERS: Array<u64> = Array::with_max_entries(STRIDE, BPF_F_MMAPABLE);
 
 /// eventfd context → what it stands for.
 #[map]

@@ -193,8 +193,7 @@ impl Trace {
             let watermark_ns = tokio::select! {
                 ready = source.ready(|record| pipeline.record(record)) => {
                     ready?;
-                    // Only taken: asking for losses is dear, and while it asks a map the kernel
-                    // skips the kprobes that fire on that CPU.
+                    // Only taken: asking for losses after each wake is dear.
                     continue;
                 }
                 _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty()) => {
@@ -236,11 +235,11 @@ impl Trace {
         probes.detach();
         // A program that was running when it was detached may still have a record to submit.
         // What it counted as sent must arrive; the loop ends at the latest with its last try.
-        let mut counters = probes.counters()?;
+        let mut counters = probes.counters();
         for _ in 0..LAST_TRIES {
             source.drain(|record| pipeline.record(record))?;
             let (delivered, undecodable) = pipeline.taken();
-            let settled = probes.counters()?;
+            let settled = probes.counters();
             let quiet = settled == counters;
             counters = settled;
             if quiet
@@ -279,7 +278,7 @@ const LAST_TRIES: u32 = 10_000;
 
 /// What the programs have lost so far.
 fn lost_so_far(probes: &Probes) -> io::Result<u64> {
-    Ok(probes.counters()?.lost() + probes.skipped()?.unwrap_or(0))
+    Ok(probes.counters().lost() + probes.skipped()?.unwrap_or(0))
 }
 
 /// Writes the probes' own diagnostics to stderr.

@@ -11,8 +11,9 @@ use std::{
     os::fd::{AsRawFd as _, BorrowedFd},
 };
 
-use aya::maps::{MapData, PerCpuArray};
 use remap_common::counter::Counter;
+
+use crate::source::counters::CounterMap;
 
 /// Sums of all counters over all CPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,16 +23,11 @@ pub struct Counters {
 
 impl Counters {
     /// Reads the counters of the loaded programs.
-    ///
-    /// # Errors
-    /// If the map cannot be read.
-    pub fn read(map: &PerCpuArray<&MapData, u64>) -> Result<Self, aya::maps::MapError> {
-        let mut values = BTreeMap::new();
-        for counter in Counter::ALL {
-            let per_cpu = map.get(&(counter as u32), 0)?;
-            values.insert(counter as u32, per_cpu.iter().sum());
+    pub fn read(map: &CounterMap) -> Self {
+        let read = |counter: Counter| (counter as u32, map.sum(counter));
+        Self {
+            values: Counter::ALL.into_iter().map(read).collect(),
         }
-        Ok(Self { values })
     }
 
     /// One sum.

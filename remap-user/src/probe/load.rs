@@ -4,9 +4,11 @@ use std::{collections::BTreeSet, io, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{Map, MapData, RingBuf},
+    util::nr_cpus,
 };
 use aya_log::EbpfLogger;
+use remap_common::counter::STRIDE;
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -18,10 +20,13 @@ use super::{
     tell,
     walk::{self, Found, Walk},
 };
-use crate::kernel::{
-    Kernel, KernelError,
-    layout::{Measured, measure},
-    shape::{Form, form},
+use crate::{
+    kernel::{
+        Kernel, KernelError,
+        layout::{Measured, measure},
+        shape::{Form, form},
+    },
+    source::counters::CounterMap,
 };
 
 /// The object that the build script made; empty in a build without a BPF toolchain.
@@ -87,6 +92,7 @@ pub struct Hook {
 /// The loaded and attached programs. Dropping it takes them all out of the kernel.
 pub struct Probes {
     ebpf: Ebpf,
+    counters: CounterMap,
     links: Vec<Link>,
     /// The hooks in place.
     pub hooks: Vec<Hook>,
@@ -115,10 +121,12 @@ impl Probes {
             return Err(LoadError::NoObject);
         }
         let btf = Btf::from_sys_fs().map_err(|error| LoadError::Loader(error.to_string()))?;
+        let cpus = possible_cpus().map_err(LoadError::Loader)?;
         let diagnostics = u32::from(options.diagnostics);
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .map_max_entries("RECORDS", options.ring_bytes)
+            .map_max_entries("COUNTERS", cpus * STRIDE)
             .override_global("LAYOUT", layout.as_bytes(), true)
             .override_global("ADDRESSES", addresses.as_bytes(), true)
             .override_global("DIAGNOSTICS", &diagnostics, true)
@@ -130,8 +138,11 @@ impl Probes {
         } else {
             None
         };
+        let counters = map_counters(&ebpf, cpus)
+            .map_err(|error| LoadError::Loader(format!("mapping the counters: {error}")))?;
         let mut probes = Self {
             ebpf,
+            counters,
             links: Vec::new(),
             hooks: Vec::new(),
             missing: Vec::new(),
@@ -259,14 +270,8 @@ impl Probes {
     }
 
     /// What the programs have counted so far.
-    ///
-    /// # Errors
-    /// If the counters cannot be read.
-    pub fn counters(&self) -> io::Result<Counters> {
-        let map = self.ebpf.map("COUNTERS");
-        let map = map.ok_or_else(|| io::Error::other("the object has no map COUNTERS"))?;
-        let array = PerCpuArray::try_from(map).map_err(io::Error::other)?;
-        Counters::read(&array).map_err(io::Error::other)
+    pub fn counters(&self) -> Counters {
+        Counters::read(&self.counters)
     }
 
     /// How many runs of programs the kernel has skipped; `None` where it does not tell.
@@ -324,6 +329,20 @@ impl Probes {
             logger.flush();
         }
     }
+}
+
+/// How many CPUs the machine can have.
+fn possible_cpus() -> Result<u32, String> {
+    let cpus = nr_cpus().map_err(|(file, error)| format!("{file}: {error}"))?;
+    u32::try_from(cpus).map_err(|error| error.to_string())
+}
+
+fn map_counters(ebpf: &Ebpf, cpus: u32) -> io::Result<CounterMap> {
+    let Some(Map::Array(map)) = ebpf.map("COUNTERS") else {
+        return Err(io::Error::other("the object has no array COUNTERS"));
+    };
+    let cpus = usize::try_from(cpus).map_err(io::Error::other)?;
+    CounterMap::new(map.fd().as_fd(), cpus)
 }
 
 /// An error and its causes, in one line. The verifier's log is many lines: its end is what counts.

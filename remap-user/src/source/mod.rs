@@ -2,6 +2,7 @@
 //! same. And what else is read of a running machine while a trace goes on.
 
 pub mod clock;
+pub mod counters;
 pub mod process;
 pub mod qemu_log;
 pub mod ring;

@@ -87,6 +87,12 @@ const GROUPS: &[Group] = &[
         driver_args: "encoding=vectors",
         equip: equip_with_qemu,
     },
+    Group {
+        series: Series::Newest,
+        name: "vectors",
+        driver_args: "encoding=vectors",
+        equip: usual,
+    },
 ];
 
 /// Far more than a group takes on a busy machine.
