@@ -63,7 +63,7 @@ fn works(
 fn refused(lab: &mut Lab) -> Result<()> {
     let (forms, instead) = match lab.group {
         Group::Bitmap => (["unmask", "unmask-eventfd"], "write0"),
-        Group::Vectors | Group::Qemu => (["write0", "write1"], "unmask"),
+        Group::Vectors | Group::Qemu | Group::Cdev => (["write0", "write1"], "unmask"),
     };
     let bdf = lab.bdf.to_string();
     for command in ["drill", "serve"] {

@@ -88,8 +88,7 @@ fn busy(lab: &mut Lab) -> Result<()> {
     for command in OWNERS {
         run(remap(&[command, &bdf]))?.says(1, &["busy", &holder])?;
     }
-    let ended = run(remap(&["list", "--json"]))?;
-    let listed = device(&ended.expect(0)?.stdout, &bdf)?;
+    let listed = listed(lab)?;
     ensure!(listed["holders"][0]["pid"] == service.pid(), "{listed}");
     ensure!(listed["details"].is_null(), "{listed}");
     service.end(Signal::TERM)?.expect(0).map(drop)
@@ -105,19 +104,19 @@ fn without_rights(lab: &mut Lab) -> Result<()> {
     doctor.says(3, &["cannot trace"])
 }
 
-/// The line of `list --json` about a device.
-fn device(lines: &str, bdf: &str) -> Result<Value> {
-    let mut lines = lines
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+/// The line of `list --json` about the device.
+pub fn listed(lab: &Lab) -> Result<Value> {
+    let ended = run(remap(&["list", "--json"]))?;
+    let bdf = lab.bdf.to_string();
+    let lines = ended.expect(0)?.stdout.lines();
     lines
-        .find(|line| line["device"] == bdf)
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|line| line["device"] == bdf.as_str())
         .context("the device is not listed")
 }
 
 fn list(lab: &mut Lab) -> Result<()> {
-    let ended = run(remap(&["list", "--json"]))?;
-    let listed = device(&ended.expect(0)?.stdout, &lab.bdf.to_string())?;
+    let listed = listed(lab)?;
     ensure!(
         listed["driver"] == "remap-ref" && listed["group"].is_u64(),
         "{listed}"

@@ -5,6 +5,7 @@
 //! One at a time: each starts from a clean device, and leaves one that can be used.
 
 mod ack;
+mod cdev;
 mod cycles;
 mod death;
 mod fault;
@@ -47,6 +48,7 @@ const ALL: &[Group] = &[Group::Bitmap, Group::Vectors];
 const BITMAP: &[Group] = &[Group::Bitmap];
 const VECTORS: &[Group] = &[Group::Vectors];
 const QEMU: &[Group] = &[Group::Qemu];
+const CDEV: &[Group] = &[Group::Cdev];
 
 impl Test {
     fn new(
@@ -77,6 +79,7 @@ fn tests() -> Vec<Test> {
         finding::tests(),
         death::tests(),
         input::tests(),
+        cdev::tests(),
         qemu::tests(),
     ];
     own.into_iter().chain(shared).flatten().collect()
@@ -106,8 +109,9 @@ fn run() -> Result<ExitCode> {
         "bitmap" => Group::Bitmap,
         "vectors" => Group::Vectors,
         "qemu" => Group::Qemu,
+        "cdev" => Group::Cdev,
         "stock" => return stock::run(&arguments),
-        _ => bail!("no group is named {name}: say --group bitmap, vectors, qemu or stock"),
+        _ => bail!("no group is named {name}: say --group bitmap, vectors, cdev, qemu or stock"),
     };
     let lab = Arc::new(Mutex::new(Lab::new(group)?));
     let trials = tests()

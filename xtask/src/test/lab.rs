@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use super::report::Report;
 use crate::build::{self, Binary};
-use crate::kernel::{self, Kernel, Series};
+use crate::kernel::{self, Series};
 use crate::lab::{self, Driver, Outcome, Spec};
 use crate::scenario::equip_with_qemu;
 use crate::watch::Output;
@@ -22,6 +22,8 @@ use crate::{driver, interrupt};
 struct Group {
     /// The kernel.
     series: Series,
+    /// With iommufd and a node for the device.
+    cdev: bool,
     /// The name that the test program knows it by.
     name: &'static str,
     /// The driver's parameters.
@@ -42,7 +44,12 @@ impl Group {
     }
 
     /// The run of its tests whose name contains `filter`.
-    fn spec(&self, kernel: Kernel, module: PathBuf, filter: Option<&str>) -> Result<Spec> {
+    fn spec(&self, filter: Option<&str>) -> Result<Spec> {
+        let mut kernel = kernel::ensure(self.series, false)?;
+        if self.cdev {
+            kernel = kernel.with_cdev()?;
+        }
+        let module = driver::ensure(&kernel)?;
         let argv = ["remap-lab-tests", "--group", self.name]
             .into_iter()
             .chain(filter);
@@ -65,30 +72,42 @@ impl Group {
 const GROUPS: &[Group] = &[
     Group {
         series: Series::V6_1,
+        cdev: false,
         name: "bitmap",
         driver_args: "encoding=bitmap",
         equip: usual,
     },
     Group {
         series: Series::V6_1,
+        cdev: false,
         name: "vectors",
         driver_args: "encoding=vectors",
         equip: usual,
     },
     Group {
         series: Series::V6_12,
+        cdev: false,
         name: "vectors",
         driver_args: "encoding=vectors",
         equip: usual,
     },
     Group {
         series: Series::V6_12,
+        cdev: false,
         name: "qemu",
         driver_args: "encoding=vectors",
         equip: equip_with_qemu,
     },
     Group {
+        series: Series::V6_12,
+        cdev: true,
+        name: "cdev",
+        driver_args: "encoding=vectors",
+        equip: usual,
+    },
+    Group {
         series: Series::Newest,
+        cdev: false,
         name: "vectors",
         driver_args: "encoding=vectors",
         equip: usual,
@@ -107,9 +126,8 @@ pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Resu
     build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])?;
     let mut queue = VecDeque::new();
     for group in GROUPS.iter().filter(|group| series.contains(&group.series)) {
-        let kernel = kernel::ensure(group.series, false)?;
-        match driver::ensure(&kernel) {
-            Ok(module) => queue.push_back((group.label(), group.spec(kernel, module, filter)?)),
+        match group.spec(filter) {
+            Ok(spec) => queue.push_back((group.label(), spec)),
             Err(why) => report.fail(format!("{}: {why:#}", group.label())),
         }
     }

@@ -30,6 +30,8 @@ pub enum Group {
     Vectors,
     /// The same, with a real VMM and a device for each end of a migration.
     Qemu,
+    /// The same, with a node for the device beside its group.
+    Cdev,
 }
 
 impl Group {
@@ -37,7 +39,7 @@ impl Group {
     pub fn encoding(self) -> &'static str {
         match self {
             Self::Bitmap => "bitmap",
-            Self::Vectors | Self::Qemu => "vectors",
+            Self::Vectors | Self::Qemu | Self::Cdev => "vectors",
         }
     }
 }
