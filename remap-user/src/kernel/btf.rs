@@ -138,6 +138,11 @@ impl Btf {
         Ok(btf)
     }
 
+    /// What it was parsed from.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The first type of each name and kind that is ever looked for.
     fn index(&self, first: u32) -> HashMap<u64, u32> {
         let mut names = HashMap::new();

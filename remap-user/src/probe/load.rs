@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io, os::fd::AsFd as _};
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader, Endianness,
     maps::{Map, MapData, RingBuf},
     util::nr_cpus,
 };
@@ -120,7 +120,9 @@ impl Probes {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
-        let btf = Btf::from_sys_fs().map_err(|error| LoadError::Loader(error.to_string()))?;
+        // From what was read already: megabytes, which the kernel hands out a page at a time.
+        let btf = Btf::parse(kernel.core.bytes(), Endianness::default())
+            .map_err(|error| LoadError::Loader(error.to_string()))?;
         let cpus = possible_cpus().map_err(LoadError::Loader)?;
         let diagnostics = u32::from(options.diagnostics);
         let mut ebpf = EbpfLoader::new()
