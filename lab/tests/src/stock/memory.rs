@@ -15,6 +15,7 @@ pub const TESTS: &[(&str, Body)] = &[
     ("stock::memory::mappings", mappings),
     ("stock::memory::faults_of_a_fresh_mapping", faults),
     ("stock::memory::dma", dma),
+    ("stock::memory::a_shared_region_loses_its_mmap", stray),
 ];
 
 /// Pages that are touched, in this order: neighbours, far ones, one of them again.
@@ -168,4 +169,25 @@ fn dma(stock: &mut Stock) -> Result<()> {
         "the kernel counted {counted} faults, and told are {told:?}"
     );
     explained(&told, SHARED * PAGE, &told_of)
+}
+
+/// A region is unmapped that other devices can still reach by its DMA mapping.
+fn stray(stock: &mut Stock) -> Result<()> {
+    let nvme = stock.nvme;
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, nvme, |vmm, nvme| {
+            let region = nvme.region(4)?;
+            let area = Area {
+                offset: 0,
+                size: SHARED * PAGE,
+            };
+            let address = nvme.map(&region, area)?.address();
+            vmm.map_dma(address, IOVA, area.size)?;
+            nvme.unmap()?;
+            // It goes on as if nothing were wrong.
+            nvme.region(4)?;
+            vmm.unmap_dma(IOVA, area.size)
+        })
+    };
+    stock.watch(&["dma-mapped"], act).map(drop)
 }

@@ -6,6 +6,7 @@ mod agree;
 mod irq;
 mod late;
 mod memory;
+mod modules;
 mod passed;
 mod power;
 mod rig;
@@ -31,6 +32,7 @@ fn tests() -> Vec<(&'static str, Body)> {
         passed::TESTS,
         late::TESTS,
         agree::TESTS,
+        modules::TESTS,
         last,
     ]
     .concat()

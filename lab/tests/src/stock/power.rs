@@ -1,11 +1,16 @@
 //! What takes the pages of every mapping away, and the faults that bring them back.
 
+use std::fs;
+use std::os::fd::AsRawFd;
+
 use anyhow::{Context, Result, ensure};
+use remap_user::vfio::eventfd::EventFd;
 use remap_user::vfio::region::Area;
 use remap_user::vfio::sysfs::Bdf;
 use serde_json::Value;
 use vfio_bindings::bindings::vfio::{
-    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
+    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+    VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
 };
 
 use super::Body;
@@ -14,9 +19,10 @@ use super::memory::{explained, populated, touch};
 use super::rig::Stock;
 use crate::ledger::Ledger;
 use crate::member;
+use crate::rig::until;
 use crate::vmm::assigned::Assigned;
 use crate::vmm::sys::PAGE;
-use crate::words::zapped;
+use crate::words::{feature, zapped};
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::power::memory_decode", |stock| {
@@ -30,6 +36,7 @@ pub const TESTS: &[(&str, Body)] = &[
     ("stock::power::hot_reset", |stock| {
         zapping(stock, Off::HotReset)
     }),
+    ("stock::power::low_power_with_wakeup", wakeup),
 ];
 
 /// What takes the pages away.
@@ -96,7 +103,7 @@ fn off(device: &Assigned<'_>, how: Off) -> Result<()> {
                 &mut [],
             );
             ensure!(done.is_ok(), "LOW_POWER_ENTRY: {done:?}");
-            "FEATURE LOW_POWER_ENTRY set".to_owned()
+            feature("LOW_POWER_ENTRY", "set")
         }
         Off::Reset => {
             device.reset()?;
@@ -163,7 +170,7 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
             Ok(())
         })
     };
-    let rules: &'static [&'static str] = if lasting { &["access-while-off"] } else { &[] };
+    let rules: &'static [&'static str] = if lasting { &["access-refused"] } else { &[] };
     let events = stock.watch(rules, act)?;
     let told = populated(&events, REGION);
     ensure!(
@@ -195,5 +202,52 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
         refused == usize::from(lasting),
         "{refused} accesses were refused"
     );
+    Ok(())
+}
+
+/// The device sleeps until somebody needs it: the host, and then its own user. Its user is told by an
+/// eventfd, which is no interrupt of the device.
+fn wakeup(stock: &mut Stock) -> Result<()> {
+    let nvme = stock.nvme;
+    let power = format!("/sys/bus/pci/devices/{nvme}/power");
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, nvme, |_, device| {
+            let region = device.region(REGION)?;
+            device.map(
+                &region,
+                Area {
+                    offset: 0,
+                    size: PAGE,
+                },
+            )?;
+            let eventfd = EventFd::new()?;
+            for by_host in [true, false] {
+                sleep(device, &eventfd)?;
+                until("the device to sleep", || {
+                    let status = fs::read_to_string(format!("{power}/runtime_status"))?;
+                    Ok((status.trim() == "suspended").then_some(()))
+                })?;
+                if by_host {
+                    fs::write(format!("{power}/control"), "on")?;
+                    fs::write(format!("{power}/control"), "auto")?;
+                } else {
+                    device.region(REGION)?;
+                }
+                ensure!(eventfd.read()? == Some(1), "nobody was woken");
+            }
+            Ok(())
+        })
+    };
+    stock.watch(&[], act).map(drop)
+}
+
+fn sleep(device: &Assigned<'_>, eventfd: &EventFd) -> Result<()> {
+    // struct vfio_device_low_power_entry_with_wakeup: the eventfd, and nothing.
+    let mut data = [eventfd.as_raw_fd().to_ne_bytes(), [0; 4]].concat();
+    let name = "LOW_POWER_ENTRY_WITH_WAKEUP";
+    let number = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP;
+    let done = device.set_feature(number, name, &mut data);
+    ensure!(done.is_ok(), "{name}: {done:?}");
+    device.happened(1, zapped(&feature(name, "set")));
     Ok(())
 }
