@@ -145,8 +145,16 @@ pub fn of(event: &Value) -> Result<Option<String>> {
         "exit" => format!("end {}: {result}", call(&event["call"])?),
         "context" => format!("{}, {}", place(event), text(event, "origin")),
         "signal" => {
-            let inside = event["inside"] == Value::Bool(true);
-            signal(&place(event), inside)
+            let whence = match (event["inside"].as_bool(), event["in_task"].as_bool()) {
+                (Some(true), Some(true)) => Some(Whence::Inside),
+                (Some(false), Some(true)) => Some(Whence::Outside),
+                (Some(false), Some(false)) => Some(Whence::Interrupt),
+                _ => None,
+            };
+            whence.map_or_else(
+                || format!("{}: signalled by {event}", place(event)),
+                |whence| signal(place(event), whence),
+            )
         }
         "consumed" => format!("{}: kernel took {}", place(event), text(event, "value")),
         "read" if result == "ok" => format!("{}: read {}", place(event), text(event, "value")),
@@ -198,11 +206,25 @@ pub fn of(event: &Value) -> Result<Option<String>> {
     Ok(Some(format!("{device} {action}")))
 }
 
-/// A signal: from inside of a call on the device (a software trigger), or on the kernel's or the
-/// device's own account.
-pub fn signal(place: &str, inside: bool) -> String {
-    let whence = if inside { "inside" } else { "outside" };
-    format!("{place}: signalled {whence} of a call")
+/// From where the kernel signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// A call on the device that the thread is in: a software trigger.
+    Inside,
+    /// A thread that is in no call on a device.
+    Outside,
+    /// An interrupt.
+    Interrupt,
+}
+
+/// A signal of a place.
+pub fn signal(place: impl fmt::Display, whence: Whence) -> String {
+    let whence = match whence {
+        Whence::Inside => "inside of a call",
+        Whence::Outside => "by a thread",
+        Whence::Interrupt => "by an interrupt",
+    };
+    format!("{place}: signalled {whence}")
 }
 
 /// The sentences about all of the events.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use remap_user::vfio::device::{Action, Data};
+use remap_user::vfio::region::Area;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -16,7 +17,8 @@ use crate::ledger::Ledger;
 use crate::rig::child::{Output, Running};
 use crate::rig::until;
 use crate::vmm::assigned::{Assigned, MSIX};
-use crate::words::{Place, signal};
+use crate::vmm::sys::PAGE;
+use crate::words::{Place, Whence, signal, zapped};
 
 pub const TESTS: &[(&str, Body)] = &[("stock::agree::c_and_bpftrace_count_the_same", agree)];
 
@@ -160,7 +162,7 @@ fn work(nvme: &mut Assigned<'_>) -> Result<()> {
         nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(VECTORS))?;
         for sub in 0..VECTORS {
             let place = Place::trigger(MSIX, sub);
-            nvme.happened(1, signal(&place.to_string(), true));
+            nvme.happened(1, signal(place, Whence::Inside));
             if sub % 8 == round % 8 {
                 nvme.trigger(MSIX, sub, i64::from(round) + 1)?;
             }
@@ -174,7 +176,12 @@ fn work(nvme: &mut Assigned<'_>) -> Result<()> {
     let state = nvme.device().state();
     let state = nvme.called("FEATURE MIG_DEVICE_STATE get", state);
     ensure!(state.is_err(), "{state:?}, and it cannot migrate");
-    nvme.reset()
+    let region = nvme.region(0)?;
+    let size = PAGE;
+    nvme.map(&region, Area { offset: 0, size })?;
+    nvme.reset()?;
+    nvme.happened(1, zapped("RESET"));
+    Ok(())
 }
 
 fn agree(stock: &mut Stock) -> Result<()> {

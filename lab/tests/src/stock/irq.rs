@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::rig::driver::busybox;
 use crate::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
 use crate::vmm::{Vmm, open, sys};
-use crate::words::{Place, signal};
+use crate::words::{Place, Whence, signal};
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::irq::every_kind_of_set_irqs", set_irqs),
@@ -59,7 +59,7 @@ fn kinds(nic: &mut Assigned<'_>, index: u32) -> Result<()> {
     let no = vec![false; usize::try_from(count)?];
     nic.set_irqs(index, 0, Action::Trigger, Data::Bool(&no))?;
     nic.set_irqs(index, last, Action::Trigger, Data::Bool(&[true]))?;
-    nic.happened(1, signal(&place.to_string(), true));
+    nic.happened(1, signal(place, Whence::Inside));
     nic.read(place, 1)?;
     if index == INTX {
         nic.set_irqs(index, 0, Action::Mask, Data::None(1))?;
@@ -107,7 +107,7 @@ fn intx(stock: &mut Stock) -> Result<()> {
             edu.enable(INTX, 1)?;
             for _ in 0..INTERRUPTS {
                 edu.device().write(&bar, RAISE, &1_u32.to_le_bytes())?;
-                edu.interrupted(Place::trigger(INTX, 0))?;
+                edu.signalled(Place::trigger(INTX, 0), Whence::Interrupt)?;
                 // The kernel has masked it, and the device still asks.
                 edu.device()
                     .write(&bar, ACKNOWLEDGE, &1_u32.to_le_bytes())?;
@@ -128,7 +128,7 @@ fn msi(stock: &mut Stock) -> Result<()> {
             edu.enable(MSI, 1)?;
             for _ in 0..INTERRUPTS {
                 edu.device().write(&bar, RAISE, &1_u32.to_le_bytes())?;
-                edu.interrupted(Place::trigger(MSI, 0))?;
+                edu.signalled(Place::trigger(MSI, 0), Whence::Interrupt)?;
                 edu.device()
                     .write(&bar, ACKNOWLEDGE, &1_u32.to_le_bytes())?;
             }
@@ -151,7 +151,7 @@ fn vectors(stock: &mut Stock) -> Result<()> {
             nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(VECTORS))?;
             for sub in 0..VECTORS {
                 let place = Place::trigger(MSIX, sub);
-                nvme.happened(1, signal(&place.to_string(), true));
+                nvme.happened(1, signal(place, Whence::Inside));
                 let more = sub % 4;
                 nvme.trigger(MSIX, sub, more.into())?;
                 nvme.read(place, 1 + u64::from(more))?;
@@ -161,7 +161,7 @@ fn vectors(stock: &mut Stock) -> Result<()> {
             nvme.set_irqs(MSIX, 8, Action::Trigger, Data::None(4))?;
             for sub in [8, 9] {
                 let place = Place::trigger(MSIX, sub);
-                nvme.happened(1, signal(&place.to_string(), true));
+                nvme.happened(1, signal(place, Whence::Inside));
                 nvme.read(place, 1)?;
             }
             nvme.disable(MSIX)
@@ -204,7 +204,7 @@ fn req(stock: &mut Stock) -> Result<()> {
             nic.enable(REQ, 1)?;
             let (file, name) = (format!("{device}/driver/unbind"), nic.bdf().to_string());
             unbind = Some(std::thread::spawn(move || std::fs::write(file, name)));
-            nic.interrupted(Place::trigger(REQ, 0))
+            nic.signalled(Place::trigger(REQ, 0), Whence::Outside)
         })?;
         let unbound = unbind.context("nothing was unbound")?.join();
         ensure!(matches!(unbound, Ok(Ok(()))), "unbinding: {unbound:?}");

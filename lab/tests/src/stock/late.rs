@@ -16,7 +16,7 @@ use crate::rig::trace::{Lines, Trace};
 use crate::vmm::Vmm;
 use crate::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
 use crate::vmm::sys::PAGE;
-use crate::words::{self, Place, signal};
+use crate::words::{self, Place, Whence, signal};
 
 pub const TESTS: &[(&str, Body)] = &[("stock::late::equals_early", equals)];
 
@@ -121,7 +121,7 @@ impl<'a> Machine<'a> {
         nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(VECTORS))?;
         for sub in 0..VECTORS {
             let place = Place::trigger(MSIX, sub);
-            nvme.happened(1, signal(&place.to_string(), true));
+            nvme.happened(1, signal(place, Whence::Inside));
             nvme.trigger(MSIX, sub, i64::from(sub % 3))?;
             nvme.read(place, 1 + u64::from(sub % 3))?;
         }

@@ -26,13 +26,19 @@ const MODULES: [&str; 6] = [
     "vfio_virqfd",
 ];
 
-/// The probes of modules' functions that are armed.
+/// The probes of these modules' functions: what kind, where, and how often.
 fn probes() -> Result<Vec<String>> {
     let list = fs::read_to_string("/sys/kernel/debug/kprobes/list")?;
-    let ours = |line: &&str| line.contains("[vfio") && !line.contains("[GONE]");
-    // Without the address, which is another one each time.
-    let name = |line: &str| line.split_once(' ').map(|(_, rest)| rest.trim().to_owned());
-    let mut probes: Vec<String> = list.lines().filter(ours).filter_map(name).collect();
+    // ADDRESS TYPE FUNCTION+OFFSET MODULE [FLAG]…: the address is another one each time.
+    let ours = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, kind, place, module, ..] = words.as_slice() else {
+            return None;
+        };
+        let known = MODULES.contains(&module.replace('-', "_").as_str());
+        (known && !line.contains("[GONE]")).then(|| format!("{kind} {place}"))
+    };
+    let mut probes: Vec<String> = list.lines().filter_map(ours).collect();
     probes.sort_unstable();
     Ok(probes)
 }

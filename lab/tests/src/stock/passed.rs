@@ -14,7 +14,7 @@ use super::rig::Stock;
 use crate::ledger::Ledger;
 use crate::member;
 use crate::vmm::assigned::{Assigned, MSIX};
-use crate::words::{Place, signal};
+use crate::words::{Place, Whence, signal};
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::passed::by_inheritance", |stock| {
@@ -92,7 +92,7 @@ fn recycled(stock: &mut Stock) -> Result<()> {
                 give(nvme, Some(&own))?;
                 nvme.happened(1, format_args!("{place}, seen"));
                 nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(1))?;
-                nvme.happened(1, signal(&place.to_string(), true));
+                nvme.happened(1, signal(place, Whence::Inside));
                 ensure!(own.read()? == Some(1), "no signal");
                 nvme.happened(1, format_args!("{place}: read 1"));
                 // The one before was pushed out by this one, and is somebody's own since.

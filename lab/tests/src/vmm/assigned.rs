@@ -18,7 +18,7 @@ use remap_user::vfio::sysfs::{Bdf, Host};
 use super::sys;
 use crate::ledger::Ledger;
 use crate::rig::until;
-use crate::words::{self, Place};
+use crate::words::{self, Place, Whence};
 
 /// IRQ indexes of a PCI device (`VFIO_PCI_*_IRQ_INDEX`).
 pub const INTX: u32 = 0;
@@ -185,8 +185,8 @@ impl<'a> Assigned<'a> {
         for _ in 0..times {
             self.set_irqs(index, sub, Action::Trigger, Data::None(1))?;
         }
-        let place = Place::trigger(index, sub).to_string();
-        self.happened(times, words::signal(&place, true));
+        let place = Place::trigger(index, sub);
+        self.happened(times, words::signal(place, Whence::Inside));
         Ok(())
     }
 
@@ -198,10 +198,10 @@ impl<'a> Assigned<'a> {
         Ok(())
     }
 
-    /// Waits until an interrupt has signalled a place, and reads it.
-    pub fn interrupted(&self, place: Place) -> Result<()> {
+    /// Waits until the kernel has signalled a place once, of its own accord, and reads it.
+    pub fn signalled(&self, place: Place, whence: Whence) -> Result<()> {
         let eventfd = self.eventfd(place)?;
-        until("an interrupt", || {
+        until("a signal", || {
             let mut polled = [rustix::event::PollFd::new(
                 eventfd,
                 rustix::event::PollFlags::IN,
@@ -211,7 +211,7 @@ impl<'a> Assigned<'a> {
             let [polled] = polled;
             Ok((!polled.revents().is_empty()).then_some(()))
         })?;
-        self.happened(1, words::signal(&place.to_string(), false));
+        self.happened(1, words::signal(place, whence));
         self.read(place, 1)
     }
 
