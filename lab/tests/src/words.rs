@@ -267,7 +267,12 @@ fn zaps(events: &[Value]) -> Vec<String> {
             sentences.push(format!("{} {}", text(call, "device"), zapped(&name)));
         }
     }
-    let rest = zaps.iter().map(|zap| format!("a zap by nobody: {zap}"));
-    sentences.extend(rest);
+    for zap in zaps {
+        let told = match zap["cause"]["name"].as_str() {
+            Some("unknown") => zapped("nobody's call"),
+            _ => format!("zapped by another than it says: {zap}"),
+        };
+        sentences.push(format!("{} {told}", text(zap, "device")));
+    }
     sentences
 }

@@ -12,9 +12,12 @@ use anyhow::Result;
 
 use super::report::Report;
 use crate::build::{self, Binary};
-use crate::kernel::{self, Series};
+use crate::device::Device;
+use crate::kernel::{self, Kernel, Series};
 use crate::lab::{self, Driver, Outcome, Spec};
+use crate::overlay;
 use crate::scenario::equip_with_qemu;
+use crate::suite::Suite;
 use crate::watch::Output;
 use crate::{driver, interrupt};
 
@@ -34,6 +37,15 @@ struct Group {
 
 /// Nothing: a device is all that the group needs.
 fn usual(_: &mut Spec) -> Result<()> {
+    Ok(())
+}
+
+/// Devices of every kind, bound to vfio-pci, and others who count what happens to them.
+fn equip_stock(spec: &mut Spec) -> Result<()> {
+    spec.stock = true;
+    spec.devices = vec![Device::Edu, Device::Nvme, Device::E1000e];
+    spec.overlays
+        .push(overlay::packages(Suite::Bookworm, &["bpftrace"])?);
     Ok(())
 }
 
@@ -111,6 +123,27 @@ const GROUPS: &[Group] = &[
         name: "vectors",
         driver_args: "encoding=vectors",
         equip: usual,
+    },
+    Group {
+        series: Series::V6_1,
+        cdev: false,
+        name: "stock",
+        driver_args: "",
+        equip: equip_stock,
+    },
+    Group {
+        series: Series::V6_12,
+        cdev: false,
+        name: "stock",
+        driver_args: "",
+        equip: equip_stock,
+    },
+    Group {
+        series: Series::Newest,
+        cdev: false,
+        name: "stock",
+        driver_args: "",
+        equip: equip_stock,
     },
 ];
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::Body;
 use super::irq::{VECTORS, with};
+use super::memory::touch;
 use super::rig::Stock;
 use crate::ledger::Ledger;
 use crate::rig::child::{Output, Running};
@@ -178,7 +179,8 @@ fn work(nvme: &mut Assigned<'_>) -> Result<()> {
     ensure!(state.is_err(), "{state:?}, and it cannot migrate");
     let region = nvme.region(0)?;
     let size = PAGE;
-    nvme.map(&region, Area { offset: 0, size })?;
+    // Where nothing was touched a kernel may find nothing to zap.
+    touch(nvme.map(&region, Area { offset: 0, size })?, &[0])?;
     nvme.reset()?;
     nvme.happened(1, zapped("RESET"));
     Ok(())

@@ -222,6 +222,8 @@ fn wakeup(stock: &mut Stock) -> Result<()> {
             )?;
             let eventfd = EventFd::new()?;
             for by_host in [true, false] {
+                // Where nothing was touched a kernel may find nothing to zap.
+                touch(device.mappings().first().context("unmapped")?, &[0])?;
                 sleep(device, &eventfd)?;
                 until("the device to sleep", || {
                     let status = fs::read_to_string(format!("{power}/runtime_status"))?;
