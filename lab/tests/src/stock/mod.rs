@@ -6,7 +6,6 @@ mod agree;
 mod irq;
 mod late;
 mod memory;
-mod modules;
 mod passed;
 mod power;
 mod rig;
@@ -32,7 +31,6 @@ fn tests() -> Vec<(&'static str, Body)> {
         passed::TESTS,
         late::TESTS,
         agree::TESTS,
-        modules::TESTS,
         last,
     ]
     .concat()
