@@ -8,6 +8,7 @@ mod log;
 mod qmp;
 mod scenario;
 mod story;
+mod teller;
 mod timeline;
 mod vm;
 
@@ -17,7 +18,8 @@ use crate::rig::Lab;
 use crate::rig::trace::Lines;
 use crate::{QEMU, Test};
 use judge::{Agreement, judge};
-use story::{Hosts, Story};
+use story::Story;
+use teller::Hosts;
 use vm::Ended;
 
 pub use scenario::{OPTION, play};

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 
 use super::Tell;
 use super::judge::judge;
-use super::story::{self, Hosts, Story};
+use super::story::{self, Story};
+use super::teller::Hosts;
 use super::timeline::{costs, timeline};
 use crate::rig::trace::{Line, Lines, Trace};
 

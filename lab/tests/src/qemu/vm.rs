@@ -16,6 +16,13 @@ use crate::rig::child::{Output, Running};
 use crate::rig::until;
 
 const PROGRAM: &str = "qemu-system-x86_64";
+/// What it traces: the states of its device and of itself, and the steps of a migration.
+const TRACED: [&str; 4] = [
+    "vfio_*state*",
+    "vm_state_notify",
+    "vmstate_downtime_*",
+    "migrat*_*",
+];
 /// As in nice(1).
 const LOW: i32 = 10;
 const FIRMWARE: &str = "/lib/remap/firmware.bin";
@@ -73,7 +80,10 @@ impl Vm {
         command.args(["-device", &assigned]);
         let qmp = format!("unix:{},server=on,wait=off", socket.display());
         command.args(["-qmp", &qmp, "-msg", "timestamp=on"]);
-        command.args(["-D", &format!("{files}.log"), "-trace", "vfio_migration_*"]);
+        command.args(["-D", &format!("{files}.log")]);
+        for events in TRACED {
+            command.args(["-trace", events]);
+        }
         if begin == Begin::Incoming {
             command.args(["-incoming", "defer"]);
         }

@@ -1,0 +1,248 @@
+//! Telling a story: the lab's devices, the virtual machines on them, and what is written down.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use remap_user::vfio::open::{self, Via};
+use remap_user::vfio::sysfs::Host;
+use serde_json::json;
+
+use super::clock::Ahead;
+use super::firmware::Report;
+use super::qmp::Event;
+use super::story::{Cost, Step, Story};
+use super::vm::{Begin, Ended, Vm};
+use crate::rig::driver::Driver;
+use crate::rig::{Group, now, until};
+
+/// How fast a migration may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// So slow that it takes minutes to get through the memory for the first time, and no downtime
+    /// would be short enough.
+    Held,
+    /// As fast as it gets, with any downtime.
+    Free,
+}
+
+/// The lab's two devices.
+pub struct Hosts {
+    /// The drivers of both.
+    pub drivers: [Driver; 2],
+    /// Whether a device is saved while the virtual machine still runs: the kernel has PRE_COPY
+    /// (since v6.2, commit 4db52602a607).
+    pub precopy: bool,
+}
+
+impl Hosts {
+    /// The devices that the guest's init has bound.
+    pub fn new() -> Result<Self> {
+        let devices = std::env::var("REMAP_LAB_DEVICES").context("not in the lab's guest")?;
+        let devices: Vec<&str> = devices.split_whitespace().collect();
+        let [one, other] = devices[..] else {
+            bail!("a migration needs two devices, not {}", devices.len());
+        };
+        let driver = |device| Driver::new(device, Group::Qemu);
+        let support = open::open(&Host::default(), one.parse()?, Via::Auto)?.migration()?;
+        Ok(Self {
+            drivers: [driver(one), driver(other)],
+            precopy: support.context("no migration")?.pre_copy(),
+        })
+    }
+
+    /// Both devices closed, the driver as it was loaded, its logs empty.
+    pub fn clean(&mut self) -> Result<()> {
+        self.drivers.iter_mut().try_for_each(Driver::clean)
+    }
+}
+
+/// A story that is going on.
+pub struct Teller<'a> {
+    pub hosts: &'a mut Hosts,
+    story: Story,
+}
+
+impl<'a> Teller<'a> {
+    /// Begins a story on clean devices.
+    pub fn new(hosts: &'a mut Hosts, title: &'static str) -> Result<Self> {
+        hosts.clean()?;
+        let story = Story {
+            title,
+            span_ns: (now()?, 0),
+            ahead: Ahead::measure()?,
+            steps: Vec::new(),
+            vms: Vec::new(),
+            logs: BTreeMap::new(),
+            costs: Vec::new(),
+        };
+        Ok(Self { hosts, story })
+    }
+
+    /// Sets a parameter of the driver.
+    pub fn parameter(&self, name: &str, value: &str) -> Result<()> {
+        self.hosts.drivers[0].parameter(name, value)
+    }
+
+    /// The driver of the first device, or the second.
+    pub fn driver(&self, device: usize) -> &Driver {
+        &self.hosts.drivers[device]
+    }
+
+    /// Notes something, and says it to whoever waits.
+    pub fn note(&mut self, text: impl Into<String>) -> Result<()> {
+        let (ns, text) = (now()?, text.into());
+        let after = Duration::from_nanos(ns.saturating_sub(self.story.span_ns.0));
+        eprintln!("+{:.3}  {text}", after.as_secs_f64());
+        self.story.steps.push(Step { ns, text });
+        Ok(())
+    }
+
+    /// Starts a QEMU on the first device, or the second.
+    pub fn start(&mut self, name: &'static str, device: usize, begin: Begin) -> Result<Vm> {
+        let bdf = self.hosts.drivers[device].bdf().to_owned();
+        self.note(format!("QEMU starts as {name} on {bdf}"))?;
+        Vm::start(name, &bdf, begin)
+    }
+
+    /// Keeps what is left of a QEMU.
+    pub fn keep(&mut self, ended: Ended) {
+        self.story.vms.push(ended);
+    }
+
+    /// Reads the firmware's report after it has gone on, and notes it.
+    pub fn laps(&mut self, vm: &mut Vm) -> Result<Report> {
+        let report = vm.goes_on()?;
+        let Report {
+            laps, differences, ..
+        } = report;
+        self.note(format!(
+            "the firmware goes on in the {}: lap {laps}, {differences} differences",
+            vm.name
+        ))?;
+        Ok(report)
+    }
+
+    /// Begins to migrate, and comes back when the source's device is being saved, or without
+    /// PRE_COPY the memory is, and the firmware has gone on since. It goes no further until
+    /// [`Teller::complete`].
+    pub fn begin(&mut self, source: &mut Vm, destination: &mut Vm) -> Result<()> {
+        let uri = listen(destination)?;
+        pace(source, Pace::Held)?;
+        self.note(format!("{} → {}", source.name, destination.name))?;
+        source.execute("migrate", json!({ "uri": uri }))?;
+        let precopy = self.hosts.precopy;
+        source.wait("the migration to go on", |event| {
+            let begun = if precopy {
+                device_state(event) == Some("pre-copy")
+            } else {
+                status(event) == Some("active")
+            };
+            begun.then_some(())
+        })?;
+        self.laps(source).map(drop)
+    }
+
+    /// Lets a migration that has begun be completed.
+    pub fn complete(
+        &mut self,
+        way: &'static str,
+        source: &mut Vm,
+        destination: &mut Vm,
+        before: &BTreeMap<u32, u64>,
+    ) -> Result<()> {
+        pace(source, Pace::Free)?;
+        let status = source.wait("the migration's end", migration_ended)?;
+        ensure!(status == "completed", "the migration {status}");
+        let stop = source
+            .last("STOP")
+            .context("QEMU did not tell that it stopped")?;
+        let resume = destination.wait("the destination to run", |event| {
+            (event.name == "RESUME").then_some(event.real_ns)
+        })?;
+        let info = source.execute("query-migrate", json!({}))?;
+        let cost = Cost {
+            way,
+            downtime_ns: resume.saturating_sub(stop),
+            total_ms: info["total-time"].as_u64().context("no total time")?,
+            faults: since(before, &self.faults(source)?),
+        };
+        self.note(format!("{} → {} completed", source.name, destination.name))?;
+        self.story.costs.push(cost);
+        Ok(())
+    }
+
+    /// The pages that faulted in while the device was saved, by region, since it was bound.
+    pub fn faults(&self, vm: &Vm) -> Result<BTreeMap<u32, u64>> {
+        let driver = self.hosts.drivers.iter().find(|d| d.bdf() == vm.device);
+        driver.context("a QEMU on no device of ours")?.limp_faults()
+    }
+
+    /// Ends the story: both devices are closed, and their logs are kept.
+    pub fn end(mut self) -> Result<Story> {
+        for driver in &self.hosts.drivers {
+            driver.closed()?;
+            self.story
+                .logs
+                .insert(driver.bdf().to_owned(), driver.log()?);
+        }
+        ensure!(
+            self.story.ahead.overlaps(&Ahead::measure()?),
+            "the guest's clock was set meanwhile"
+        );
+        self.story.span_ns.1 = now()?;
+        Ok(self.story)
+    }
+}
+
+/// Has a QEMU listen for a migration; gives where.
+pub fn listen(vm: &mut Vm) -> Result<String> {
+    vm.execute("migrate-incoming", json!({ "uri": "tcp:127.0.0.1:0" }))?;
+    until("the destination to listen", || {
+        let info = vm.execute("query-migrate", json!({}))?;
+        let port = info["socket-address"][0]["port"].as_str();
+        Ok(port.map(|port| format!("tcp:127.0.0.1:{port}")))
+    })
+}
+
+fn pace(vm: &mut Vm, pace: Pace) -> Result<()> {
+    // QEMU limits by tenths of a second, and takes 0 bytes for no limit.
+    let (bytes_per_s, downtime_ms) = match pace {
+        Pace::Held => (256, 1),
+        Pace::Free => (10_u64 << 30, 60_000),
+    };
+    let parameters = json!({
+        "max-bandwidth": bytes_per_s,
+        "avail-switchover-bandwidth": bytes_per_s,
+        "downtime-limit": downtime_ms,
+    });
+    vm.execute("migrate-set-parameters", parameters).map(drop)
+}
+
+/// The state in QEMU's event about a device, in its words.
+fn device_state(event: &Event) -> Option<&str> {
+    (event.name == "VFIO_MIGRATION").then(|| event.data["device-state"].as_str())?
+}
+
+/// How a migration stands, if this says so.
+fn status(event: &Event) -> Option<&str> {
+    (event.name == "MIGRATION").then(|| event.data["status"].as_str())?
+}
+
+/// How a migration ended, if this says so.
+pub fn migration_ended(event: &Event) -> Option<String> {
+    let ends = |status: &&str| ["completed", "failed", "cancelled"].contains(status);
+    status(event).filter(ends).map(str::to_owned)
+}
+
+fn since(before: &BTreeMap<u32, u64>, after: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
+    let new =
+        |(region, count): (&u32, &u64)| (*region, count - before.get(region).copied().unwrap_or(0));
+    after.iter().map(new).filter(|(_, new)| *new > 0).collect()
+}
+
+/// The error that a migration failed with.
+pub fn why(vm: &mut Vm) -> Result<String> {
+    let info = vm.execute("query-migrate", json!({}))?;
+    Ok(info["error-desc"].as_str().unwrap_or("nothing").to_owned())
+}
