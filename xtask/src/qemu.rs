@@ -58,7 +58,9 @@ impl Machine<'_> {
             command.args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "42"]);
         } else {
             // With a thread for each processor QEMU before 8.1 can run a breakpoint that the
-            // kernel has just patched away, which is an Oops (its commit deba78709ae8 mends that).
+            // kernel has just patched away, which is an Oops (its commit deba78709ae8 mends that);
+            // and when one processor moves or hides a BAR, another's access to a device can reach
+            // the wrong one, which reads 0 or ends QEMU (0d58c660689f, 8.1 too).
             command.args(["-accel", "tcg,thread=single"]);
         }
         command.args(["-smp", &self.smp.to_string()]);

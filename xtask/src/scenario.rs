@@ -50,9 +50,8 @@ const QEMU: (Suite, &str, &str) = (
 /// migration. NVMe's ASQ (offset 0x28 of BAR 0) is where the firmware
 /// counts.
 ///
-/// One processor: until 8.1 (commit 0d58c660689f) the system's QEMU may, when
-/// one processor moves or hides a BAR, send another's access to a device to the
-/// wrong one, which then reads 0 or ends the emulator.
+/// One processor: with one thread of the host for all, a second one is of no use
+/// to machines that do not wait for each other.
 pub fn equip_with_qemu(spec: &mut Spec) -> Result<()> {
     spec.overlays.extend([qemu()?, firmware::folder()?]);
     // TCG emulates an AMD processor with SVM.

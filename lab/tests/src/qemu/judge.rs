@@ -179,7 +179,7 @@ mod tests {
     /// CLOCK_REALTIME is 5 s ahead of CLOCK_MONOTONIC.
     fn story(driver: &str, qemu: &str) -> Story {
         Story {
-            title: "a test",
+            tale: &crate::qemu::story::REFUSED,
             span_ns: (0, u64::MAX),
             ahead: Ahead::exactly(5_000_000_000),
             steps: Vec::new(),

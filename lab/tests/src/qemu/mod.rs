@@ -18,14 +18,11 @@ use crate::rig::Lab;
 use crate::rig::trace::Lines;
 use crate::{QEMU, Test};
 use judge::{Agreement, judge};
-use story::Story;
+use story::{Story, Tale};
 use teller::Hosts;
 use vm::Ended;
 
 pub use scenario::{OPTION, play};
-
-/// How a story is told.
-type Tell = fn(&mut Hosts) -> Result<Story>;
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -39,11 +36,11 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Has a story told beside the tracer, and the three who saw it compared.
-fn told(lab: &mut Lab, tell: Tell) -> Result<(Story, Lines, Agreement)> {
+fn told(lab: &mut Lab, tale: &'static Tale) -> Result<(Story, Lines, Agreement)> {
     let mut hosts = Hosts::new()?;
-    let (story, lines) = lab.watch(|_| tell(&mut hosts))?;
+    let (story, lines) = lab.watch(|_| tale.told(&mut hosts))?;
     hosts.clean()?;
-    let agreement = judge(&story, &lines).with_context(|| story.title)?;
+    let agreement = judge(&story, &lines).context(tale.title)?;
     Ok((story, lines, agreement))
 }
 
@@ -72,7 +69,7 @@ fn went(story: &Story, expected: &[&[&[&str]]]) -> Result<()> {
 }
 
 fn there_and_back(lab: &mut Lab) -> Result<()> {
-    let (story, lines, agreement) = told(lab, story::limping)?;
+    let (story, lines, agreement) = told(lab, &story::LIMPING)?;
     ensure!(agreement.failed == 0, "{agreement:?}");
     lines.found(&[])?;
     went(
@@ -89,7 +86,7 @@ fn there_and_back(lab: &mut Lab) -> Result<()> {
 }
 
 fn untrapped(lab: &mut Lab) -> Result<()> {
-    let (story, lines, agreement) = told(lab, story::untrapped)?;
+    let (story, lines, agreement) = told(lab, &story::UNTRAPPED)?;
     ensure!(agreement.failed == 0, "{agreement:?}");
     lines.found(&[])?;
     ensure!(
@@ -101,7 +98,7 @@ fn untrapped(lab: &mut Lab) -> Result<()> {
 }
 
 fn cancels(lab: &mut Lab) -> Result<()> {
-    let (story, lines, agreement) = told(lab, story::cancelled)?;
+    let (story, lines, agreement) = told(lab, &story::CANCELLED)?;
     ensure!(agreement.failed == 0, "{agreement:?}");
     lines.found(&[])?;
     went(
@@ -115,14 +112,14 @@ fn cancels(lab: &mut Lab) -> Result<()> {
 }
 
 fn survives(lab: &mut Lab) -> Result<()> {
-    let (story, lines, agreement) = told(lab, story::killed)?;
+    let (story, lines, agreement) = told(lab, &story::KILLED)?;
     ensure!(agreement.failed == 0, "{agreement:?}");
     lines.found(&[])?;
     went(&story, &[&[&["RESUMING"]], &[&BOOTS, &STAYS, &ENDS]])
 }
 
 fn refused(lab: &mut Lab) -> Result<()> {
-    let (story, lines, agreement) = told(lab, story::refused)?;
+    let (story, lines, agreement) = told(lab, &story::REFUSED)?;
     // QEMU has never asked for the remap IRQ, so nobody can know from outside that this device has
     // one: what is left is the refusal itself.
     lines.found(&[])?;
@@ -131,5 +128,5 @@ fn refused(lab: &mut Lab) -> Result<()> {
 }
 
 fn lost_registers(lab: &mut Lab) -> Result<()> {
-    told(lab, story::lost_registers).map(drop)
+    told(lab, &story::LOSSY).map(drop)
 }

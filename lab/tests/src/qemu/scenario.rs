@@ -2,22 +2,21 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::Tell;
 use super::judge::judge;
-use super::story::{self, Story};
-use super::teller::Hosts;
+use super::story::{self, Story, Tale};
+use super::teller::{Hosts, logs};
 use super::timeline::{costs, timeline};
 use crate::rig::trace::{Line, Lines, Trace};
 
 /// The stories, in their order.
-const STORIES: [Tell; 5] = [
-    story::limping,
-    story::untrapped,
-    story::cancelled,
-    story::killed,
-    story::refused,
+const TALES: [&Tale; 5] = [
+    &story::LIMPING,
+    &story::UNTRAPPED,
+    &story::CANCELLED,
+    &story::KILLED,
+    &story::REFUSED,
 ];
 
 /// The option that names a scenario.
@@ -33,22 +32,31 @@ pub fn play(name: &str) -> Result<ExitCode> {
 
 fn migration() -> Result<()> {
     let mut hosts = Hosts::new()?;
-    let trace = Trace::start(&[])?;
-    let mut stories = Vec::new();
-    for tell in STORIES {
-        stories.push(tell(&mut hosts)?);
-    }
+    let logs: Vec<String> = TALES.into_iter().flat_map(logs).collect();
+    let arguments: Vec<&str> = logs.iter().flat_map(|log| ["--qemu-log", log]).collect();
+    let trace = Trace::start(&arguments)?;
+    let stories = TALES
+        .into_iter()
+        .map(|tale| tale.told(&mut hosts))
+        .collect::<Result<Vec<_>>>()?;
     hosts.clean()?;
     let traced = trace.end(0)?;
     let mut changes = 0;
     for story in &stories {
         let lines = of(story, &traced.lines);
-        println!("=== {} ===", story.title);
+        println!("=== {} ===", story.tale.title);
         print!("{}", timeline(story, &lines));
         for finding in lines.findings() {
             println!("  found: {}: {}", finding.rule, finding.text);
         }
-        let agreement = judge(story, &lines).with_context(|| story.title)?;
+        let moved = lines.downtimes().filter(|downtime| downtime.end == "moved");
+        let (moved, completed) = (moved.count(), story.costs.len());
+        ensure!(
+            moved == completed,
+            "{}: {completed} migrations were completed, and the tracer has {moved} downtimes",
+            story.tale.title
+        );
+        let agreement = judge(story, &lines).context(story.tale.title)?;
         println!(
             "judged: QEMU, the driver and the tracer agree on {} state changes, {} of which failed\n",
             agreement.changes, agreement.failed
@@ -76,6 +84,7 @@ fn of(story: &Story, all: &Lines) -> Lines {
             Line::Transition(transition) => Some(transition.begin_ns),
             Line::Finding(finding) => Some(finding.time_ns),
             Line::Cycle(cycle) => cycle.trigger_ns,
+            Line::Downtime(downtime) => Some(downtime.whole.begin_ns),
             _ => None,
         };
         ns.is_some_and(|ns| (begin..=end).contains(&ns))

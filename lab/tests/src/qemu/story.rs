@@ -36,8 +36,8 @@ pub struct Cost {
 /// A story that has been told to its end.
 #[derive(Clone, Debug)]
 pub struct Story {
-    /// What it is about.
-    pub title: &'static str,
+    /// Which one.
+    pub tale: &'static Tale,
     /// CLOCK_MONOTONIC when it began and ended.
     pub span_ns: (u64, u64),
     /// How QEMU's clock stood.
@@ -52,24 +52,90 @@ pub struct Story {
     pub costs: Vec<Cost>,
 }
 
-/// There and back again, with the driver limping: the VMM has no remap IRQ, so what it has mapped
-/// is revoked behind its back, and every page that the vCPU touches again faults in.
-pub fn limping(hosts: &mut Hosts) -> Result<Story> {
-    let teller = Teller::new(
-        hosts,
-        "limp=1: what is mapped is revoked, and faults in again page by page",
-    )?;
-    teller.parameter("limp", "1")?;
-    there_and_back(teller)
+/// A story that can be told.
+pub struct Tale {
+    /// A word for it.
+    pub name: &'static str,
+    /// What it is about.
+    pub title: &'static str,
+    /// The driver's parameters in it.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// The virtual machines in it, in the order of their starts.
+    pub vms: &'static [&'static str],
+    /// Tells it.
+    pub tell: fn(Teller<'_>) -> Result<Story>,
 }
 
-/// There and back again, and nothing is trapped: what the way costs without it.
-pub fn untrapped(hosts: &mut Hosts) -> Result<Story> {
-    let teller = Teller::new(hosts, "whole=0 partial=0: nothing is trapped")?;
-    teller.parameter("whole", "0")?;
-    teller.parameter("partial", "0")?;
-    there_and_back(teller)
+impl std::fmt::Debug for Tale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
+
+impl Tale {
+    /// Tells it on these devices.
+    pub fn told(&'static self, hosts: &mut Hosts) -> Result<Story> {
+        (self.tell)(Teller::new(hosts, self)?)
+    }
+}
+
+const LIMP: &[(&str, &str)] = &[("limp", "1")];
+const TWO: &[&str] = &["first", "second"];
+const THREE: &[&str] = &["first", "second", "third"];
+
+/// There and back again. The VMM has no remap IRQ, so what it has mapped is revoked behind its back.
+pub static LIMPING: Tale = Tale {
+    name: "limping",
+    title: "limp=1: what is mapped is revoked, and faults in again page by page",
+    parameters: LIMP,
+    vms: THREE,
+    tell: there_and_back,
+};
+
+/// What the same way costs without it.
+pub static UNTRAPPED: Tale = Tale {
+    name: "untrapped",
+    title: "whole=0 partial=0: nothing is trapped",
+    parameters: &[("whole", "0"), ("partial", "0")],
+    vms: THREE,
+    tell: there_and_back,
+};
+
+/// Cancelled; then again, to its end.
+pub static CANCELLED: Tale = Tale {
+    name: "cancelled",
+    title: "limp=1, cancelled half way",
+    parameters: LIMP,
+    vms: THREE,
+    tell: cancelled,
+};
+
+/// The destination dies: the source goes on.
+pub static KILLED: Tale = Tale {
+    name: "killed",
+    title: "limp=1, the destination is killed half way",
+    parameters: LIMP,
+    vms: TWO,
+    tell: killed,
+};
+
+/// The driver refuses to be saved behind its user's back: QEMU gives up, and goes on.
+pub static REFUSED: Tale = Tale {
+    name: "refused",
+    title: "limp=0: the driver refuses",
+    parameters: &[("limp", "0")],
+    vms: TWO,
+    tell: refused,
+};
+
+/// A driver that loses the registers on the way: the firmware must see it.
+pub static LOSSY: Tale = Tale {
+    name: "lossy",
+    title: "limp=1, and the driver loses the registers",
+    parameters: LIMP,
+    vms: TWO,
+    tell: lossy,
+};
 
 fn there_and_back(mut teller: Teller<'_>) -> Result<Story> {
     let mut first = teller.start("first", 0, Begin::Boot)?;
@@ -97,10 +163,7 @@ fn migrate(
     teller.complete(way, source, destination, &before)
 }
 
-/// Cancelled half way; then again, to its end.
-pub fn cancelled(hosts: &mut Hosts) -> Result<Story> {
-    let mut teller = Teller::new(hosts, "limp=1, cancelled half way")?;
-    teller.parameter("limp", "1")?;
+fn cancelled(mut teller: Teller<'_>) -> Result<Story> {
     let mut first = teller.start("first", 0, Begin::Boot)?;
     let mut second = teller.start("second", 1, Begin::Incoming)?;
     teller.begin(&mut first, &mut second)?;
@@ -119,10 +182,7 @@ pub fn cancelled(hosts: &mut Hosts) -> Result<Story> {
     teller.end()
 }
 
-/// The destination dies half way: the source goes on.
-pub fn killed(hosts: &mut Hosts) -> Result<Story> {
-    let mut teller = Teller::new(hosts, "limp=1, the destination is killed half way")?;
-    teller.parameter("limp", "1")?;
+fn killed(mut teller: Teller<'_>) -> Result<Story> {
     let mut first = teller.start("first", 0, Begin::Boot)?;
     let mut second = teller.start("second", 1, Begin::Incoming)?;
     teller.begin(&mut first, &mut second)?;
@@ -135,9 +195,7 @@ pub fn killed(hosts: &mut Hosts) -> Result<Story> {
     teller.end()
 }
 
-/// The driver refuses to be saved behind its user's back: QEMU gives up, and goes on.
-pub fn refused(hosts: &mut Hosts) -> Result<Story> {
-    let mut teller = Teller::new(hosts, "limp=0: the driver refuses")?;
+fn refused(mut teller: Teller<'_>) -> Result<Story> {
     let mut first = teller.start("first", 0, Begin::Boot)?;
     teller.laps(&mut first)?.is_continuous()?;
     let mut second = teller.start("second", 1, Begin::Incoming)?;
@@ -161,10 +219,7 @@ pub fn refused(hosts: &mut Hosts) -> Result<Story> {
     teller.end()
 }
 
-/// A driver that loses the registers on the way: the firmware must see it.
-pub fn lost_registers(hosts: &mut Hosts) -> Result<Story> {
-    let mut teller = Teller::new(hosts, "limp=1, and the driver loses the registers")?;
-    teller.parameter("limp", "1")?;
+fn lossy(mut teller: Teller<'_>) -> Result<Story> {
     teller.driver(1).fault("lose-registers")?;
     let mut first = teller.start("first", 0, Begin::Boot)?;
     let mut second = teller.start("second", 1, Begin::Incoming)?;

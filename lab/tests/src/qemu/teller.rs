@@ -11,10 +11,20 @@ use serde_json::json;
 use super::clock::Ahead;
 use super::firmware::Report;
 use super::qmp::Event;
-use super::story::{Cost, Step, Story};
+use super::story::{Cost, Step, Story, Tale};
 use super::vm::{Begin, Ended, Vm};
 use crate::rig::driver::Driver;
 use crate::rig::{Group, now, until};
+
+/// The path of a virtual machine's files, without their endings.
+fn files(tale: &Tale, vm: &str) -> String {
+    format!("/run/{}-{vm}", tale.name)
+}
+
+/// Where the QEMUs of a tale will write their traces.
+pub fn logs(tale: &Tale) -> impl Iterator<Item = String> {
+    tale.vms.iter().map(|vm| format!("{}.log", files(tale, vm)))
+}
 
 /// How fast a migration may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +75,13 @@ pub struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     /// Begins a story on clean devices.
-    pub fn new(hosts: &'a mut Hosts, title: &'static str) -> Result<Self> {
+    pub fn new(hosts: &'a mut Hosts, tale: &'static Tale) -> Result<Self> {
         hosts.clean()?;
+        for (name, value) in tale.parameters {
+            hosts.drivers[0].parameter(name, value)?;
+        }
         let story = Story {
-            title,
+            tale,
             span_ns: (now()?, 0),
             ahead: Ahead::measure()?,
             steps: Vec::new(),
@@ -77,11 +90,6 @@ impl<'a> Teller<'a> {
             costs: Vec::new(),
         };
         Ok(Self { hosts, story })
-    }
-
-    /// Sets a parameter of the driver.
-    pub fn parameter(&self, name: &str, value: &str) -> Result<()> {
-        self.hosts.drivers[0].parameter(name, value)
     }
 
     /// The driver of the first device, or the second.
@@ -102,7 +110,7 @@ impl<'a> Teller<'a> {
     pub fn start(&mut self, name: &'static str, device: usize, begin: Begin) -> Result<Vm> {
         let bdf = self.hosts.drivers[device].bdf().to_owned();
         self.note(format!("QEMU starts as {name} on {bdf}"))?;
-        Vm::start(name, &bdf, begin)
+        Vm::start(name, &bdf, files(self.story.tale, name), begin)
     }
 
     /// Keeps what is left of a QEMU.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::story::{Cost, Story};
-use crate::rig::trace::{Lines, Transition};
+use crate::rig::trace::{Downtime, Lines, Transition};
 
 /// What happened, in the order of time: the story's own steps, and the state changes that the
 /// tracer saw.
@@ -19,6 +19,26 @@ pub fn timeline(story: &Story, trace: &Lines) -> String {
             .transitions()
             .map(|transition| (transition.begin_ns, shown(transition))),
     );
+    lines.extend(trace.downtimes().map(|downtime| {
+        let Downtime {
+            source,
+            destination,
+            whole,
+            error_ns,
+            complete,
+            ..
+        } = downtime;
+        let text = format!(
+            "  {source} → {}: the virtual machine runs nowhere for {} (± {}): {} of it in QEMU, {}{} in the kernel",
+            destination.as_deref().unwrap_or("nobody"),
+            duration(whole.end_ns.saturating_sub(whole.begin_ns)),
+            duration(*error_ns),
+            duration(whole.vmm_ns),
+            if *complete { "" } else { "at least " },
+            duration(whole.kernel_ns)
+        );
+        (whole.begin_ns, text)
+    }));
     lines.sort_by_key(|(ns, _)| *ns);
     let mut text = String::new();
     for (ns, what) in lines {
@@ -67,7 +87,7 @@ fn duration(ns: u64) -> String {
 pub fn costs(stories: &[&Story]) -> String {
     let mut text = String::new();
     for story in stories.iter().filter(|story| !story.costs.is_empty()) {
-        let _ = writeln!(text, "{}", story.title);
+        let _ = writeln!(text, "{}", story.tale.title);
         for cost in &story.costs {
             let _ = writeln!(text, "  {}", priced(cost));
         }

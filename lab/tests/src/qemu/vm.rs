@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, setpriority_process};
@@ -60,11 +59,8 @@ pub enum Begin {
 }
 
 impl Vm {
-    /// Starts QEMU; returns when it answers.
-    pub fn start(name: &str, device: &str, begin: Begin) -> Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let files = format!("/run/vm-{number}");
+    /// Starts QEMU, whose files begin with `files`; returns when it answers.
+    pub fn start(name: &str, device: &str, files: String, begin: Begin) -> Result<Self> {
         let socket = PathBuf::from(format!("{files}.qmp"));
         let mut command = Command::new(PROGRAM);
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);

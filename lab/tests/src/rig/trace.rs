@@ -22,10 +22,33 @@ pub enum Line {
     Finding(Finding),
     /// A record as it arrived.
     Event(Value),
-    /// A stage of a cycle.
-    Stage {},
+    /// The time in which a virtual machine ran nowhere.
+    Downtime(Downtime),
     /// The end.
     Summary(Summary),
+    /// What no test reads.
+    #[serde(other)]
+    Other,
+}
+
+/// The time in which a virtual machine ran nowhere.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Downtime {
+    pub source: String,
+    pub destination: Option<String>,
+    pub end: String,
+    pub error_ns: u64,
+    pub complete: bool,
+    pub whole: Part,
+}
+
+/// A part of a downtime.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Part {
+    pub begin_ns: u64,
+    pub end_ns: u64,
+    pub kernel_ns: u64,
+    pub vmm_ns: u64,
 }
 
 /// The acknowledgement of a cycle.
@@ -134,6 +157,14 @@ impl Lines {
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter().filter_map(|line| match line {
             Line::Finding(finding) => Some(finding),
+            _ => None,
+        })
+    }
+
+    /// The downtimes of virtual machines.
+    pub fn downtimes(&self) -> impl Iterator<Item = &Downtime> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Downtime(downtime) => Some(downtime),
             _ => None,
         })
     }
