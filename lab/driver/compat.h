@@ -70,6 +70,14 @@ struct rr_core_vma {
 };
 #endif
 
+/*
+ * RR_DMA_LOGGING: iova_bitmap_set() does something. Since 8c9c727b6142 ("vfio:
+ * Move iova_bitmap into iommufd"), v6.7, only with CONFIG_IOMMUFD_DRIVER.
+ */
+#if !defined(REMAP_IOVA_BITMAP_OPTIONAL) || IS_ENABLED(CONFIG_IOMMUFD_DRIVER)
+#define RR_DMA_LOGGING
+#endif
+
 /* bc292ab00f6c ("mm: introduce vma->vm_flags wrapper functions"), v6.3. */
 static inline void rr_vm_flags_set(struct vm_area_struct *vma,
 				   unsigned long flags)

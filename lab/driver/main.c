@@ -107,6 +107,9 @@ static int rr_init_dev(struct vfio_device *vdev)
 
 	if (!rr_mig_v1) {
 		vdev->mig_ops = &rr_migration_ops;
+#ifdef RR_DMA_LOGGING
+		vdev->log_ops = &rr_dirty_ops;
+#endif
 		vdev->migration_flags = VFIO_MIGRATION_STOP_COPY |
 					VFIO_MIGRATION_P2P;
 #ifdef VFIO_MIGRATION_PRE_COPY
@@ -237,6 +240,10 @@ static ssize_t rr_read(struct vfio_device *vdev, char __user *buf, size_t count,
 static ssize_t rr_write(struct vfio_device *vdev, const char __user *buf,
 			size_t count, loff_t *ppos)
 {
+#ifdef RR_DMA_LOGGING
+	if (VFIO_PCI_OFFSET_TO_INDEX((u64)*ppos) == VFIO_PCI_CONFIG_REGION_INDEX)
+		rr_dirty_note(rr_from_vfio(vdev));
+#endif
 	rr_count_access(rr_from_vfio(vdev), *ppos, true);
 	return vfio_pci_core_write(vdev, buf, count, ppos);
 }

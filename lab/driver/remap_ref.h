@@ -186,6 +186,8 @@ struct rr_device {
 	struct mutex		state_mutex;
 	u32			state;		/* enum vfio_device_mig_state */
 	struct rr_mig_file	*saving, *resuming;
+	bool			dma_logging;
+	unsigned long		mastered;	/* bit 0: since logging began */
 	struct rr_v1		*v1;
 
 	spinlock_t		fault_lock;
@@ -327,6 +329,13 @@ extern const struct vfio_migration_ops rr_migration_ops;
 void rr_migration_reset(struct rr_device *rd);
 int rr_v1_register(struct rr_device *rd);
 void rr_v1_reset(struct rr_device *rd);
+
+/* ---- dirty.c ---- */
+
+#ifdef RR_DMA_LOGGING
+void rr_dirty_note(struct rr_device *rd);
+extern const struct vfio_log_ops rr_dirty_ops;
+#endif
 
 /* ---- debugfs.c ---- */
 

@@ -145,6 +145,13 @@ const GROUPS: &[Group] = &[
         driver_args: "",
         equip: equip_stock,
     },
+    Group {
+        series: Series::Newest,
+        cdev: false,
+        name: "qemu",
+        driver_args: "encoding=vectors",
+        equip: equip_with_qemu,
+    },
 ];
 
 /// Far more than a group takes on a busy machine.

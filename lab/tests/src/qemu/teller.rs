@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use remap_user::vfio::open::{self, Via};
 use remap_user::vfio::sysfs::Host;
 use serde_json::json;
+use vfio_bindings::bindings::vfio::{
+    VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_PROBE,
+};
 
 use super::clock::Ahead;
 use super::firmware::Report;
@@ -43,6 +46,8 @@ pub struct Hosts {
     /// Whether a device is saved while the virtual machine still runs: the kernel has PRE_COPY
     /// (since v6.2, commit 4db52602a607).
     pub precopy: bool,
+    /// Whether a device can tell which pages it may have written.
+    pub logs_dma: bool,
 }
 
 impl Hosts {
@@ -54,10 +59,14 @@ impl Hosts {
             bail!("a migration needs two devices, not {}", devices.len());
         };
         let driver = |device| Driver::new(device, Group::Qemu);
-        let support = open::open(&Host::default(), one.parse()?, Via::Auto)?.migration()?;
+        let device = open::open(&Host::default(), one.parse()?, Via::Auto)?;
+        let probe = VFIO_DEVICE_FEATURE_PROBE
+            | VFIO_DEVICE_FEATURE_GET
+            | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT;
         Ok(Self {
             drivers: [driver(one), driver(other)],
-            precopy: support.context("no migration")?.pre_copy(),
+            precopy: device.migration()?.context("no migration")?.pre_copy(),
+            logs_dma: device.feature(probe, &mut []).is_ok(),
         })
     }
 
@@ -110,7 +119,8 @@ impl<'a> Teller<'a> {
     pub fn start(&mut self, name: &'static str, device: usize, begin: Begin) -> Result<Vm> {
         let bdf = self.hosts.drivers[device].bdf().to_owned();
         self.note(format!("QEMU starts as {name} on {bdf}"))?;
-        Vm::start(name, &bdf, files(self.story.tale, name), begin)
+        let files = files(self.story.tale, name);
+        Vm::start(name, &bdf, files, begin, self.hosts.logs_dma)
     }
 
     /// Keeps what is left of a QEMU.

@@ -59,19 +59,27 @@ pub enum Begin {
 }
 
 impl Vm {
-    /// Starts QEMU, whose files begin with `files`; returns when it answers.
-    pub fn start(name: &str, device: &str, files: String, begin: Begin) -> Result<Self> {
+    /// Starts QEMU, whose files begin with `files`; returns when it answers. `logs_dma` says
+    /// whether the device can tell which pages it may have written.
+    pub fn start(
+        name: &str,
+        device: &str,
+        files: String,
+        begin: Begin,
+        logs_dma: bool,
+    ) -> Result<Self> {
         let socket = PathBuf::from(format!("{files}.qmp"));
         let mut command = Command::new(PROGRAM);
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
         command.args(["-M", "q35", "-accel", "kvm", "-cpu", "host", "-m", "32"]);
         // There is no paravirtual APIC in our firmware.
         command.args(["-global", "kvm-apic.vapic=off", "-bios", FIRMWARE]);
-        // The slot in which the firmware looks. type1 knows no dirty pages: without tracking off, all of
-        // the memory would be dirty for ever.
+        // The slot in which the firmware looks. type1 knows no dirty pages: where the device does not
+        // either, all of the memory would be dirty for ever if QEMU tried to track it.
+        let tracking = if logs_dma { "on" } else { "off" };
         let assigned = format!(
             "vfio-pci,host={device},id=device,addr=5,rombar=0,enable-migration=on,\
-             migration-events=on,x-pre-copy-dirty-page-tracking=off"
+             migration-events=on,x-pre-copy-dirty-page-tracking={tracking}"
         );
         command.args(["-device", &assigned]);
         let qmp = format!("unix:{},server=on,wait=off", socket.display());
