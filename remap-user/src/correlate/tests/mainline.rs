@@ -201,28 +201,6 @@ impl Scene {
     }
 }
 
-impl Played {
-    pub(super) fn stays(&self) -> Vec<&Stay> {
-        let outputs = self.0.iter();
-        outputs
-            .filter_map(|output| match output {
-                Output::Stay(stay) => Some(&**stay),
-                _ => None,
-            })
-            .collect()
-    }
-
-    pub(super) fn zaps(&self) -> Vec<&Zap> {
-        let outputs = self.0.iter();
-        outputs
-            .filter_map(|output| match output {
-                Output::Zap(zap) => Some(&**zap),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
 pub(super) const MEMORY_OFF: ZapCause = ZapCause::ConfigWrite {
     offset: 4,
     value: Some(0),

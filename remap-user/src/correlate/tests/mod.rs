@@ -7,10 +7,13 @@ mod inferred;
 mod interrupts;
 mod loss;
 mod mainline;
+mod played;
 mod property;
 mod states;
 mod waits;
 mod zaps;
+
+pub(crate) use played::Played;
 
 use super::*;
 use crate::event::{
@@ -400,50 +403,5 @@ impl Scene {
         }
         outputs.extend(correlator.finish(self.now));
         Played(outputs)
-    }
-}
-
-pub(crate) struct Played(pub(crate) Vec<Output>);
-
-impl Played {
-    pub(crate) fn cycles(&self) -> Vec<&Cycle> {
-        self.0
-            .iter()
-            .filter_map(|output| match output {
-                Output::Cycle(cycle) => Some(&**cycle),
-                _ => None,
-            })
-            .collect()
-    }
-
-    pub(crate) fn transitions(&self) -> Vec<&Transition> {
-        self.0
-            .iter()
-            .filter_map(|output| match output {
-                Output::Transition(transition) => Some(&**transition),
-                _ => None,
-            })
-            .collect()
-    }
-
-    pub(crate) fn findings(&self) -> Vec<&Finding> {
-        self.0
-            .iter()
-            .filter_map(|output| match output {
-                Output::Finding(finding) => Some(finding),
-                _ => None,
-            })
-            .collect()
-    }
-
-    pub(crate) fn rules(&self) -> Vec<&'static str> {
-        self.findings()
-            .iter()
-            .map(|finding| finding.rule.id())
-            .collect()
-    }
-
-    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
-        self.cycles().iter().map(|cycle| cycle.outcome).collect()
     }
 }

@@ -1,0 +1,68 @@
+//! What the correlation made of a scene.
+
+use super::*;
+
+pub(crate) struct Played(pub(crate) Vec<Output>);
+
+impl Played {
+    pub(crate) fn cycles(&self) -> Vec<&Cycle> {
+        self.0
+            .iter()
+            .filter_map(|output| match output {
+                Output::Cycle(cycle) => Some(&**cycle),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn transitions(&self) -> Vec<&Transition> {
+        self.0
+            .iter()
+            .filter_map(|output| match output {
+                Output::Transition(transition) => Some(&**transition),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn findings(&self) -> Vec<&Finding> {
+        self.0
+            .iter()
+            .filter_map(|output| match output {
+                Output::Finding(finding) => Some(finding),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn rules(&self) -> Vec<&'static str> {
+        self.findings()
+            .iter()
+            .map(|finding| finding.rule.id())
+            .collect()
+    }
+
+    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
+        self.cycles().iter().map(|cycle| cycle.outcome).collect()
+    }
+
+    pub(crate) fn stays(&self) -> Vec<&Stay> {
+        let outputs = self.0.iter();
+        outputs
+            .filter_map(|output| match output {
+                Output::Stay(stay) => Some(&**stay),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn zaps(&self) -> Vec<&Zap> {
+        let outputs = self.0.iter();
+        outputs
+            .filter_map(|output| match output {
+                Output::Zap(zap) => Some(&**zap),
+                _ => None,
+            })
+            .collect()
+    }
+}
