@@ -13,7 +13,7 @@ use anyhow::Result;
 use super::report::Report;
 use crate::build::{self, Binary};
 use crate::device::Device;
-use crate::kernel::{self, Kernel, Series};
+use crate::kernel::{self, Series};
 use crate::lab::{self, Driver, Outcome, Spec};
 use crate::overlay;
 use crate::scenario::equip_with_qemu;
