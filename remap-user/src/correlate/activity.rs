@@ -88,7 +88,8 @@ const ENOMSG: Errno = Errno(42);
 /// What happened on a device within a span of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// Faults on mapped regions, however they ended.
+    /// Faults on mapped regions, however they ended, but for those that are asked for again at a
+    /// smaller order.
     pub faults: u64,
     /// Time in which at least one thread was in a fault, ns.
     pub fault_ns: u64,
@@ -204,9 +205,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// A fault returned at `end_ns`.
-    pub(super) fn fault(&mut self, begin_ns: u64, end_ns: u64) {
-        self.activity.faults += 1;
+    /// A fault returned at `end_ns`. One that is only asked for `again`, at a smaller order, is
+    /// no fault of its own.
+    pub(super) fn fault(&mut self, begin_ns: u64, end_ns: u64, again: bool) {
+        self.activity.faults += u64::from(!again);
         self.faults.add(begin_ns, end_ns);
     }
 

@@ -214,8 +214,16 @@ impl Device {
             let copied = stay.state == DeviceState::StopCopy;
             done && copied && change.to == Some(DeviceState::Stop)
         });
-        if let Some(bytes) = left.and_then(OpenStay::unfinished) {
-            self.raise(desk, now, &[], data_left(bytes));
+        let unfinished = left.and_then(OpenStay::unfinished);
+        match change.to {
+            _ if !done => {}
+            // The migration was given up, and the device goes on.
+            Some(DeviceState::Running | DeviceState::PreCopy) => self.data_left = None,
+            Some(DeviceState::RunningP2p | DeviceState::PreCopyP2p) => {}
+            _ => self.tell_data_left(desk),
+        }
+        if let Some(bytes) = unfinished {
+            self.data_left = Some((now, bytes));
         }
         if done {
             let route = self.route(change.from, change.to);
@@ -224,6 +232,13 @@ impl Device {
             }
         }
         self.end_stay(desk, change.begin_ns, done);
+    }
+
+    /// STOP_COPY was left with data unread, and the device has not gone on since.
+    pub(super) fn tell_data_left(&mut self, desk: &mut Desk) {
+        if let Some((ns, bytes)) = self.data_left.take() {
+            self.raise(desk, ns, &[], data_left(bytes));
+        }
     }
 
     /// And of the state that it is in now.

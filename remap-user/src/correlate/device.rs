@@ -187,6 +187,8 @@ pub(super) struct Device {
     /// What happened while the state was not known.
     pub(super) unknown: Tally,
     pub(super) failed: Option<FailedChange>,
+    /// When STOP_COPY was left with data unread, and how many bytes had been read.
+    pub(super) data_left: Option<(u64, u64)>,
     /// Records were lost since it was opened, or found.
     pub(super) lossy: bool,
     pub(super) irqs: BTreeMap<u32, Irq>,
@@ -224,6 +226,7 @@ impl Default for Device {
             stay: None,
             unknown: Tally::default(),
             failed: None,
+            data_left: None,
             lossy: false,
             irqs: BTreeMap::new(),
             regions: BTreeMap::new(),

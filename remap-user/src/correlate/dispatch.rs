@@ -81,6 +81,9 @@ impl Correlator {
                 let (device, desk) = self.device(*key);
                 name.clone_into(&mut device.name);
                 device.driver.clone_from(driver);
+                // Another driver, or the same one loaded anew, may have others.
+                device.flags = None;
+                device.legacy = None;
                 desk.stats.device(name).driver.clone_from(driver);
             }
             Body::Owner { pid, vm } => {
@@ -155,10 +158,14 @@ impl Correlator {
         }
     }
 
-    /// A hot reset succeeded: whichever devices share the slot or the bus were reset as well.
+    /// A hot reset succeeded: devices on the same bus may have been reset as well.
     fn hot_reset(&mut self, by: DeviceKey, now: u64) {
+        let bus = |name: &str| name.rsplit_once(':').map(|(bus, _)| bus.to_owned());
+        let Some(of) = self.devices.get(&by).and_then(|device| bus(&device.name)) else {
+            return;
+        };
         for (key, device) in &mut self.devices {
-            if *key != by {
+            if *key != by && bus(&device.name).as_ref() == Some(&of) {
                 device.forget_state(&mut self.desk, now);
             }
         }

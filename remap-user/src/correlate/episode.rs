@@ -231,11 +231,13 @@ impl Device {
             FaultOutcome::Refused => stats.refused_faults += 1,
             FaultOutcome::Fallback | FaultOutcome::Other(_) => stats.other_faults += 1,
         }
+        let again = outcome == FaultOutcome::Fallback;
         for change in &mut self.changes {
-            change.inside.fault(begin_ns.max(change.begin_ns), now);
+            let begin_ns = begin_ns.max(change.begin_ns);
+            change.inside.fault(begin_ns, now, again);
         }
         if self.changes.is_empty() {
-            self.tally(|tally| tally.fault(begin_ns, now));
+            self.tally(|tally| tally.fault(begin_ns, now, again));
         }
         let trapped = self.regions.get(&region).and_then(|facts| {
             let (view, _) = facts.view.as_ref()?;

@@ -30,6 +30,10 @@ impl Device {
             (MIGRATION, Answer::MigrationFlags(flags)) => {
                 self.flags = Some(*flags);
                 self.legacy.get_or_insert(false);
+                if let (Known::Running, None) = (self.state, &self.stay) {
+                    let running = (DeviceState::Running, event.time_ns);
+                    self.begin_stay(running, false, None, &event.task);
+                }
                 desk.stats.device(&self.name).migration.flags = Some(*flags);
             }
             (FEATURE_MIG_DEVICE_STATE, Answer::State { state, .. }) => {

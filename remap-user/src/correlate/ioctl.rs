@@ -119,6 +119,7 @@ impl Device {
 
     /// A reset succeeded: the device runs.
     fn reset(&mut self, desk: &mut Desk, event: &Event, begin_ns: u64) {
+        self.tell_data_left(desk);
         self.end_stay(desk, begin_ns, true);
         self.state = Known::Running;
         self.failed = None;

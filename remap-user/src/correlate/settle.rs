@@ -227,6 +227,7 @@ impl Device {
         self.end_episodes(desk, now, ZapEnd::Lost, |_| true);
         self.forget_state(desk, now);
         self.failed = None;
+        self.data_left = None;
         self.calls.clear();
         self.candidates.clear();
         self.guesses.values_mut().for_each(Guess::lose);
@@ -257,6 +258,10 @@ impl Device {
     pub(super) fn end_of_trace(&mut self, desk: &mut Desk, now: u64) {
         self.end(desk, now, Outcome::Incomplete, "the trace ended");
         self.judge_vectors(desk, now);
+        let since_ns = self.data_left.map(|(ns, _)| now.saturating_sub(ns));
+        if since_ns.is_some_and(|ns| ns >= desk.options.stuck_ns) {
+            self.tell_data_left(desk);
+        }
         if let Some(failed) = self.failed.take() {
             let since_ns = now.saturating_sub(failed.end_ns);
             if since_ns >= desk.options.stuck_ns {

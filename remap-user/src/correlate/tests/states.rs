@@ -157,6 +157,16 @@ fn a_device_that_is_opened_again_runs() {
 }
 
 #[test]
+fn a_driver_that_is_loaded_anew_may_have_other_flags() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.flags(0b011);
+    scene.close(false);
+    scene.name("a-vendor");
+    scene.change(PreCopy, Ok(0));
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
 fn a_query_during_a_change_tells_nothing() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
@@ -187,6 +197,15 @@ fn data_that_is_left_behind() {
     scene
         .events
         .retain(|event| !matches!(event.body, Body::Data { result: Ok(0), .. }));
+    // QEMU does the same after an error, and then goes on.
+    let mut resumed = scene.events.clone();
+    std::mem::swap(&mut scene.events, &mut resumed);
+    scene.change(RunningP2p, Ok(0));
+    scene.change(Running, Ok(0));
+    scene.wait(2 * SECOND);
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+    std::mem::swap(&mut scene.events, &mut resumed);
+    scene.close(false);
     let played = scene.play();
     assert_eq!(played.rules(), ["data-left"]);
     assert!(played.findings()[0].text.contains("8192 bytes"));
