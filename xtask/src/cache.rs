@@ -50,10 +50,21 @@ pub fn entry(at: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     remove_stale(parent);
     let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(parent)?;
     fill(draft.path())?;
-    let draft = draft.keep();
-    fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    fs::rename(&draft, at)
-        .with_context(|| format!("moving {} to {}", draft.display(), at.display()))
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(draft.path(), mode)?;
+    match fs::rename(draft.path(), at) {
+        Ok(()) => {
+            // It has moved: there is nothing left to remove.
+            let _ = draft.keep();
+            Ok(())
+        }
+        // Somebody else was faster, with the same.
+        Err(_) if at.exists() => Ok(()),
+        Err(error) => {
+            let from = draft.path().display();
+            Err(error).with_context(|| format!("moving {from} to {}", at.display()))
+        }
+    }
 }
 
 /// How the names of unfinished entries begin.
@@ -109,6 +120,19 @@ mod tests {
         entry(&at, |_| unreachable!("it is there")).unwrap();
         assert_eq!(fs::read_to_string(at.join("x")).unwrap(), "1");
         assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn whoever_is_slower_takes_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a");
+        let slow = |draft: &Path| {
+            fs::write(draft.join("x"), "slow")?;
+            entry(&at, |draft| Ok(fs::write(draft.join("x"), "fast")?))
+        };
+        entry(&at, slow).unwrap();
+        assert_eq!(fs::read_to_string(at.join("x")).unwrap(), "fast");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
