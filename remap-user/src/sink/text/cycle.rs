@@ -51,6 +51,9 @@ impl fmt::Display for Rest<'_> {
         } else if let Some((stage, ns)) = cycle.stages.slowest() {
             write!(f, ", slowest: {} {}", stage.name(), Ns(ns))?;
         }
+        if cycle.inferred.is_some() {
+            f.write_str(", inferred")?;
+        }
         write!(f, "  (trigger {}", cycle.trigger_id)?;
         if let Some(who) = &self.who {
             write!(f, ", {who}")?;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::Text;
 use crate::correlate::{Interrupt, IrqChange, Ns};
 use crate::sink::json::result_name;
-use crate::sink::words::{Count, MaybeNs};
+use crate::sink::words::Count;
 
 impl<W: Write> Text<W> {
     pub(super) fn irq_change(&mut self, change: &IrqChange) -> io::Result<()> {
@@ -23,7 +23,10 @@ impl<W: Write> Text<W> {
 
     pub(super) fn interrupt(&mut self, interrupt: &Interrupt) -> io::Result<()> {
         let (name, sub) = (interrupt.name.name(), interrupt.sub);
-        let latency = MaybeNs(interrupt.latency());
+        let latency = match interrupt.latency() {
+            Some(ns) => Ns(ns).to_string(),
+            None => "an unknown time".to_owned(),
+        };
         let what = match interrupt.signals {
             Some(count) => Count(count, "signal").to_string(),
             None => "an unknown number of signals".to_owned(),

@@ -26,7 +26,7 @@ impl<W: Write> Text<W> {
     }
 
     pub(super) fn mapped(&mut self, mapped: &Mapped) -> io::Result<()> {
-        let (how, region) = (mapped.how.name(), mapped.region);
+        let (how, region) = (mapped.how.name().replace('_', " "), mapped.region);
         let (offset, size) = (mapped.offset, Bytes(mapped.size));
         let result = result_name(mapped.result);
         let who = self.vms.who(&mapped.task);
