@@ -12,7 +12,7 @@
 //! Three conventions:
 //! * What was not observed is `None`. Nothing is assumed about the time before the trace.
 //! * One cause gives one finding: a cycle that a finding explains is not blamed again.
-//! * After [`Body::Lost`] every cycle that was open ends as `incomplete: records lost`, no finding
+//! * After [`Body::Lost`](crate::event::Body::Lost) every cycle that was open ends as `incomplete: records lost`, no finding
 //!   speaks of it, and what was learned (mappings, descriptions, counters) is learned anew.
 
 mod ack;
