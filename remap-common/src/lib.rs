@@ -6,6 +6,7 @@ pub mod counter;
 pub mod filter;
 pub mod ioctl;
 pub mod layout;
+pub mod module;
 pub mod record;
 pub mod under_way;
 pub mod walk;

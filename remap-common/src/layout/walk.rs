@@ -49,6 +49,8 @@ pub struct WalkLayout {
     pub interrupt_unmask: u32,
     /// `struct virqfd.eventfd`.
     pub virqfd_context: u32,
+    /// `struct module.name`.
+    pub module_name: u32,
     /// `struct xarray.xa_head`.
     pub xarray_head: u32,
     /// `struct xa_node.shift`, one byte.
@@ -79,6 +81,7 @@ impl WalkLayout {
         interrupt_mask: ABSENT,
         interrupt_unmask: ABSENT,
         virqfd_context: ABSENT,
+        module_name: ABSENT,
         xarray_head: ABSENT,
         node_shift: ABSENT,
         node_slots: ABSENT,

@@ -14,6 +14,7 @@ mod eventfd_signal;
 mod eventfd_write;
 mod fault;
 mod migration_data;
+mod module;
 mod node;
 mod unmap;
 mod unmap_mapping_range;

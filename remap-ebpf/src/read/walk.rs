@@ -1,6 +1,6 @@
 //! Kernel structures that only the walks read, by the offsets that user space measured.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel_buf;
+use aya_ebpf::helpers::{bpf_probe_read_kernel_buf, bpf_probe_read_kernel_str_bytes};
 use remap_common::layout::ABSENT;
 
 use super::{driver_name, parent_of, private_of, word};
@@ -26,6 +26,17 @@ pub fn subject_of(task: u64) -> Option<Subject> {
         tid: word(task, layout!(walk.task_pid))?,
         comm,
     })
+}
+
+/// The name of a module; it stays as it is if it cannot be read.
+#[inline(always)]
+pub fn module_name(module: u64, name: &mut [u8]) {
+    let at = layout!(walk.module_name);
+    if at != ABSENT {
+        // SAFETY: the helper checks the address and ends the copy at `name`'s length.
+        let _ =
+            unsafe { bpf_probe_read_kernel_str_bytes((module + u64::from(at)) as *const u8, name) };
+    }
 }
 
 /// Whether the file's device can be used: a device node that was opened is not bound yet.

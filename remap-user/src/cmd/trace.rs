@@ -7,10 +7,16 @@ use std::{
 };
 
 use clap::Args;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
-    cmd::{machine::create_ready_file, select::Filters, serve::stop_signal, writer},
+    cmd::{
+        machine::create_ready_file,
+        modules::{self, Modules, Next},
+        select::Filters,
+        serve::stop_signal,
+        writer,
+    },
     correlate::{Class, Options, Summary},
     exit::{Code, Error},
     pipeline::Pipeline,
@@ -112,16 +118,17 @@ impl Trace {
             .enable_all()
             .build()?;
         let summary = runtime.block_on(async {
-            let mut probes = Probes::attach(crate::probe::load::Options {
-                ring_bytes: self.buffer << 20,
-                tracing: !self.kprobes,
-                diagnostics: self.probe_log,
-            })?;
-            for sentence in &probes.missing {
-                eprintln!("remap: {sentence}");
-            }
+            let stop = stop_signal()?;
+            // None if it is ended while it waits for something to trace.
+            let probes = tokio::select! {
+                probes = modules::attach(self.loading()) => Some(probes?),
+                () = self.ended(&stop) => None,
+            };
+            let end = self.ended(&stop);
             let options = Options {
-                sees_consumers: probes.has("eventfd_ctx_do_read"),
+                sees_consumers: probes
+                    .as_ref()
+                    .is_some_and(|probes| probes.has("eventfd_ctx_do_read")),
                 stages: self.stages,
                 interrupts: selection.names(Class::Irq),
                 mappings: selection.names(Class::Mapping) || selection.names(Class::Dma),
@@ -134,13 +141,13 @@ impl Trace {
             let summary = if self.json {
                 let sink = Select::new(Json::new(out), selection);
                 let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
-                self.follow(&mut probes, pipeline, logs, &gone).await
+                self.follow(probes, pipeline, logs, &gone, end).await
             } else {
                 let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
                 let text = Text::new(out, TextOptions { colour, start_ns });
                 let sink = Select::new(text, selection);
                 let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
-                self.follow(&mut probes, pipeline, logs, &gone).await
+                self.follow(probes, pipeline, logs, &gone, end).await
             };
             // Its error first: what the trace has to say of a broken pipe is only that.
             thread.finish().map_err(Error::from).and(summary)
@@ -162,28 +169,49 @@ impl Trace {
         Ok(())
     }
 
-    async fn follow<S: Sink>(
-        &self,
-        probes: &mut Probes,
-        pipeline: Pipeline<S>,
-        mut logs: QemuLogs,
-        gone: &Notify,
-    ) -> Result<Summary, Error> {
-        let mut source = RingSource::new(probes.take_ring()?)?;
-        let stop = stop_signal()?;
-        let end = async {
+    /// Waits until the user ends it, or it has lasted long enough from here on.
+    async fn ended(&self, stop: &Notify) {
+        let duration = async {
             match self.duration {
                 Some(duration) => tokio::time::sleep(duration).await,
                 None => std::future::pending().await,
             }
         };
+        tokio::select! {
+            () = stop.notified() => {}
+            () = duration => {}
+        }
+    }
+
+    /// How the programs are loaded.
+    fn loading(&self) -> crate::probe::load::Options {
+        crate::probe::load::Options {
+            ring_bytes: self.buffer << 20,
+            tracing: !self.kprobes,
+            diagnostics: self.probe_log,
+        }
+    }
+
+    async fn follow<S: Sink>(
+        &self,
+        probes: Option<Probes>,
+        pipeline: Pipeline<S>,
+        mut logs: QemuLogs,
+        gone: &Notify,
+        end: impl Future<Output = ()>,
+    ) -> Result<Summary, Error> {
+        let Some(mut probes) = probes else {
+            return Ok(pipeline.finish(monotonic_ns()?, &Account::default())?);
+        };
         tokio::pin!(end);
+        let mut source = RingSource::new(probes.take_ring()?)?;
+        let mut modules = Modules::of(&mut probes)?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let walk = probes.walk()?;
         // Meanwhile its records are taken from the ring.
-        let mut walking = tokio::task::spawn_blocking(move || walk.run());
+        let mut walking = walk(&mut probes)?;
         let mut walked = false;
+        let mut again = false;
         let mut pipeline = if logs.is_empty() {
             pipeline
         } else {
@@ -200,26 +228,50 @@ impl Trace {
                     source.drain(|record| pipeline.record(record))?
                 }
                 ended = &mut walking, if !walked => {
-                    walked = true;
                     ended.map_err(io::Error::other)??;
+                    walked = !again;
+                    if again {
+                        again = false;
+                        walking = walk(&mut probes)?;
+                        continue;
+                    }
                     for sentence in probes.conclude_walk()?.unfound {
                         eprintln!("remap: {sentence}");
                     }
                     create_ready_file(self.ready_file.as_deref())?;
                     source.drain(|record| pipeline.record(record))?
                 }
-                () = stop.notified() => break,
+                changed = modules.changed() => {
+                    changed?;
+                    match modules.settle(&mut probes)? {
+                        Next::Nothing => {}
+                        Next::Walk if walked => {
+                            walked = false;
+                            walking = walk(&mut probes)?;
+                        }
+                        Next::Walk => again = true,
+                        Next::Attach if pipeline.taken() == (0, 0) => {
+                            probes = modules::attach(self.loading()).await?;
+                            source = RingSource::new(probes.take_ring()?)?;
+                            modules = Modules::of(&mut probes)?;
+                            walked = false;
+                            walking = walk(&mut probes)?;
+                        }
+                        Next::Attach => eprintln!("remap: {NOT_MEASURED}"),
+                    }
+                    continue;
+                }
                 () = gone.notified() => break,
                 () = &mut end => break,
             };
             // After the watermark was taken: what was written before it is there.
             logs.poll(|checkpoint| pipeline.checkpoint(checkpoint))
                 .map_err(unreadable)?;
-            pipeline.losses(lost_so_far(probes)?);
+            pipeline.losses(lost_so_far(&probes)?);
             pipeline.advance(watermark_ns)?;
             probes.flush_diagnostics();
         }
-        self.finish(probes, source, logs, pipeline)
+        self.finish(&mut probes, source, logs, pipeline)
     }
 
     /// Detaches, takes what is still in the ring, and closes the account.
@@ -271,6 +323,16 @@ fn unreadable((path, error): (PathBuf, io::Error)) -> Error {
         Code::Failed,
         format!("reading the QEMU log {path} failed: {errno}; give a file that this user may read"),
     )
+}
+
+/// Said of a module that comes too late for its structures to be measured.
+const NOT_MEASURED: &str = "a module was loaded whose structures were not there to be measured when \
+                            the trace began: start it again to see what that module brings";
+
+/// Begins a walk over what was there before.
+fn walk(probes: &mut Probes) -> Result<JoinHandle<io::Result<()>>, Error> {
+    let walk = probes.walk()?;
+    Ok(tokio::task::spawn_blocking(move || walk.run()))
 }
 
 /// How often the ring is looked at for the last records.

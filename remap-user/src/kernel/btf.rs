@@ -237,6 +237,11 @@ impl Btf {
         }
     }
 
+    /// Whether a function is described by these types themselves, not by the kernel's below.
+    pub fn describes(&self, function: &str) -> bool {
+        self.names.contains_key(&self.hash(function, KIND_FUNC))
+    }
+
     /// Whether a function is described.
     pub fn has_function(&self, name: &str) -> bool {
         self.find(name, KIND_FUNC).is_some()

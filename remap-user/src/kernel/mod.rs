@@ -90,6 +90,25 @@ impl Kernel {
         })
     }
 
+    /// Whether `vfio` is loaded or built in.
+    pub fn has_vfio(&self) -> bool {
+        let ioctl = self.symbols.module_of("vfio_device_fops_unl_ioctl");
+        ioctl.is_some() || self.symbols.has_module("vfio")
+    }
+
+    /// The module that a function of a hook is in; empty for the core kernel, and for one that
+    /// nobody knows.
+    pub fn module_of(&self, function: &str) -> &str {
+        let describes = |module: &&Module| {
+            let types = module.types.as_ref();
+            types.is_some_and(|types| types.describes(function))
+        };
+        self.symbols.module_of(function).unwrap_or_else(|| {
+            let driver = self.drivers.iter().find(describes);
+            driver.map_or("", |module| module.name.as_str())
+        })
+    }
+
     /// `vfio_pci_core`, if it is loaded.
     pub fn pci_core(&self) -> &[Module] {
         self.drivers.get(..self.core_count()).unwrap_or_default()

@@ -8,7 +8,7 @@ use aya::{
     util::nr_cpus,
 };
 use aya_log::EbpfLogger;
-use remap_common::counter::STRIDE;
+use remap_common::{counter::STRIDE, layout::KernelLayout};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -62,6 +62,9 @@ pub enum LoadError {
     /// A structure that everything depends on is not as expected.
     #[error("this kernel's BTF has no {0}, so nothing can be traced; see `remap doctor`")]
     Layout(String),
+    /// There is nothing to hook yet.
+    #[error("the module vfio is not loaded, so there is nothing to trace; `modprobe vfio-pci`")]
+    Unloaded,
     /// An essential hook is not to be had.
     #[error("the hook {hook} cannot be attached ({reason}): {without}; see `remap doctor`")]
     Essential {
@@ -77,8 +80,7 @@ pub enum LoadError {
     Loader(String),
 }
 
-/// A hook that is in place.
-#[derive(Clone, Debug)]
+/// A hook that is in place, or was until its module went.
 pub struct Hook {
     /// Its name.
     pub name: &'static str,
@@ -87,13 +89,38 @@ pub struct Hook {
     /// Whether it is traced (fentry, fexit) or probed (kprobe, kretprobe).
     pub traced: bool,
     programs: Vec<&'static str>,
+    /// The module that the function is in; empty for the core kernel.
+    pub(super) module: String,
+    /// What keeps the programs attached, in the order of their attachment; none once the module
+    /// is gone.
+    pub(super) links: Vec<Link>,
+}
+
+impl Hook {
+    /// How often its kprobes did not fire; `None` where the kernel does not tell.
+    fn missed(&self) -> io::Result<Option<u64>> {
+        let mut sum = Some(0);
+        for kprobe in self.links.iter().filter_map(|link| link.kprobe) {
+            sum = sum.zip(missed(kprobe)?).map(|(sum, missed)| sum + missed);
+        }
+        Ok(sum)
+    }
+
+    fn detach(&mut self) {
+        while self.links.pop().is_some() {}
+    }
 }
 
 /// The loaded and attached programs. Dropping it takes them all out of the kernel.
 pub struct Probes {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     counters: CounterMap,
-    links: Vec<Link>,
+    /// What the programs read by.
+    pub(super) layout: KernelLayout,
+    btf: Btf,
+    tracing: bool,
+    /// What the hooks of modules that are gone have missed; `None` if the kernel does not tell.
+    missed: Option<u64>,
     /// The hooks in place.
     pub hooks: Vec<Hook>,
     /// A sentence for each hook or member that is missing: which findings will be absent.
@@ -108,6 +135,9 @@ impl Probes {
     /// See [`LoadError`]; a missing hook that is not essential is a sentence in `missing`.
     pub fn attach(options: Options) -> Result<Self, LoadError> {
         let kernel = Kernel::running()?;
+        if !kernel.has_vfio() {
+            return Err(LoadError::Unloaded);
+        }
         let Measured {
             layout,
             addresses,
@@ -145,13 +175,16 @@ impl Probes {
         let mut probes = Self {
             ebpf,
             counters,
-            links: Vec::new(),
+            layout,
+            btf,
+            tracing: options.tracing,
+            missed: Some(0),
             hooks: Vec::new(),
             missing: Vec::new(),
             logger,
         };
         for row in TABLE {
-            let Err(reason) = probes.attach_row(row, &kernel, &btf, options.tracing) else {
+            let Err(reason) = probes.attach_row(row, &kernel) else {
                 continue;
             };
             if row.need == Need::Essential {
@@ -169,7 +202,8 @@ impl Probes {
             }
             None => missing.push(HIDDEN.to_owned()),
         }
-        missing.extend(walk::load(&mut probes.ebpf, &btf));
+        missing.extend(walk::load(&mut probes.ebpf, &probes.btf));
+        missing.extend(probes.watch_modules());
         tell::open(&mut probes.ebpf, true).map_err(LoadError::Loader)?;
         probes.missing = missing;
         Ok(probes)
@@ -180,23 +214,18 @@ impl Probes {
         self.hooks.iter().any(|known| known.name == hook)
     }
 
-    /// Attaches one hook in its best form; a traced form that is refused falls back to probes.
-    /// Fails with the reason if something will be missing.
-    fn attach_row(
-        &mut self,
-        row: &Row,
-        kernel: &Kernel,
-        btf: &Btf,
-        tracing: bool,
-    ) -> Result<(), String> {
-        let functions = match form(row, kernel, tracing) {
+    /// Attaches one hook in its best form, where it is not yet; a traced form that is refused falls
+    /// back to probes. Fails with the reason if something will be missing.
+    pub(super) fn attach_row(&mut self, row: &Row, kernel: &Kernel) -> Result<(), String> {
+        let functions = match form(row, kernel, self.tracing) {
             Form::Absent { lack: false, .. } => return Ok(()),
             Form::Absent { reason, .. } => return Err(reason),
             Form::Probed(functions) => functions,
             Form::Traced(function) => {
-                if self
-                    .attach_programs(row.hook, function, row.traced, Some(btf))
-                    .is_ok()
+                if self.has_on(row.hook, function)
+                    || self
+                        .attach_programs(row.hook, (function, ""), row.traced, true)
+                        .is_ok()
                 {
                     return Ok(());
                 }
@@ -205,7 +234,11 @@ impl Probes {
         };
         // Each function for itself: one that cannot be probed takes nothing from the others.
         let failed = functions.iter().filter_map(|function| {
-            let attached = self.attach_programs(row.hook, function, row.probed, None);
+            if self.has_on(row.hook, function) {
+                return None;
+            }
+            let place = (function.as_str(), kernel.module_of(function));
+            let attached = self.attach_programs(row.hook, place, row.probed, false);
             attached.err().map(|reason| format!("{function}: {reason}"))
         });
         let failed: Vec<String> = failed.collect();
@@ -216,15 +249,22 @@ impl Probes {
         }
     }
 
+    fn has_on(&self, name: &str, function: &str) -> bool {
+        let mut live = self.hooks.iter().filter(|hook| !hook.links.is_empty());
+        live.any(|hook| hook.name == name && hook.function == function)
+    }
+
+    /// Attaches programs to a function of a module.
     fn attach_programs(
         &mut self,
         hook: &'static str,
-        function: &str,
+        (function, module): (&str, &str),
         programs: &'static [table::Program],
-        btf: Option<&Btf>,
+        traced: bool,
     ) -> Result<(), String> {
         // All or nothing: an entry without its return would only fill a map. The return goes
         // first, since a call that is entered between the two would never be seen to return.
+        let btf = traced.then_some(&self.btf);
         let mut links = Vec::new();
         for row in programs.iter().rev() {
             let program = self
@@ -235,12 +275,13 @@ impl Probes {
                 attach::program(program, row.when, function, btf).map_err(|error| chain(&error))?,
             );
         }
-        self.links.extend(links);
         self.hooks.push(Hook {
             name: hook,
             function: function.to_owned(),
-            traced: btf.is_some(),
+            traced,
             programs: programs.iter().map(|program| program.name).collect(),
+            module: module.to_owned(),
+            links,
         });
         Ok(())
     }
@@ -301,11 +342,19 @@ impl Probes {
     /// # Errors
     /// If a link cannot be asked.
     pub fn missed(&self) -> io::Result<Option<u64>> {
-        let mut sum = Some(0);
-        for kprobe in self.links.iter().filter_map(|link| link.kprobe) {
-            sum = sum.zip(missed(kprobe)?).map(|(sum, missed)| sum + missed);
+        let mut sum = self.missed;
+        for hook in &self.hooks {
+            sum = sum.zip(hook.missed()?).map(|(sum, missed)| sum + missed);
         }
         Ok(sum)
+    }
+
+    /// Takes a hook out whose function is gone; what it has missed still counts.
+    pub(super) fn retire(&mut self, at: usize) -> io::Result<()> {
+        let missed = self.hooks[at].missed()?;
+        self.missed = self.missed.zip(missed).map(|(sum, missed)| sum + missed);
+        self.hooks[at].detach();
+        Ok(())
     }
 
     /// How many calls have never reported their return. Asked while the programs are attached.
@@ -322,7 +371,9 @@ impl Probes {
         // No call begins any more whose return would come too late. If that cannot be said, such a
         // call is a return that is missed, and counted as that.
         let _ = tell::open(&mut self.ebpf, false);
-        while self.links.pop().is_some() {}
+        for hook in self.hooks.iter_mut().rev() {
+            hook.detach();
+        }
     }
 
     /// Hands the programs' own diagnostics to the logger, if they were asked for.

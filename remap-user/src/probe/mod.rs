@@ -6,6 +6,7 @@ pub mod health;
 mod left;
 pub mod load;
 mod missed;
+pub mod reload;
 pub mod table;
 mod tell;
 pub mod walk;

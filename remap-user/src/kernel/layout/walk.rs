@@ -15,6 +15,12 @@ pub(super) fn measure(ruler: &mut Ruler, kernel: &Kernel) -> WalkLayout {
         task_tgid: ruler.offset(core, "task_struct", &["tgid"], unseen),
         task_pid: ruler.offset(core, "task_struct", &["pid"], unseen),
         task_comm: ruler.offset(core, "task_struct", &["comm"], unnamed),
+        module_name: ruler.offset(
+            core,
+            "module",
+            &["name"],
+            "hooks in a module that is loaded again during the trace stay dead",
+        ),
         file_granted: if vfio.has_struct("vfio_device_file") {
             ruler.offset(vfio, "vfio_device_file", &["access_granted"], unbound)
         } else {
