@@ -87,8 +87,13 @@ pub fn is_open() -> bool {
 #[inline(always)]
 pub fn learn_device_operations(operations: u64) {
     if let Some(known) = OPERATIONS.get_ptr_mut(0) {
-        // SAFETY: an aligned word that lives as long as the programs.
-        unsafe { known.write_volatile(operations) };
+        // SAFETY: an aligned word that lives as long as the programs. All CPUs read it often, so
+        // it is written only where it changes.
+        unsafe {
+            if known.read_volatile() != operations {
+                known.write_volatile(operations);
+            }
+        }
     }
 }
 

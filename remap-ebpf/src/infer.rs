@@ -9,6 +9,7 @@
 //! every eventfd is known. The index stays unknown. Emits `Context`.
 #![expect(unsafe_code, reason = "references into map values")]
 
+use remap_common::ioctl::SET_IRQS;
 use remap_common::record::{Target, UNKNOWN_INDEX, answer, origin, role};
 
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
     read,
 };
 
+/// How long after a read a question may still be its consequence, ns.
+const AT_ONCE_NS: u64 = 1_000_000_000;
+
 /// How many inferred eventfds a device can have: their sub-indexes are counted up.
 const MOST: u32 = 8;
 
@@ -26,6 +30,11 @@ const MOST: u32 = 8;
 #[inline(always)]
 pub fn signalled(context: u64) -> Option<&'static Target> {
     if !is_of_interest() || is_known(context) {
+        return None;
+    }
+    // SAFETY: map values live until the program ends.
+    if unsafe { maps::IOCTLS.get(emit::thread()) }.is_some_and(|call| call.request == SET_IRQS) {
+        // The user's own trigger, or one that was due when it unmasked.
         return None;
     }
     let device = maps::device_under_way()?;
@@ -47,7 +56,11 @@ pub fn was_read(context: u64, value: Option<u64>) {
         return;
     };
     if !is_known(context) {
-        let last = LastRead { context, value };
+        let last = LastRead {
+            context,
+            value,
+            time_ns: emit::now(),
+        };
         // The map forgets the least used thread by itself.
         let _ = LAST_READS.insert(emit::thread(), &last, 0);
     }
@@ -83,7 +96,13 @@ pub fn described(call: &Ioctl) {
     // SAFETY: the value is copied out before the entry is removed.
     if let Some(last) = unsafe { LAST_READS.get(thread) }.copied() {
         let _ = LAST_READS.remove(thread);
-        if again && is_prior(call.device) && names(last.value, region) && !is_known(last.context) {
+        let soon = emit::now() - last.time_ns < AT_ONCE_NS;
+        if soon
+            && again
+            && is_prior(call.device)
+            && names(last.value, region)
+            && !is_known(last.context)
+        {
             learn(last.context, call.device, origin::READ_BEFORE_REQUERY);
         }
     }

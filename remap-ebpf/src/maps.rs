@@ -107,6 +107,9 @@ pub static EVENTFD_WRITES: HashMap<u64, EventfdWrite> = HashMap::with_max_entrie
 #[map]
 pub static EVENTFD_READS: HashMap<u64, EventfdRead> = HashMap::with_max_entries(4096, 0);
 
+/// `BPF_NOEXIST`: an insertion fails where there is an entry.
+pub const NEW_ONLY: u64 = 1;
+
 /// An IRQ index of a device; `index` [`WHOLE_DEVICE`] stands for all of them.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -143,6 +146,7 @@ pub const PRIOR: u8 = 2;
 pub struct LastRead {
     pub context: u64,
     pub value: u64,
+    pub time_ns: u64,
 }
 
 /// A place where a device holds an eventfd.

@@ -106,8 +106,12 @@ pub fn introduce(device: u64) {
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
-    if maps::DEVICES.insert(device, 1, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+    if maps::DEVICES.insert(device, 1, maps::NEW_ONLY).is_err() {
+        // Another program may have been first: the hook of a call, or the walk.
+        // SAFETY: only the presence is of interest.
+        if unsafe { maps::DEVICES.get(device) }.is_none() {
+            emit::lose(Counter::ContextsFull);
+        }
         return;
     }
     if let Some(mapping) = read::mapping_of_device(device) {

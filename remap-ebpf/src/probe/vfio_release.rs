@@ -1,5 +1,6 @@
 //! Traces `vfio_device_fops_release` (drivers/vfio/vfio_main.c): a device file is closed.
-//! Emits `Close` with the last one, and `Node` where the file is that of the device's own node. Without it the death of an owner is not seen as such.
+//! Emits `Close` with the last one, and `Node` where the file is that of the device's own node.
+//! Without it the death of an owner is not seen as such.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use remap_common::record::{Close, kind, node_kind};
@@ -20,6 +21,10 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
     };
     if read::is_of_own_node(file) {
         node::closed(node_kind::CDEV, device, read::device_number(device));
+    }
+    // A node that was opened and never bound is no use of the device: whoever uses it goes on.
+    if !read::is_granted(file) {
+        return 0;
     }
     // A device that no record named has nothing to end; with further files open it goes on.
     // SAFETY: map values live until the program ends.
