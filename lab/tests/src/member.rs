@@ -171,6 +171,7 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
             // It will be unmapped by the end of the process.
             device.happened(1, format_args!("unmap {} 0x0+{PAGE:#x}", region.index));
             tell(&ledger)?;
+            sys::die_of_sigbus();
             let touched = device.mappings().first().map(|mapping| mapping.read_u32(0));
             bail!("the device answered: {touched:?}")
         }

@@ -47,8 +47,8 @@ pub struct Fault {
     pub size: u64,
     /// What the handler returned (`vm_fault_t`).
     pub result: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 if the thread is inside a call on a container or an iommufd: the kernel itself wants it.
+    pub for_dma: u32,
 }
 
 /// The pages of a part of the device file are taken out of every mapping.

@@ -66,6 +66,8 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
     if unsafe { generated::bpf_get_func_ip(ctx.as_ptr()) } != call.handler {
         return 0;
     }
+    // SAFETY: only the presence is of interest.
+    let for_dma = u32::from(unsafe { maps::NODE_CALLS.get(thread) }.is_some());
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Fault>(kind::FAULT, emit::now(), |record| {
@@ -75,7 +77,7 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
             (*record).begin_ns = call.begin_ns;
             (*record).size = call.size;
             (*record).result = probed_return(&ctx) as u32;
-            (*record).reserved = 0;
+            (*record).for_dma = for_dma;
         });
     }
     let _ = maps::FAULTS.remove(thread);

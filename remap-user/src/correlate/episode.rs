@@ -229,7 +229,9 @@ impl Device {
             }
             FaultOutcome::Populated { bytes: None } => stats.unsized_faults += 1,
             FaultOutcome::Refused => stats.refused_faults += 1,
-            FaultOutcome::Fallback | FaultOutcome::Other(_) => stats.other_faults += 1,
+            FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other(_) => {
+                stats.other_faults += 1;
+            }
         }
         let again = outcome == FaultOutcome::Fallback;
         for change in &mut self.changes {
@@ -274,7 +276,7 @@ impl Device {
                         moment.zap = Some((episode.zap.cause, now - episode.zap.time_ns.min(now)));
                     }
                 }
-                FaultOutcome::Fallback | FaultOutcome::Other(_) => {}
+                FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other(_) => {}
             }
         }
         if tell {

@@ -20,7 +20,11 @@ pub(super) fn fault(raw: &record::Fault) -> Body {
     let (region, offset) = split(raw.offset);
     let outcome = match raw.result {
         code if code & (vm_fault::OOM | vm_fault::SIGBUS) == vm_fault::SIGBUS => {
-            FaultOutcome::Refused
+            if raw.for_dma != 0 {
+                FaultOutcome::RefusedForDma
+            } else {
+                FaultOutcome::Refused
+            }
         }
         vm_fault::FALLBACK => FaultOutcome::Fallback,
         0 | vm_fault::NOPAGE => FaultOutcome::Populated {

@@ -11,6 +11,9 @@ pub enum FaultOutcome {
     },
     /// `VM_FAULT_SIGBUS`: the process is killed, or its access fails.
     Refused,
+    /// `VM_FAULT_SIGBUS` to the kernel itself, which wants the page in order to map it for DMA:
+    /// that call fails, nobody is killed. QEMU asks so for a BAR before memory decode is on.
+    RefusedForDma,
     /// `VM_FAULT_FALLBACK`: not at this order; the kernel asks again for a smaller one.
     Fallback,
     /// `VM_FAULT_RETRY`, `VM_FAULT_OOM` or another code.

@@ -415,6 +415,7 @@ fn every_event_fits_the_schema() {
         fault(FaultOutcome::Populated { bytes: Some(4096) }),
         fault(FaultOutcome::Populated { bytes: None }),
         fault(FaultOutcome::Refused),
+        fault(FaultOutcome::RefusedForDma),
         fault(FaultOutcome::Fallback),
         fault(FaultOutcome::Other(0x400)),
         zap(ZapCause::Ioctl {

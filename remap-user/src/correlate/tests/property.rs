@@ -42,6 +42,7 @@ fn mainline(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
         FaultOutcome::Populated { bytes: Some(PAGE) },
         FaultOutcome::Populated { bytes: None },
         FaultOutcome::Refused,
+        FaultOutcome::RefusedForDma,
         FaultOutcome::Fallback,
     ];
     let context = value % 4;
@@ -57,7 +58,7 @@ fn mainline(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
         8 => scene.data(value * 100, at > 3, Ok(value.cast_signed() * 10)),
         9 => scene.data(value * 100, at > 3, Err(Errno(42))),
         10 => scene.zap((at, at + value as u32), causes[value as usize % 4]),
-        11 | 12 => scene.fault(at, value * PAGE, outcomes[value as usize % 4]),
+        11 | 12 => scene.fault(at, value * PAGE, outcomes[value as usize % outcomes.len()]),
         13 => scene.dma(DmaKind::Map, value * PAGE, at),
         14 => scene.dma(DmaKind::Unmap, value * PAGE, at),
         15 => scene.call(DRIVER, Call::HotReset, Ok(0), Answer::None),

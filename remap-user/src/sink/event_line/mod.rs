@@ -297,6 +297,7 @@ fn outcome_name(outcome: FaultOutcome) -> &'static str {
     match outcome {
         FaultOutcome::Populated { .. } => "populated",
         FaultOutcome::Refused => "refused",
+        FaultOutcome::RefusedForDma => "refused_for_dma",
         FaultOutcome::Fallback => "fallback",
         FaultOutcome::Other(_) => "other",
     }
