@@ -63,7 +63,8 @@ fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
     ensure!(
         lines
             .cycles()
-            .all(|cycle| cycle.encoding == encoding && cycle.device == lab.bdf.to_string()),
+            .all(|cycle| cycle.encoding.as_deref() == Some(encoding)
+                && cycle.device == lab.bdf.to_string()),
         "another encoding or device"
     );
     Ok(())

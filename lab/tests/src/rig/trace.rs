@@ -68,7 +68,8 @@ pub struct TransitionRef {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Cycle {
     pub device: String,
-    pub encoding: String,
+    /// None of a trigger that is inferred.
+    pub encoding: Option<String>,
     pub region: u32,
     pub trigger_id: u64,
     pub outcome: String,
