@@ -25,8 +25,7 @@ pub fn tests() -> Vec<Test> {
             "input::a_trace_ends_quietly_with_its_reader",
             ALL,
             broken_pipe,
-        )
-        .open("a trace whose reader is gone may end before it is ready"),
+        ),
     ]
 }
 
@@ -193,10 +192,9 @@ fn ctrl_c(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-fn broken_pipe(lab: &mut Lab) -> Result<()> {
-    let trace = Running::start_ready(remap(&["trace", "--json"]), Output::Broken)?;
-    lab.use_it()?;
-    let ended = trace.wait()?;
+fn broken_pipe(_: &mut Lab) -> Result<()> {
+    // It ends as soon as it sees that nobody reads, which may be before it is ready.
+    let ended = Running::start(remap(&["trace", "--json"]), Output::Broken)?.wait()?;
     ended.expect(0)?;
     ensure!(ended.stderr.is_empty(), "not quiet: {}", ended.stderr);
     Ok(())

@@ -30,8 +30,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("migration::every_step_is_counted", VECTORS, steps),
         Test::new("migration::every_legacy_step_is_counted", VECTORS, legacy)
             .open("a zap of the legacy protocol is told once too often"),
-        Test::new("migration::a_tracer_comes_in_a_wait", VECTORS, in_a_wait)
-            .open("an attach in a wait is not yet held against the driver's log"),
+        Test::new("migration::a_tracer_comes_in_a_wait", VECTORS, in_a_wait),
     ]
 }
 
