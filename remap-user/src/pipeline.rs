@@ -17,7 +17,7 @@ use crate::{
     decode::decode,
     event::{Answer, Body, Call, Event, Task},
     order::{Order, SLACK_NS},
-    probe::health::Account,
+    probe::health::{Account, Taken},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
 };
@@ -147,9 +147,12 @@ impl<S: Sink> Pipeline<S> {
         }
     }
 
-    /// Records taken so far: decoded, and not decodable.
-    pub fn taken(&self) -> (u64, u64) {
-        (self.delivered, self.undecodable)
+    /// Records taken so far.
+    pub fn taken(&self) -> Taken {
+        Taken {
+            delivered: self.delivered,
+            undecodable: self.undecodable,
+        }
     }
 
     /// Whether no event waits for a later one, so that time alone brings nothing new.
@@ -221,6 +224,7 @@ impl<S: Sink> Pipeline<S> {
             seen: account.seen,
             delivered: account.delivered,
             lost: account.lost.clone(),
+            missed: account.missed.clone(),
             stats: self.correlator.into_stats(),
             withheld: Withheld {
                 records: self.scope.left_out(),

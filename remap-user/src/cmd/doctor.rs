@@ -15,7 +15,10 @@ use crate::{
     cmd::output::Format,
     exit::{Code, Error},
     kernel::{Kernel, layout::measure},
-    probe::load::{LoadError, Options, Probes},
+    probe::{
+        load::{LoadError, Options, Probes},
+        miss::Misses,
+    },
     vfio::sysfs::Host,
 };
 
@@ -228,8 +231,10 @@ fn account(probes: &Probes) -> Check {
     let unknown = "how often a kprobe did not fire, or a kretprobe had no room for one more thread, is \
                    unknown; a return that is missed for that shows as return_missed";
     match probes.missed() {
-        Ok(Some(_)) => Check::ok(name, "every run that the kernel skips is counted"),
-        Ok(None) => Check::new(
+        Ok(Misses { known: true, .. }) => {
+            Check::ok(name, "every run that the kernel skips is counted")
+        }
+        Ok(_) => Check::new(
             name,
             Status::Absent,
             format!("this kernel does not tell it (it does since 6.7): {unknown}"),

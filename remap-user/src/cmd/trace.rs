@@ -21,7 +21,7 @@ use crate::{
     exit::{Code, Error},
     pipeline::Pipeline,
     probe::{
-        health::Account,
+        health::{Account, Missing, Taken},
         load::{LoadError, Probes},
     },
     sink::{
@@ -250,7 +250,7 @@ impl Trace {
                             walking = walk(&mut probes)?;
                         }
                         Next::Walk => again = true,
-                        Next::Attach if pipeline.taken() == (0, 0) => {
+                        Next::Attach if pipeline.taken() == Taken::default() => {
                             probes = modules::attach(self.loading()).await?;
                             source = RingSource::new(probes.take_ring()?)?;
                             modules = Modules::of(&mut probes)?;
@@ -282,7 +282,7 @@ impl Trace {
         logs: QemuLogs,
         mut pipeline: Pipeline<S>,
     ) -> Result<Summary, Error> {
-        let left = probes.left()?;
+        let returns = probes.left()?;
         let missed = probes.missed()?;
         probes.detach();
         // A program that was running when it was detached may still have a record to submit.
@@ -290,21 +290,23 @@ impl Trace {
         let mut counters = probes.counters();
         for _ in 0..LAST_TRIES {
             source.drain(|record| pipeline.record(record))?;
-            let (delivered, undecodable) = pipeline.taken();
+            let taken = pipeline.taken();
             let settled = probes.counters();
             let quiet = settled == counters;
             counters = settled;
-            if quiet
-                && counters.get(remap_common::counter::Counter::Sent) == delivered + undecodable
-            {
+            if quiet && counters.get(remap_common::counter::Counter::Sent) == taken.all() {
                 break;
             }
             std::thread::yield_now();
         }
-        let (delivered, undecodable) = pipeline.taken();
-        let mut account = Account::close(&counters, delivered, undecodable, probes.skipped()?);
-        account.add(left, missed);
-        pipeline.losses(account.total_lost() - undecodable);
+        let taken = pipeline.taken();
+        let missing = Missing {
+            skipped: probes.skipped()?,
+            missed,
+            returns,
+        };
+        let account = Account::close(&counters, taken, missing);
+        pipeline.losses(account.total_lost() - taken.undecodable);
         let logs = logs
             .finish(|checkpoint| pipeline.checkpoint(checkpoint))
             .map_err(unreadable)?;
@@ -340,7 +342,7 @@ const LAST_TRIES: u32 = 10_000;
 
 /// What the programs have lost so far.
 fn lost_so_far(probes: &Probes) -> io::Result<u64> {
-    Ok(probes.counters().lost() + probes.skipped()?.unwrap_or(0))
+    Ok(probes.counters().lost() + probes.skipped()?.total() + probes.missed()?.total())
 }
 
 /// Writes the probes' own diagnostics to stderr.

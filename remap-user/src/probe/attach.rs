@@ -1,34 +1,42 @@
 //! One program on one function.
 
-use std::{any::Any, io};
+use std::{any::Any, io, os::fd::OwnedFd};
 
 use aya::{
     Btf,
     programs::{FEntry, FExit, KProbe, Program, ProgramError, kprobe::KProbeLink, links::FdLink},
 };
 
-use super::table::When;
+use super::{
+    missed::open_link,
+    table::{self, When},
+};
 
 /// What keeps a program attached.
 pub(super) struct Link {
     /// Dropping it detaches the program.
     _attached: Box<dyn Any + Send>,
-    /// The id of a kprobe's link.
-    pub(super) kprobe: Option<u32>,
+    /// The program.
+    pub(super) program: &'static str,
+    /// The link of a kprobe, to ask what it has missed. It keeps the program attached too.
+    pub(super) kprobe: Option<OwnedFd>,
 }
 
 impl Link {
-    fn traced(link: impl Any + Send) -> Self {
+    fn traced(program: &'static str, link: impl Any + Send) -> Self {
         Self {
             _attached: Box::new(link),
+            program,
             kprobe: None,
         }
     }
 
-    fn probed(link: KProbeLink) -> io::Result<Self> {
+    fn probed(program: &'static str, link: KProbeLink) -> io::Result<Self> {
         let link: FdLink = link.try_into().map_err(io::Error::other)?;
+        let id = link.info().map_err(io::Error::other)?.id();
         Ok(Self {
-            kprobe: Some(link.info().map_err(io::Error::other)?.id()),
+            kprobe: Some(open_link(id)?),
+            program,
             _attached: Box::new(link),
         })
     }
@@ -37,22 +45,22 @@ impl Link {
 /// Attaches a program to a function, traced where there is BTF, else probed.
 pub(super) fn program(
     program: &mut Program,
-    when: When,
+    row: &table::Program,
     function: &str,
     btf: Option<&Btf>,
 ) -> Result<Link, ProgramError> {
-    Ok(match (btf, when) {
+    Ok(match (btf, row.when) {
         (Some(btf), When::Entry) => {
             let program: &mut FEntry = program.try_into()?;
             program.load(function, btf)?;
             let link = program.attach()?;
-            Link::traced(program.take_link(link)?)
+            Link::traced(row.name, program.take_link(link)?)
         }
         (Some(btf), When::Return) => {
             let program: &mut FExit = program.try_into()?;
             program.load(function, btf)?;
             let link = program.attach()?;
-            Link::traced(program.take_link(link)?)
+            Link::traced(row.name, program.take_link(link)?)
         }
         (None, _) => {
             let program: &mut KProbe = program.try_into()?;
@@ -61,8 +69,7 @@ pub(super) fn program(
                 program.load()?;
             }
             let link = program.attach(function, 0)?;
-            let link = program.take_link(link)?;
-            Link::probed(link)?
+            Link::probed(row.name, program.take_link(link)?)?
         }
     })
 }

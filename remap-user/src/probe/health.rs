@@ -1,18 +1,15 @@
 //! The account: what the programs saw, sent and lost.
 //!
 //! The identity that a trace proves at its end: `seen = delivered + lost`, where lost is a sum
-//! by reason. Kernel-side reasons are counters of the programs; more are measured here: runs that
-//! the kernel skipped (`recursion`), kprobes that it did not fire (`probe_missed`), calls that were
-//! left without their return, and records that user space did not get or understand.
+//! by reason. Kernel-side reasons are counters of the programs; more come from the kernel: runs that
+//! it skipped (`recursion`), kprobes that it did not fire (`probe_missed`); calls that were left
+//! without their return; and records that user space did not get or understand.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    os::fd::{AsRawFd as _, BorrowedFd},
-};
+use std::collections::BTreeMap;
 
 use remap_common::counter::Counter;
 
+use super::miss::{Miss, Misses, PROBE_MISSED, RECURSION};
 use crate::source::counters::CounterMap;
 
 /// Sums of all counters over all CPUs.
@@ -44,6 +41,33 @@ impl Counters {
     }
 }
 
+/// What user space got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Records that became events.
+    pub delivered: u64,
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+}
+
+impl Taken {
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.delivered + self.undecodable
+    }
+}
+
+/// What was to be seen, and no program has seen it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Runs of programs that the kernel has skipped.
+    pub skipped: Misses,
+    /// Kprobes that did not fire.
+    pub missed: Misses,
+    /// Calls whose return never came.
+    pub returns: u64,
+}
+
 /// The account of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
@@ -54,51 +78,43 @@ pub struct Account {
     pub delivered: u64,
     /// What did not, by reason; no entry is 0.
     pub lost: BTreeMap<String, u64>,
+    /// Whose runs never happened, of those.
+    pub missed: Vec<Miss>,
 }
 
 impl Account {
-    /// Balances the books. `delivered` events were decoded, `undecodable` records were not;
-    /// `skipped` program runs never happened; `None` if that is unknown.
-    pub fn close(
-        counters: &Counters,
-        delivered: u64,
-        undecodable: u64,
-        skipped: Option<u64>,
-    ) -> Self {
-        let mut lost = BTreeMap::new();
-        let mut add = |reason: &str, count: u64| {
+    /// Balances the books.
+    pub fn close(counters: &Counters, taken: Taken, missing: Missing) -> Self {
+        let counted = Counter::ALL
+            .into_iter()
+            .filter_map(|counter| Some((counter.loss()?, counters.get(counter))));
+        let mut lost: BTreeMap<String, u64> = BTreeMap::new();
+        let mut lose = |reason: &str, count: u64| {
             if count > 0 {
                 *lost.entry(reason.to_owned()).or_insert(0) += count;
             }
         };
-        for counter in Counter::ALL {
-            if let Some(reason) = counter.loss() {
-                add(reason, counters.get(counter));
-            }
-        }
-        add("recursion", skipped.unwrap_or(0));
-        add("undecodable", undecodable);
+        counted.for_each(|(reason, count)| lose(reason, count));
+        let Missing {
+            skipped,
+            missed,
+            returns,
+        } = missing;
+        lose("return_missed", returns);
+        lose(RECURSION, skipped.total());
+        lose(PROBE_MISSED, missed.total());
+        lose("undecodable", taken.undecodable);
         let sent = counters.get(Counter::Sent);
-        add("unread", sent.saturating_sub(delivered + undecodable));
+        lose(
+            "unread",
+            sent.saturating_sub(taken.delivered + taken.undecodable),
+        );
+        let never = returns + skipped.total() + missed.total();
         Self {
-            seen: skipped.map(|skipped| counters.get(Counter::Seen) + skipped),
-            delivered,
+            seen: skipped.known.then(|| counters.get(Counter::Seen) + never),
+            delivered: taken.delivered,
             lost,
-        }
-    }
-
-    /// Adds what only shows at the end: calls whose return never came, and kprobes that did not
-    /// fire. Both were to be seen, and are lost.
-    pub fn add(&mut self, returns: u64, missed: Option<u64>) {
-        let reasons = [
-            ("return_missed", returns),
-            ("probe_missed", missed.unwrap_or(0)),
-        ];
-        for (reason, count) in reasons {
-            if count > 0 {
-                *self.lost.entry(reason.to_owned()).or_insert(0) += count;
-                self.seen = self.seen.map(|seen| seen + count);
-            }
+            missed: [skipped.by, missed.by].concat(),
         }
     }
 
@@ -112,25 +128,6 @@ impl Account {
         self.seen
             .map(|seen| seen == self.delivered + self.total_lost())
     }
-}
-
-/// How often the kernel skipped a program because another one was running on that CPU
-/// (`recursion_misses` in the program's fdinfo, since 5.12: 9ed9e9ba2337). Before 6.7
-/// (dd8657894c11) a skipped kprobe is not counted there; what the programs see of it is a return
-/// without an entry, or an entry without a return, which they count.
-///
-/// # Errors
-/// If the fdinfo of the program cannot be read.
-pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64>> {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))?;
-    Ok(parse_misses(&text))
-}
-
-fn parse_misses(fdinfo: &str) -> Option<u64> {
-    fdinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:"))
-        .and_then(|value| value.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -148,28 +145,46 @@ mod tests {
         ] {
             counters.values.insert(counter as u32, value);
         }
-        let account = Account::close(&counters, 85, 1, Some(2));
-        assert_eq!(account.seen, Some(102));
-        assert_eq!(account.total_lost(), 17);
+        let taken = Taken {
+            delivered: 85,
+            undecodable: 1,
+        };
+        let miss = |reason, function: &str, count| Misses {
+            by: vec![Miss {
+                reason,
+                program: "program",
+                function: Some(function.to_owned()),
+                count,
+            }],
+            known: true,
+        };
+        let missing = Missing {
+            skipped: miss(RECURSION, "one", 2),
+            missed: miss(PROBE_MISSED, "other", 5),
+            returns: 2,
+        };
+        let account = Account::close(&counters, taken, missing);
+        assert_eq!(account.seen, Some(109));
+        assert_eq!(account.total_lost(), 24);
         assert_eq!(account.balances(), Some(true));
-        assert_eq!(Account::close(&counters, 85, 1, None).seen, None);
-        assert_eq!(account.lost["unread"], 4);
-        let mut later = account.clone();
-        later.add(2, Some(5));
-        assert_eq!(later.lost["return_missed"], 5);
-        assert_eq!(later.lost["probe_missed"], 5);
-        assert_eq!(later.balances(), Some(true));
-        later.add(0, None);
-        assert_eq!(later.total_lost(), 24);
-        assert!(!account.lost.contains_key("contexts_full"));
-    }
-
-    #[test]
-    fn misses_are_found_in_the_fdinfo() {
-        assert_eq!(
-            parse_misses("prog_id:\t7\nrecursion_misses:\t12\n"),
-            Some(12)
-        );
-        assert_eq!(parse_misses("prog_id:\t7\n"), None);
+        let expected = [
+            ("probe_missed", 5),
+            ("recursion", 2),
+            ("return_missed", 5),
+            ("ring_full", 7),
+            ("undecodable", 1),
+            ("unread", 4),
+        ];
+        let expected = expected.map(|(reason, count)| (reason.to_owned(), count));
+        assert_eq!(account.lost, expected.into());
+        assert_eq!(account.missed[1].function.as_deref(), Some("other"));
+        let unknown = Missing {
+            skipped: Misses {
+                known: false,
+                ..Misses::default()
+            },
+            ..Missing::default()
+        };
+        assert_eq!(Account::close(&counters, taken, unknown).seen, None);
     }
 }

@@ -1,6 +1,6 @@
 //! Loads the programs into the kernel and attaches them, hook by hook.
 
-use std::{collections::BTreeSet, io, os::fd::AsFd as _};
+use std::{io, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
@@ -13,9 +13,9 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     attach::{self, Link},
-    health::{Counters, recursion_misses},
+    health::Counters,
     left,
-    missed::missed,
+    miss::Misses,
     table::{self, Need, Row, TABLE},
     tell,
     walk::{self, Found, Walk},
@@ -88,7 +88,7 @@ pub struct Hook {
     pub function: String,
     /// Whether it is traced (fentry, fexit) or probed (kprobe, kretprobe).
     pub traced: bool,
-    programs: Vec<&'static str>,
+    pub(super) programs: Vec<&'static str>,
     /// The module that the function is in; empty for the core kernel.
     pub(super) module: String,
     /// What keeps the programs attached, in the order of their attachment; none once the module
@@ -97,16 +97,7 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// How often its kprobes did not fire; `None` where the kernel does not tell.
-    fn missed(&self) -> io::Result<Option<u64>> {
-        let mut sum = Some(0);
-        for kprobe in self.links.iter().filter_map(|link| link.kprobe) {
-            sum = sum.zip(missed(kprobe)?).map(|(sum, missed)| sum + missed);
-        }
-        Ok(sum)
-    }
-
-    fn detach(&mut self) {
+    pub(super) fn detach(&mut self) {
         while self.links.pop().is_some() {}
     }
 }
@@ -119,8 +110,8 @@ pub struct Probes {
     pub(super) layout: KernelLayout,
     btf: Btf,
     tracing: bool,
-    /// What the hooks of modules that are gone have missed; `None` if the kernel does not tell.
-    missed: Option<u64>,
+    /// What the hooks of modules that are gone have missed.
+    pub(super) retired: Misses,
     /// The hooks in place.
     pub hooks: Vec<Hook>,
     /// A sentence for each hook or member that is missing: which findings will be absent.
@@ -178,7 +169,7 @@ impl Probes {
             layout,
             btf,
             tracing: options.tracing,
-            missed: Some(0),
+            retired: Misses::default(),
             hooks: Vec::new(),
             missing: Vec::new(),
             logger,
@@ -271,9 +262,8 @@ impl Probes {
                 .ebpf
                 .program_mut(row.name)
                 .ok_or_else(|| format!("the object has no program {}", row.name))?;
-            links.push(
-                attach::program(program, row.when, function, btf).map_err(|error| chain(&error))?,
-            );
+            links
+                .push(attach::program(program, row, function, btf).map_err(|error| chain(&error))?);
         }
         self.hooks.push(Hook {
             name: hook,
@@ -315,46 +305,6 @@ impl Probes {
     /// What the programs have counted so far.
     pub fn counters(&self) -> Counters {
         Counters::read(&self.counters)
-    }
-
-    /// How many runs of programs the kernel has skipped; `None` where it does not tell.
-    ///
-    /// # Errors
-    /// If a program's information cannot be read.
-    pub fn skipped(&self) -> io::Result<Option<u64>> {
-        let mut sum = Some(0);
-        // One program may serve several hooks.
-        let names: BTreeSet<_> = self.hooks.iter().flat_map(|hook| &hook.programs).collect();
-        for name in names {
-            let Some(program) = self.ebpf.program(name) else {
-                continue;
-            };
-            let fd = program.fd().map_err(io::Error::other)?;
-            let misses = recursion_misses(fd.as_fd())?;
-            sum = sum.zip(misses).map(|(sum, misses)| sum + misses);
-        }
-        Ok(sum)
-    }
-
-    /// How often a kprobe did not fire at all, or a kretprobe had no room for one more thread; `None`
-    /// where the kernel does not tell.
-    ///
-    /// # Errors
-    /// If a link cannot be asked.
-    pub fn missed(&self) -> io::Result<Option<u64>> {
-        let mut sum = self.missed;
-        for hook in &self.hooks {
-            sum = sum.zip(hook.missed()?).map(|(sum, missed)| sum + missed);
-        }
-        Ok(sum)
-    }
-
-    /// Takes a hook out whose function is gone; what it has missed still counts.
-    pub(super) fn retire(&mut self, at: usize) -> io::Result<()> {
-        let missed = self.hooks[at].missed()?;
-        self.missed = self.missed.zip(missed).map(|(sum, missed)| sum + missed);
-        self.hooks[at].detach();
-        Ok(())
     }
 
     /// How many calls have never reported their return. Asked while the programs are attached.

@@ -5,6 +5,7 @@ mod attach;
 pub mod health;
 mod left;
 pub mod load;
+pub mod miss;
 mod missed;
 pub mod reload;
 pub mod table;

@@ -18,6 +18,7 @@ use crate::event::{
     Answer, Body, Call, ContextKey, DeviceState, DmaKind, Errno, FaultOutcome, FeatureData,
     FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX, ZapCause,
 };
+use crate::probe::miss::{Miss, RECURSION};
 use crate::vfio::irq::Encoding;
 use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
 
@@ -161,7 +162,13 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
     let summary = Summary {
         seen: Some(delivered + 3),
         delivered,
-        lost: [("ring full".to_owned(), 3)].into(),
+        lost: [("ring_full".to_owned(), 1), (RECURSION.to_owned(), 2)].into(),
+        missed: vec![Miss {
+            reason: RECURSION,
+            program: "eventfd_signal_fentry",
+            function: Some("eventfd_signal_mask".to_owned()),
+            count: 2,
+        }],
         stats: correlator.into_stats(),
         withheld: Withheld::default(),
         logs: Vec::new(),
@@ -225,7 +232,8 @@ fn every_line_fits_the_schema() {
     assert_eq!(outcomes, expected);
     let summary = lines.last().unwrap();
     assert_eq!(summary["cycles"], 6);
-    assert_eq!(summary["lost"]["ring full"], 3);
+    assert_eq!(summary["lost"]["ring_full"], 1);
+    assert_eq!(summary["missed"][0]["program"], "eventfd_signal_fentry");
     assert_eq!(summary["findings"]["missing-ack"], 1);
 }
 

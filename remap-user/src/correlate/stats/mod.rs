@@ -21,6 +21,7 @@ use super::transition::Transition;
 use super::usage::{Closed, Opened};
 use super::zap::Zap;
 use crate::event::Task;
+use crate::probe::miss::Miss;
 use crate::vmm::log::LogAccount;
 use times::Times;
 
@@ -250,6 +251,8 @@ pub struct Summary {
     pub delivered: u64,
     /// Records that did not, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// Whose runs never happened, of those (`recursion`, `probe_missed`).
+    pub missed: Vec<Miss>,
     /// What was made of them.
     pub stats: Stats,
     /// What the user's filters kept back.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::device::DeviceLine;
 use super::migration::DataLine;
 use crate::correlate::Summary;
+use crate::probe::miss::Miss;
 use crate::sink::vmm_line::LogLine;
 
 #[derive(Serialize)]
@@ -14,6 +15,7 @@ pub(super) struct SummaryLine<'a> {
     seen: Option<u64>,
     delivered: u64,
     lost: &'a BTreeMap<String, u64>,
+    missed: Vec<MissLine<'a>>,
     cycles: u64,
     transitions: u64,
     findings: BTreeMap<&'static str, u64>,
@@ -21,6 +23,25 @@ pub(super) struct SummaryLine<'a> {
     unknown_data: DataLine,
     withheld: WithheldLine,
     logs: Vec<LogLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct MissLine<'a> {
+    reason: &'a str,
+    program: &'a str,
+    function: Option<&'a str>,
+    count: u64,
+}
+
+impl<'a> MissLine<'a> {
+    fn of(miss: &'a Miss) -> Self {
+        Self {
+            reason: miss.reason,
+            program: miss.program,
+            function: miss.function.as_deref(),
+            count: miss.count,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -38,6 +59,7 @@ impl<'a> SummaryLine<'a> {
             seen: summary.seen,
             delivered: summary.delivered,
             lost: &summary.lost,
+            missed: summary.missed.iter().map(MissLine::of).collect(),
             cycles: summary.stats.cycles(),
             transitions: summary.stats.transitions(),
             findings: findings.map(|(rule, n)| (rule.id(), n)).collect(),

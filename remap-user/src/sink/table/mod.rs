@@ -128,7 +128,13 @@ impl Table<'_> {
         if !reasons.is_empty() {
             write!(f, " ({})", reasons.join(", "))?;
         }
-        writeln!(f)
+        writeln!(f)?;
+        for miss in &summary.missed {
+            let function = miss.function.as_deref().unwrap_or("several functions");
+            let (reason, program) = (miss.reason, miss.program);
+            writeln!(f, "    {reason} {}: {program} on {function}", miss.count)?;
+        }
+        Ok(())
     }
 }
 
