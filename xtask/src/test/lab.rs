@@ -21,29 +21,62 @@ use crate::suite::Suite;
 use crate::watch::Output;
 use crate::{driver, interrupt};
 
-/// Tests that share a guest.
+/// Tests that share a guest, and what that guest is made of.
 struct Group {
-    /// The kernel.
-    series: Series,
-    /// With iommufd and a node for the device.
-    cdev: bool,
     /// The name that the test program knows it by.
     name: &'static str,
+    /// The kernels that it runs on.
+    series: &'static [Series],
     /// The driver's parameters.
     driver_args: &'static str,
+    /// With iommufd and a node for the device.
+    cdev: bool,
     /// Gives the guest what it needs beyond the usual.
     equip: fn(&mut Spec) -> Result<()>,
-    /// Why it runs only where its kernel is named: what is known to fail in it, or is not known.
-    held_back: Option<&'static str>,
 }
 
-/// Of those on the newest kernel.
-const NEWEST: &str = "tests of it fail, or have not been run, on that kernel yet";
+/// The usual: a device on the driver is all that the group needs.
+const GROUP: Group = Group {
+    name: "",
+    series: &Series::ALL,
+    driver_args: "encoding=vectors",
+    cdev: false,
+    equip: |_| Ok(()),
+};
 
-/// Nothing: a device is all that the group needs.
-fn usual(_: &mut Spec) -> Result<()> {
-    Ok(())
-}
+/// Every group; those that take longest first, so that no processor waits for the last one.
+const GROUPS: &[Group] = &[
+    Group {
+        name: "vectors",
+        ..GROUP
+    },
+    Group {
+        name: "bitmap",
+        // It needs an eventfd_signal with a count, which 6.8 (commit 3652117f8548) took away.
+        series: &[Series::V6_1],
+        driver_args: "encoding=bitmap",
+        ..GROUP
+    },
+    Group {
+        name: "qemu",
+        series: &[Series::V6_12, Series::Newest],
+        equip: equip_with_qemu,
+        ..GROUP
+    },
+    Group {
+        name: "stock",
+        driver_args: "",
+        equip: equip_stock,
+        ..GROUP
+    },
+    Group {
+        name: "cdev",
+        // Only there VFIO can be rebuilt with the options that Debian leaves out.
+        series: &[Series::V6_12],
+        cdev: true,
+        ..GROUP
+    },
+];
 
 /// Devices of every kind, bound to vfio-pci, and others who count what happens to them.
 fn equip_stock(spec: &mut Spec) -> Result<()> {
@@ -56,13 +89,13 @@ fn equip_stock(spec: &mut Spec) -> Result<()> {
 
 impl Group {
     /// What its lines are known by.
-    fn label(&self) -> String {
-        format!("lab {} {}", self.series.label(), self.name)
+    fn label(&self, series: Series) -> String {
+        format!("lab {} {}", series.label(), self.name)
     }
 
     /// The run of its tests whose name contains `filter`.
-    fn spec(&self, filter: Option<&str>) -> Result<Spec> {
-        let mut kernel = kernel::ensure(self.series, false)?;
+    fn spec(&self, series: Series, filter: Option<&str>) -> Result<Spec> {
+        let mut kernel = kernel::ensure(series, false)?;
         if self.cdev {
             kernel = kernel.with_cdev()?;
         }
@@ -84,121 +117,24 @@ impl Group {
     }
 }
 
-/// Every group. A bitmap needs an eventfd_signal with a count, which 6.8
-/// (commit 3652117f8548) took away.
-const GROUPS: &[Group] = &[
-    Group {
-        series: Series::V6_1,
-        cdev: false,
-        name: "bitmap",
-        driver_args: "encoding=bitmap",
-        equip: usual,
-        held_back: None,
-    },
-    Group {
-        series: Series::V6_1,
-        cdev: false,
-        name: "vectors",
-        driver_args: "encoding=vectors",
-        equip: usual,
-        held_back: None,
-    },
-    Group {
-        series: Series::V6_12,
-        cdev: false,
-        name: "vectors",
-        driver_args: "encoding=vectors",
-        equip: usual,
-        held_back: None,
-    },
-    Group {
-        series: Series::V6_12,
-        cdev: false,
-        name: "qemu",
-        driver_args: "encoding=vectors",
-        equip: equip_with_qemu,
-        held_back: None,
-    },
-    Group {
-        series: Series::V6_12,
-        cdev: true,
-        name: "cdev",
-        driver_args: "encoding=vectors",
-        equip: usual,
-        held_back: None,
-    },
-    Group {
-        series: Series::Newest,
-        cdev: false,
-        name: "vectors",
-        driver_args: "encoding=vectors",
-        equip: usual,
-        held_back: Some(NEWEST),
-    },
-    Group {
-        series: Series::V6_1,
-        cdev: false,
-        name: "stock",
-        driver_args: "",
-        equip: equip_stock,
-        held_back: None,
-    },
-    Group {
-        series: Series::V6_12,
-        cdev: false,
-        name: "stock",
-        driver_args: "",
-        equip: equip_stock,
-        held_back: None,
-    },
-    Group {
-        series: Series::Newest,
-        cdev: false,
-        name: "stock",
-        driver_args: "",
-        equip: equip_stock,
-        held_back: None,
-    },
-    Group {
-        series: Series::Newest,
-        cdev: false,
-        name: "qemu",
-        driver_args: "encoding=vectors",
-        equip: equip_with_qemu,
-        held_back: Some(NEWEST),
-    },
-];
-
 /// Far more than a group takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Guests at a time. Half of a group's time is waiting for time-outs, so a
-/// second guest fills what the first one leaves of two processors.
-const GUESTS: usize = 2;
+/// Guests at a time. Most of a group's time is waiting: for time-outs, for evidence to settle, for
+/// grace periods. So two processors have room for more guests than two.
+const GUESTS: usize = 4;
 
-/// Runs the tests whose name contains `filter`, on these kernels. Where nobody `named` a kernel, a
-/// group that is held back counts as skipped, and says why.
-pub fn run(
-    series: &[Series],
-    named: bool,
-    filter: Option<&str>,
-    report: &mut Report,
-) -> Result<()> {
+/// Runs the tests whose name contains `filter`, on these kernels.
+pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Result<()> {
     build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])?;
     let mut queue = VecDeque::new();
-    for group in GROUPS.iter().filter(|group| series.contains(&group.series)) {
-        if let (Some(why), false) = (group.held_back, named) {
-            let kernel = group.series.label();
-            println!(
-                "{}: skipped: {why}; --kernel {kernel} runs it",
-                group.label()
-            );
-            report.skipped += 1;
-            continue;
-        }
-        match group.spec(filter) {
-            Ok(spec) => queue.push_back((group.label(), spec)),
-            Err(why) => report.fail(format!("{}: {why:#}", group.label())),
+    for group in GROUPS {
+        for series in group.series.iter().filter(|one| series.contains(one)) {
+            let label = group.label(*series);
+            match group.spec(*series, filter) {
+                Ok(spec) => queue.push_back((label, spec)),
+                Err(why) => report.fail(format!("{label}: {why:#}")),
+            }
         }
     }
     let (queue, report) = (Mutex::new(queue), Mutex::new(report));
