@@ -95,8 +95,14 @@ pub fn device_name(device: u64, name: &mut [u8]) -> bool {
     let Some(text) = word::<u64>(parent, layout!(device_name)) else {
         return false;
     };
-    // SAFETY: the helper checks the address and ends the copy at `name`'s length.
-    unsafe { bpf_probe_read_kernel_str_bytes(text as *const u8, name) }.is_ok()
+    read_text(text, name)
+}
+
+/// Reads a string that ends with 0, cut to the length of `to`. Answers whether it could be read.
+#[inline(always)]
+pub fn read_text(text: u64, to: &mut [u8]) -> bool {
+    // SAFETY: the helper checks the address and ends the copy at `to`'s length.
+    unsafe { bpf_probe_read_kernel_str_bytes(text as *const u8, to) }.is_ok()
 }
 
 /// The name of the driver that the device's parent is bound to.
@@ -111,8 +117,7 @@ pub fn driver_name(device: u64, name: &mut [u8]) -> bool {
     let Some(text) = word::<u64>(driver, layout!(driver_name)) else {
         return false;
     };
-    // SAFETY: as above.
-    unsafe { bpf_probe_read_kernel_str_bytes(text as *const u8, name) }.is_ok()
+    read_text(text, name)
 }
 
 /// The eventfd context of an eventfd's file.

@@ -41,8 +41,6 @@ struct Test {
     name: String,
     groups: &'static [Group],
     body: Body,
-    /// Why it does not run: what it asks for is still to be built.
-    open: Option<&'static str>,
 }
 
 /// Both groups.
@@ -62,15 +60,6 @@ impl Test {
             name: name.into(),
             groups,
             body: Box::new(body),
-            open: None,
-        }
-    }
-
-    /// Counts it as skipped until what it asks for is there.
-    fn open(self, why: &'static str) -> Self {
-        Self {
-            open: Some(why),
-            ..self
         }
     }
 }
@@ -130,16 +119,11 @@ fn run() -> Result<ExitCode> {
         .filter(|test| test.groups.contains(&group))
         .map(|test| {
             let lab = Arc::clone(&lab);
-            if let Some(why) = test.open {
-                println!("{} is skipped: {why}", test.name);
-            }
-            let skipped = test.open.is_some();
             Trial::test(test.name, move || {
                 let mut lab = lab.lock().unwrap_or_else(PoisonError::into_inner);
                 lab.test(test.body)
                     .map_err(|error| Failed::from(format!("{error:#}")))
             })
-            .with_ignored_flag(skipped)
         })
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

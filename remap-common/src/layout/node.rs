@@ -14,6 +14,8 @@ pub struct NodeLayout {
     pub group_cdev: u32,
     /// `struct vfio_group.iommu_group`.
     pub group_iommu_group: u32,
+    /// `struct vfio_group.dev.kobj.name`: the name of its node.
+    pub group_name: u32,
     /// `struct iommu_group.id`.
     pub iommu_group_id: u32,
     /// `struct vfio_device_file.group`: null for a file of the device's own node. [`ABSENT`] where there
@@ -29,6 +31,7 @@ impl NodeLayout {
         inode_cdev: ABSENT,
         group_cdev: ABSENT,
         group_iommu_group: ABSENT,
+        group_name: ABSENT,
         iommu_group_id: ABSENT,
         device_file_group: ABSENT,
         vfio_device_index: ABSENT,

@@ -2,7 +2,7 @@
 
 use remap_common::{layout::ABSENT, record::UNKNOWN_NUMBER};
 
-use super::{private_of, word};
+use super::{private_of, read_text, word};
 
 /// The `struct vfio_group` that an inode is the node of.
 #[inline(always)]
@@ -15,13 +15,38 @@ pub fn group_of_inode(inode: u64) -> Option<u64> {
     Some(cdev - u64::from(member))
 }
 
-/// The number of a group: that of its IOMMU group.
+/// The number of a group: that of its IOMMU group, or, since a group loses that with its last device
+/// (3dd59a7dcb97, v6.1), that in its node's name.
 #[inline(always)]
 pub fn group_number(group: u64) -> u32 {
-    let Some(iommu_group) = word::<u64>(group, layout!(node.group_iommu_group)) else {
+    if let Some(iommu_group @ 1..) = word::<u64>(group, layout!(node.group_iommu_group))
+        && let Some(number) = word(iommu_group, layout!(node.iommu_group_id))
+    {
+        return number;
+    }
+    word::<u64>(group, layout!(node.group_name)).map_or(UNKNOWN_NUMBER, number_at_the_end)
+}
+
+/// The longest name of a group's node: `noiommu-` and a number.
+const NAME: usize = 20;
+
+/// The number that a name ends with.
+#[inline(always)]
+fn number_at_the_end(text: u64) -> u32 {
+    let mut name = [0u8; NAME];
+    if !read_text(text, &mut name) {
         return UNKNOWN_NUMBER;
-    };
-    word(iommu_group, layout!(node.iommu_group_id)).unwrap_or(UNKNOWN_NUMBER)
+    }
+    let mut number = UNKNOWN_NUMBER;
+    for byte in name {
+        match byte {
+            0 => break,
+            b'0'..=b'9' if number == UNKNOWN_NUMBER => number = u32::from(byte - b'0'),
+            b'0'..=b'9' => number = number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')),
+            _ => number = UNKNOWN_NUMBER,
+        }
+    }
+    number
 }
 
 /// The number of a device's own node.

@@ -112,6 +112,8 @@ pub struct Summary {
     pub seen: Option<u64>,
     pub delivered: u64,
     pub lost: BTreeMap<String, u64>,
+    /// Whose runs never happened: for whoever reads why a test has failed.
+    pub missed: Vec<Value>,
     pub cycles: u64,
     pub transitions: u64,
     pub findings: BTreeMap<String, u64>,

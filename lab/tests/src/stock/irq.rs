@@ -199,15 +199,18 @@ fn req(stock: &mut Stock) -> Result<()> {
     let nic = stock.nic;
     let device = format!("/sys/bus/pci/devices/{nic}");
     let act = |_: &mut Stock, ledger: &Ledger| {
-        let mut unbind = None;
-        with(ledger, nic, |_, nic| {
-            nic.enable(REQ, 1)?;
-            let (file, name) = (format!("{device}/driver/unbind"), nic.bdf().to_string());
-            unbind = Some(std::thread::spawn(move || std::fs::write(file, name)));
-            nic.signalled(Place::trigger(REQ, 0), Whence::Outside)
-        })?;
-        let unbound = unbind.context("nothing was unbound")?.join();
+        let mut vmm = Vmm::new(ledger)?;
+        let mut assigned = vmm.assign(nic)?;
+        assigned.enable(REQ, 1)?;
+        let (file, name) = (format!("{device}/driver/unbind"), nic.to_string());
+        let unbind = std::thread::spawn(move || std::fs::write(file, name));
+        assigned.signalled(Place::trigger(REQ, 0), Whence::Outside)?;
+        let group = assigned.release()?.context("no group")?;
+        let unbound = unbind.join();
         ensure!(matches!(unbound, Ok(Ok(()))), "unbinding: {unbound:?}");
+        // The group has no device any more, and still a number.
+        group.close();
+        vmm.close();
         std::fs::write("/sys/bus/pci/drivers_probe", nic.to_string())?;
         Ok(())
     };

@@ -27,11 +27,8 @@ pub fn touch(mapping: &Mapping, pages: &[u64]) -> Result<i64> {
         .iter()
         .map(|page| usize::try_from(page * PAGE))
         .collect::<Result<_, _>>()?;
-    let before = sys::faults();
-    let all = offsets
-        .iter()
-        .all(|offset| mapping.read_u32(*offset).is_some());
-    let faults = sys::faults() - before;
+    let read = |offset: &usize| mapping.read_u32(*offset).is_some();
+    let (all, faults) = sys::faults_of(|| offsets.iter().all(read))?;
     ensure!(all, "a page is outside of the mapping");
     Ok(faults)
 }
@@ -151,9 +148,9 @@ fn dma(stock: &mut Stock) -> Result<()> {
                 size: SHARED * PAGE,
             };
             let address = nvme.map(&region, area)?.address();
-            let before = sys::faults();
-            vmm.map_dma(address, 2 * IOVA, area.size)?;
-            counted = sys::faults() - before;
+            let (mapped, faults) = sys::faults_of(|| vmm.map_dma(address, 2 * IOVA, area.size))?;
+            mapped?;
+            counted = faults;
             vmm.unmap_dma(2 * IOVA, area.size)?;
             vmm.unmap_all_dma(2 * MEMORY)?;
             // What the kernel touched for it is there for the process too.

@@ -292,7 +292,15 @@ impl<'a> Assigned<'a> {
     }
 
     /// Unmaps, closes the device, for the last time, then its group.
-    pub fn close(mut self) -> Result<()> {
+    pub fn close(self) -> Result<()> {
+        if let Some(group) = self.release()? {
+            group.close();
+        }
+        Ok(())
+    }
+
+    /// Unmaps, and closes the device, for the last time, but not its group.
+    pub fn release(mut self) -> Result<Option<Group<'a>>> {
         self.unmap()?;
         let Self {
             device,
@@ -303,11 +311,11 @@ impl<'a> Assigned<'a> {
         } = self;
         drop(device);
         ledger.add(bdf, "close");
-        if let Some((group, number)) = group {
-            drop(group);
-            ledger.add(super::NOBODY, format_args!("close group {number}"));
-        }
-        Ok(())
+        Ok(group.map(|(file, number)| Group {
+            file,
+            number,
+            ledger,
+        }))
     }
 
     /// Writes down that the group will be closed by what becomes of the process: at the latest with
@@ -322,5 +330,25 @@ impl<'a> Assigned<'a> {
     /// Gives up this process's hold on the device, which others keep open.
     pub fn leave(mut self) -> Result<()> {
         self.unmap()
+    }
+}
+
+/// A group that is held although its device is closed.
+pub struct Group<'a> {
+    file: File,
+    number: String,
+    ledger: &'a Ledger,
+}
+
+impl Group<'_> {
+    /// Closes it.
+    pub fn close(self) {
+        let Self {
+            file,
+            number,
+            ledger,
+        } = self;
+        drop(file);
+        ledger.add(super::NOBODY, format_args!("close group {number}"));
     }
 }

@@ -142,8 +142,20 @@ pub fn irqfd(vm: BorrowedFd<'_>, eventfd: BorrowedFd<'_>, gsi: u32) -> io::Resul
     structure(vm, KVM_IRQFD, &mut irqfd).map(drop)
 }
 
-/// The page faults of this thread that needed no disk, so far: the kernel's own count.
-pub fn faults() -> i64 {
+/// Does something, and says how many page faults that took this thread, by the kernel's own count.
+/// What the process is made of is all there before, so that only what is touched can fault; the
+/// regions of a device are not brought in by that.
+pub fn faults_of<T>(act: impl FnOnce() -> T) -> io::Result<(T, i64)> {
+    // SAFETY: no memory is handed over.
+    if unsafe { libc::mlockall(libc::MCL_CURRENT) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let before = faults();
+    let done = act();
+    Ok((done, faults() - before))
+}
+
+fn faults() -> i64 {
     // SAFETY: zeros are a valid struct of plain integers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel fills the struct.
