@@ -43,7 +43,7 @@ fn traced(lab: &Lab, act: impl FnOnce(&mut Assigned<'_>) -> Result<()>) -> Resul
     device.close()?;
     vmm.close();
     let traced = trace.end(0)?;
-    ensure!(traced.summary.lost() == 0, "lost: {:?}", traced.summary);
+    traced.summary.lost_nothing()?;
     let events: Vec<Value> = traced.lines.events().cloned().collect();
     ledger.agree(&events)?;
     traced.lines.found(&[])?;
@@ -274,7 +274,7 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
     user.back(lab)?;
     drop(user);
     let traced = trace.end(0)?;
-    ensure!(traced.summary.lost() == 0, "lost: {:?}", traced.summary);
+    traced.summary.lost_nothing()?;
     traced.lines.found(&[])?;
     let devices = traced
         .lines

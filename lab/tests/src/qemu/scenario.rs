@@ -66,9 +66,7 @@ fn migration() -> Result<()> {
     println!("=== what it cost ===");
     print!("{}", costs(&stories.iter().collect::<Vec<_>>()));
     let summary = traced.summary;
-    if summary.lost() > 0 {
-        bail!("the tracer lost records: {summary:?}");
-    }
+    summary.lost_nothing()?;
     println!(
         "\nqemu-migration: {changes} state changes agree, the firmware's register was continuous, {} records seen, none lost",
         summary.delivered

@@ -112,7 +112,7 @@ pub struct Summary {
     pub seen: Option<u64>,
     pub delivered: u64,
     pub lost: BTreeMap<String, u64>,
-    /// Whose runs never happened: for whoever reads why a test has failed.
+    /// Whose runs never happened.
     pub missed: Vec<Value>,
     pub cycles: u64,
     pub transitions: u64,
@@ -123,6 +123,13 @@ impl Summary {
     /// All that was lost.
     pub fn lost(&self) -> u64 {
         self.lost.values().sum()
+    }
+
+    /// That nothing was; else what, and whose runs never happened.
+    pub fn lost_nothing(&self) -> Result<()> {
+        let (lost, missed) = (&self.lost, Value::from(self.missed.clone()));
+        ensure!(self.lost() == 0, "the tracer lost {lost:?}: {missed}");
+        Ok(())
     }
 
     /// That *seen = delivered + lost* holds.

@@ -159,7 +159,7 @@ fn equals(stock: &mut Stock) -> Result<()> {
         attached_ns = now()?;
         machine.used()?;
         let second = second.end(0)?;
-        ensure!(second.summary.lost() == 0, "lost: {:?}", second.summary);
+        second.summary.lost_nothing()?;
         second.lines.found(&[])?;
         late.push(second.lines);
         Ok(())

@@ -135,8 +135,7 @@ impl Stock {
         };
         let traced = trace.end(0)?;
         self.lines.extend(traced.lines.0);
-        let summary = traced.summary;
-        ensure!(summary.lost() == 0, "the tracer lost: {summary:?}");
+        traced.summary.lost_nothing()?;
         let findings = Lines(std::mem::take(&mut self.lines));
         for finding in findings.findings() {
             let expected = self.spans.iter().any(|span| {
