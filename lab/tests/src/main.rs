@@ -5,6 +5,7 @@
 //! One at a time: each starts from a clean device, and leaves one that can be used.
 
 mod ack;
+mod attach;
 mod cdev;
 mod cycles;
 mod death;
@@ -72,6 +73,7 @@ fn tests() -> Vec<Test> {
         loss::tests(),
         recycle::tests(),
         migration::tests(),
+        attach::tests(),
     ];
     let shared = [
         ack::tests(),

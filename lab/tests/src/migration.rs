@@ -18,7 +18,6 @@ use vfio_bindings::bindings::vfio::{
 use crate::ledger::Ledger;
 use crate::rig::Lab;
 use crate::rig::trace::{Lines, Trace};
-use crate::user::User;
 use crate::vmm::Vmm;
 use crate::vmm::assigned::Assigned;
 use crate::vmm::sys::{self, PAGE};
@@ -29,7 +28,6 @@ pub fn tests() -> Vec<Test> {
     vec![
         Test::new("migration::every_step_is_counted", VECTORS, steps),
         Test::new("migration::every_legacy_step_is_counted", VECTORS, legacy),
-        Test::new("migration::a_tracer_comes_in_a_wait", VECTORS, in_a_wait),
     ]
 }
 
@@ -254,38 +252,5 @@ fn legacy(lab: &mut Lab) -> Result<()> {
         "{:?}",
         lines.transitions().collect::<Vec<_>>()
     );
-    Ok(())
-}
-
-/// A state change waits for its user while the tracer comes. It has seen no eventfd being handed
-/// over; it learns what they are, loses nothing, and blames nobody.
-fn in_a_wait(lab: &mut Lab) -> Result<()> {
-    let mut user = User::new(lab)?;
-    user.map()?;
-    let change = user.change(DeviceState::StopCopy);
-    lab.driver.wait_for_wait()?;
-    let trace = Trace::start(&["--events"])?;
-    user.settle(lab)?;
-    let changed = change.join();
-    ensure!(matches!(changed, Ok(Ok(()))), "{changed:?}");
-    // From here on all is seen.
-    user.back(lab)?;
-    user.go(lab, DeviceState::StopCopy, User::answer)??;
-    user.back(lab)?;
-    drop(user);
-    let traced = trace.end(0)?;
-    traced.summary.lost_nothing()?;
-    traced.lines.found(&[])?;
-    let devices = traced
-        .lines
-        .events()
-        .filter(|event| event["kind"] == "device" && event["origin"] == "found");
-    ensure!(devices.count() == 1, "the device was not found");
-    let whole = traced
-        .lines
-        .transitions()
-        .filter(|change| change.result.as_deref() == Some("ok"));
-    let whole: Vec<_> = whole.collect();
-    ensure!(whole.len() >= 3, "{whole:#?}");
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::{
     probe::{
         health::{Account, Missing, Taken},
         load::{LoadError, Probes},
+        miss::RECURSION,
     },
     sink::{
         Sink,
@@ -69,8 +70,8 @@ pub struct Trace {
     /// Memory between the probes and this process, MiB; a power of two.
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = power_of_two)]
     buffer: u32,
-    /// Use kprobes even where fentry and fexit are to be had: dearer, but a kernel that preempts
-    /// its own code (PREEMPT full or lazy) skips none of them.
+    /// Use kprobes for what only processes call, even where fentry and fexit are to be had: dearer,
+    /// but a kernel that preempts its own code (PREEMPT full or lazy) skips none of them.
     #[arg(long)]
     kprobes: bool,
     /// Let the probes tell about themselves, on stderr.
@@ -160,11 +161,7 @@ impl Trace {
             ));
         }
         if self.fail_on_loss && summary.lost_total() > 0 {
-            let lost = summary.lost_total();
-            return Err(Error::says(
-                Code::Lost,
-                format!("{lost} records were lost; trace again with a larger --buffer"),
-            ));
+            return Err(Error::says(Code::Lost, lost(&summary)));
         }
         Ok(())
     }
@@ -315,6 +312,25 @@ impl Trace {
         probes.flush_diagnostics();
         Ok(summary)
     }
+}
+
+/// What was lost, and what helps against it.
+fn lost(summary: &Summary) -> String {
+    let remedies = [
+        ("ring_full", "with a larger --buffer"),
+        (RECURSION, "with --kprobes"),
+    ];
+    let remedies = remedies
+        .into_iter()
+        .filter(|(reason, _)| summary.lost.contains_key(*reason))
+        .map(|(_, remedy)| remedy)
+        .collect::<Vec<_>>()
+        .join(" and ");
+    let reasons: Vec<&str> = summary.lost.keys().map(String::as_str).collect();
+    let (count, reasons) = (summary.lost_total(), reasons.join(", "));
+    format!("{count} records were lost ({reasons}); trace again {remedies}")
+        .trim_end()
+        .to_owned()
 }
 
 /// A log that is there and cannot be read.

@@ -20,7 +20,7 @@ pub enum Form {
 }
 
 /// The best form of a row: the first of its functions that exists, traced where BTF describes it
-/// and `tracing` allows, else probed; of functions that are known by their prototype, all.
+/// and `tracing` allows or interrupts call it, else probed; of functions that are known by their prototype, all.
 pub fn form(row: &Row, kernel: &Kernel, tracing: bool) -> Form {
     if let Some(modules) = by_prototype(row, kernel) {
         let found = prototype::matches(modules, row.functions);
@@ -39,7 +39,7 @@ pub fn form(row: &Row, kernel: &Kernel, tracing: bool) -> Form {
             continue;
         };
         let in_core = module.is_empty();
-        if tracing
+        if (tracing || row.in_interrupts)
             && in_core
             && row.place == Place::Core
             && !row.traced.is_empty()
@@ -149,6 +149,7 @@ mod tests {
             place,
             traced: &[],
             probed: &[],
+            in_interrupts: false,
             without: "nothing",
             need,
         }

@@ -105,6 +105,9 @@ pub struct Row {
     pub traced: &'static [Program],
     /// The programs of the probed form.
     pub probed: &'static [Program],
+    /// Whether interrupts call the function too. One that comes while a kprobe is served finds no
+    /// other kprobe, so the traced form is taken wherever it is to be had.
+    pub in_interrupts: bool,
     /// What a trace lacks without this hook.
     pub without: &'static str,
     /// How much it is missed.

@@ -227,7 +227,7 @@ pub struct Trace {
 /// Whether this kernel preempts its own code. A program of fentry or fexit may lose its processor
 /// then, and the kernel skips it for whoever comes there next (kernel/bpf/trampoline.c,
 /// `__bpf_prog_enter_recur`), where one of a kprobe runs undisturbed. Elsewhere it is the kprobe
-/// that may be skipped.
+/// that may be skipped, by a map's own system call.
 fn preempted() -> Result<bool> {
     const MODE: &str = "/sys/kernel/debug/sched/preempt";
     let modes = std::fs::read_to_string(MODE).with_context(|| format!("reading {MODE}"))?;

@@ -31,6 +31,7 @@ const ROW: Row = Row {
     place: VFIO,
     traced: &[],
     probed: &[],
+    in_interrupts: false,
     without: "",
     need: Need::Wanted,
 };
@@ -44,6 +45,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("eventfd_ctx_put_fentry")],
         probed: &[entry("eventfd_ctx_put_kprobe")],
+        in_interrupts: true,
         without: "a recycled eventfd may be taken for a device's",
         ..ROW
     },
@@ -165,6 +167,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("eventfd_ctx_do_read_fentry")],
         probed: &[entry("eventfd_ctx_do_read_kprobe")],
+        in_interrupts: true,
         without: "what the kernel itself serves looks unread, so no never-read and request-ignored findings can be trusted",
         ..ROW
     },
@@ -380,6 +383,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("eventfd_signal_fentry")],
         probed: &[entry("eventfd_signal_kprobe")],
+        in_interrupts: true,
         without: "no triggers, so no cycles",
         need: Need::Essential,
         ..ROW

@@ -1,0 +1,134 @@
+//! A tracer that comes late, and a driver that goes and comes back while it is there.
+
+use anyhow::{Context, Result, ensure};
+use remap_user::event::DeviceState;
+use serde_json::Value;
+
+use crate::rig::trace::{Lines, Trace};
+use crate::rig::{Lab, now, until};
+use crate::user::User;
+use crate::{Test, VECTORS};
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::new("attach::in_a_wait", VECTORS, in_a_wait),
+        Test::new("attach::a_requery_tells_what_was_read", VECTORS, by_requery),
+        Test::new("attach::a_driver_is_loaded_anew", VECTORS, reloaded),
+    ]
+}
+
+/// The events of a kind, of this origin.
+fn of_origin<'a>(lines: &'a Lines, kind: &'a str, origin: &'a str) -> Vec<&'a Value> {
+    let is = |event: &&Value| event["kind"] == kind && event["origin"] == origin;
+    lines.events().filter(is).collect()
+}
+
+/// A state change waits for its user while the tracer comes. It has seen no eventfd being handed
+/// over; it learns what they are, loses nothing, and blames nobody.
+fn in_a_wait(lab: &mut Lab) -> Result<()> {
+    let mut user = User::new(lab)?;
+    user.map()?;
+    let change = user.change(DeviceState::StopCopy);
+    lab.driver.wait_for_wait()?;
+    let trace = Trace::start(&["--events"])?;
+    user.settle(lab)?;
+    let changed = change.join();
+    ensure!(matches!(changed, Ok(Ok(()))), "{changed:?}");
+    // From here on all is seen.
+    user.back(lab)?;
+    user.go(lab, DeviceState::StopCopy, User::answer)??;
+    user.back(lab)?;
+    drop(user);
+    let traced = trace.end(0)?;
+    traced.summary.lost_nothing()?;
+    traced.lines.found(&[])?;
+    let devices = traced
+        .lines
+        .events()
+        .filter(|event| event["kind"] == "device" && event["origin"] == "found");
+    ensure!(devices.count() == 1, "the device was not found");
+    let whole = traced
+        .lines
+        .transitions()
+        .filter(|change| change.result.as_deref() == Some("ok"));
+    let whole: Vec<_> = whole.collect();
+    ensure!(whole.len() >= 3, "{whole:#?}");
+    Ok(())
+}
+
+/// The driver signals on a thread that is in no call on the device, and the tracer has never seen
+/// that eventfd. Whoever reads it and asks again for a region that it knows tells what it is.
+fn by_requery(lab: &mut Lab) -> Result<()> {
+    let mut user = User::new(lab)?;
+    user.map()?;
+    let trace = Trace::start(&["--events"])?;
+    let region = user.regions.first().copied().context("no region")?;
+    for _ in 0..2 {
+        lab.driver.trigger(1 << region)?;
+        user.settle(lab)?;
+    }
+    drop(user);
+    let traced = trace.end(0)?;
+    traced.summary.lost_nothing()?;
+    traced.lines.found(&[])?;
+    let learned = of_origin(&traced.lines, "context", "read_before_requery");
+    ensure!(learned.len() == 1, "learned: {learned:#?}");
+    // The first trigger is what it was learned from; the second is seen.
+    let cycles: Vec<_> = traced.lines.cycles().collect();
+    let whole = cycles.iter().any(|cycle| {
+        cycle.region == region && cycle.encoding.is_none() && cycle.trigger_ns.is_some()
+    });
+    ensure!(whole, "{cycles:#?}");
+    Ok(())
+}
+
+/// The functions of the driver that are probed now, as the kernel lists them.
+fn probed() -> Result<usize> {
+    const LIST: &str = "/sys/kernel/debug/kprobes/list";
+    let list = std::fs::read_to_string(LIST).with_context(|| format!("reading {LIST}"))?;
+    let ours = |line: &&str| line.contains("  remap_ref ") && !line.contains("[GONE]");
+    Ok(list.lines().filter(ours).count())
+}
+
+/// What only the driver's own functions show, seen since.
+fn of_the_driver(lines: &Lines, since_ns: u64) -> usize {
+    let seen = |event: &&Value| {
+        event["kind"] == "data" && event["time_ns"].as_u64().is_some_and(|ns| ns >= since_ns)
+    };
+    lines.events().filter(seen).count()
+}
+
+/// The driver is unloaded and loaded again: its hooks are put in place again, and what is seen by
+/// them after that is what was seen before.
+fn reloaded(lab: &mut Lab) -> Result<()> {
+    let trace = Trace::start(&["--events"])?;
+    let hooks = probed()?;
+    ensure!(hooks > 0, "no function of the driver is probed");
+    lab.use_it()?;
+    let reload_ns = now()?;
+    lab.driver.reload("v2")?;
+    until("the driver's hooks to be back", || {
+        Ok((probed()? == hooks).then_some(()))
+    })?;
+    lab.use_it()?;
+    let traced = trace.end(0)?;
+    traced.summary.lost_nothing()?;
+    traced.lines.found(&[])?;
+    let after = of_the_driver(&traced.lines, reload_ns);
+    let before = of_the_driver(&traced.lines, 0) - after;
+    ensure!(
+        before == after && after > 0,
+        "{before} calls on data files before the driver was loaded anew, {after} after"
+    );
+    let changes = |after: bool| {
+        let of =
+            move |change: &&crate::rig::trace::Transition| (change.begin_ns >= reload_ns) == after;
+        traced.lines.transitions().filter(of).count()
+    };
+    ensure!(
+        changes(true) == changes(false),
+        "{:#?}",
+        traced.lines.transitions().collect::<Vec<_>>()
+    );
+    Ok(())
+}
