@@ -45,6 +45,11 @@ pub static OPERATIONS: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 pub static MET: HashMap<u64, Met> = HashMap::with_max_entries(4096, 0);
 
+/// The files of devices that the walk under way has met: the process (upper half) and its fd → the
+/// device. User space reads and empties it.
+#[map]
+pub static DEVICE_FILES: HashMap<u64, u64> = HashMap::with_max_entries(4096, 0);
+
 /// Not 0 once every hook is in place: from then on each call that is entered is seen to return.
 #[map]
 pub static OPEN: Array<u32> = Array::with_max_entries(1, 0);

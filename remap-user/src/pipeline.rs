@@ -115,14 +115,19 @@ impl<S: Sink> Pipeline<S> {
         match decode(bytes) {
             Ok(event) => {
                 self.delivered += 1;
-                if let Some(mut owner) = self.owners.before(&event) {
-                    owner.time_ns = self.order.in_time(owner.time_ns);
-                    self.order.push(owner);
-                }
-                self.order.push(event);
+                self.observed(event);
             }
             Err(_) => self.undecodable += 1,
         }
+    }
+
+    /// Takes what was observed by other means than the probes.
+    pub fn observed(&mut self, event: Event) {
+        if let Some(mut owner) = self.owners.before(&event) {
+            owner.time_ns = self.order.in_time(owner.time_ns);
+            self.order.push(owner);
+        }
+        self.order.push(event);
     }
 
     /// Expects checkpoints: remembers what they will be held against.

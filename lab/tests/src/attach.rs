@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use remap_user::event::DeviceState;
 use serde_json::Value;
 
-use crate::rig::trace::{Lines, Trace};
+use crate::rig::trace::{EarlyCall, Lines, Trace};
 use crate::rig::{Lab, now, until};
 use crate::user::User;
 use crate::{Test, VECTORS};
@@ -12,6 +12,7 @@ use crate::{Test, VECTORS};
 pub fn tests() -> Vec<Test> {
     vec![
         Test::new("attach::in_a_wait", VECTORS, in_a_wait),
+        Test::new("attach::to_a_call_that_does_not_return", VECTORS, stuck),
         Test::new("attach::a_requery_tells_what_was_read", VECTORS, by_requery),
         Test::new("attach::a_driver_is_loaded_anew", VECTORS, reloaded),
     ]
@@ -53,7 +54,51 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
         .filter(|change| change.result.as_deref() == Some("ok"));
     let whole: Vec<_> = whole.collect();
     ensure!(whole.len() >= 3, "{whole:#?}");
+    let early: Vec<_> = traced.lines.early_calls().collect();
+    let [begun, over] = early[..] else {
+        anyhow::bail!("{early:#?}");
+    };
+    waiting(lab, begun)?;
+    ensure!(over.over && over.tid == begun.tid, "{early:#?}");
     Ok(())
+}
+
+/// That a call is the state change that waits, and that it is told where.
+fn waiting(lab: &Lab, call: &EarlyCall) -> Result<()> {
+    let functions = call.waits_in.as_deref().unwrap_or_default();
+    let place = functions.iter().any(|name| name.starts_with("rr_"));
+    ensure!(
+        call.device == lab.bdf.to_string()
+            && call.what == "the change to STOP_COPY"
+            && !call.over
+            && place,
+        "{call:#?}"
+    );
+    Ok(())
+}
+
+/// A state change waits for its user, who does not answer, as long as the tracer is there.
+fn stuck(lab: &mut Lab) -> Result<()> {
+    let mut user = User::new(lab)?;
+    user.map()?;
+    let change = user.change(DeviceState::StopCopy);
+    lab.driver.wait_for_wait()?;
+    let trace = Trace::start(&[])?;
+    // Longer than anything takes that is not stuck.
+    let long_ns = now()? + 1_100_000_000;
+    until("time to pass", || Ok((now()? > long_ns).then_some(())))?;
+    let traced = trace.end(0)?;
+    user.settle(lab)?;
+    let changed = change.join();
+    ensure!(matches!(changed, Ok(Ok(()))), "{changed:?}");
+    user.back(lab)?;
+    traced.summary.lost_nothing()?;
+    traced.lines.found(&["never-returned"])?;
+    let early: Vec<_> = traced.lines.early_calls().collect();
+    let [begun] = early[..] else {
+        anyhow::bail!("{early:#?}");
+    };
+    waiting(lab, begun)
 }
 
 /// The driver signals on a thread that is in no call on the device, and the tracer has never seen

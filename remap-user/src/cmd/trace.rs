@@ -31,7 +31,10 @@ use crate::{
         select::Select,
         text::{Text, TextOptions},
     },
-    source::{clock::monotonic_ns, process::vm_name, qemu_log::QemuLogs, ring::RingSource},
+    source::{
+        clock::monotonic_ns, early::EarlyCalls, process::vm_name, qemu_log::QemuLogs,
+        ring::RingSource,
+    },
 };
 
 /// Shows remap cycles, state changes and findings of every VFIO device, live.
@@ -207,6 +210,7 @@ impl Trace {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Meanwhile its records are taken from the ring.
         let mut walking = walk(&mut probes)?;
+        let mut early = EarlyCalls::default();
         let mut walked = false;
         let mut again = false;
         let mut pipeline = if logs.is_empty() {
@@ -221,7 +225,7 @@ impl Trace {
                     // Only taken: asking for losses after each wake is dear.
                     continue;
                 }
-                _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty()) => {
+                _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty() && early.is_empty()) => {
                     source.drain(|record| pipeline.record(record))?
                 }
                 ended = &mut walking, if !walked => {
@@ -232,9 +236,12 @@ impl Trace {
                         walking = walk(&mut probes)?;
                         continue;
                     }
-                    for sentence in probes.conclude_walk()?.unfound {
+                    let found = probes.conclude_walk()?;
+                    for sentence in &found.unfound {
                         eprintln!("remap: {sentence}");
                     }
+                    let noted = |pid, tid| probes.is_in_call(pid, tid);
+                    early.look(&found.files, noted, |event| pipeline.observed(event))?;
                     create_ready_file(self.ready_file.as_deref())?;
                     source.drain(|record| pipeline.record(record))?
                 }
@@ -264,6 +271,7 @@ impl Trace {
             // After the watermark was taken: what was written before it is there.
             logs.poll(|checkpoint| pipeline.checkpoint(checkpoint))
                 .map_err(unreadable)?;
+            early.poll(|event| pipeline.observed(event))?;
             pipeline.losses(lost_so_far(&probes)?);
             pipeline.advance(watermark_ns)?;
             probes.flush_diagnostics();

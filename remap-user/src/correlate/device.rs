@@ -6,6 +6,7 @@ use super::UNKNOWN_DEVICE;
 use super::activity::Tally;
 use super::counter::Counter;
 use super::cycle::{Outcome, Stage, View};
+use super::early::Early;
 use super::episode::Episode;
 use super::finding::Rule;
 use super::inferred::Guess;
@@ -163,6 +164,8 @@ pub(super) struct Device {
     pub(super) users: BTreeSet<u32>,
     /// Calls under way, by thread.
     pub(super) calls: BTreeMap<u32, Call>,
+    /// Calls that were under way when the trace began, by thread.
+    pub(super) early: BTreeMap<u32, Early>,
     /// Eventfds that a `SET_IRQS` under way has looked up, by thread.
     pub(super) candidates: BTreeMap<u32, Vec<(Target, ContextKey)>>,
     /// Every eventfd that is signalled, by IRQ index and sub-index.
@@ -214,6 +217,7 @@ impl Default for Device {
             driver: None,
             users: BTreeSet::new(),
             calls: BTreeMap::new(),
+            early: BTreeMap::new(),
             candidates: BTreeMap::new(),
             vectors: BTreeMap::new(),
             guesses: BTreeMap::new(),

@@ -35,6 +35,8 @@ impl Correlator {
             | Body::NodeClose { .. } => self.node(event),
             Body::Enter { .. }
             | Body::Exit { .. }
+            | Body::Early { .. }
+            | Body::EarlyOver { .. }
             | Body::StateWriteEnter { .. }
             | Body::StateWriteExit { .. }
             | Body::ConfigWrite { .. } => self.call(event),
@@ -134,12 +136,26 @@ impl Correlator {
                     self.hot_reset(*key, event.time_ns);
                 }
             }
+            Body::Early {
+                device,
+                call,
+                waits_in,
+            } => {
+                self.used(*device, event);
+                let (device, desk) = self.device(*device);
+                device.early(desk, event, call, waits_in);
+            }
+            Body::EarlyOver { device, seen_ns } => {
+                let (device, desk) = self.device(*device);
+                device.early_over(desk, event, Some(*seen_ns));
+            }
             Body::StateWriteEnter {
                 device,
                 region,
                 word,
             } => {
                 let (device, desk) = self.device(*device);
+                device.early_over(desk, event, None);
                 device.state_write_enter(desk, event, *region, *word);
             }
             Body::StateWriteExit {

@@ -55,10 +55,12 @@ pub enum Rule {
     AccessRefused,
     /// A region lost its mmap while it is mapped for DMA.
     DmaMapped,
+    /// A call that was under way when the trace began has not returned.
+    NeverReturned,
 }
 
 /// Every rule, its id in text and JSON, and one sentence of advice.
-pub const RULES: [(Rule, &str, &str); 26] = [
+pub const RULES: [(Rule, &str, &str); 27] = [
     (
         Rule::AliasedTrigger,
         "aliased-trigger",
@@ -188,6 +190,11 @@ pub const RULES: [(Rule, &str, &str); 26] = [
         Rule::DmaMapped,
         "dma-mapped",
         "Unmap a region for DMA before its mmap goes.",
+    ),
+    (
+        Rule::NeverReturned,
+        "never-returned",
+        "See where its thread waits, and whether anybody reads the remap IRQ and acknowledges it.",
     ),
 ];
 

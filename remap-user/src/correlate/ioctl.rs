@@ -56,6 +56,7 @@ fn one(sub: u32) -> Range<u32> {
 
 impl Device {
     pub(super) fn enter(&mut self, desk: &mut Desk, event: &Event, call: &Call) {
+        self.early_over(desk, event, None);
         self.calls.insert(event.task.tid, call.clone());
         if let Call::Feature { feature, op, data } = call
             && changes_state(*feature, *op)

@@ -1,6 +1,7 @@
 //! What the correlation has to say, and of which class it is.
 
 use super::cycle::{Cycle, Stage};
+use super::early::Early;
 use super::finding::Finding;
 use super::irq::{Interrupt, IrqChange};
 use super::stay::Stay;
@@ -56,6 +57,8 @@ pub enum Output {
     Closed(Closed),
     /// An eventfd is inferred to be a device's.
     Inferred(Inferred),
+    /// A call was under way when the trace began, or is over.
+    Early(Early),
 }
 
 /// What an output is about: what a reader can ask for.
@@ -121,6 +124,7 @@ impl Output {
             Self::Zap(_) | Self::Mapped(_) => Class::Mapping,
             Self::Opened(_) | Self::Closed(_) => Class::File,
             Self::Finding(_) => Class::Finding,
+            Self::Early(early) => early.class(),
         }
     }
 
@@ -139,6 +143,7 @@ impl Output {
             Self::Opened(opened) => &opened.device,
             Self::Closed(closed) => &closed.device,
             Self::Inferred(inferred) => &inferred.device,
+            Self::Early(early) => &early.device,
         }
     }
 
@@ -156,7 +161,8 @@ impl Output {
             | Self::Mapped(_)
             | Self::Opened(_)
             | Self::Closed(_)
-            | Self::Inferred(_) => None,
+            | Self::Inferred(_)
+            | Self::Early(_) => None,
         }
     }
 }

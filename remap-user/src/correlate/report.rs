@@ -6,6 +6,7 @@
 
 use super::Options;
 use super::cycle::{Cycle, Outcome, Stage};
+use super::early::Early;
 use super::finding::{Finding, Rule};
 use super::irq::{Interrupt, IrqChange};
 use super::output::{Output, StageLine};
@@ -118,6 +119,10 @@ impl Desk {
         self.emit(Output::Inferred(inferred));
     }
 
+    pub(super) fn early(&mut self, early: Early) {
+        self.emit(Output::Early(early));
+    }
+
     pub(super) fn finding(
         &mut self,
         now: u64,
@@ -207,7 +212,8 @@ impl Desk {
             | Output::IrqChange(_)
             | Output::Interrupt(_)
             | Output::Mapped(_)
-            | Output::Inferred(_) => {}
+            | Output::Inferred(_)
+            | Output::Early(_) => {}
         }
         self.out.push(output);
     }

@@ -257,6 +257,7 @@ impl Device {
     /// The trace ends.
     pub(super) fn end_of_trace(&mut self, desk: &mut Desk, now: u64) {
         self.end(desk, now, Outcome::Incomplete, "the trace ended");
+        self.judge_early(desk, now);
         self.judge_vectors(desk, now);
         let since_ns = self.data_left.map(|(ns, _)| now.saturating_sub(ns));
         if since_ns.is_some_and(|ns| ns >= desk.options.stuck_ns) {

@@ -1,6 +1,7 @@
 //! Wire bytes → [`Event`]. No unsafe, no clock, no file; what is not known is a value.
 
 mod call;
+mod early;
 mod memory;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,8 @@ use remap_common::{
     record::{self, Header, answer, kind, node_kind, origin, role},
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+pub use early::{early, waits_in};
 
 use crate::event::{
     Answer, Body, ContextKey, DeviceKey, Errno, Event, Node, NodeKey, Origin, Role, Target, Task,

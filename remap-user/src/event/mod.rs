@@ -4,11 +4,13 @@
 //! layout, a clock or a file; whatever could not be read is `None` or an `Unknown` variant.
 
 mod call;
+mod early;
 mod memory;
 mod node;
 mod state;
 
 pub use call::{Answer, Call, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
+pub use early::EarlyCall;
 pub use memory::{DmaKind, FaultOutcome, ZapCause};
 pub use node::{Node, NodeKey};
 pub use state::DeviceState;
@@ -134,6 +136,24 @@ pub enum Body {
         result: Result<i64, Errno>,
         /// What it handed back.
         answer: Answer,
+    },
+    /// A call was under way when the trace began; its return will not be seen as such, since the
+    /// kernel arms a return at the entry.
+    Early {
+        /// The device.
+        device: DeviceKey,
+        /// What was called.
+        call: EarlyCall,
+        /// The functions in which the thread waits, innermost first; empty if that could not be
+        /// read.
+        waits_in: Vec<String>,
+    },
+    /// A thread is in that call no more.
+    EarlyOver {
+        /// The device.
+        device: DeviceKey,
+        /// When it was last seen in it (CLOCK_MONOTONIC ns).
+        seen_ns: u64,
     },
     /// An eventfd context was looked up inside a `SET_IRQS`, was found, or is inferred to be a
     /// device's: from now on it stands for `target`.
@@ -392,6 +412,8 @@ impl Event {
             | Body::Close { device, .. }
             | Body::Enter { device, .. }
             | Body::Exit { device, .. }
+            | Body::Early { device, .. }
+            | Body::EarlyOver { device, .. }
             | Body::Map { device, .. }
             | Body::Unmap { device, .. }
             | Body::StateWriteEnter { device, .. }

@@ -35,6 +35,7 @@ pub(super) fn acts(event: &Event) -> bool {
             | Body::DeviceFile { .. }
             | Body::Enter { .. }
             | Body::Exit { .. }
+            | Body::Early { .. }
             | Body::Read { .. }
             | Body::Write { .. }
             | Body::Map { .. }

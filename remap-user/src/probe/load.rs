@@ -315,6 +315,14 @@ impl Probes {
         left::count(&self.ebpf)
     }
 
+    /// Whether the programs have seen a thread enter a call on a device that it has not left.
+    ///
+    /// # Errors
+    /// If the programs' maps cannot be read.
+    pub fn is_in_call(&self, pid: u32, tid: u32) -> io::Result<bool> {
+        left::is_noted(&self.ebpf, pid, tid)
+    }
+
     /// Detaches every program, entries before returns; what they have counted and sent can still
     /// be read.
     pub fn detach(&mut self) {

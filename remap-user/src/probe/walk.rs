@@ -14,6 +14,8 @@ use aya::{
 use remap_common::walk::{Met, interrupts};
 use zerocopy::FromBytes as _;
 
+use crate::event::DeviceKey;
+
 /// One walk: its program, what it iterates over (`bpf_iter_…`), and what a trace lacks without it.
 struct Step {
     program: &'static str,
@@ -115,11 +117,24 @@ fn again(error: &io::Error) -> bool {
     )
 }
 
+/// A file of a device in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceFile {
+    /// The process, in the initial PID namespace.
+    pub pid: u32,
+    /// Its number there.
+    pub fd: u32,
+    /// The device.
+    pub device: DeviceKey,
+}
+
 /// What a walk has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// How many devices are open.
     pub devices: usize,
+    /// The files through which they are.
+    pub files: Vec<DeviceFile>,
     /// A sentence for each of them whose interrupts could not be found.
     pub unfound: Vec<String>,
 }
@@ -133,6 +148,7 @@ pub(super) fn conclude(ebpf: &mut Ebpf) -> Result<Found, String> {
     let devices: Vec<_> = met.iter().filter_map(Result::ok).collect();
     let mut found = Found {
         devices: devices.len(),
+        files: Vec::new(),
         unfound: Vec::new(),
     };
     for (device, bytes) in devices {
@@ -142,6 +158,21 @@ pub(super) fn conclude(ebpf: &mut Ebpf) -> Result<Found, String> {
         let _ = met.remove(&device);
     }
     found.unfound.sort();
+    let name = "DEVICE_FILES";
+    let map = ebpf
+        .map_mut(name)
+        .ok_or_else(|| format!("the object has no map {name}"))?;
+    let mut files: HashMap<_, u64, u64> =
+        map.try_into().map_err(|error| super::load::chain(&error))?;
+    let places: Vec<_> = files.iter().filter_map(Result::ok).collect();
+    for (place, device) in places {
+        found.files.push(DeviceFile {
+            pid: (place >> 32) as u32,
+            fd: place as u32,
+            device: DeviceKey(device),
+        });
+        let _ = files.remove(&place);
+    }
     Ok(found)
 }
 

@@ -10,13 +10,14 @@ use super::text::{Text, TextOptions};
 use super::*;
 use crate::correlate::tests::{self as played, Scene};
 use crate::correlate::{
-    Activity, Cause, Class, Closed, Correlator, DataStats, Inferred, Interrupt, IrqChange, IrqName,
-    IrqVerb, Mapped, MappedHow, Opened, Options, Precopy, RULES, Stay, Withheld, Zap, ZapEnd,
-    ZappedRegion,
+    Activity, Cause, Class, Closed, Correlator, DataStats, Early, Inferred, Interrupt, IrqChange,
+    IrqName, IrqVerb, Mapped, MappedHow, Opened, Options, Precopy, RULES, Stay, Withheld, Zap,
+    ZapEnd, ZappedRegion,
 };
 use crate::event::{
-    Answer, Body, Call, ContextKey, DeviceState, DmaKind, Errno, FaultOutcome, FeatureData,
-    FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX, ZapCause,
+    Answer, Body, Call, ContextKey, DeviceState, DmaKind, EarlyCall, Errno, FaultOutcome,
+    FeatureData, FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX,
+    ZapCause,
 };
 use crate::probe::miss::{Miss, RECURSION};
 use crate::vfio::irq::Encoding;
@@ -374,6 +375,12 @@ fn every_event_fits_the_schema() {
     let context = ContextKey(9);
     let device = played::DEVICE;
     let bodies = [
+        Body::Early {
+            device,
+            call: EarlyCall::Write { region: 9 },
+            waits_in: Vec::new(),
+        },
+        Body::EarlyOver { device, seen_ns: 3 },
         Body::Release { context, target },
         Body::Write {
             context,
@@ -509,7 +516,7 @@ fn every_event_fits_the_schema() {
     let mut kinds: Vec<String> = lines.iter().map(|line| field(line, "kind")).collect();
     kinds.sort();
     kinds.dedup();
-    assert_eq!(kinds.len(), 25, "{kinds:?}");
+    assert_eq!(kinds.len(), 27, "{kinds:?}");
     let text = serde_json::to_string(&lines).unwrap();
     assert!(text.contains(&u64::MAX.to_string()));
 }
@@ -686,6 +693,14 @@ fn other_lines() -> Vec<Output> {
         text: "an eventfd is the device's: it was signalled inside a call".into(),
         task,
     };
+    let early = Early {
+        device: played::NAME.into(),
+        time_ns: us(950),
+        call: EarlyCall::Ioctl(feature(2, FeatureData::State(DeviceState::StopCopy))),
+        waits_in: vec!["rr_wait".into(), "rr_set_state".into()],
+        last_seen_ns: Some(us(940)),
+        task: played::task(played::DRIVER),
+    };
     vec![
         Output::Opened(opened),
         Output::Zap(Box::new(zap)),
@@ -697,6 +712,12 @@ fn other_lines() -> Vec<Output> {
         Output::Stay(Box::new(stay)),
         Output::Inferred(inferred),
         Output::Closed(closed),
+        Output::Early(Early {
+            last_seen_ns: None,
+            time_ns: us(1),
+            ..early.clone()
+        }),
+        Output::Early(early),
     ]
 }
 
@@ -727,6 +748,8 @@ fn every_other_line_has_a_class() {
         "migration",
         "remap",
         "file",
+        "migration",
+        "migration",
     ];
     assert_eq!(classes, expected);
 }

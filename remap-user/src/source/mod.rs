@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod counters;
+pub mod early;
 pub mod process;
 pub mod qemu_log;
 pub mod ring;

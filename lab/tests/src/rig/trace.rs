@@ -24,6 +24,8 @@ pub enum Line {
     Event(Value),
     /// The time in which a virtual machine ran nowhere.
     Downtime(Downtime),
+    /// A call that was under way when the trace began.
+    EarlyCall(EarlyCall),
     /// The end.
     Summary(Summary),
     /// What no test reads.
@@ -40,6 +42,16 @@ pub struct Downtime {
     pub error_ns: u64,
     pub complete: bool,
     pub whole: Part,
+}
+
+/// A call that was under way when the trace began.
+#[derive(Clone, Debug, Deserialize)]
+pub struct EarlyCall {
+    pub device: String,
+    pub what: String,
+    pub waits_in: Option<Vec<String>>,
+    pub over: bool,
+    pub tid: u32,
 }
 
 /// A part of a downtime.
@@ -175,6 +187,14 @@ impl Lines {
     pub fn downtimes(&self) -> impl Iterator<Item = &Downtime> {
         self.0.iter().filter_map(|line| match line {
             Line::Downtime(downtime) => Some(downtime),
+            _ => None,
+        })
+    }
+
+    /// The calls that were under way when the trace began.
+    pub fn early_calls(&self) -> impl Iterator<Item = &EarlyCall> {
+        self.0.iter().filter_map(|line| match line {
+            Line::EarlyCall(call) => Some(call),
             _ => None,
         })
     }

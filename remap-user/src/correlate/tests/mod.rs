@@ -1,6 +1,7 @@
 //! A device, its driver and its user, played by hand.
 
 mod driver;
+mod early;
 mod faults;
 mod healthy;
 mod inferred;

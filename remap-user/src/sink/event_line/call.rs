@@ -3,11 +3,19 @@
 use serde::Serialize;
 
 use super::super::json::{AreaLine, encoding_name};
-use crate::event::{Answer, Call, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
+use crate::event::{
+    Answer, Call, EarlyCall, FeatureData, FeatureOp, IrqAction, IrqData, feature_name,
+};
 
 #[derive(Serialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
-pub(super) enum CallLine<'a> {
+pub(in crate::sink) enum CallLine<'a> {
+    ReadRegion {
+        region: u32,
+    },
+    WriteRegion {
+        region: u32,
+    },
     SetIrqs {
         index: u32,
         start: u32,
@@ -48,7 +56,7 @@ pub(super) enum CallLine<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum DataLine<'a> {
+pub(in crate::sink) enum DataLine<'a> {
     None,
     Bool(&'a [bool]),
     Eventfd(&'a [i32]),
@@ -58,7 +66,7 @@ pub(super) enum DataLine<'a> {
 /// What a feature is asked for, beside a state.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum DataOfFeature {
+pub(in crate::sink) enum DataOfFeature {
     Wakeup {
         wakeup_fd: i32,
     },
@@ -106,6 +114,14 @@ fn operations(op: FeatureOp) -> Vec<&'static str> {
 }
 
 impl<'a> CallLine<'a> {
+    pub(in crate::sink) fn of_early(call: &'a EarlyCall) -> Self {
+        match call {
+            EarlyCall::Ioctl(call) => Self::of(call),
+            EarlyCall::Read { region } => Self::ReadRegion { region: *region },
+            EarlyCall::Write { region } => Self::WriteRegion { region: *region },
+        }
+    }
+
     pub(super) fn of(call: &'a Call) -> Self {
         match call {
             Call::SetIrqs {

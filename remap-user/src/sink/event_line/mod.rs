@@ -12,7 +12,8 @@ use crate::event::{
     Body, ContextKey, DmaKind, Event, FaultOutcome, Node, NodeKey, Origin, Role, Target,
     UNKNOWN_INDEX, ZapCause, feature_name,
 };
-use call::{AnswerLine, CallLine};
+use call::AnswerLine;
+pub(super) use call::CallLine;
 pub(super) use keys::Keys;
 
 #[derive(Serialize)]
@@ -107,6 +108,13 @@ enum BodyLine<'a> {
         result: String,
         returned: Option<i64>,
         answer: Option<AnswerLine<'a>>,
+    },
+    Early {
+        call: CallLine<'a>,
+        waits_in: &'a [String],
+    },
+    EarlyOver {
+        last_seen_ns: u64,
     },
     Context {
         #[serde(flatten)]
@@ -327,6 +335,13 @@ impl<'a> BodyLine<'a> {
                 result: result_name(*result),
                 returned: result.ok(),
                 answer: AnswerLine::of(answer),
+            },
+            Body::Early { call, waits_in, .. } => Self::Early {
+                call: CallLine::of_early(call),
+                waits_in,
+            },
+            Body::EarlyOver { seen_ns, .. } => Self::EarlyOver {
+                last_seen_ns: *seen_ns,
             },
             Body::Context {
                 context,

@@ -28,7 +28,7 @@ use irq::{InterruptLine, IrqChangeLine};
 use mapping::{MappedLine, ZapLine};
 use migration::{StayLine, TransitionLine};
 use summary::SummaryLine;
-use usage::{ClosedLine, OpenedLine};
+use usage::{ClosedLine, EarlyLine, OpenedLine};
 
 /// Writes JSON Lines.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ impl<W: Write> Sink for Json<W> {
             Output::Opened(opened) => Line::Opened(OpenedLine::of(opened, &mut self.keys)),
             Output::Closed(closed) => Line::Closed(ClosedLine::of(closed)),
             Output::Inferred(inferred) => Line::Inferred(InferredLine::of(inferred)),
+            Output::Early(early) => Line::EarlyCall(EarlyLine::of(early)),
         };
         self.line(&line)
     }
@@ -118,6 +119,7 @@ enum Line<'a> {
     Opened(OpenedLine<'a>),
     Closed(ClosedLine<'a>),
     Inferred(InferredLine<'a>),
+    EarlyCall(EarlyLine<'a>),
     Event(EventLine<'a>),
     Checkpoint(CheckpointLine<'a>),
     Downtime(DowntimeLine<'a>),

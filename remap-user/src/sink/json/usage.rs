@@ -1,9 +1,9 @@
-//! Opens and closes.
+//! Opens and closes, and calls that were under way when the trace began.
 
 use serde::Serialize;
 
-use crate::correlate::{Closed, Opened};
-use crate::sink::event_line::{Keys, NodeLine};
+use crate::correlate::{Closed, Early, Opened};
+use crate::sink::event_line::{CallLine, Keys, NodeLine};
 
 #[derive(Serialize)]
 pub(super) struct OpenedLine<'a> {
@@ -53,6 +53,37 @@ impl<'a> ClosedLine<'a> {
             pid: closed.task.pid,
             tid: closed.task.tid,
             comm: &closed.task.comm,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct EarlyLine<'a> {
+    time_ns: u64,
+    device: &'a str,
+    what: String,
+    call: CallLine<'a>,
+    waits_in: Option<&'a [String]>,
+    over: bool,
+    last_seen_ns: Option<u64>,
+    pid: u32,
+    tid: u32,
+    comm: &'a str,
+}
+
+impl<'a> EarlyLine<'a> {
+    pub(super) fn of(early: &'a Early) -> Self {
+        Self {
+            time_ns: early.time_ns,
+            device: &early.device,
+            what: early.what(),
+            call: CallLine::of_early(&early.call),
+            waits_in: Some(early.waits_in.as_slice()).filter(|functions| !functions.is_empty()),
+            over: early.last_seen_ns.is_some(),
+            last_seen_ns: early.last_seen_ns,
+            pid: early.task.pid,
+            tid: early.task.tid,
+            comm: &early.task.comm,
         }
     }
 }

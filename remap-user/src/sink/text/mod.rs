@@ -124,6 +124,7 @@ impl<W: Write> Sink for Text<W> {
             Output::Opened(opened) => self.opened(opened),
             Output::Closed(closed) => self.closed(closed),
             Output::Inferred(inferred) => self.inferred(inferred),
+            Output::Early(early) => self.early(early),
         }
     }
 

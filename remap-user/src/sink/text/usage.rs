@@ -1,10 +1,10 @@
-//! Opens and closes.
+//! Opens and closes, and calls that were under way when the trace began.
 
 use std::fmt;
 use std::io::{self, Write};
 
-use super::Text;
-use crate::correlate::{Closed, Opened};
+use super::{Relative, Text, YELLOW};
+use crate::correlate::{Closed, Early, Opened};
 use crate::event::Node;
 
 impl<W: Write> Text<W> {
@@ -18,6 +18,25 @@ impl<W: Write> Text<W> {
         let who = self.vms.who(&closed.task);
         let text = format!("{}  ({who})", closed.text);
         self.line(closed.time_ns, &closed.device, &text)
+    }
+
+    pub(super) fn early(&mut self, early: &Early) -> io::Result<()> {
+        let (what, task) = (early.what(), &early.task);
+        let text = match early.last_seen_ns {
+            None => {
+                let waits = early.whereabouts();
+                let waits =
+                    waits.map_or_else(String::new, |place| format!(", and waits in {place}"));
+                let word = self.paint("under way", YELLOW);
+                format!("{what} was {word} when the trace began{waits}")
+            }
+            Some(seen_ns) => {
+                let seen = Relative::new(seen_ns, self.options.start_ns);
+                format!("{what} is over since {seen} at the earliest; its result was not seen")
+            }
+        };
+        let text = format!("{text}  ({} {})", task.comm, task.tid);
+        self.line(early.time_ns, &early.device, &text)
     }
 }
 

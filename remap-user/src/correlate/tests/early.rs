@@ -1,0 +1,89 @@
+//! Calls that were under way when the trace began.
+
+use super::*;
+use crate::event::EarlyCall;
+
+/// A change to PRE_COPY that the device's user is in.
+fn found(scene: &mut Scene) {
+    let body = Body::Early {
+        device: DEVICE,
+        call: EarlyCall::Ioctl(Scene::set_state(DeviceState::PreCopy)),
+        waits_in: vec!["wait".to_owned(), "set_state".to_owned()],
+    };
+    scene.push(DRIVER, body);
+}
+
+fn over(scene: &mut Scene) {
+    let seen_ns = scene.now;
+    let body = Body::EarlyOver {
+        device: DEVICE,
+        seen_ns,
+    };
+    scene.push(DRIVER, body);
+}
+
+fn told(played: &Played) -> Vec<(u64, Option<u64>)> {
+    let early = |output: &Output| match output {
+        Output::Early(early) => Some((early.time_ns, early.last_seen_ns)),
+        _ => None,
+    };
+    played.0.iter().filter_map(early).collect()
+}
+
+#[test]
+fn a_call_is_told_when_it_is_found_and_when_it_is_over() {
+    let mut scene = Scene::stock("a-vendor");
+    found(&mut scene);
+    let found_ns = scene.now;
+    scene.wait(5_000_000_000);
+    let seen_ns = scene.now;
+    over(&mut scene);
+    // It may have left the device in any state.
+    let begin_ns = scene.enter(DeviceState::StopCopy);
+    scene.exit(DeviceState::StopCopy, begin_ns, Ok(0));
+    let over_ns = seen_ns + 1000;
+    let played = scene.play();
+    assert_eq!(told(&played), [(found_ns, None), (over_ns, Some(seen_ns))]);
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    assert_eq!(played.transitions()[0].from, None);
+}
+
+#[test]
+fn the_next_call_of_its_thread_ends_it_too() {
+    let mut scene = Scene::stock("a-vendor");
+    found(&mut scene);
+    let found_ns = scene.now;
+    scene.wait(5_000_000_000);
+    let next_ns = scene.enter(DeviceState::StopCopy);
+    over(&mut scene);
+    let played = scene.play();
+    assert_eq!(told(&played), [(found_ns, None), (next_ns, Some(found_ns))]);
+}
+
+#[test]
+fn a_call_that_was_seen_to_begin_is_none() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.enter(DeviceState::StopCopy);
+    found(&mut scene);
+    over(&mut scene);
+    assert_eq!(told(&scene.play()), []);
+}
+
+#[test]
+fn a_call_that_lasts_is_found_with_the_place_where_it_waits() {
+    let mut scene = Scene::stock("a-vendor");
+    found(&mut scene);
+    scene.wait(900_000_000);
+    assert_eq!(scene.play().rules(), Vec::<&str>::new(), "too soon to tell");
+    let mut scene = Scene::stock("a-vendor");
+    found(&mut scene);
+    scene.wait(12_000_000_000);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["never-returned"]);
+    let text = &played.findings()[0].text;
+    assert!(
+        text.starts_with("the change to PRE_COPY by user-102 102 was under way")
+            && text.ends_with("in the 12.0 s since; it waits in wait ← set_state"),
+        "{text}"
+    );
+}

@@ -1,0 +1,102 @@
+//! What `/proc` shows of a thread in a system call → the call on a device's file.
+
+use remap_common::record::ARGUMENT_BYTES;
+
+use super::{call, split};
+use crate::event::EarlyCall;
+
+/// The numbers of the system calls (x86_64).
+const IOCTL: i64 = 16;
+const PREAD: i64 = 17;
+const PWRITE: i64 = 18;
+
+/// How many functions are told.
+const FRAMES: usize = 8;
+
+/// The call on the device's file that is the first of `arguments`; `None` if the system call is none
+/// that is told. `memory` reads what an ioctl points to: at most so many bytes from that address.
+pub fn early(
+    number: i64,
+    arguments: &[u64; 6],
+    memory: impl FnOnce(u64, usize) -> Vec<u8>,
+) -> Option<EarlyCall> {
+    let [_, request, pointer, offset, ..] = *arguments;
+    let region = split(offset).0;
+    Some(match number {
+        // The kernel takes the lower half.
+        IOCTL => EarlyCall::Ioctl(call::call(request as u32, &memory(pointer, ARGUMENT_BYTES))),
+        PREAD => EarlyCall::Read { region },
+        PWRITE => EarlyCall::Write { region },
+        _ => return None,
+    })
+}
+
+/// The functions of a kernel stack as `/proc/PID/task/TID/stack` shows it, from the innermost to the
+/// one that serves the system call.
+pub fn waits_in(stack: &str) -> Vec<String> {
+    let function = |line: &str| {
+        let (_, frame) = line.split_once("] ")?;
+        let (name, _) = frame.split_once('+')?;
+        Some(name.to_owned())
+    };
+    let inside = |name: &String| !name.starts_with("__x64_sys_") && name != "do_syscall_64";
+    stack
+        .lines()
+        .filter_map(function)
+        .take_while(inside)
+        .take(FRAMES)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use remap_common::ioctl::{FEATURE, FEATURE_SET, FEATURE_STATE, REGION_SHIFT};
+
+    use super::*;
+    use crate::event::{Call, DeviceState};
+
+    #[test]
+    fn a_state_change_is_read_from_its_callers_memory() {
+        let words = [16, FEATURE_SET | FEATURE_STATE, 3, u32::MAX];
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        let arguments = [7, u64::from(FEATURE), 0x1000, 0, 0, 0];
+        let told = early(16, &arguments, |pointer, _| {
+            assert_eq!(pointer, 0x1000);
+            bytes
+        });
+        let Some(EarlyCall::Ioctl(Call::Feature { data, .. })) = told else {
+            panic!("{told:?}");
+        };
+        assert_eq!(data.state(), Some(DeviceState::from_uapi(3)));
+        let unreadable = early(16, &arguments, |_, _| Vec::new());
+        let request = FEATURE;
+        assert_eq!(
+            unreadable,
+            Some(EarlyCall::Ioctl(Call::Unreadable { request }))
+        );
+    }
+
+    #[test]
+    fn a_region_is_read_and_written_by_offset() {
+        let arguments = [7, 0, 4, 9 << REGION_SHIFT | 16, 0, 0];
+        let none = |_, _| Vec::new();
+        assert_eq!(
+            early(18, &arguments, none),
+            Some(EarlyCall::Write { region: 9 })
+        );
+        assert_eq!(
+            early(17, &arguments, none),
+            Some(EarlyCall::Read { region: 9 })
+        );
+        assert_eq!(early(0, &arguments, none), None);
+    }
+
+    #[test]
+    fn a_stack_ends_at_the_system_call() {
+        let stack = "[<0>] rr_wait+0x12/0x340 [remap_ref]\n\
+                     [<0>] rr_set_state+0x5/0x60 [remap_ref]\n\
+                     [<0>] __x64_sys_ioctl+0x8d/0xd0\n[<0>] do_syscall_64+0x5b/0xb0\n";
+        assert_eq!(waits_in(stack), ["rr_wait", "rr_set_state"]);
+        assert!(waits_in("").is_empty());
+    }
+}
