@@ -54,6 +54,7 @@ pub fn lose(reason: Counter) {
 
 /// The task that a record is about.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Subject {
     pub pid: u32,
     pub tid: u32,

@@ -14,7 +14,8 @@ use remap_common::{
 
 use crate::{
     emit,
-    maps::{CONTEXTS, GENERATIONS, Index, MAPPINGS, OPEN, OPERATIONS, WHOLE_DEVICE},
+    maps::{CONTEXTS, GENERATIONS, Index, MAPPINGS, OPEN, OPERATIONS, SPACES, WHOLE_DEVICE},
+    read,
 };
 
 /// A flag for each hash value. All CPUs read and set them: a set is one byte store, which no
@@ -54,6 +55,10 @@ static CONTEXT_FILTER: Flags<{ 1 << CONTEXT_BITS }> = Flags::CLEAR;
 /// The processes that use a VFIO device.
 #[unsafe(no_mangle)]
 static PROCESS_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
+
+/// The address spaces of processes that use a VFIO device.
+#[unsafe(no_mangle)]
+static SPACE_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
 
 /// The address spaces of the devices' inodes.
 #[unsafe(no_mangle)]
@@ -145,13 +150,51 @@ pub fn process_is_involved() -> bool {
 /// Marks the current process as a user of a VFIO device.
 #[inline(always)]
 pub fn involve_process() {
-    involve((emit::thread() >> 32) as u32);
+    involve(read::current(), (emit::thread() >> 32) as u32);
 }
 
-/// Marks a process (tgid) as a user of a VFIO device.
+/// Marks the process (tgid) of a task as a user of a VFIO device, and its address space.
 #[inline(always)]
-pub fn involve(pid: u32) {
+pub fn involve(task: u64, pid: u32) {
     PROCESS_FILTER.set(slot(u64::from(pid), PROCESS_BITS));
+    if let Some(space) = read::space_of_task(task) {
+        SPACE_FILTER.set(slot(space, PROCESS_BITS));
+    }
+}
+
+/// Learns who lives in the address space that a device is mapped in.
+#[inline(always)]
+pub fn learn_space(vma: u64, subject: &emit::Subject) {
+    if let Some(space) = read::space_of(vma) {
+        // The map forgets the least used one by itself.
+        let _ = SPACES.insert(space, subject, 0);
+        SPACE_FILTER.set(slot(space, PROCESS_BITS));
+    }
+}
+
+/// Whether the address space of a mapping is that of a user of a VFIO device.
+#[inline(always)]
+pub fn space_is_marked(vma: u64) -> bool {
+    read::space_of(vma).is_some_and(|space| SPACE_FILTER.test(slot(space, PROCESS_BITS)))
+}
+
+/// Whose a mapping is that goes: the current task's, unless that only holds the last reference to the
+/// address space of a process that has ended, as whoever looks at it in `/proc` may.
+#[inline(always)]
+pub fn owner_of(vma: u64) -> emit::Subject {
+    let current = emit::Subject::current();
+    let Some(space) = read::space_of(vma) else {
+        return current;
+    };
+    // SAFETY: see `target_of`.
+    let Some(owner) = (unsafe { SPACES.get(space) }) else {
+        return current;
+    };
+    if owner.pid == current.pid || read::space_of_task(read::current()) == Some(space) {
+        current
+    } else {
+        *owner
+    }
 }
 
 /// The device that an address space belongs to; `None` for one of another file.

@@ -1,5 +1,6 @@
 //! What the programs share: the ring, the counters, and what they have learned.
 
+use crate::emit::Subject;
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
@@ -57,6 +58,10 @@ pub static OPEN: Array<u32> = Array::with_max_entries(1, 0);
 /// The threads whose device ioctl began before that, and may return after it.
 #[map]
 pub static EARLY: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
+
+/// Address space → the process that has mapped a device there.
+#[map]
+pub static SPACES: LruHashMap<u64, Subject> = LruHashMap::with_max_entries(4096, 0);
 
 /// Thread → the eventfd that it has read last, if nobody knows what that stands for.
 #[map]

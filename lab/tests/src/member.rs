@@ -95,6 +95,24 @@ pub fn receives(device: &Assigned<'_>) -> Result<()> {
     finish(command, device.ledger())
 }
 
+/// Another process maps a region and ends, while a third one lives in its address space, and ends
+/// later: the mapping goes with that one.
+pub fn leaves_its_space(device: &Assigned<'_>) -> Result<()> {
+    let [bdf, fd] = named(device);
+    let mut command = member("share", &[bdf, fd]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut member = inherited(device, || Ok(command.spawn()?))?;
+    let hold = member.stdin.take().context("no pipe")?;
+    let ended = member.wait()?;
+    ensure!(ended.success(), "a member: {ended}");
+    let mut told = String::new();
+    let mut lines = member.stdout.take().context("no stdout")?;
+    // The third one has its stdout too: all of it is there when that has ended.
+    drop(hold);
+    lines.read_to_string(&mut told)?;
+    device.ledger().merge(&told)
+}
+
 /// A process opens a device, and ends; the one that it has forked goes on with it.
 pub fn forks(bdf: Bdf, ledger: &Ledger) -> Result<()> {
     finish(member("fork", &[bdf.to_string()]), ledger)
@@ -174,6 +192,22 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
             sys::die_of_sigbus();
             let touched = device.mappings().first().map(|mapping| mapping.read_u32(0));
             bail!("the device answered: {touched:?}")
+        }
+        "share" => {
+            let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
+            let region = device.region(0)?;
+            device.map(
+                &region,
+                Area {
+                    offset: 0,
+                    size: PAGE,
+                },
+            )?;
+            device.happened(1, format_args!("unmap 0 0x0+{PAGE:#x}"));
+            tell(&ledger)?;
+            sys::hold_space(std::io::stdin().as_raw_fd())?;
+            // Nothing is unmapped on the way.
+            std::process::exit(0);
         }
         "use" => {
             let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;

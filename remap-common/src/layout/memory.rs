@@ -15,6 +15,10 @@ pub struct MemoryLayout {
     /// 1 where the core's handler fills the whole mapping, as it did until it got an order in 6.12
     /// (f9e54c3a2f5b).
     pub fault_fills_mapping: u32,
+    /// `struct vm_area_struct.vm_mm`.
+    pub vma_mm: u32,
+    /// `struct task_struct.mm`.
+    pub task_mm: u32,
     /// `struct vm_area_struct.vm_private_data`.
     pub vma_private_data: u32,
     /// `struct vfio_device.inode`; [`ABSENT`] before 6.10 (b7c5e64fecfa), where zaps go by mapping.
@@ -40,6 +44,8 @@ impl MemoryLayout {
         fault_vma: ABSENT,
         fault_address: ABSENT,
         fault_fills_mapping: 0,
+        vma_mm: ABSENT,
+        task_mm: ABSENT,
         vma_private_data: ABSENT,
         vfio_device_inode: ABSENT,
         inode_mapping: ABSENT,

@@ -1,13 +1,17 @@
 //! Traces the end of a mapping: `remove_vma` (mm/mmap.c, mm/vma.c), or where the compiler left no
 //! such function `vma_close` or `vm_area_free`; all three take the mapping as first argument.
-//! They serve munmap, a mapping on top, and exit alike. Emits `Unmap`, after the pages are gone.
+//! They serve munmap, a mapping on top, and exit alike: also the exit of a process whose address space
+//! somebody else held for the last time, so the address space is asked for, not the task. Emits `Unmap`, after the pages are gone.
 //! Without it the unmap stage is missing, and an ack with a forbidden mapping goes unseen.
 
 use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::record::{Unmap, kind};
+use remap_common::{
+    counter::Counter,
+    record::{Unmap, kind},
+};
 
 use super::{probed_argument, traced_argument};
 use crate::{emit, filter, read};
@@ -27,7 +31,7 @@ pub fn unmap_kprobe(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn removed(vma: u64) {
-    if !filter::process_is_involved() {
+    if !filter::space_is_marked(vma) {
         return;
     }
     let Some(file) = read::file_of_vma(vma) else {
@@ -37,14 +41,17 @@ fn removed(vma: u64) {
         return;
     }
     let Some(device) = read::device_of(file) else {
+        emit::lose(Counter::Unreadable);
         return;
     };
     let Some((start, end, offset)) = read::mapping_of(vma) else {
+        emit::lose(Counter::Unreadable);
         return;
     };
+    let owner = filter::owner_of(vma);
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Unmap>(kind::UNMAP, emit::now(), |record| {
+        emit::emit_about::<Unmap>(&owner, kind::UNMAP, emit::now(), |record| {
             (*record).device = device;
             (*record).address = start;
             (*record).size = end - start;

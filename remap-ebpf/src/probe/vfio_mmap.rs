@@ -30,6 +30,7 @@ pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
         filter::learn_device_operations(operations);
     }
     filter::involve_process();
+    filter::learn_space(probed_argument(&ctx, 1), &emit::Subject::current());
     let call = maps::Mmap {
         device,
         address: start,

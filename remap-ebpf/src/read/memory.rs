@@ -15,6 +15,18 @@ pub fn fault_of(vmf: u64) -> Option<(u64, u64)> {
     Some((vma, address))
 }
 
+/// The address space that a mapping is in.
+#[inline(always)]
+pub fn space_of(vma: u64) -> Option<u64> {
+    word(vma, layout!(memory.vma_mm))
+}
+
+/// The address space that a task lives in; null while it ends, and for a kernel thread.
+#[inline(always)]
+pub fn space_of_task(task: u64) -> Option<u64> {
+    word(task, layout!(memory.task_mm))
+}
+
 /// Whether a handler without an order populates the whole mapping.
 #[inline(always)]
 pub fn fault_fills_mapping() -> bool {

@@ -30,7 +30,7 @@ pub extern "C" fn walk_files(context: *mut core::ffi::c_void) -> i32 {
         && is_device_file(file)
         && let Some(subject) = read::subject_of(task)
     {
-        let Some(device) = meet(file, &subject) else {
+        let Some(device) = meet(file, task, &subject) else {
             return 0;
         };
         // The fd is 32 bits, and padding follows it.

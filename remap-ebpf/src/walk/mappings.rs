@@ -44,9 +44,10 @@ fn found(task: u64, vma: u64, file: u64) {
     let Some(subject) = read::subject_of(task) else {
         return;
     };
-    let Some(device) = meet(file, &subject) else {
+    let Some(device) = meet(file, task, &subject) else {
         return;
     };
+    filter::learn_space(vma, &subject);
     let Some((start, end, offset)) = read::mapping_of(vma) else {
         emit::lose(Counter::Unreadable);
         return;

@@ -38,8 +38,8 @@ fn is_device_file(file: u64) -> bool {
 /// Makes the device behind a file known, and its interrupts, once in a walk.
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks maps for presence")]
-fn meet(file: u64, subject: &Subject) -> Option<u64> {
-    filter::involve(subject.pid);
+fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
+    filter::involve(task, subject.pid);
     let Some(device) = read::device_of(file) else {
         emit::lose(Counter::Unreadable);
         return None;

@@ -29,6 +29,7 @@ pub const TESTS: &[(&str, Body)] = &[
     ("stock::passed::by_exec", |stock| {
         grown(stock, member::execs)
     }),
+    ("stock::passed::by_a_shared_space", outlived),
     ("stock::passed::eventfds_recycled", recycled),
 ];
 
@@ -61,6 +62,27 @@ fn grown(
 ) -> Result<()> {
     let nvme = stock.nvme;
     stock.watch(&[], |_, ledger| start(nvme, ledger)).map(drop)
+}
+
+/// The address space of another process outlives it, and so does the mapping in it; what is told of its
+/// end is told of that process, whoever held it last.
+fn outlived(stock: &mut Stock) -> Result<()> {
+    let nvme = stock.nvme;
+    let act = |_: &mut Stock, ledger: &Ledger| {
+        with(ledger, nvme, |_, nvme| member::leaves_its_space(nvme))
+    };
+    let events = stock.watch(&[], act)?;
+    let pid = |kind: &str| {
+        let of = |event: &&serde_json::Value| event["kind"] == kind;
+        events.iter().find(of).map(|event| event["pid"].clone())
+    };
+    ensure!(
+        pid("map").is_some() && pid("map") == pid("unmap"),
+        "mapped by {:?}, unmapped by {:?}",
+        pid("map"),
+        pid("unmap")
+    );
+    Ok(())
 }
 
 /// How many eventfds the device is given, and loses again.

@@ -7,7 +7,7 @@
 
 use std::ffi::{CString, c_int, c_ulong};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use vfio_bindings::bindings::vfio::{
@@ -169,6 +169,35 @@ fn faults() -> i64 {
 pub fn fork() -> io::Result<bool> {
     // SAFETY: no pointers; with a single thread no lock is held by one that is gone.
     Ok(check(unsafe { libc::fork() })? == 0)
+}
+
+/// Bytes of stack for a process that only waits.
+const STACK: usize = 64 * 1024;
+
+/// Starts a process that lives in this one's address space and waits until `hold` is written to or
+/// closed by everybody else: it holds the address space when this process has ended.
+pub fn hold_space(hold: RawFd) -> io::Result<()> {
+    extern "C" fn wait(hold: *mut libc::c_void) -> c_int {
+        let mut byte = 0u8;
+        // SAFETY: it touches its own stack alone, and leaves without running anything of the
+        // process's.
+        unsafe {
+            libc::read(hold as c_int, (&raw mut byte).cast(), 1);
+            libc::_exit(0)
+        }
+    }
+    // Never freed: the other process stands on it.
+    let stack = Box::leak(vec![0u8; STACK].into_boxed_slice()).as_mut_ptr_range();
+    // SAFETY: `wait` needs nothing but its stack, which nobody else has, and the number.
+    let process = unsafe {
+        libc::clone(
+            wait,
+            stack.end.cast(),
+            libc::CLONE_VM,
+            hold as *mut libc::c_void,
+        )
+    };
+    check(process).map(drop)
 }
 
 /// Memory of whole pages, for a device to reach.

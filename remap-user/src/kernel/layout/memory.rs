@@ -12,6 +12,8 @@ pub(super) fn measure(ruler: &mut Ruler, kernel: &Kernel) -> MemoryLayout {
     let core = kernel.core.as_ref();
     let vfio = kernel.vfio.as_ref().unwrap_or(core);
     let unfaulted = "faults on mapped regions are not seen";
+    let foreign =
+        "mappings of a process that ended while another one looked at it seem to be alive";
     let fault_vma = ruler.offset(core, "vm_fault", &["vma"], unfaulted);
     // In place of `address` since 5.16 (824ddc601adc) stands what the process really touched.
     let fault_address = core
@@ -29,6 +31,8 @@ pub(super) fn measure(ruler: &mut Ruler, kernel: &Kernel) -> MemoryLayout {
         fault_fills_mapping: u32::from(
             prototype::matches(kernel.pci_core(), &[WITH_ORDER]).is_empty(),
         ),
+        vma_mm: ruler.offset(core, "vm_area_struct", &["vm_mm"], foreign),
+        task_mm: ruler.offset(core, "task_struct", &["mm"], foreign),
         vfio_device_inode: inode.unwrap_or(ABSENT),
         inode_mapping,
         ..bars(ruler, kernel)
