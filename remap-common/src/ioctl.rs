@@ -25,6 +25,8 @@ pub const FEATURE_SET: u32 = 1 << 17;
 pub const FEATURE_PROBE: u32 = 1 << 18;
 /// `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE`.
 pub const FEATURE_STATE: u32 = 2;
+/// `VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP`.
+pub const FEATURE_SLEEP: u32 = 4;
 /// `VFIO_DEVICE_FEATURE_MASK`: the feature number within the flags.
 pub const FEATURE_MASK: u32 = 0xffff;
 /// `VFIO_DEVICE_BIND_IOMMUFD`.

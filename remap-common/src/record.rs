@@ -87,7 +87,7 @@ pub mod answer {
     pub const NO: u32 = 2;
 }
 
-/// The IRQ index of a target whose index nobody knows.
+/// The IRQ index of a target whose index nobody knows, or that has none.
 pub const UNKNOWN_INDEX: u32 = u32::MAX;
 
 /// The roles of an eventfd context; the wire carries the number.
@@ -98,6 +98,9 @@ pub mod role {
     pub const MASK: u32 = 1;
     /// User space writes it to unmask (`VFIO_IRQ_SET_ACTION_UNMASK`).
     pub const UNMASK: u32 = 2;
+    /// The kernel signals it when the device leaves low power
+    /// (`VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP`).
+    pub const WAKEUP: u32 = 3;
 }
 
 /// What every record begins with.

@@ -10,7 +10,7 @@ use remap_common::{
         IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_TRIGGER, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD,
         IRQ_SET_DATA_NONE, IRQ_SET_HEADER,
     },
-    record::{ARGUMENT_BYTES, Context, Target, kind, role},
+    record::{ARGUMENT_BYTES, Context, Target, UNKNOWN_INDEX, kind, role},
 };
 
 use crate::{
@@ -68,6 +68,38 @@ pub fn adopt(context: u64, target: &Target) -> bool {
     if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
         emit::lose(Counter::ContextsFull);
         return false;
+    }
+    true
+}
+
+/// What the eventfd stands for that wakes a device.
+#[inline(always)]
+pub fn wakeup_of(device: u64) -> Target {
+    Target {
+        device,
+        index: UNKNOWN_INDEX,
+        sub: 0,
+        role: role::WAKEUP,
+        generation: filter::generation(device, UNKNOWN_INDEX),
+    }
+}
+
+/// Notes what a context stands for from now on, in place of the one that had its place. Answers false
+/// if there is no room; that is counted.
+#[inline(always)]
+pub fn replace(context: u64, target: &Target) -> bool {
+    let slot = Slot::of(target);
+    // SAFETY: map values live until the program ends.
+    let old = unsafe { SLOTS.get(slot) }.copied();
+    if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
+        emit::lose(Counter::ContextsFull);
+        return false;
+    }
+    filter::learn_context(context);
+    if let Some(old) = old
+        && old != context
+    {
+        forget_replaced(old);
     }
     true
 }

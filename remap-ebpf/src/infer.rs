@@ -38,10 +38,7 @@ pub fn signalled(context: u64) -> Option<&'static Target> {
         return None;
     }
     let device = maps::device_under_way()?;
-    if !is_prior(device)
-        || read::in_task() != answer::YES
-        || read::wake_context(device) == Some(context)
-    {
+    if !is_prior(device) || read::in_task() != answer::YES {
         return None;
     }
     learn(context, device, origin::SIGNALLED_INSIDE);

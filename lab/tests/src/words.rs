@@ -45,6 +45,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// The eventfd that wakes a device's user from low power.
+pub const WAKEUP: &str = "wakeup";
+
 /// The field of an event, as text.
 fn text(event: &Value, key: &str) -> String {
     match &event[key] {
@@ -63,6 +66,10 @@ fn hex(event: &Value, key: &str) -> String {
 /// The eventfd's place that an event names.
 fn place(event: &Value) -> String {
     let role = text(event, "role");
+    if role == WAKEUP {
+        // It is no interrupt.
+        return role;
+    }
     format!(
         "{role} of IRQ {}[{}]",
         text(event, "irq_index"),

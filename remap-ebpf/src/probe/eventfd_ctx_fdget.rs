@@ -2,7 +2,9 @@
 //! `SET_IRQS` this is where the kernel learns which context an fd stands for, so we learn it too.
 //! Emits `Context`. Without it no eventfd of a device is known and nothing can be traced.
 //!
-//! The n-th look-up of a call belongs to the n-th fd of its array that is not -1. `fdget` calls
+//! So is the one that wakes a device from `LOW_POWER_ENTRY_WITH_WAKEUP`.
+//!
+//! The n-th look-up of a `SET_IRQS` belongs to the n-th fd of its array that is not -1. `fdget` calls
 //! `fileget`, visibly or inlined; what the inner one reported the outer one does not repeat.
 
 use aya_ebpf::{
@@ -11,7 +13,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::{IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS},
+    ioctl::{FEATURE, FEATURE_MASK, FEATURE_SLEEP, IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS},
     record::{Target, origin},
 };
 
@@ -63,7 +65,7 @@ fn found(context: u64, inner: bool) {
     };
     // SAFETY: the entry belongs to this thread, which is here and nowhere else.
     let call = unsafe { &mut *call };
-    if call.request != SET_IRQS {
+    if call.request != SET_IRQS && call.request != FEATURE {
         return;
     }
     if !inner && call.inner_context == context {
@@ -71,7 +73,25 @@ fn found(context: u64, inner: bool) {
         return;
     }
     call.inner_context = if inner { context } else { 0 };
-    learn(call, context);
+    if call.request == SET_IRQS {
+        learn(call, context);
+    } else {
+        learn_wakeup(call, context);
+    }
+}
+
+/// The device is put to sleep, to be woken by this eventfd.
+#[inline(always)]
+fn learn_wakeup(call: &Ioctl, context: u64) {
+    // struct vfio_device_feature: argsz, flags; behind it the eventfd.
+    if call.argument_len < 12 || call.word(4) & FEATURE_MASK != FEATURE_SLEEP {
+        return;
+    }
+    let target = contexts::wakeup_of(call.device);
+    if contexts::replace(context, &target) {
+        let fd = call.word(8).cast_signed();
+        contexts::report(&Subject::current(), context, &target, fd, origin::SEEN);
+    }
 }
 
 #[inline(always)]

@@ -1,5 +1,5 @@
-//! The eventfds that `vfio_pci_core` holds for a device: INTx, MSI or MSI-X, ERR, REQ, and those
-//! that mask and unmask (`struct vfio_pci_core_device`). Emits `Context`.
+//! The eventfds that `vfio_pci_core` holds for a device: INTx, MSI or MSI-X, ERR, REQ, those that mask
+//! and unmask, and the one that wakes it (`struct vfio_pci_core_device`). Emits `Context`.
 //!
 //! Nothing is locked here. So what was read is learned first and then read once more: a context
 //! that the kernel has replaced or freed between the two is forgotten again. What it has been
@@ -48,6 +48,10 @@ pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
     };
     adopt(subject, &target(ERR), || read::err_trigger(core))?;
     adopt(subject, &target(REQ), || read::req_trigger(core))?;
+    // Only since 6.1 there is one, so it may be nowhere to be read.
+    let _ = adopt(subject, &contexts::wakeup_of(device), || {
+        read::wake_context(device)
+    });
     let index = read::enabled_index(core)?;
     if index > LAST_VECTORED {
         return Some(WALKED);

@@ -295,24 +295,14 @@ impl Device {
         }
     }
 
-    /// The zap of a LOW_POWER_ENTRY_WITH_WAKEUP that has not ended.
-    fn low_power(&mut self) -> Option<&mut Episode> {
-        let mut episodes = self.episodes.iter_mut().rev();
-        episodes.find(|episode| {
+    /// The eventfd was signalled that wakes the device's user.
+    pub(super) fn woken(&mut self, now: u64) {
+        let asleep = |episode: &&mut Episode| {
             let zap = &episode.zap;
             let wakes = zap.cause == Cause::LowPowerEntryWithWakeup;
             wakes && zap.wakeup_ns.is_none() && zap.first_ns.is_none()
-        })
-    }
-
-    /// Whether the device is in low power, and wakes by an eventfd.
-    pub(super) fn sleeps(&mut self) -> bool {
-        self.low_power().is_some()
-    }
-
-    /// An eventfd that is none of the device's interrupts was signalled.
-    pub(super) fn woken(&mut self, now: u64) {
-        if let Some(episode) = self.low_power() {
+        };
+        if let Some(episode) = self.episodes.iter_mut().rev().find(asleep) {
             episode.zap.wakeup_ns = Some(now);
         }
     }

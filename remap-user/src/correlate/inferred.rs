@@ -75,28 +75,21 @@ impl Device {
         context: ContextKey,
         origin: Origin,
     ) {
-        let what = match origin {
-            // In low power the device signals nothing; the kernel does, when it ends.
-            Origin::SignalledInside if self.sleeps() => {
-                "the wakeup eventfd of LOW_POWER_ENTRY_WITH_WAKEUP: it was signalled in low power"
-            }
-            _ => {
-                let guess = Guess {
-                    origin,
-                    region: None,
-                    triggers: Vec::new(),
-                };
-                self.guesses.insert(context, guess);
-                match origin {
-                    Origin::ReadBeforeRequery => {
-                        "the device's: its reader next asked again for the description of a \
-                         region that it named"
-                    }
-                    _ => "the device's: a thread inside of a call on the device signalled it",
-                }
-            }
+        let guess = Guess {
+            origin,
+            region: None,
+            triggers: Vec::new(),
         };
-        let text = format!("an eventfd that no SET_IRQS of this trace named is taken for {what}");
+        self.guesses.insert(context, guess);
+        let what = match origin {
+            Origin::ReadBeforeRequery => {
+                "its reader next asked again for the description of a region that it named"
+            }
+            _ => "a thread inside of a call on the device signalled it",
+        };
+        let text = format!(
+            "an eventfd that no SET_IRQS of this trace named is taken for the device's: {what}"
+        );
         desk.inferred(Inferred {
             device: self.name.clone(),
             time_ns: event.time_ns,

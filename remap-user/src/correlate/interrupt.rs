@@ -63,6 +63,9 @@ impl Device {
         else {
             return;
         };
+        if target.role == Role::Wakeup {
+            self.woken(event.time_ns);
+        }
         if target.role != Role::Trigger {
             return;
         }
@@ -77,9 +80,6 @@ impl Device {
         let stats = irq.vectors.entry(target.sub).or_default();
         stats.signals += 1;
         stats.software += u64::from(software);
-        if target.index == UNKNOWN_INDEX {
-            self.woken(event.time_ns);
-        }
         let vector = self.vectors.entry((target.index, target.sub)).or_default();
         vector.signal(event.time_ns, *addend, *context);
         if !software {

@@ -71,6 +71,9 @@ impl Device {
         count: Option<u64>,
     ) {
         self.vector_signal(desk, event, target);
+        if target.role == Role::Wakeup {
+            return;
+        }
         if target.index == UNKNOWN_INDEX {
             self.guess_signal(desk, event, context, addend);
             return;
@@ -279,6 +282,9 @@ impl Device {
         begin_ns: u64,
         value: Option<u64>,
     ) {
+        if target.role == Role::Wakeup {
+            return;
+        }
         if target.index == UNKNOWN_INDEX {
             let form = AckForm::Write;
             self.guess_ack(desk, event, begin_ns, None, Ack { form, value });
@@ -298,7 +304,7 @@ impl Device {
             }
             (Role::Unmask, _) => AckForm::Unmask,
             // Nobody listens to it: a vector is acknowledged by an unmask.
-            (Role::Trigger, Encoding::Vectors) | (Role::Mask, _) => return,
+            (Role::Trigger, Encoding::Vectors) | (Role::Mask | Role::Wakeup, _) => return,
         };
         let acked = Acked {
             index: target.index,

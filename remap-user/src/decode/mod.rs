@@ -286,6 +286,7 @@ fn target(raw: &record::Target) -> Target {
         role: match raw.role {
             role::MASK => Role::Mask,
             role::UNMASK => Role::Unmask,
+            role::WAKEUP => Role::Wakeup,
             _ => Role::Trigger,
         },
     }

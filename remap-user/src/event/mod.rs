@@ -57,7 +57,7 @@ impl Origin {
     }
 }
 
-/// The IRQ index of an eventfd that is inferred to be a device's.
+/// The IRQ index of an eventfd that is inferred to be a device's, and of one that is no interrupt.
 pub const UNKNOWN_INDEX: u32 = u32::MAX;
 
 /// What an eventfd context stands for on a device.
@@ -73,7 +73,7 @@ pub struct Target {
     pub role: Role,
 }
 
-/// The direction of an eventfd that was given to `VFIO_DEVICE_SET_IRQS`.
+/// What an eventfd was given to a device for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// `ACTION_TRIGGER`: the kernel signals it.
@@ -82,6 +82,8 @@ pub enum Role {
     Mask,
     /// `ACTION_UNMASK`: user space writes it to unmask.
     Unmask,
+    /// `LOW_POWER_ENTRY_WITH_WAKEUP`: the kernel signals it when the device leaves low power.
+    Wakeup,
 }
 
 /// An errno as the kernel returned it, positive.

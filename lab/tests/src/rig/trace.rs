@@ -26,6 +26,8 @@ pub enum Line {
     Downtime(Downtime),
     /// A call that was under way when the trace began.
     EarlyCall(EarlyCall),
+    /// Pages that were taken out of mappings.
+    Zap(Zap),
     /// The end.
     Summary(Summary),
     /// What no test reads.
@@ -42,6 +44,13 @@ pub struct Downtime {
     pub error_ns: u64,
     pub complete: bool,
     pub whole: Part,
+}
+
+/// Pages that were taken out of mappings.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Zap {
+    pub cause: String,
+    pub wakeup_ns: Option<u64>,
 }
 
 /// A call that was under way when the trace began.

@@ -22,7 +22,7 @@ use crate::member;
 use crate::rig::until;
 use crate::vmm::assigned::Assigned;
 use crate::vmm::sys::PAGE;
-use crate::words::{feature, zapped};
+use crate::words::{WAKEUP, Whence, feature, signal, zapped};
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::power::memory_decode", |stock| {
@@ -236,11 +236,28 @@ fn wakeup(stock: &mut Stock) -> Result<()> {
                     device.region(REGION)?;
                 }
                 ensure!(eventfd.read()? == Some(1), "nobody was woken");
+                // The host needs it on a thread that is in no call on the device.
+                let whence = if by_host {
+                    Whence::Outside
+                } else {
+                    Whence::Inside
+                };
+                device.happened(1, signal(WAKEUP, whence));
+                device.happened(1, format_args!("{WAKEUP}: read 1"));
             }
+            drop(eventfd);
+            device.happened(1, format_args!("{WAKEUP}: released"));
             Ok(())
         })
     };
-    stock.watch(&[], act).map(drop)
+    stock.watch(&[], act)?;
+    let woken = stock
+        .zaps()
+        .filter(|zap| zap.cause == "low_power_entry_with_wakeup")
+        .map(|zap| zap.wakeup_ns.is_some())
+        .collect::<Vec<_>>();
+    ensure!(woken == [true, true], "woken: {woken:?}");
+    Ok(())
 }
 
 fn sleep(device: &Assigned<'_>, eventfd: &EventFd) -> Result<()> {
@@ -251,5 +268,6 @@ fn sleep(device: &Assigned<'_>, eventfd: &EventFd) -> Result<()> {
     let done = device.set_feature(number, name, &mut data);
     ensure!(done.is_ok(), "{name}: {done:?}");
     device.happened(1, zapped(&feature(name, "set")));
+    device.happened(1, format_args!("{WAKEUP}, seen"));
     Ok(())
 }

@@ -5,7 +5,7 @@ use remap_user::vfio::sysfs::Bdf;
 use serde_json::Value;
 
 use crate::ledger::Ledger;
-use crate::rig::trace::{Line, Lines, Trace};
+use crate::rig::trace::{Line, Lines, Trace, Zap};
 use crate::rig::{now, until};
 use crate::vmm::Vmm;
 use crate::vmm::assigned::REQ;
@@ -116,6 +116,14 @@ impl Stock {
         let events = self.lines.iter().filter_map(inside).collect();
         self.lines.retain(|line| !matches!(line, Line::Event(_)));
         Ok(events)
+    }
+
+    /// The zaps that were told so far.
+    pub fn zaps(&self) -> impl Iterator<Item = &Zap> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Zap(zap) => Some(zap),
+            _ => None,
+        })
     }
 
     /// The findings about a span.

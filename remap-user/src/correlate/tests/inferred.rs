@@ -1,7 +1,7 @@
 //! Eventfds that are only inferred to be the device's.
 
 use super::*;
-use crate::event::{UNKNOWN_INDEX, ZapCause};
+use crate::event::UNKNOWN_INDEX;
 
 const CONTEXT: ContextKey = ContextKey(99);
 
@@ -149,27 +149,4 @@ fn nobody_is_accused_of_what_is_inferred() {
     scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(110)));
     scene.get_state(DeviceState::Running);
     assert_eq!(scene.play().rules(), Vec::<&str>::new());
-}
-
-#[test]
-fn an_eventfd_that_is_signalled_in_low_power_is_the_wakeup() {
-    let mut scene = Scene::stock("vfio-pci");
-    scene.map_all(&[0]);
-    let cause = ZapCause::Ioctl {
-        request: 0x3b75,
-        feature: Some(4),
-    };
-    scene.zap((0, 5), cause);
-    infer(&mut scene);
-    signal(&mut scene, 1);
-    let woken_ns = scene.now;
-    scene.populate(0, 0);
-    let played = scene.play();
-    assert_eq!(played.zaps()[0].wakeup_ns, Some(woken_ns));
-    let inferred = played.0.iter().find_map(|output| match output {
-        Output::Inferred(inferred) => Some(&inferred.text),
-        _ => None,
-    });
-    assert!(inferred.unwrap().contains("wakeup eventfd"));
-    assert_eq!(played.rules(), Vec::<&str>::new());
 }

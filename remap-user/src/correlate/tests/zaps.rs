@@ -3,7 +3,7 @@
 use super::mainline::{CONTAINER, MEMORY_OFF, SECOND};
 use super::*;
 use crate::correlate::zap::{Cause, ZapEnd};
-use crate::event::{DmaKind, FaultOutcome, Node, ZapCause};
+use crate::event::{DmaKind, FaultOutcome, Node, UNKNOWN_INDEX, ZapCause};
 
 fn mapped() -> Scene {
     let mut scene = Scene::stock("vfio-pci");
@@ -224,4 +224,45 @@ fn a_mapping_that_was_found_is_as_good_as_one_that_was_seen() {
     let stats = scene.stats();
     let mapping = &stats.devices[NAME].regions[&0].mapping;
     assert_eq!((mapping.found, mapping.maps), (1, 0));
+}
+
+#[test]
+fn who_sleeps_is_woken_by_an_eventfd_that_is_no_interrupt() {
+    let mut scene = Scene::stock("vfio-pci");
+    scene.map_all(&[0]);
+    let cause = ZapCause::Ioctl {
+        request: 0x3b75,
+        feature: Some(4),
+    };
+    scene.zap((0, 5), cause);
+    let (context, target) = (ContextKey(99), Scene::on(UNKNOWN_INDEX, 0));
+    let target = Target {
+        role: Role::Wakeup,
+        ..target
+    };
+    scene.push(
+        DRIVER,
+        Body::Signal {
+            context,
+            target,
+            addend: 1,
+            count: Some(0),
+            inside: None,
+            in_task: Some(true),
+        },
+    );
+    let woken_ns = scene.now;
+    scene.push(
+        SERVICE,
+        Body::Read {
+            context,
+            target,
+            value: Some(1),
+            result: Ok(8),
+        },
+    );
+    scene.populate(0, 0);
+    let played = scene.play();
+    assert_eq!(played.zaps()[0].wakeup_ns, Some(woken_ns));
+    assert_eq!(played.rules(), Vec::<&str>::new());
 }

@@ -64,7 +64,8 @@ impl fmt::Display for EventLine<'_> {
 struct TargetLine {
     /// Number of the eventfd context within the trace, from 1.
     context: u64,
-    /// Null where it is inferred to be the device's, and nobody knows as what.
+    /// Null where it is inferred to be the device's and nobody knows as what, and where it is no
+    /// interrupt.
     irq_index: Option<u32>,
     sub_index: Option<u32>,
     role: &'static str,
@@ -81,6 +82,7 @@ impl TargetLine {
                 Role::Trigger => "trigger",
                 Role::Mask => "mask",
                 Role::Unmask => "unmask",
+                Role::Wakeup => "wakeup",
             },
         }
     }
