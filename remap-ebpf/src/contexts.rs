@@ -4,23 +4,25 @@
     reason = "references into map values; fills a record behind a raw pointer"
 )]
 
+use aya_ebpf::helpers::generated::bpf_loop;
 use remap_common::{
     counter::Counter,
     ioctl::{
         IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_TRIGGER, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD,
         IRQ_SET_DATA_NONE, IRQ_SET_HEADER,
     },
-    record::{ARGUMENT_BYTES, Context, Target, UNKNOWN_INDEX, kind, role},
+    record::{Context, Target, UNKNOWN_INDEX, kind, role},
 };
 
 use crate::{
     emit::{self, Subject},
     filter,
-    maps::{CONTEXTS, Ioctl, REPLACED, SLOTS, Slot},
+    maps::{CONTEXTS, Ioctl, PREVIOUS, SLOTS, Slot},
+    read,
 };
 
-/// How many fds of a `SET_IRQS` are captured with its argument.
-const CAPTURED: usize = (ARGUMENT_BYTES - IRQ_SET_HEADER) / 4;
+/// The most sub-indexes that a call can name: MSI-X has no more.
+const MOST: u32 = 2048;
 
 /// The role that the flags of a `SET_IRQS` give to its eventfds.
 #[inline(always)]
@@ -35,16 +37,16 @@ pub fn role_of(flags: u32) -> u32 {
 }
 
 /// Notes what a context stands for. The one that had its place may go on if the call fails, so it
-/// is only remembered here. Answers false if there is no room; that is counted.
+/// is only remembered. Answers false if there is no room; that is counted.
 #[inline(always)]
-pub fn learn(call: &mut Ioctl, context: u64, target: &Target) -> bool {
+pub fn learn(context: u64, target: &Target) -> bool {
     let slot = Slot::of(target);
     // SAFETY: map values live until the program ends.
     if let Some(old) = unsafe { SLOTS.get(slot) }.copied()
         && old != context
     {
-        call.replaced[call.replaced_count as usize & (REPLACED - 1)] = old;
-        call.replaced_count += 1;
+        // The map forgets the least used slot by itself.
+        let _ = PREVIOUS.insert(slot, old, 0);
     }
     if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
         emit::lose(Counter::ContextsFull);
@@ -136,30 +138,61 @@ pub fn settle(call: &Ioctl) {
     if flags & IRQ_SET_DATA_EVENTFD == 0 {
         return;
     }
-    for at in 0..REPLACED {
-        let old = call.replaced[at];
-        if old != 0 {
-            forget_replaced(old);
+    let mut slots = Slots {
+        device: call.device,
+        fds: call.pointer + IRQ_SET_HEADER as u64,
+        index: call.word(8),
+        start: call.word(12),
+        role: role_of(flags),
+    };
+    let count = match call.word(16) {
+        count @ 0..MOST => count,
+        _ => MOST,
+    };
+    // SAFETY: the callback gets the number of the round and this pointer, which outlives the call.
+    unsafe {
+        bpf_loop(
+            count,
+            settle_one as *mut core::ffi::c_void,
+            (&raw mut slots).cast(),
+            0,
+        );
+    }
+}
+
+/// The slots that a call has set.
+struct Slots {
+    device: u64,
+    /// The user's array.
+    fds: u64,
+    index: u32,
+    start: u32,
+    role: u32,
+}
+
+/// One round: the slot of one fd.
+unsafe extern "C" fn settle_one(number: u64, slots: *mut Slots) -> i64 {
+    // SAFETY: `settle` hands its own variable down.
+    let slots = unsafe { &*slots };
+    let slot = Slot {
+        device: slots.device,
+        index: slots.index,
+        sub: slots.start + number as u32,
+        role: slots.role,
+        zero: 0,
+    };
+    // SAFETY: map values live until the program ends.
+    if let Some(old) = unsafe { PREVIOUS.get(slot) }.copied() {
+        let _ = PREVIOUS.remove(slot);
+        forget_replaced(old);
+    }
+    if read::user_word::<u32>(slots.fds + number * 4) == Some(u32::MAX) {
+        // SAFETY: as above.
+        if let Some(old) = unsafe { SLOTS.get(slot) }.copied() {
+            forget_removed(&slot, old);
         }
     }
-    for at in 0..CAPTURED {
-        if at as u32 >= call.word(16) {
-            break;
-        }
-        if call.word(IRQ_SET_HEADER + at * 4) == u32::MAX {
-            let slot = Slot {
-                device: call.device,
-                index: call.word(8),
-                sub: call.word(12) + at as u32,
-                role: role_of(flags),
-                zero: 0,
-            };
-            // SAFETY: map values live until the program ends.
-            if let Some(old) = unsafe { SLOTS.get(slot) }.copied() {
-                forget_removed(&slot, old);
-            }
-        }
-    }
+    0
 }
 
 /// Forgets a context whose place has another one now.

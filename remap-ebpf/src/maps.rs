@@ -30,6 +30,11 @@ pub static CONTEXTS: HashMap<u64, Target> = HashMap::with_max_entries(16384, 0);
 #[map]
 pub static SLOTS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(16384, 0);
 
+/// Which context a slot had before the call under way gave it another: if the call succeeds, that one
+/// is forgotten.
+#[map]
+pub static PREVIOUS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(4096, 0);
+
 /// How often a device's IRQ index has been disabled: contexts of an older generation are stale.
 #[map]
 pub static GENERATIONS: HashMap<Index, u32> = HashMap::with_max_entries(4096, 0);
@@ -170,10 +175,6 @@ pub struct Slot {
     pub zero: u32,
 }
 
-/// How many replaced contexts one call can forget; a power of two. Those beyond stay known until
-/// the kernel frees them.
-pub const REPLACED: usize = 8;
-
 /// A device ioctl under way.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -188,10 +189,7 @@ pub struct Ioctl {
     pub argument_len: u32,
     /// Next element of the fd array of a `SET_IRQS`.
     pub cursor: u32,
-    /// How many contexts this call has pushed out of their slots.
-    pub replaced_count: u32,
-    /// The last of those: they are forgotten if the call succeeds.
-    pub replaced: [u64; REPLACED],
+    pub zero: u32,
     pub argument: [u8; ARGUMENT_BYTES],
 }
 

@@ -116,7 +116,7 @@ fn learn(call: &mut Ioctl, context: u64) {
         role: contexts::role_of(flags),
         generation: filter::generation(call.device, index),
     };
-    if !contexts::learn(call, context, &target) {
+    if !contexts::learn(context, &target) {
         return;
     }
     contexts::report(&Subject::current(), context, &target, fd, origin::SEEN);

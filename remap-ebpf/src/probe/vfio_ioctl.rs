@@ -159,8 +159,7 @@ fn entered(device: u64, request: u32, pointer: u64) {
     call.inner_context = 0;
     call.request = request;
     call.cursor = 0;
-    call.replaced_count = 0;
-    call.replaced = [0; maps::REPLACED];
+    call.zero = 0;
     call.argument = [0; ARGUMENT_BYTES];
     // Every structure begins with its own size; RESET has none.
     let size = if request == RESET {

@@ -156,6 +156,24 @@ fn vectors(stock: &mut Stock) -> Result<()> {
                 nvme.trigger(MSIX, sub, more.into())?;
                 nvme.read(place, 1 + u64::from(more))?;
             }
+            // All of them get another eventfd, and most lose it, in one call each; what their users
+            // do with the old ones is their own affair.
+            let old = nvme.replace(MSIX, VECTORS)?;
+            for eventfd in &old {
+                eventfd.write(1)?;
+                ensure!(eventfd.read()? == Some(1), "an eventfd lost a count");
+            }
+            drop(old);
+            nvme.trigger(MSIX, VECTORS - 1, 1)?;
+            nvme.read(Place::trigger(MSIX, VECTORS - 1), 1)?;
+            let kept = 20..VECTORS - 1;
+            let none = vec![None; kept.len()];
+            nvme.set_irqs(MSIX, kept.start, Action::Trigger, Data::Eventfd(&none))?;
+            for sub in kept {
+                let eventfd = nvme.eventfd(Place::trigger(MSIX, sub))?;
+                eventfd.write(1)?;
+                ensure!(eventfd.read()? == Some(1), "an eventfd lost a count");
+            }
             // Two lose their eventfd: nothing is signalled there.
             nvme.set_irqs(MSIX, 10, Action::Trigger, Data::Eventfd(&[None, None]))?;
             nvme.set_irqs(MSIX, 8, Action::Trigger, Data::None(4))?;

@@ -164,6 +164,14 @@ impl<'a> Assigned<'a> {
         Ok(())
     }
 
+    /// Gives every sub-index from 0 another eventfd, and hands out those that it had.
+    pub fn replace(&mut self, index: u32, count: u32) -> Result<Vec<EventFd>> {
+        let taken = (0..count).filter_map(|sub| self.eventfds.remove(&Place::trigger(index, sub)));
+        let old = taken.collect();
+        self.enable(index, count)?;
+        Ok(old)
+    }
+
     /// Disables an index. Its eventfds stay open, and stand for nothing any more.
     pub fn disable(&self, index: u32) -> Result<()> {
         self.set_irqs(index, 0, Action::Trigger, Data::None(0))
