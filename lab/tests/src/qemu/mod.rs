@@ -12,10 +12,12 @@ mod teller;
 mod timeline;
 mod vm;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::rig::Lab;
-use crate::rig::trace::Lines;
+use crate::rig::trace::{Lines, Trace};
 use crate::{QEMU, Test};
 use judge::{Agreement, judge};
 use story::{Story, Tale};
@@ -32,6 +34,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("qemu::survives_its_destination", QEMU, survives),
         Test::new("qemu::is_refused", QEMU, refused),
         Test::new("qemu::lost_registers_are_noticed", QEMU, lost_registers),
+        Test::new("qemu::a_machine_is_picked_by_name", QEMU, picked),
     ]
 }
 
@@ -125,6 +128,38 @@ fn refused(lab: &mut Lab) -> Result<()> {
     lines.found(&["never-asked"])?;
     ensure!(agreement.failed == 1, "{agreement:?}");
     went(&story, &[&[&BOOTS, &["RUNNING"], &ENDS], &[&["RESUMING"]]])
+}
+
+/// Of two machines only one is asked for, by its name: all that is told is of its device.
+fn picked(_: &mut Lab) -> Result<()> {
+    let mut hosts = Hosts::new()?;
+    let trace = Trace::start(&["--vm", "second"])?;
+    let story = story::LOSSY.told(&mut hosts)?;
+    hosts.clean()?;
+    let traced = trace.end(0)?;
+    traced.summary.lost_nothing()?;
+    let picked = story.vms.iter().find(|vm| vm.name == "second");
+    let picked = &picked.context("no second machine")?.device;
+    let told: BTreeSet<&str> = traced
+        .lines
+        .transitions()
+        .map(|line| line.device.as_str())
+        .collect();
+    ensure!(
+        told == BTreeSet::from([picked.as_str()]),
+        "told of {told:?}"
+    );
+    let devices = &traced.summary.devices;
+    let names: BTreeSet<Option<&str>> = devices
+        .iter()
+        .flat_map(|device| device["users"].as_array().into_iter().flatten())
+        .map(|user| user["vm"].as_str())
+        .collect();
+    ensure!(
+        names == BTreeSet::from([Some("second")]),
+        "used by {names:?}: {devices:#?}"
+    );
+    Ok(())
 }
 
 fn lost_registers(lab: &mut Lab) -> Result<()> {

@@ -70,6 +70,7 @@ impl Vm {
     ) -> Result<Self> {
         let socket = PathBuf::from(format!("{files}.qmp"));
         let mut command = Command::new(PROGRAM);
+        command.args(["-name", &format!("guest={name},debug-threads=on")]);
         command.args(["-no-user-config", "-nodefaults", "-display", "none"]);
         command.args(["-M", "q35", "-accel", "kvm", "-cpu", "host", "-m", "32"]);
         // There is no paravirtual APIC in our firmware.

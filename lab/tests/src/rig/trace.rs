@@ -138,6 +138,7 @@ pub struct Summary {
     pub cycles: u64,
     pub transitions: u64,
     pub findings: BTreeMap<String, u64>,
+    pub devices: Vec<Value>,
 }
 
 impl Summary {
