@@ -1,0 +1,255 @@
+//! Single events.
+
+use super::*;
+
+pub(super) fn feature(feature: u32, data: FeatureData) -> Call {
+    let op = FeatureOp {
+        get: false,
+        set: true,
+        probe: false,
+    };
+    Call::Feature { feature, op, data }
+}
+
+fn fault(outcome: FaultOutcome) -> Body {
+    Body::Fault {
+        device: played::DEVICE,
+        region: 0,
+        offset: 0x1000,
+        address: 0x7000_0000_1000,
+        begin_ns: 1,
+        outcome,
+    }
+}
+
+fn zap(cause: ZapCause) -> Body {
+    Body::Zap {
+        device: played::DEVICE,
+        regions: (0, u32::MAX),
+        offset: 0,
+        size: 0,
+        cause,
+    }
+}
+
+fn dma(kind: DmaKind, vaddr: Option<u64>) -> Body {
+    Body::Dma {
+        node: NodeKey(2),
+        kind,
+        iova: 0,
+        size: 4096,
+        vaddr,
+        begin_ns: 1,
+        result: Ok(0),
+    }
+}
+
+#[test]
+fn every_event_fits_the_schema() {
+    let mut scene = scene();
+    let op = FeatureOp {
+        get: true,
+        set: false,
+        probe: true,
+    };
+    let calls = [
+        Call::Reset,
+        Call::Other { request: 0x3b6e },
+        Call::Unreadable { request: 0x3b6e },
+        Call::Feature {
+            feature: 1,
+            op,
+            data: FeatureData::None,
+        },
+        Call::HotReset,
+        Call::BindIommufd { iommufd: 7 },
+        Call::AttachPt { pt: 2 },
+        Call::DetachPt,
+        feature(4, FeatureData::Wakeup { fd: 8 }),
+        feature(
+            6,
+            FeatureData::LoggingStart {
+                page_size: 4096,
+                ranges: 2,
+            },
+        ),
+        feature(
+            8,
+            FeatureData::LoggingReport {
+                iova: 0x1000,
+                length: 4096,
+                page_size: 4096,
+            },
+        ),
+        feature(10, FeatureData::BusMaster { op: 1 }),
+    ];
+    for call in calls {
+        let malformed = Answer::Malformed("loops".into());
+        scene.call(1, call, Err(Errno(25)), malformed);
+    }
+    scene.set_irqs(IrqAction::Unknown(9), 0, 1, IrqData::Unknown(3));
+    scene.set_irqs(IrqAction::Mask, 0, 1, IrqData::Bool(vec![true]));
+    let target = played::target(0, Role::Unmask);
+    let context = ContextKey(9);
+    let device = played::DEVICE;
+    let bodies = [
+        Body::Early {
+            device,
+            call: EarlyCall::Write { region: 9 },
+            waits_in: Vec::new(),
+        },
+        Body::EarlyOver { device, seen_ns: 3 },
+        Body::Release { context, target },
+        Body::Write {
+            context,
+            target,
+            begin_ns: 3,
+            value: Some(u64::MAX),
+            result: Ok(8),
+        },
+        Body::Signal {
+            context,
+            target,
+            addend: 1,
+            count: None,
+            inside: Some(device),
+            in_task: Some(true),
+        },
+        Body::StateWriteEnter {
+            device,
+            region: 9,
+            word: None,
+        },
+        Body::StateWriteExit {
+            device,
+            region: 9,
+            word: Some(3),
+            begin_ns: 1,
+            result: Ok(4),
+        },
+        Body::Owner {
+            pid: 100,
+            vm: Some("guest".into()),
+        },
+        Body::Context {
+            context: ContextKey(10),
+            target: Target {
+                index: UNKNOWN_INDEX,
+                ..target
+            },
+            fd: None,
+            origin: Origin::SignalledInside,
+        },
+        Body::Consumed {
+            context,
+            target,
+            value: Some(1),
+        },
+        fault(FaultOutcome::Populated { bytes: Some(4096) }),
+        fault(FaultOutcome::Populated { bytes: None }),
+        fault(FaultOutcome::Refused),
+        fault(FaultOutcome::RefusedForDma),
+        fault(FaultOutcome::Fallback),
+        fault(FaultOutcome::Other(0x400)),
+        zap(ZapCause::Ioctl {
+            request: 0x3b75,
+            feature: Some(3),
+        }),
+        zap(ZapCause::ConfigWrite {
+            offset: 4,
+            value: Some(0),
+        }),
+        zap(ZapCause::StateWrite),
+        zap(ZapCause::Unknown),
+        Body::ConfigWrite {
+            device,
+            offset: 4,
+            value: None,
+            begin_ns: 1,
+            result: Ok(2),
+        },
+        dma(DmaKind::Map, Some(0x7000_0000)),
+        dma(DmaKind::Unmap, None),
+        dma(DmaKind::UnmapAll, None),
+        Body::NodeOpen {
+            node: Node::Group { number: Some(4) },
+            result: Ok(()),
+        },
+        Body::NodeOpen {
+            node: Node::Cdev { number: None },
+            result: Err(Errno(16)),
+        },
+        Body::NodeClose {
+            node: Node::Container { key: NodeKey(2) },
+        },
+        Body::DeviceFile {
+            device,
+            node: Node::Iommufd { key: NodeKey(3) },
+            fd: Some(9),
+        },
+        Body::Data {
+            device: Some(device),
+            file: 0xf,
+            write: true,
+            requested: 9,
+            begin_ns: 1,
+            result: Ok(9),
+        },
+        Body::Data {
+            device: None,
+            file: 0xf,
+            write: false,
+            requested: 9,
+            begin_ns: 1,
+            result: Err(Errno(5)),
+        },
+        Body::PrecopyInfo {
+            device: Some(device),
+            file: 0xf,
+            begin_ns: 1,
+            bytes: Some((1, 2)),
+            result: Ok(0),
+        },
+        Body::PrecopyInfo {
+            device: None,
+            file: 0xf,
+            begin_ns: 1,
+            bytes: None,
+            result: Err(Errno(22)),
+        },
+        Body::Lost { count: 2 },
+        Body::Close {
+            device,
+            dying: Some(false),
+        },
+    ];
+    for body in bodies {
+        scene.push(1, body);
+    }
+    let mut json = Json::new(Vec::new());
+    for event in &scene.events {
+        json.event(event, played::NAME).unwrap();
+    }
+    let lines = lines(json.into_inner());
+    let mut kinds: Vec<String> = lines.iter().map(|line| field(line, "kind")).collect();
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(kinds.len(), 27, "{kinds:?}");
+    let text = serde_json::to_string(&lines).unwrap();
+    assert!(text.contains(&u64::MAX.to_string()));
+}
+
+#[test]
+fn an_event_as_text_shows_no_kernel_address() {
+    let mut text = Text::new(Vec::new(), TextOptions::default());
+    let scene = scene();
+    for event in &scene.events {
+        text.event(event, played::NAME).unwrap();
+    }
+    let text = String::from_utf8(text.into_inner()).unwrap();
+    assert!(!text.contains("Key("), "{text}");
+    let signal = text.lines().find(|line| line.contains("signal")).unwrap();
+    let fields =
+        "signal addend=5 context=1 count=0 in_task=true inside=false irq_index=5 role=\"trigger\"";
+    assert!(signal.contains(fields), "{signal}");
+}
