@@ -112,7 +112,7 @@ pub fn replace(context: u64, target: &Target) -> bool {
 pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin: u32) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit_about::<Context>(subject, kind::CONTEXT, emit::now(), |record| {
+        emit::emit_about::<Context>(subject, kind::CONTEXT, |record| {
             (*record).context = context;
             emit::put_target(&raw mut (*record).target, target);
             (*record).fd = fd;

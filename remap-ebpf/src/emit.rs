@@ -74,15 +74,15 @@ impl Subject {
     }
 }
 
-/// Sends one record of type `T` about the current task. `fill` gets the memory behind the header,
+/// Sends one record of type `T` about the current task, now. `fill` gets the memory behind the header,
 /// uninitialised: it must write every field but the header. Answers whether it went through.
 ///
 /// # Safety
 /// `T` begins with a [`Header`] and is a record of `remap_common::record`.
 #[inline(always)]
-pub unsafe fn emit<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T)) -> bool {
+pub unsafe fn emit<T: 'static>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { emit_about(&Subject::current(), kind, time_ns, fill) }
+    unsafe { emit_about(&Subject::current(), kind, fill) }
 }
 
 /// The same about any task.
@@ -93,10 +93,35 @@ pub unsafe fn emit<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T
 pub unsafe fn emit_about<T: 'static>(
     subject: &Subject,
     kind: u32,
+    fill: impl FnOnce(*mut T),
+) -> bool {
+    // In this order: whoever counts what was seen by some time expects a record of everything before
+    // it, also of a program that loses its processor between the two.
+    count(Counter::Seen);
+    let time_ns = now();
+    // SAFETY: the caller's promise.
+    unsafe { send(subject, kind, time_ns, fill) }
+}
+
+/// The same about the current task, at a time that has just passed. Only where the kernel does not
+/// preempt the program: in a kprobe.
+///
+/// # Safety
+/// As [`emit`].
+#[inline(always)]
+pub unsafe fn emit_at<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T)) -> bool {
+    count(Counter::Seen);
+    // SAFETY: the caller's promise.
+    unsafe { send(&Subject::current(), kind, time_ns, fill) }
+}
+
+#[inline(always)]
+unsafe fn send<T: 'static>(
+    subject: &Subject,
+    kind: u32,
     time_ns: u64,
     fill: impl FnOnce(*mut T),
 ) -> bool {
-    count(Counter::Seen);
     let Some(mut entry) = RECORDS.reserve::<T>(0) else {
         count(Counter::RingFull);
         return false;

@@ -25,7 +25,7 @@ pub fn report(device: u64, offset: u64, size: u64) {
     let cause = cause();
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Zap>(kind::ZAP, emit::now(), |record| {
+        emit::emit::<Zap>(kind::ZAP, |record| {
             (*record).device = device;
             (*record).offset = offset;
             (*record).size = size;

@@ -4,8 +4,8 @@
 //!            time taken   record reserved
 //! CPU 0  ────────●───────────────○──────────▶   a late reservation of an early time
 //! CPU 1  ───────────●──○────────────────────▶
-//!                                     ▲ watermark: the ring was empty after this time,
-//! events before it, less the slack ───┘ so every earlier event has been pushed
+//!                                     ▲ watermark: what was seen before this time was taken
+//! events before it, less the slack ───┘ from the ring, so every earlier event has been pushed
 //! ```
 //!
 //! The ring keeps the order of reservation. A program takes its time first and reserves then; in

@@ -116,7 +116,7 @@ fn report(call: &NodeCall, result: i64) {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Dma>(kind::DMA, emit::now(), |record| {
+        emit::emit::<Dma>(kind::DMA, |record| {
             (*record).node = call.key;
             (*record).iova = iova;
             (*record).size = size;

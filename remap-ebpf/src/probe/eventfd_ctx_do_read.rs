@@ -43,7 +43,7 @@ fn consumed(context: u64) {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Consumed>(kind::CONSUMED, emit::now(), |record| {
+        emit::emit::<Consumed>(kind::CONSUMED, |record| {
             (*record).context = context;
             emit::put_target(&raw mut (*record).target, target);
             (*record).value = value.unwrap_or(0);

@@ -65,7 +65,7 @@ fn returned(kiocb: u64, iter: u64, result: u64) {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Read>(kind::READ, emit::now(), |record| {
+        emit::emit::<Read>(kind::READ, |record| {
             (*record).context = context;
             emit::put_target(&raw mut (*record).target, target);
             (*record).value = value.unwrap_or(0);

@@ -33,7 +33,7 @@ fn released(file: u64) {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Release>(kind::RELEASE, emit::now(), |record| {
+        emit::emit::<Release>(kind::RELEASE, |record| {
             (*record).context = context;
             emit::put_target(&raw mut (*record).target, target);
         });

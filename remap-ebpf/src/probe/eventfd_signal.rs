@@ -51,13 +51,12 @@ fn target_of(context: u64) -> Option<&'static Target> {
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn signalled(context: u64, target: &Target, addend: u64) {
-    let time_ns = emit::now();
     let count = read::eventfd_count(context);
     let in_task = read::in_task();
     let inside = maps::device_under_way().unwrap_or(0);
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Signal>(kind::SIGNAL, time_ns, |record| {
+        emit::emit::<Signal>(kind::SIGNAL, |record| {
             (*record).context = context;
             emit::put_target(&raw mut (*record).target, target);
             (*record).addend = addend;

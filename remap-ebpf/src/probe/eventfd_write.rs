@@ -73,7 +73,7 @@ fn finish(result: u64) {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Write>(kind::WRITE, emit::now(), |record| {
+        emit::emit::<Write>(kind::WRITE, |record| {
             (*record).context = call.context;
             emit::put_target(&raw mut (*record).target, &call.target);
             (*record).begin_ns = call.begin_ns;

@@ -70,7 +70,7 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
     let for_dma = u32::from(unsafe { maps::NODE_CALLS.get(thread) }.is_some());
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Fault>(kind::FAULT, emit::now(), |record| {
+        emit::emit::<Fault>(kind::FAULT, |record| {
             (*record).device = call.device;
             (*record).offset = call.offset;
             (*record).address = call.address;

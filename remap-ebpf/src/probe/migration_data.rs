@@ -116,7 +116,7 @@ pub fn data_kretprobe(ctx: RetProbeContext) -> u32 {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Data>(kind::DATA, emit::now(), |record| {
+        emit::emit::<Data>(kind::DATA, |record| {
             (*record).device = call.device;
             (*record).file = call.file;
             (*record).begin_ns = call.begin_ns;
@@ -143,7 +143,7 @@ pub fn data_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let known = result == 0 && initial.is_some() && dirty.is_some();
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<PrecopyInfo>(kind::PRECOPY_INFO, emit::now(), |record| {
+        emit::emit::<PrecopyInfo>(kind::PRECOPY_INFO, |record| {
             (*record).device = call.device;
             (*record).file = call.file;
             (*record).begin_ns = call.begin_ns;

@@ -189,7 +189,7 @@ fn made(call: &NodeCall, fd: i32) {
 fn report(node: u32, key: u64, number: u32, opened: bool, result: i64) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Node>(kind::NODE, emit::now(), |record| {
+        emit::emit::<Node>(kind::NODE, |record| {
             (*record).key = key;
             (*record).result = result;
             (*record).node = node;
@@ -205,7 +205,7 @@ fn report(node: u32, key: u64, number: u32, opened: bool, result: i64) {
 fn report_file(device: u64, node: u32, key: u64, number: u32, fd: i32) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<DeviceFile>(kind::DEVICE_FILE, emit::now(), |record| {
+        emit::emit::<DeviceFile>(kind::DEVICE_FILE, |record| {
             (*record).device = device;
             (*record).key = key;
             (*record).node = node;

@@ -51,7 +51,7 @@ fn removed(vma: u64) {
     let owner = filter::owner_of(vma);
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit_about::<Unmap>(&owner, kind::UNMAP, emit::now(), |record| {
+        emit::emit_about::<Unmap>(&owner, kind::UNMAP, |record| {
             (*record).device = device;
             (*record).address = start;
             (*record).size = end - start;

@@ -127,7 +127,7 @@ pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
     }
     // SAFETY: every field of the reserved record is written.
     let introduced = unsafe {
-        emit::emit_about::<Device>(subject, kind::DEVICE, emit::now(), |record| {
+        emit::emit_about::<Device>(subject, kind::DEVICE, |record| {
             (*record).device = device;
             for at in 0..NAME_BYTES {
                 (*record).name[at] = name[at];
@@ -172,7 +172,7 @@ fn entered(device: u64, request: u32, pointer: u64) {
         unsafe { read::user_bytes::<ARGUMENT_BYTES>(call.argument.as_mut_ptr(), pointer, size) };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Enter>(kind::ENTER, call.begin_ns, |record| {
+        emit::emit_at::<Enter>(kind::ENTER, call.begin_ns, |record| {
             (*record).device = device;
             (*record).request = request;
             (*record).argument_len = call.argument_len;
@@ -203,7 +203,7 @@ fn returned(call: &Ioctl, result: i64) {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Exit>(kind::EXIT, emit::now(), |record| {
+        emit::emit::<Exit>(kind::EXIT, |record| {
             (*record).device = call.device;
             (*record).begin_ns = call.begin_ns;
             (*record).result = result;

@@ -51,7 +51,7 @@ pub fn vfio_mmap_kretprobe(ctx: RetProbeContext) -> u32 {
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Map>(kind::MAP, emit::now(), |record| {
+        emit::emit::<Map>(kind::MAP, |record| {
             (*record).device = call.device;
             (*record).address = call.address;
             (*record).size = call.size;

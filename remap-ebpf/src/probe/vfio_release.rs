@@ -37,7 +37,7 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
     let dying = read::is_dying();
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<Close>(kind::CLOSE, emit::now(), |record| {
+        emit::emit::<Close>(kind::CLOSE, |record| {
             (*record).device = device;
             (*record).dying = dying;
             (*record).reserved = 0;

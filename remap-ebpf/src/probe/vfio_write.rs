@@ -71,7 +71,7 @@ fn written(buffer: u64, count: u64, is_state: bool) -> Option<u32> {
 fn begin_state(call: &RegionWrite) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<StateEnter>(kind::STATE_ENTER, call.begin_ns, |record| {
+        emit::emit_at::<StateEnter>(kind::STATE_ENTER, call.begin_ns, |record| {
             (*record).device = call.device;
             (*record).offset = call.offset;
             (*record).word = call.word;
@@ -103,7 +103,7 @@ pub fn vfio_write_kretprobe(ctx: RetProbeContext) -> u32 {
 fn end_config(call: &RegionWrite, result: i64) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<ConfigWrite>(kind::CONFIG_WRITE, emit::now(), |record| {
+        emit::emit::<ConfigWrite>(kind::CONFIG_WRITE, |record| {
             (*record).device = call.device;
             (*record).offset = call.offset & WITHIN;
             (*record).begin_ns = call.begin_ns;
@@ -119,7 +119,7 @@ fn end_config(call: &RegionWrite, result: i64) {
 fn end_state(call: &RegionWrite, result: i64) {
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit::<StateExit>(kind::STATE_EXIT, emit::now(), |record| {
+        emit::emit::<StateExit>(kind::STATE_EXIT, |record| {
             (*record).device = call.device;
             (*record).offset = call.offset;
             (*record).begin_ns = call.begin_ns;

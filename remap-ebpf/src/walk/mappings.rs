@@ -57,7 +57,7 @@ fn found(task: u64, vma: u64, file: u64) {
     }
     // SAFETY: every field of the reserved record is written.
     unsafe {
-        emit::emit_about::<Map>(&subject, kind::MAP, emit::now(), |record| {
+        emit::emit_about::<Map>(&subject, kind::MAP, |record| {
             (*record).device = device;
             (*record).address = start;
             (*record).size = end - start;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use remap_common::counter::Counter;
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     },
     source::{
         clock::monotonic_ns, early::EarlyCalls, process::vm_name, qemu_log::QemuLogs,
-        ring::RingSource,
+        ring::RingSource, watermark::Watermark,
     },
 };
 
@@ -211,6 +212,7 @@ impl Trace {
         // Meanwhile its records are taken from the ring.
         let mut walking = walk(&mut probes)?;
         let mut early = EarlyCalls::default();
+        let mut watermark = Watermark::default();
         let mut walked = false;
         let mut again = false;
         let mut pipeline = if logs.is_empty() {
@@ -219,15 +221,13 @@ impl Trace {
             pipeline.with_logs()
         };
         loop {
-            let watermark_ns = tokio::select! {
+            tokio::select! {
                 ready = source.ready(|record| pipeline.record(record)) => {
                     ready?;
                     // Only taken: asking for losses after each wake is dear.
                     continue;
                 }
-                _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty() && early.is_empty()) => {
-                    source.drain(|record| pipeline.record(record))?
-                }
+                _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty() && early.is_empty()) => {}
                 ended = &mut walking, if !walked => {
                     ended.map_err(io::Error::other)??;
                     walked = !again;
@@ -243,7 +243,6 @@ impl Trace {
                     let noted = |pid, tid| probes.is_in_call(pid, tid);
                     early.look(&found.files, noted, |event| pipeline.observed(event))?;
                     create_ready_file(self.ready_file.as_deref())?;
-                    source.drain(|record| pipeline.record(record))?
                 }
                 changed = modules.changed() => {
                     changed?;
@@ -267,6 +266,13 @@ impl Trace {
                 }
                 () = gone.notified() => break,
                 () = &mut end => break,
+            }
+            let now_ns = monotonic_ns()?;
+            watermark.expect(now_ns, probes.counters().get(Counter::Seen));
+            source.drain(|record| pipeline.record(record));
+            let settled = pipeline.taken().all() + probes.counters().lost();
+            let Some(watermark_ns) = watermark.reach(settled, now_ns) else {
+                continue;
             };
             // After the watermark was taken: what was written before it is there.
             logs.poll(|checkpoint| pipeline.checkpoint(checkpoint))
@@ -294,12 +300,12 @@ impl Trace {
         // What it counted as sent must arrive; the loop ends at the latest with its last try.
         let mut counters = probes.counters();
         for _ in 0..LAST_TRIES {
-            source.drain(|record| pipeline.record(record))?;
+            source.drain(|record| pipeline.record(record));
             let taken = pipeline.taken();
             let settled = probes.counters();
             let quiet = settled == counters;
             counters = settled;
-            if quiet && counters.get(remap_common::counter::Counter::Sent) == taken.all() {
+            if quiet && counters.get(Counter::Sent) == taken.all() {
                 break;
             }
             std::thread::yield_now();

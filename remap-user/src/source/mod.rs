@@ -7,3 +7,4 @@ pub mod early;
 pub mod process;
 pub mod qemu_log;
 pub mod ring;
+pub mod watermark;

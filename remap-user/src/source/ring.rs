@@ -10,8 +10,6 @@ use std::io;
 use aya::maps::{MapData, RingBuf};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::clock::monotonic_ns;
-
 /// The ring of the attached programs.
 pub struct RingSource {
     ring: AsyncFd<RingBuf<MapData>>,
@@ -29,28 +27,23 @@ impl RingSource {
         Ok(Self { ring })
     }
 
-    /// Waits until there may be records, and drains them into `take`. Answers the watermark: a
-    /// time (CLOCK_MONOTONIC ns) before which every reserved record has been taken.
+    /// Waits until there may be records, and drains them into `take`.
     ///
     /// # Errors
     /// If the reactor fails.
-    pub async fn ready(&mut self, take: impl FnMut(&[u8])) -> io::Result<u64> {
+    pub async fn ready(&mut self, take: impl FnMut(&[u8])) -> io::Result<()> {
         let mut guard = self.ring.readable_mut().await?;
         // Before the drain: what arrives meanwhile makes the ring readable again.
         guard.clear_ready();
         drop(guard);
-        self.drain(take)
+        self.drain(take);
+        Ok(())
     }
 
-    /// Drains what is there without waiting; as [`Self::ready`].
-    ///
-    /// # Errors
-    /// If the clock cannot be read.
-    pub fn drain(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
-        let watermark = monotonic_ns()?;
+    /// Drains what is there without waiting, as far as it was submitted.
+    pub fn drain(&mut self, mut take: impl FnMut(&[u8])) {
         while let Some(record) = self.ring.get_mut().next() {
             take(&record);
         }
-        Ok(watermark)
     }
 }
