@@ -59,7 +59,6 @@ const GROUPS: &[Group] = &[
     },
     Group {
         name: "qemu",
-        series: &[Series::V6_12, Series::Newest],
         equip: equip_with_qemu,
         ..GROUP
     },

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::clock::Ahead;
-use super::teller::{Hosts, Teller, listen, migration_ended, why};
+use super::teller::{Hosts, Pace, Teller, listen, migration_ended, pace, why};
 use super::vm::{Begin, Ended, Vm};
 use crate::rig::log::Log;
 
@@ -200,6 +200,8 @@ fn refused(mut teller: Teller<'_>) -> Result<Story> {
     teller.laps(&mut first)?.is_continuous()?;
     let mut second = teller.start("second", 1, Begin::Incoming)?;
     let uri = listen(&mut second)?;
+    // Without PRE_COPY the device is asked only when the memory is through.
+    pace(&mut first, Pace::Free)?;
     teller.note("first → second")?;
     first.execute("migrate", json!({ "uri": uri }))?;
     let status = first.wait("the migration's end", migration_ended)?;

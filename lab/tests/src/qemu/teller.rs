@@ -31,7 +31,7 @@ pub fn logs(tale: &Tale) -> impl Iterator<Item = String> {
 
 /// How fast a migration may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
+pub enum Pace {
     /// So slow that it takes minutes to get through the memory for the first time, and no downtime
     /// would be short enough.
     Held,
@@ -223,7 +223,8 @@ pub fn listen(vm: &mut Vm) -> Result<String> {
     })
 }
 
-fn pace(vm: &mut Vm, pace: Pace) -> Result<()> {
+/// Says how fast a QEMU may migrate.
+pub fn pace(vm: &mut Vm, pace: Pace) -> Result<()> {
     // QEMU limits by tenths of a second, and takes 0 bytes for no limit.
     let (bytes_per_s, downtime_ms) = match pace {
         Pace::Held => (256, 1),
