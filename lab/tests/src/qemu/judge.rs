@@ -43,7 +43,8 @@ pub fn judge(story: &Story, trace: &Lines) -> Result<Agreement> {
         tracer_and_driver(&traced, &changes)
             .with_context(|| format!("{device}: the trace and the driver's log"))?;
         let vms = story.vms.iter().filter(|vm| vm.device == *device);
-        qemu_and_driver(vms, &changes, &story.ahead)
+        let both: Vec<_> = changes.iter().zip(traced).collect();
+        qemu_and_both(vms, &both, &story.ahead)
             .with_context(|| format!("{device}: QEMU's trace and the driver's log"))?;
         agreement.changes += changes.len();
         agreement.failed += changes.iter().filter(|change| change.result != 0).count();
@@ -95,13 +96,14 @@ fn tracer_and_driver(traced: &[&Transition], changes: &[Change<'_>]) -> Result<(
 }
 
 /// Goes through QEMU's trace as QEMU went through its code: each state that it asked for is one
-/// that the driver was asked for, after QEMU said so and before it took it for done.
-fn qemu_and_driver<'a>(
+/// that the driver was asked for, and the tracer saw, after QEMU said so and before it took it for
+/// done.
+fn qemu_and_both<'a>(
     vms: impl Iterator<Item = &'a Ended>,
-    changes: &[Change<'_>],
+    both: &[(&Change<'_>, &Transition)],
     ahead: &Ahead,
 ) -> Result<()> {
-    let mut changes = changes.iter();
+    let mut changes = both.iter();
     for vm in vms {
         let mut current = "RUNNING";
         let mut lines = vm.log.iter();
@@ -122,27 +124,33 @@ fn qemu_and_driver<'a>(
                     .next()
                     .with_context(|| format!("{}, and the driver knows nothing of it", asked()))
             };
-            let change = next()?;
+            let (change, seen) = next()?;
             ensure!(
                 change.to == to,
                 "{}, and the driver got {change:?}",
                 asked()
             );
+            let asked_ns = ahead.earliest_ns(line.real_ns);
             ensure!(
-                change.begin_ns >= ahead.earliest_ns(line.real_ns),
+                change.begin_ns >= asked_ns,
                 "{} after {change:?}: {line:?}",
                 asked()
             );
-            let last = match (change.result, fallback.as_str()) {
-                (0, _) | (_, "ERROR") => change,
+            ensure!(
+                seen.begin_ns >= asked_ns,
+                "{} after the trace of it, {seen:?}: {line:?}",
+                asked()
+            );
+            let (last, seen) = match (change.result, fallback.as_str()) {
+                (0, _) | (_, "ERROR") => (change, seen),
                 (_, fallback) => {
-                    let back = next()?;
+                    let (back, seen) = next()?;
                     ensure!(
                         back.to == fallback,
                         "{}, fell back to {fallback}, and the driver got {back:?}",
                         asked()
                     );
-                    back
+                    (back, seen)
                 }
             };
             let Some(done) = lines.next() else {
@@ -154,9 +162,15 @@ fn qemu_and_driver<'a>(
             // What failed without anything to fall back to is reset.
             let is = if last.result == 0 { last.to } else { "RUNNING" };
             ensure!(state == is, "{}, and took {state} for {is}", asked());
+            let done_ns = ahead.latest_ns(done.real_ns);
             ensure!(
-                last.end_ns <= ahead.latest_ns(done.real_ns),
+                last.end_ns <= done_ns,
                 "{}, and took it for done before {last:?}: {done:?}",
+                asked()
+            );
+            ensure!(
+                seen.end_ns.is_some_and(|ns| ns <= done_ns),
+                "{}, and took it for done before the trace of it, {seen:?}: {done:?}",
                 asked()
             );
             current = state;
@@ -164,7 +178,7 @@ fn qemu_and_driver<'a>(
     }
     match changes.next() {
         None => Ok(()),
-        Some(change) => bail!("QEMU did not ask for {change:?}"),
+        Some((change, _)) => bail!("QEMU did not ask for {change:?}"),
     }
 }
 
@@ -259,6 +273,10 @@ mod tests {
         assert!(late.contains("is not around"), "{late}");
         let short = with(2, ("STOP", 1_999_999_999, 2_000_099_999, "ok"));
         assert!(short.contains("is not around"), "{short}");
+        let long = with(2, ("STOP", 1_999_999_999, 2_999_999_999, "ok"));
+        assert!(long.contains("before the trace of it"), "{long}");
+        let early = with(2, ("STOP", 1_500_000_000, 2_000_100_001, "ok"));
+        assert!(early.contains("after the trace of it"), "{early}");
     }
 
     #[test]
