@@ -59,6 +59,12 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
         anyhow::bail!("{early:#?}");
     };
     waiting(lab, begun)?;
+    // The driver signals on the thread that changes the state.
+    let inferred = traced.lines.inferred();
+    ensure!(
+        inferred.contains(&"signalled_inside"),
+        "inferred from {inferred:?}"
+    );
     ensure!(over.over && over.tid == begun.tid, "{early:#?}");
     Ok(())
 }

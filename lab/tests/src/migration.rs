@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use remap_user::event::{DeviceState, Errno};
 use remap_user::vfio::legacy::{KIND, LegacyRegion};
 use remap_user::vfio::migration::precopy_info;
-use remap_user::vfio::region::Area;
+use remap_user::vfio::region::{Area, Region};
 use serde_json::Value;
 use vfio_bindings::bindings::vfio::{
     VFIO_DEVICE_FEATURE_DMA_LOGGING_START, VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
@@ -28,6 +28,11 @@ pub fn tests() -> Vec<Test> {
     vec![
         Test::new("migration::every_step_is_counted", VECTORS, steps),
         Test::new("migration::every_legacy_step_is_counted", VECTORS, legacy),
+        Test::new(
+            "migration::a_tracer_comes_late_to_the_legacy_protocol",
+            VECTORS,
+            legacy_late,
+        ),
     ]
 }
 
@@ -199,25 +204,65 @@ const RUNNING: u32 = 1;
 const SAVING: u32 = 2;
 const RESUMING: u32 = 4;
 
+/// Asks for every region, and gives the one of the legacy protocol.
+fn legacy_region(device: &Assigned<'_>) -> Result<Region> {
+    let regions = device.called("request 0x3b6b", device.device().info());
+    let regions = regions.map_err(|errno| anyhow::anyhow!("GET_INFO: errno {errno}"))?;
+    let mut found = None;
+    for index in 0..regions.num_regions {
+        let region = device.device().region_info(index);
+        let region = device.called(&format!("GET_REGION_INFO {index}"), region);
+        if let Ok(region) = region
+            && region.kind == Some(KIND)
+        {
+            found = Some(region);
+        }
+    }
+    found.context("no legacy region")
+}
+
+fn write_state(device: &Assigned<'_>, window: &LegacyRegion, word: u32) -> Result<()> {
+    window.set_state(word)?;
+    device.happened(1, format_args!("begin word {word}"));
+    device.happened(1, format_args!("end word {word}: ok"));
+    Ok(())
+}
+
+/// Nobody describes the regions again when a tracer has come: which of them has the states is seen
+/// from what is written to it.
+fn legacy_late(lab: &mut Lab) -> Result<()> {
+    lab.driver.reload("v1")?;
+    lab.driver.parameter("limp", "1")?;
+    let ledger = Ledger::default();
+    let mut vmm = Vmm::new(&ledger)?;
+    let device = vmm.assign(lab.bdf)?;
+    let region = legacy_region(&device)?;
+    let trace = Trace::start(&[])?;
+    let window = LegacyRegion::of(device.device(), region);
+    let words = [RUNNING | SAVING, SAVING, 0, RUNNING];
+    for word in words {
+        write_state(&device, &window, word)?;
+    }
+    device.close()?;
+    vmm.close();
+    let traced = trace.end(0)?;
+    traced.summary.lost_nothing()?;
+    traced.lines.found(&[])?;
+    ensure!(
+        traced.lines.inferred() == ["state_written"]
+            && traced.lines.transitions().count() == words.len(),
+        "{:#?}",
+        traced.lines
+    );
+    Ok(())
+}
+
 fn legacy(lab: &mut Lab) -> Result<()> {
     lab.driver.reload("v1")?;
     lab.driver.parameter("limp", "1")?;
     let mut faults = 0;
     let lines = traced(lab, |device| {
-        let regions = device.called("request 0x3b6b", device.device().info());
-        let regions = regions.map_err(|errno| anyhow::anyhow!("GET_INFO: errno {errno}"))?;
-        let mut found = None;
-        for index in 0..regions.num_regions {
-            let region = device.device().region_info(index);
-            let region = device.called(&format!("GET_REGION_INFO {index}"), region);
-            if let Ok(region) = region
-                && region.kind == Some(KIND)
-            {
-                found = Some(region);
-            }
-        }
-        let region = found.context("no legacy region")?;
-        let window = LegacyRegion::of(device.device(), region);
+        let region = legacy_region(device)?;
         // What is mapped is revoked behind its user's back, who limps.
         let trapped = device.region(REGION)?;
         let area = Area {
@@ -226,12 +271,8 @@ fn legacy(lab: &mut Lab) -> Result<()> {
         };
         device.map(&trapped, area)?;
         faults += touch(device)?;
-        let go = |word: u32| -> Result<()> {
-            window.set_state(word)?;
-            device.happened(1, format_args!("begin word {word}"));
-            device.happened(1, format_args!("end word {word}: ok"));
-            Ok(())
-        };
+        let window = LegacyRegion::of(device.device(), region);
+        let go = |word: u32| write_state(device, &window, word);
         let mut stream = Vec::new();
         go(RUNNING | SAVING)?;
         device.happened(1, zapped(&format!("word {}", RUNNING | SAVING)));

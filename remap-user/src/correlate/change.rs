@@ -11,7 +11,8 @@ use super::report::Desk;
 use super::rule::{data_left, impossible, is_timeout};
 use super::stay::OpenStay;
 use super::transition::{Change, FEATURE_MIG_DEVICE_STATE, LEGACY_MIGRATION_REGION};
-use crate::event::{Answer, DeviceState, Errno, Event, FeatureOp};
+use super::usage::Inferred;
+use crate::event::{Answer, DeviceState, Errno, Event, FeatureOp, Origin};
 
 /// Whether a call changes the migration state.
 pub(super) fn changes_state(feature: u32, op: FeatureOp) -> bool {
@@ -42,6 +43,7 @@ impl Device {
         region: u32,
         word: Option<u32>,
     ) {
+        self.guess_migration_region(desk, event, region, word);
         if self.is_migration_region(region) {
             self.begin_change(desk, event, word.map(DeviceState::Legacy), true);
         }
@@ -64,6 +66,34 @@ impl Device {
     fn is_migration_region(&self, region: u32) -> bool {
         let facts = self.regions.get(&region);
         facts.is_some_and(|facts| facts.kind == Some(LEGACY_MIGRATION_REGION))
+    }
+
+    /// Whoever has described the regions before the trace does not do so again: of a device that was
+    /// open then, the region to whose start a word of the protocol is written is taken for that of
+    /// migration.
+    fn guess_migration_region(
+        &mut self,
+        desk: &mut Desk,
+        event: &Event,
+        region: u32,
+        word: Option<u32>,
+    ) {
+        let valid = word.and_then(|word| DeviceState::Legacy(word).is_valid_word());
+        let facts = self.regions.entry(region).or_default();
+        if !self.found || valid != Some(true) || facts.view.is_some() || facts.kind.is_some() {
+            return;
+        }
+        facts.kind = Some(LEGACY_MIGRATION_REGION);
+        desk.inferred(Inferred {
+            device: self.name.clone(),
+            time_ns: event.time_ns,
+            origin: Origin::StateWritten,
+            text: format!(
+                "region {region}, which nobody has described in this trace, is taken for that of the \
+                 legacy migration: a device_state was written to its start"
+            ),
+            task: event.task.clone(),
+        });
     }
 
     /// What the state machine says of a change.

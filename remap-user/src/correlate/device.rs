@@ -160,6 +160,8 @@ pub(super) struct Device {
     pub(super) name: String,
     /// The kernel driver that it is bound to.
     pub(super) driver: Option<String>,
+    /// It was open before the trace.
+    pub(super) found: bool,
     /// The processes that were seen to use it.
     pub(super) users: BTreeSet<u32>,
     /// Calls under way, by thread.
@@ -215,6 +217,7 @@ impl Default for Device {
         Self {
             name: UNKNOWN_DEVICE.to_owned(),
             driver: None,
+            found: false,
             users: BTreeSet::new(),
             calls: BTreeMap::new(),
             early: BTreeMap::new(),

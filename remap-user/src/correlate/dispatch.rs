@@ -6,7 +6,7 @@ use super::episode::Range;
 use super::ioctl::Exit;
 use super::memory::Place;
 use super::report::Desk;
-use crate::event::{Answer, Body, Call, DeviceKey, Errno, Event, Node};
+use crate::event::{Answer, Body, Call, DeviceKey, Errno, Event, Node, Origin};
 use crate::vfio::region::Area;
 
 impl Correlator {
@@ -78,9 +78,10 @@ impl Correlator {
                 device: key,
                 name,
                 driver,
-                ..
+                origin,
             } => {
                 let (device, desk) = self.device(*key);
+                device.found = *origin == Origin::Found;
                 name.clone_into(&mut device.name);
                 device.driver.clone_from(driver);
                 // Another driver, or the same one loaded anew, may have others.

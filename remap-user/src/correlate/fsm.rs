@@ -2,7 +2,8 @@
 //!
 //! As `vfio_mig_get_next_state` (drivers/vfio/vfio_main.c since 5.18, P2P since 5.18, PRE_COPY
 //! since 6.2) leads a driver, which takes one arc at a time. A state that the device does not
-//! have (`VFIO_DEVICE_FEATURE_MIGRATION`) is passed over.
+//! have (`VFIO_DEVICE_FEATURE_MIGRATION`) is passed over. Of the legacy protocol only words are refused
+//! that it does not define.
 
 use crate::event::DeviceState::{
     self, Error, PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy,
@@ -62,6 +63,9 @@ fn next(from: DeviceState, to: DeviceState) -> DeviceState {
 /// The way from one state to another. Without the flags only what holds for every device is said:
 /// that a way is blocked.
 pub(super) fn route(from: DeviceState, to: DeviceState, flags: Option<u64>) -> Route {
+    if to.is_valid_word() == Some(false) {
+        return Route::Blocked;
+    }
     let foreign = |state| matches!(state, DeviceState::Unknown(_) | DeviceState::Legacy(_));
     if foreign(from) || foreign(to) {
         return Route::Unknown;

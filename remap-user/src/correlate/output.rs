@@ -8,7 +8,7 @@ use super::stay::Stay;
 use super::transition::Transition;
 use super::usage::{Closed, Inferred, Mapped, MappedHow, Opened};
 use super::zap::Zap;
-use crate::event::Task;
+use crate::event::{Origin, Task};
 
 /// One stage, as soon as it was observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +114,7 @@ impl Output {
     /// What it is about.
     pub fn class(&self) -> Class {
         match self {
+            Self::Inferred(inferred) if inferred.origin == Origin::StateWritten => Class::Migration,
             Self::Cycle(_) | Self::Stage(_) | Self::Inferred(_) => Class::Remap,
             Self::Transition(_) | Self::Stay(_) => Class::Migration,
             Self::IrqChange(_) | Self::Interrupt(_) => Class::Irq,

@@ -55,7 +55,7 @@ impl Device {
                 }
             }
             Origin::Found => {}
-            Origin::SignalledInside | Origin::ReadBeforeRequery => {
+            Origin::SignalledInside | Origin::ReadBeforeRequery | Origin::StateWritten => {
                 self.infer(desk, event, context, origin);
             }
         }

@@ -44,6 +44,17 @@ impl DeviceState {
         }
     }
 
+    /// Whether a legacy word is one that user space may ask for: _RESUMING stands alone, and no other
+    /// bits are defined (`VFIO_DEVICE_STATE_VALID` of the uAPI before 5.18); `None` for a state of the
+    /// present protocol.
+    pub fn is_valid_word(self) -> Option<bool> {
+        const RESUMING: u32 = 4;
+        match self {
+            Self::Legacy(word) => Some(word <= RESUMING),
+            _ => None,
+        }
+    }
+
     /// The uAPI's value; `None` for a legacy word, which lives in another number space.
     pub fn to_uapi(self) -> Option<u32> {
         Some(match self {

@@ -28,6 +28,8 @@ pub enum Line {
     EarlyCall(EarlyCall),
     /// Pages that were taken out of mappings.
     Zap(Zap),
+    /// Something is taken for a device's.
+    Inferred(Inferred),
     /// The end.
     Summary(Summary),
     /// What no test reads.
@@ -44,6 +46,12 @@ pub struct Downtime {
     pub error_ns: u64,
     pub complete: bool,
     pub whole: Part,
+}
+
+/// Something is taken for a device's.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Inferred {
+    pub origin: String,
 }
 
 /// Pages that were taken out of mappings.
@@ -199,6 +207,15 @@ impl Lines {
             Line::Downtime(downtime) => Some(downtime),
             _ => None,
         })
+    }
+
+    /// From what something was inferred to be a device's.
+    pub fn inferred(&self) -> Vec<&str> {
+        let lines = self.0.iter().filter_map(|line| match line {
+            Line::Inferred(inferred) => Some(inferred.origin.as_str()),
+            _ => None,
+        });
+        lines.collect()
     }
 
     /// The calls that were under way when the trace began.

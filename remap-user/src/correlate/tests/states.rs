@@ -317,3 +317,66 @@ fn an_owner_that_dies_has_an_epitaph() {
         assert_eq!(played.rules(), Vec::<&str>::new());
     }
 }
+
+fn word(scene: &mut Scene, word: u32, result: Result<i64, Errno>) {
+    let (device, region) = (DEVICE, 9);
+    let word = Some(word);
+    scene.push(
+        DRIVER,
+        Body::StateWriteEnter {
+            device,
+            region,
+            word,
+        },
+    );
+    let begin_ns = scene.now;
+    scene.push(
+        DRIVER,
+        Body::StateWriteExit {
+            device,
+            region,
+            word,
+            begin_ns,
+            result,
+        },
+    );
+}
+
+/// A device whose regions were described before the trace.
+fn found() -> Scene {
+    let mut scene = Scene::stock("a-vendor");
+    for event in &mut scene.events {
+        if let Body::Device { origin, .. } = &mut event.body {
+            *origin = Origin::Found;
+        }
+    }
+    scene
+}
+
+#[test]
+fn the_legacy_region_is_inferred_of_a_device_that_was_there() {
+    for (mut scene, changes) in [(found(), 2), (Scene::stock("a-vendor"), 0)] {
+        // No word of the protocol.
+        word(&mut scene, 0x1234_5678, Ok(4));
+        word(&mut scene, 3, Ok(4));
+        word(&mut scene, 2, Ok(4));
+        let played = scene.play();
+        assert_eq!(played.transitions().len(), changes);
+        let inferred = played
+            .0
+            .iter()
+            .filter(|output| matches!(output, Output::Inferred(_)));
+        assert_eq!(inferred.count(), usize::from(changes > 0));
+        assert_eq!(played.rules(), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_legacy_word_that_is_none_is_impossible() {
+    for result in [Ok(4), Err(Errno(22))] {
+        let mut scene = found();
+        word(&mut scene, 1, Ok(4));
+        word(&mut scene, 6, result);
+        assert_eq!(scene.play().rules(), ["impossible-change"]);
+    }
+}

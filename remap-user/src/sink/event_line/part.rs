@@ -95,6 +95,7 @@ pub(in crate::sink) fn origin_name(origin: Origin) -> &'static str {
         Origin::Found => "found",
         Origin::SignalledInside => "signalled_inside",
         Origin::ReadBeforeRequery => "read_before_requery",
+        Origin::StateWritten => "state_written",
     }
 }
 
