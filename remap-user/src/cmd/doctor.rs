@@ -286,7 +286,8 @@ fn walk(probes: &mut Probes) -> Check {
         Ok(found) if found.unfound.is_empty() => Check::ok(
             name,
             format!(
-                "{} open devices were found, with all they have",
+                "{} open devices were found, with their interrupts and mappings; mappings for DMA \
+                 are known from when a trace begins",
                 found.devices
             ),
         ),

@@ -131,9 +131,9 @@ impl Trace {
             };
             let end = self.ended(&stop);
             let options = Options {
-                sees_consumers: probes
-                    .as_ref()
-                    .is_some_and(|probes| probes.has("eventfd_ctx_do_read")),
+                sees_consumers: probes.as_ref().is_some_and(|probes| {
+                    probes.has("eventfd_ctx_do_read") && probes.has("eventfd_read")
+                }),
                 stages: self.stages,
                 interrupts: selection.names(Class::Irq),
                 mappings: selection.names(Class::Mapping) || selection.names(Class::Dma),

@@ -141,6 +141,8 @@ impl Device {
             }
         };
         let mapped = self.mappings.regions();
+        // No walk finds mappings for DMA.
+        let whole = !self.found && !self.lossy;
         let Some(episode) = self.episodes.get_mut(at) else {
             return;
         };
@@ -153,7 +155,8 @@ impl Device {
             let dma_bytes = total(&areas::common(&dma.of(key, region), &areas));
             if mapped_bytes + dma_bytes > 0 {
                 let region = episode.region(region);
-                (region.mapped_bytes, region.dma_bytes) = (mapped_bytes, dma_bytes);
+                region.mapped_bytes = mapped_bytes;
+                region.dma_bytes = whole.then_some(dma_bytes);
             }
         }
         // The return of the device's own call tells what a reset did to its state. Of any other

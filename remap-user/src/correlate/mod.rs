@@ -90,8 +90,8 @@ pub struct Options {
     /// How long something must last to be called stuck when the trace ends or somebody
     /// interrupts it, ns.
     pub stuck_ns: u64,
-    /// Whether the kernel's own readers of eventfds (KVM's irqfd, virqfds) are seen. If not,
-    /// nobody is said not to read an interrupt.
+    /// Whether every reader of eventfds is seen, the kernel's own (KVM's irqfd, virqfds) among them.
+    /// If not, nobody is said not to read an interrupt.
     pub sees_consumers: bool,
     /// Whether each stage goes out as an [`Output::Stage`] of its own.
     pub stages: bool,

@@ -181,8 +181,9 @@ pub struct ZappedRegion {
     pub region: u32,
     /// How much of it was known to be mapped, all mappings together, bytes.
     pub mapped_bytes: u64,
-    /// How much of it was known to be mapped for DMA, bytes: a zap leaves the IOMMU alone.
-    pub dma_bytes: u64,
+    /// How much of it was mapped for DMA, bytes: a zap leaves the IOMMU alone. `None` where what was
+    /// mapped before the trace, or while records were lost, may come to it.
+    pub dma_bytes: Option<u64>,
     /// Faults that populated, by how much each did, bytes.
     pub pages: BTreeMap<u64, u64>,
     /// Faults that populated, and nobody knows how much.

@@ -42,7 +42,7 @@ fn check(row: &Row, kernel: &Kernel) -> Check {
     Check::new(&name, status, format!("{reason}: {}", row.without), remedy)
 }
 
-/// A line for each topic, and below it one for each hook that is lacking, or for `all`.
+/// A line for each topic, and below it one for each hook that is not there, or for `all`.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, hooks: &[&Check], all: bool) -> fmt::Result {
     for topic in Topic::ALL {
         let own = || {
@@ -66,8 +66,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, hooks: &[&Check], all: bool) -> 
         };
         let name = format!("to see {}", topic.name());
         writeln!(f, "{}", Check::new(&name, status, detail, ""))?;
-        let is_shown = |status| all || matches!(status, Status::Failed | Status::Limited);
-        for check in own().filter(|check| is_shown(check.status)) {
+        for check in own().filter(|check| all || check.status != Status::Ok) {
             let name = check.name.trim_start_matches("hook ");
             let line = Check {
                 name: format!("  {name}"),
@@ -98,6 +97,12 @@ mod tests {
             Check::ok("kernel types", "BTF and symbols can be read"),
             hook("hook zap_vma", Topic::Mappings, Status::Limited, lacking),
             hook("hook vfio_mmap", Topic::Mappings, Status::Ok, there),
+            hook(
+                "hook iommufd_ioctl",
+                Topic::Dma,
+                Status::Absent,
+                "no iommufd",
+            ),
             hook("hook data_read", Topic::Migration, Status::Ok, there),
             Check::ok("probes", "all"),
         ]
@@ -109,6 +114,8 @@ mod tests {
 ok       kernel types         BTF and symbols can be read
 limited  to see mappings      hooks: 1, lacking: 1
 limited    zap_vma            no zap_vma_ptes in this kernel: no zaps
+ok       to see dma           hooks: 0, lacking: none
+absent     iommufd_ioctl      no iommufd
 ok       to see migration     hooks: 1, lacking: none
 ok       probes               all
 ";

@@ -56,7 +56,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[at_return("eventfd_ctx_fileget_fexit")],
         probed: &[at_return("eventfd_ctx_fileget_kretprobe")],
-        without: "unmask eventfds are not known, so an ack through one is not seen",
+        without: "unmask eventfds are not known, so an ack through one is not seen, and no missing-ack finding can be trusted where one is used",
         ..ROW
     },
     Row {
@@ -77,7 +77,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("eventfd_release_fentry")],
         probed: &[entry("eventfd_release_kprobe")],
-        without: "a closed eventfd looks like one that nobody reads",
+        without: "a closed eventfd looks like one that nobody reads, so no never-read finding can be trusted",
         ..ROW
     },
     Row {
@@ -90,7 +90,7 @@ pub const TABLE: &[Row] = &[
             entry("eventfd_read_kprobe"),
             at_return("eventfd_read_kretprobe"),
         ],
-        without: "no wake stage; no aliased-trigger, self-trigger and deadlock findings",
+        without: "no wake stage; no aliased-trigger, self-trigger, deadlock and never-read findings",
         ..ROW
     },
     Row {
@@ -106,7 +106,7 @@ pub const TABLE: &[Row] = &[
             entry("eventfd_write_kprobe"),
             at_return("eventfd_write_kretprobe"),
         ],
-        without: "no ack by eventfd: bitmap cycles never complete",
+        without: "no ack by eventfd, so bitmap cycles never complete: no missing-ack finding can be trusted; no self-trigger, ack-before-requery and ack-with-mapping findings of them",
         ..ROW
     },
     Row {
@@ -116,7 +116,7 @@ pub const TABLE: &[Row] = &[
         place: Place::Core,
         traced: &[entry("unmap_fentry")],
         probed: &[entry("unmap_kprobe")],
-        without: "no unmap stage; no ack-with-mapping finding",
+        without: "no unmap stage, so what is unmapped seems to be mapped: no ack-with-mapping and dma-mapped findings can be trusted",
         ..ROW
     },
     Row {
@@ -138,7 +138,7 @@ pub const TABLE: &[Row] = &[
         topic: Topic::Mappings,
         functions: &["vfio_device_fops_mmap"],
         probed: &[entry("vfio_mmap_kprobe"), at_return("vfio_mmap_kretprobe")],
-        without: "no map and unmap stages; no ack-with-mapping finding",
+        without: "no map and unmap stages; no ack-with-mapping and dma-mapped findings",
         ..ROW
     },
     Row {
@@ -149,7 +149,7 @@ pub const TABLE: &[Row] = &[
             entry("vfio_write_kprobe"),
             at_return("vfio_write_kretprobe"),
         ],
-        without: "no transitions of migration v1; no causes of zaps by config space",
+        without: "no transitions of migration v1, and none of the findings about them (missing-ack, not-enabled, impossible-change, …); no causes of zaps by config space",
         ..ROW
     },
     Row {
@@ -157,7 +157,7 @@ pub const TABLE: &[Row] = &[
         topic: Topic::Devices,
         functions: &["vfio_device_fops_release"],
         probed: &[entry("vfio_release_kprobe")],
-        without: "the death of an owner does not abort its cycles",
+        without: "the death of an owner does not abort its cycles; no request-ignored finding can be trusted, and data-left is told late",
         ..ROW
     },
     Row {

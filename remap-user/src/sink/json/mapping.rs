@@ -28,7 +28,7 @@ impl PagesLine {
 struct ZappedRegionLine {
     region: u32,
     mapped_bytes: u64,
-    dma_bytes: u64,
+    dma_bytes: Option<u64>,
     pages: Vec<PagesLine>,
     unsized_faults: u64,
     populated_bytes: Option<u64>,

@@ -10,7 +10,7 @@ fn other_lines() -> Vec<Output> {
     let region = ZappedRegion {
         region: 2,
         mapped_bytes: 16 << 20,
-        dma_bytes: 4096,
+        dma_bytes: Some(4096),
         pages: [(4096, 256), (2 << 20, 1)].into(),
         unsized_faults: 0,
         refused: 3,

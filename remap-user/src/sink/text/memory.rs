@@ -45,8 +45,10 @@ impl fmt::Display for Regions<'_> {
             write!(f, "{before}{}", region.region)?;
             if region.mapped_bytes > 0 {
                 write!(f, " ({} mapped", Bytes(region.mapped_bytes))?;
-                if region.dma_bytes > 0 {
-                    write!(f, ", {} for DMA", Bytes(region.dma_bytes))?;
+                match region.dma_bytes {
+                    Some(0) => {}
+                    Some(bytes) => write!(f, ", {} for DMA", Bytes(bytes))?,
+                    None => f.write_str(", for DMA unknown")?,
                 }
                 f.write_str(")")?;
             }
