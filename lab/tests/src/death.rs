@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use crate::rig::child::{Ended, Running};
 use crate::rig::log::Kind;
 use crate::rig::{Lab, now, until};
-use crate::{ALL, Test};
+use crate::{ALL, Test, VECTORS, member};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -39,7 +39,43 @@ pub fn tests() -> Vec<Test> {
         Test::new("death::sigkill_of_an_idle_service", ALL, |lab| {
             idle(lab, Signal::KILL)
         }),
+        Test::new("death::in_every_state", VECTORS, in_every_state),
     ]
+}
+
+/// The states in which an owner can die; the first ones only where the kernel has PRE_COPY.
+const STATES: [DeviceState; 7] = [
+    DeviceState::PreCopy,
+    DeviceState::PreCopyP2p,
+    DeviceState::Running,
+    DeviceState::RunningP2p,
+    DeviceState::StopCopy,
+    DeviceState::Stop,
+    DeviceState::Resuming,
+];
+
+/// The owner is killed in each state: who it was, and in what it died, is told.
+fn in_every_state(lab: &mut Lab) -> Result<()> {
+    lab.driver.parameter("limp", "1")?;
+    let precopy = lab.open()?.migration()?.context("no migration")?.pre_copy();
+    let states = &STATES[if precopy { 0 } else { 2 }..];
+    let (owners, lines) = lab.watch(|lab| {
+        let mut owners = Vec::new();
+        for state in states {
+            lab.driver.closed()?;
+            owners.push((member::dies_in(lab.bdf, *state)?, state.to_string()));
+        }
+        lab.driver.closed()?;
+        Ok(owners)
+    })?;
+    lines.found(&[])?;
+    let told: Vec<_> = lines
+        .closed()
+        .filter(|closed| closed.dying == Some(true))
+        .map(|closed| (closed.pid, closed.state.clone().unwrap_or_default()))
+        .collect();
+    ensure!(told == owners, "told {told:?} instead of {owners:?}");
+    Ok(())
 }
 
 /// Why a wait goes on.

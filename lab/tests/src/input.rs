@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::rig::Lab;
 use crate::rig::child::{Output, Running, as_nobody, remap, run};
 use crate::rig::trace::Trace;
-use crate::{ALL, Test};
+use crate::{ALL, ANY, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -18,7 +18,8 @@ pub fn tests() -> Vec<Test> {
         Test::new("input::a_busy_group_names_its_holder", ALL, busy),
         Test::new("input::without_rights", ALL, without_rights),
         Test::new("input::list_shows_what_a_device_is_made_of", ALL, list),
-        Test::new("input::doctor_finds_every_hook", ALL, doctor),
+        Test::new("input::doctor_finds_every_hook", ANY, doctor),
+        Test::new("input::a_trace_shows_what_is_asked_for", VECTORS, filters),
         Test::new("input::a_trace_ends_by_itself", ALL, duration),
         Test::new("input::a_trace_ends_with_ctrl_c_and_a_table", ALL, ctrl_c),
         Test::new(
@@ -172,6 +173,45 @@ fn doctor(_: &mut Lab) -> Result<()> {
         let fine = check["status"] == "ok" || check["status"] == "absent";
         ensure!(fine, "{check}");
     }
+    Ok(())
+}
+
+/// Several tracers of the same, each asked for something else.
+fn filters(lab: &mut Lab) -> Result<()> {
+    let (bdf, own) = (lab.bdf.to_string(), std::process::id().to_string());
+    let others = Trace::start(&["--device", "0000:ff:1f.7"])?;
+    let device = Trace::start(&["--device", &bdf, "--class", "migration"])?;
+    let process = Trace::start(&["--pid", &own])?;
+    let nobody = Trace::start(&["--pid", "1"])?;
+    let long = Trace::start(&["--min-latency", "1000s"])?;
+    lab.use_it()?;
+    let told = |trace: Trace| -> Result<_> {
+        let traced = trace.end(0)?;
+        let (cycles, changes) = (
+            traced.lines.cycles().count(),
+            traced.lines.transitions().count(),
+        );
+        Ok((cycles, changes, traced.summary))
+    };
+    for nothing in [others, nobody] {
+        let (cycles, changes, summary) = told(nothing)?;
+        ensure!(
+            (cycles, changes) == (0, 0) && summary.withheld.records > 0 && summary.transitions == 0,
+            "{summary:?}"
+        );
+    }
+    let (cycles, changes, summary) = told(device)?;
+    ensure!(
+        cycles == 0 && changes > 0 && summary.cycles > 0 && summary.withheld.by_class > 0,
+        "{summary:?}"
+    );
+    let (cycles, changes, summary) = told(process)?;
+    ensure!(cycles > 0 && changes > 0, "{summary:?}");
+    let (cycles, changes, summary) = told(long)?;
+    ensure!(
+        (cycles, changes) == (0, 0) && summary.cycles > 0 && summary.withheld.by_latency > 0,
+        "{summary:?}"
+    );
     Ok(())
 }
 

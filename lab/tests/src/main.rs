@@ -19,6 +19,7 @@ mod migration;
 mod qemu;
 mod recycle;
 mod rig;
+mod states;
 mod stock;
 mod truth;
 mod user;
@@ -46,6 +47,8 @@ struct Test {
 
 /// Both groups.
 const ALL: &[Group] = &[Group::Bitmap, Group::Vectors];
+/// Those, and where a device has a node of its own.
+const ANY: &[Group] = &[Group::Bitmap, Group::Vectors, Group::Cdev];
 const BITMAP: &[Group] = &[Group::Bitmap];
 const VECTORS: &[Group] = &[Group::Vectors];
 const QEMU: &[Group] = &[Group::Qemu];
@@ -79,6 +82,7 @@ fn tests() -> Vec<Test> {
         ack::tests(),
         fault::tests(),
         finding::tests(),
+        states::tests(),
         death::tests(),
         input::tests(),
         cdev::tests(),

@@ -9,8 +9,10 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use remap_user::event::DeviceState;
+use remap_user::vfio::open::{self, Via};
 use remap_user::vfio::region::Area;
-use remap_user::vfio::sysfs::Bdf;
+use remap_user::vfio::sysfs::{Bdf, Host};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -70,6 +72,21 @@ pub fn touch(device: &Assigned<'_>, region: u32) -> Result<()> {
         output.status
     );
     device.ledger().merge(&String::from_utf8(output.stdout)?)
+}
+
+/// Another process opens a device, takes it into a state, and is killed there. Gives its id.
+pub fn dies_in(bdf: Bdf, state: DeviceState) -> Result<u32> {
+    let number = state.to_uapi().context("no state of this protocol")?;
+    let mut command = member("own", &[bdf.to_string(), number.to_string()]);
+    let mut owner = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let ready = owner.stdout.as_mut().context("no stdout")?;
+    ready.read_exact(&mut [0]).context("it did not get there")?;
+    owner.kill()?;
+    owner.wait()?;
+    Ok(owner.id())
 }
 
 /// Another process uses a device that it has inherited.
@@ -192,6 +209,17 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
             sys::die_of_sigbus();
             let touched = device.mappings().first().map(|mapping| mapping.read_u32(0));
             bail!("the device answered: {touched:?}")
+        }
+        "own" => {
+            let number: u32 = words.next().context("no state")?.parse()?;
+            let device = open::open(&Host::default(), bdf, Via::Auto)?;
+            device.migration()?.context("no migration")?;
+            let data = device.set_state(DeviceState::from_uapi(number))?;
+            std::io::stdout().write_all(b".")?;
+            std::io::stdout().flush()?;
+            // Whoever has started it ends it.
+            std::io::stdin().read_to_end(&mut Vec::new())?;
+            drop(data);
         }
         "share" => {
             let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;

@@ -11,8 +11,9 @@ use remap_user::vfio::migration::precopy_info;
 use remap_user::vfio::region::{Area, Region};
 use serde_json::Value;
 use vfio_bindings::bindings::vfio::{
-    VFIO_DEVICE_FEATURE_DMA_LOGGING_START, VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
-    VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, VFIO_DEVICE_FEATURE_PROBE,
+    VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+    VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, VFIO_DEVICE_FEATURE_GET,
+    VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, VFIO_DEVICE_FEATURE_PROBE,
 };
 
 use crate::ledger::Ledger;
@@ -178,6 +179,9 @@ fn steps(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
+/// An address that a device could reach.
+const IOVA: u64 = 1 << 30;
+
 /// Features that are asked for, whatever the device has of them.
 fn probes(device: &Assigned<'_>) {
     for (number, name) in [
@@ -189,6 +193,21 @@ fn probes(device: &Assigned<'_>) {
         // Yes or no: the trace has the same.
         let _ = device.called(&feature(name, "probe"), answer);
     }
+    // Where the kernel has no bitmaps for it, the device has none of this; the trace says so too.
+    let range = [IOVA.to_ne_bytes(), PAGE.to_ne_bytes()].concat();
+    let start = [PAGE, 1, range.as_ptr() as u64];
+    let mut start: Vec<u8> = start.into_iter().flat_map(u64::to_ne_bytes).collect();
+    let _ = device.set_feature(
+        VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+        "DMA_LOGGING_START",
+        &mut start,
+    );
+    let mut bitmap = 0_u64;
+    let report = [IOVA, PAGE, PAGE, (&raw mut bitmap) as u64];
+    let mut report: Vec<u8> = report.into_iter().flat_map(u64::to_ne_bytes).collect();
+    let get = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT;
+    let answer = device.device().feature(get, &mut report);
+    let _ = device.called(&feature("DMA_LOGGING_REPORT", "get"), answer);
     let size = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE;
     let answer = device.device().feature(size, &mut [0; 8]);
     let _ = device.called(&feature("MIG_DATA_SIZE", "get"), answer);

@@ -39,6 +39,7 @@ impl Session {
                 Line::Cycle(cycle) => cycle.trigger_ns,
                 Line::Transition(transition) => Some(transition.begin_ns),
                 Line::Finding(finding) => Some(finding.time_ns),
+                Line::Closed(closed) => Some(closed.time_ns),
                 _ => None,
             };
             ns.is_some_and(|ns| (begin_ns..=end_ns).contains(&ns))

@@ -30,6 +30,8 @@ pub enum Line {
     Zap(Zap),
     /// Something is taken for a device's.
     Inferred(Inferred),
+    /// A device was closed for the last time.
+    Closed(Closed),
     /// The end.
     Summary(Summary),
     /// What no test reads.
@@ -46,6 +48,15 @@ pub struct Downtime {
     pub error_ns: u64,
     pub complete: bool,
     pub whole: Part,
+}
+
+/// A device was closed for the last time.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Closed {
+    pub time_ns: u64,
+    pub dying: Option<bool>,
+    pub state: Option<String>,
+    pub pid: u32,
 }
 
 /// Something is taken for a device's.
@@ -135,12 +146,22 @@ pub struct Finding {
     pub time_ns: u64,
 }
 
+/// What the filters kept back.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Withheld {
+    pub records: u64,
+    pub by_class: u64,
+    pub by_latency: u64,
+}
+
 /// The end.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Summary {
     pub seen: Option<u64>,
     pub delivered: u64,
     pub lost: BTreeMap<String, u64>,
+    /// What the filters kept back.
+    pub withheld: Withheld,
     /// Whose runs never happened.
     pub missed: Vec<Value>,
     pub cycles: u64,
@@ -205,6 +226,14 @@ impl Lines {
     pub fn downtimes(&self) -> impl Iterator<Item = &Downtime> {
         self.0.iter().filter_map(|line| match line {
             Line::Downtime(downtime) => Some(downtime),
+            _ => None,
+        })
+    }
+
+    /// The ends of a device's use.
+    pub fn closed(&self) -> impl Iterator<Item = &Closed> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Closed(closed) => Some(closed),
             _ => None,
         })
     }

@@ -5,7 +5,7 @@ use remap_user::vfio::sysfs::Bdf;
 use serde_json::Value;
 
 use crate::ledger::Ledger;
-use crate::rig::trace::{Line, Lines, Trace, Zap};
+use crate::rig::trace::{Line, Lines, Summary, Trace, Zap};
 use crate::rig::{now, until};
 use crate::vmm::Vmm;
 use crate::vmm::assigned::REQ;
@@ -144,6 +144,7 @@ impl Stock {
         let traced = trace.end(0)?;
         self.lines.extend(traced.lines.0);
         traced.summary.lost_nothing()?;
+        balanced(&traced.summary)?;
         let findings = Lines(std::mem::take(&mut self.lines));
         for finding in findings.findings() {
             let expected = self.spans.iter().any(|span| {
@@ -154,4 +155,29 @@ impl Stock {
         }
         Ok(())
     }
+}
+
+/// That every signal of every vector is accounted for, and every read has a latency.
+fn balanced(summary: &Summary) -> Result<()> {
+    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let irqs = summary
+        .devices
+        .iter()
+        .flat_map(|device| list(device, "irqs"));
+    let vectors: Vec<Value> = irqs.flat_map(|irq| list(&irq, "vectors")).collect();
+    ensure!(
+        vectors.len() > 65,
+        "only {} vectors were told",
+        vectors.len()
+    );
+    for vector in vectors {
+        let count = |key: &str| vector[key].as_u64().unwrap_or(0);
+        let parts = ["reads", "consumed", "coalesced", "unread"].map(count);
+        let latencies = vector["latency"]["count"].as_u64().unwrap_or(0);
+        ensure!(
+            count("signals") == parts.iter().sum::<u64>() && latencies == count("reads"),
+            "{vector}"
+        );
+    }
+    Ok(())
 }
