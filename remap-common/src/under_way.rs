@@ -33,7 +33,7 @@ const OPENAT2: i64 = 437;
 /// Device ioctls.
 pub const IOCTLS: UnderWay = UnderWay {
     map: "IOCTLS",
-    bytes: 112,
+    bytes: 120,
     syscalls: &[IOCTL, IO_URING_ENTER],
 };
 /// Mappings that are made.

@@ -11,7 +11,7 @@ use remap_common::{
         IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_TRIGGER, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD,
         IRQ_SET_DATA_NONE, IRQ_SET_HEADER,
     },
-    record::{Context, Target, UNKNOWN_INDEX, kind, role},
+    record::{Context, Target, UNKNOWN_INDEX, kind, origin, role},
 };
 
 use crate::{
@@ -86,10 +86,26 @@ pub fn wakeup_of(device: u64) -> Target {
     }
 }
 
+/// A `VFIO_DEVICE_FEATURE` has succeeded: if it has put the device to sleep, the eventfd that it was
+/// given wakes it from now on, in place of the one before.
+#[inline(always)]
+pub fn settle_wakeup(call: &Ioctl) {
+    let context = call.wakeup_context;
+    if context == 0 {
+        return;
+    }
+    let target = wakeup_of(call.device);
+    if replace(context, &target) {
+        // struct vfio_device_feature: argsz, flags; behind it the eventfd.
+        let fd = call.word(8).cast_signed();
+        report(&Subject::current(), context, &target, fd, origin::SEEN);
+    }
+}
+
 /// Notes what a context stands for from now on, in place of the one that had its place. Answers false
 /// if there is no room; that is counted.
 #[inline(always)]
-pub fn replace(context: u64, target: &Target) -> bool {
+fn replace(context: u64, target: &Target) -> bool {
     let slot = Slot::of(target);
     // SAFETY: map values live until the program ends.
     let old = unsafe { SLOTS.get(slot) }.copied();

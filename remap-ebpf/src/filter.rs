@@ -190,7 +190,7 @@ pub fn owner_of(vma: u64) -> emit::Subject {
     let Some(owner) = (unsafe { SPACES.get(space) }) else {
         return current;
     };
-    if owner.pid == current.pid || read::space_of_task(read::current()) == Some(space) {
+    if owner.pid == current.pid || read::lives_in(space) {
         current
     } else {
         *owner

@@ -190,6 +190,8 @@ pub struct Ioctl {
     /// Next element of the fd array of a `SET_IRQS`.
     pub cursor: u32,
     pub zero: u32,
+    /// The context that is to wake the user of the device, if the call succeeds.
+    pub wakeup_context: u64,
     pub argument: [u8; ARGUMENT_BYTES],
 }
 

@@ -19,6 +19,8 @@ pub struct MemoryLayout {
     pub vma_mm: u32,
     /// `struct task_struct.mm`.
     pub task_mm: u32,
+    /// `struct task_struct.active_mm`.
+    pub task_active_mm: u32,
     /// `struct vm_area_struct.vm_private_data`.
     pub vma_private_data: u32,
     /// `struct vfio_device.inode`; [`ABSENT`] before 6.10 (b7c5e64fecfa), where zaps go by mapping.
@@ -46,6 +48,7 @@ impl MemoryLayout {
         fault_fills_mapping: 0,
         vma_mm: ABSENT,
         task_mm: ABSENT,
+        task_active_mm: ABSENT,
         vma_private_data: ABSENT,
         vfio_device_inode: ABSENT,
         inode_mapping: ABSENT,

@@ -75,22 +75,8 @@ fn found(context: u64, inner: bool) {
     call.inner_context = if inner { context } else { 0 };
     if call.request == SET_IRQS {
         learn(call, context);
-    } else {
-        learn_wakeup(call, context);
-    }
-}
-
-/// The device is put to sleep, to be woken by this eventfd.
-#[inline(always)]
-fn learn_wakeup(call: &Ioctl, context: u64) {
-    // struct vfio_device_feature: argsz, flags; behind it the eventfd.
-    if call.argument_len < 12 || call.word(4) & FEATURE_MASK != FEATURE_SLEEP {
-        return;
-    }
-    let target = contexts::wakeup_of(call.device);
-    if contexts::replace(context, &target) {
-        let fd = call.word(8).cast_signed();
-        contexts::report(&Subject::current(), context, &target, fd, origin::SEEN);
+    } else if call.word(4) & FEATURE_MASK == FEATURE_SLEEP {
+        call.wakeup_context = context;
     }
 }
 

@@ -160,6 +160,7 @@ fn entered(device: u64, request: u32, pointer: u64) {
     call.request = request;
     call.cursor = 0;
     call.zero = 0;
+    call.wakeup_context = 0;
     call.argument = [0; ARGUMENT_BYTES];
     // Every structure begins with its own size; RESET has none.
     let size = if request == RESET {
@@ -193,6 +194,7 @@ fn returned(call: &Ioctl, result: i64) {
     }
     if call.request == FEATURE && result >= 0 {
         migration_data::learn(call);
+        contexts::settle_wakeup(call);
     }
     let asks = matches!(call.request, GET_IRQ_INFO | GET_REGION_INFO | FEATURE) && result >= 0;
     // No more than the caller's own size: the kernel may have raised the field to what it needs.

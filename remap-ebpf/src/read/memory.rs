@@ -3,6 +3,7 @@
 use remap_common::{
     ioctl::{REGION_SHIFT, ROM_REGION},
     layout::ABSENT,
+    record::answer,
 };
 
 use super::word;
@@ -25,6 +26,15 @@ pub fn space_of(vma: u64) -> Option<u64> {
 #[inline(always)]
 pub fn space_of_task(task: u64) -> Option<u64> {
     word(task, layout!(memory.task_mm))
+}
+
+/// Whether the current task lives in an address space, or is about to end and lets go of it.
+#[inline(always)]
+pub fn lives_in(space: u64) -> bool {
+    let task = super::current();
+    space_of_task(task) == Some(space)
+        || super::is_dying() == answer::YES
+            && word(task, layout!(memory.task_active_mm)) == Some(space)
 }
 
 /// Whether a handler without an order populates the whole mapping.

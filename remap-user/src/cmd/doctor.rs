@@ -237,7 +237,9 @@ fn account(probes: &Probes) -> Check {
         Ok(_) => Check::new(
             name,
             Status::Absent,
-            format!("this kernel does not tell it (it does since 6.7): {unknown}"),
+            format!(
+                "this kernel does not tell it (it does since 6.7, with CAP_SYS_ADMIN): {unknown}"
+            ),
             "",
         ),
         Err(error) => Check::new(name, Status::Limited, format!("{error}: {unknown}"), ""),

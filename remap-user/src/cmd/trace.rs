@@ -24,7 +24,9 @@ use crate::{
     probe::{
         health::{Account, Missing, Taken},
         load::{LoadError, Probes},
-        miss::RECURSION,
+        miss::{Miss, RECURSION},
+        table::can_be_probed,
+        walk::Walk,
     },
     sink::{
         Sink,
@@ -165,9 +167,31 @@ impl Trace {
             ));
         }
         if self.fail_on_loss && summary.lost_total() > 0 {
-            return Err(Error::says(Code::Lost, lost(&summary)));
+            return Err(Error::says(Code::Lost, self.lost(&summary)));
         }
         Ok(())
+    }
+
+    /// What was lost, and what helps against it.
+    fn lost(&self, summary: &Summary) -> String {
+        let mut remedies = Vec::new();
+        if summary.lost.contains_key("ring_full") {
+            remedies.push("with a larger --buffer");
+        }
+        // Where interrupts call the function, the traced form stays.
+        let helped = |miss: &Miss| miss.reason == RECURSION && can_be_probed(miss.program);
+        if !self.kprobes && summary.missed.iter().any(helped) {
+            remedies.push("with --kprobes");
+        }
+        let reasons: Vec<&str> = summary.lost.keys().map(String::as_str).collect();
+        let (count, reasons) = (summary.lost_total(), reasons.join(", "));
+        match remedies.as_slice() {
+            [] => format!("{count} records were lost ({reasons})"),
+            _ => format!(
+                "{count} records were lost ({reasons}); trace again {}",
+                remedies.join(" and ")
+            ),
+        }
     }
 
     /// Waits until the user ends it, or it has lasted long enough from here on.
@@ -229,7 +253,15 @@ impl Trace {
                 }
                 _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty() && early.is_empty()) => {}
                 ended = &mut walking, if !walked => {
-                    ended.map_err(io::Error::other)??;
+                    let rest = ended.map_err(io::Error::other)??;
+                    // Before the mappings, which may not be had as long as a process stands still.
+                    let files = probes.walked_files()?;
+                    let noted = |pid, tid| probes.is_in_call(pid, tid);
+                    early.look(&files, noted, |event| pipeline.observed(event))?;
+                    if !rest.is_over() {
+                        walking = tokio::task::spawn_blocking(move || rest.go_on());
+                        continue;
+                    }
                     walked = !again;
                     if again {
                         again = false;
@@ -240,8 +272,6 @@ impl Trace {
                     for sentence in &found.unfound {
                         eprintln!("remap: {sentence}");
                     }
-                    let noted = |pid, tid| probes.is_in_call(pid, tid);
-                    early.look(&found.files, noted, |event| pipeline.observed(event))?;
                     create_ready_file(self.ready_file.as_deref())?;
                 }
                 changed = modules.changed() => {
@@ -268,20 +298,22 @@ impl Trace {
                 () = &mut end => break,
             }
             let now_ns = monotonic_ns()?;
-            watermark.expect(now_ns, probes.counters().get(Counter::Seen));
             source.drain(|record| pipeline.record(record));
             let settled = pipeline.taken().all() + probes.counters().lost();
-            let Some(watermark_ns) = watermark.reach(settled, now_ns) else {
+            let seen = probes.counters().get(Counter::Seen);
+            if !watermark.reaches(now_ns, settled, seen) {
                 continue;
-            };
+            }
             // After the watermark was taken: what was written before it is there.
             logs.poll(|checkpoint| pipeline.checkpoint(checkpoint))
                 .map_err(unreadable)?;
             early.poll(|event| pipeline.observed(event))?;
             pipeline.losses(lost_so_far(&probes)?);
-            pipeline.advance(watermark_ns)?;
+            pipeline.advance(now_ns)?;
             probes.flush_diagnostics();
         }
+        // What has returned by now does not last.
+        early.poll(|event| pipeline.observed(event))?;
         self.finish(&mut probes, source, logs, pipeline)
     }
 
@@ -328,25 +360,6 @@ impl Trace {
     }
 }
 
-/// What was lost, and what helps against it.
-fn lost(summary: &Summary) -> String {
-    let remedies = [
-        ("ring_full", "with a larger --buffer"),
-        (RECURSION, "with --kprobes"),
-    ];
-    let remedies = remedies
-        .into_iter()
-        .filter(|(reason, _)| summary.lost.contains_key(*reason))
-        .map(|(_, remedy)| remedy)
-        .collect::<Vec<_>>()
-        .join(" and ");
-    let reasons: Vec<&str> = summary.lost.keys().map(String::as_str).collect();
-    let (count, reasons) = (summary.lost_total(), reasons.join(", "));
-    format!("{count} records were lost ({reasons}); trace again {remedies}")
-        .trim_end()
-        .to_owned()
-}
-
 /// A log that is there and cannot be read.
 fn unreadable((path, error): (PathBuf, io::Error)) -> Error {
     let path = path.display();
@@ -362,9 +375,9 @@ const NOT_MEASURED: &str = "a module was loaded whose structures were not there 
                             the trace began: start it again to see what that module brings";
 
 /// Begins a walk over what was there before.
-fn walk(probes: &mut Probes) -> Result<JoinHandle<io::Result<()>>, Error> {
+fn walk(probes: &mut Probes) -> Result<JoinHandle<io::Result<Walk>>, Error> {
     let walk = probes.walk()?;
-    Ok(tokio::task::spawn_blocking(move || walk.run()))
+    Ok(tokio::task::spawn_blocking(move || walk.go_on()))
 }
 
 /// How often the ring is looked at for the last records.

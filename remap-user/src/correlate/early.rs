@@ -45,7 +45,6 @@ impl Early {
     /// The call in words.
     pub fn what(&self) -> String {
         let call = match &self.call {
-            EarlyCall::Read { region } => return format!("a read of region {region}"),
             EarlyCall::Write { region } => return format!("a write to region {region}"),
             EarlyCall::Ioctl(call) => call,
         };
@@ -78,6 +77,14 @@ impl Early {
         let innermost: Vec<&str> = self.waits_in.iter().take(3).map(String::as_str).collect();
         (!innermost.is_empty()).then(|| innermost.join(" ← "))
     }
+}
+
+fn over(desk: &mut Desk, early: Early, now: u64, seen_ns: Option<u64>) {
+    desk.early(Early {
+        last_seen_ns: Some(seen_ns.unwrap_or(early.time_ns)),
+        time_ns: now,
+        ..early
+    });
 }
 
 impl Device {
@@ -114,11 +121,14 @@ impl Device {
             // Whether it succeeded was not seen.
             self.forget_state(desk, event.time_ns);
         }
-        desk.early(Early {
-            last_seen_ns: Some(seen_ns.unwrap_or(early.time_ns)),
-            time_ns: event.time_ns,
-            ..early
-        });
+        over(desk, early, event.time_ns, seen_ns);
+    }
+
+    /// The device was closed: nobody is in a call on it any more.
+    pub(super) fn end_early(&mut self, desk: &mut Desk, now: u64) {
+        for early in std::mem::take(&mut self.early).into_values() {
+            over(desk, early, now, None);
+        }
     }
 
     /// The trace ends: a call that has lasted all the time does not return.
@@ -130,7 +140,9 @@ impl Device {
             }
             let (what, task) = (early.what(), &early.task);
             let waits = early.whereabouts();
-            let waits = waits.map_or_else(String::new, |place| format!("; it waits in {place}"));
+            let waits = waits.map_or_else(String::new, |place| {
+                format!("; when it was found it waited in {place}")
+            });
             let text = format!(
                 "{what} by {} {} was under way when the trace began, and has not returned in the {} \
                  since{waits}",

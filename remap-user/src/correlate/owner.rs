@@ -39,6 +39,7 @@ impl Device {
             _ => "the device was closed",
         };
         self.end(desk, now, Outcome::Aborted, reason);
+        self.end_early(desk, now);
         self.tell_data_left(desk);
         self.end_episodes(desk, now, ZapEnd::Closed, |_| true);
         self.end_stay(desk, now, true);

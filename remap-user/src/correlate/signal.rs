@@ -37,6 +37,9 @@ impl Device {
         context: ContextKey,
         origin: Origin,
     ) {
+        if target.role == Role::Wakeup {
+            return;
+        }
         match origin {
             Origin::Seen => {
                 let named = self.candidates.entry(event.task.tid).or_default();

@@ -1,13 +1,12 @@
 //! What `/proc` shows of a thread in a system call → the call on a device's file.
 
-use remap_common::record::ARGUMENT_BYTES;
+use remap_common::{ioctl, record::ARGUMENT_BYTES};
 
 use super::{call, split};
 use crate::event::EarlyCall;
 
 /// The numbers of the system calls (x86_64).
 const IOCTL: i64 = 16;
-const PREAD: i64 = 17;
 const PWRITE: i64 = 18;
 
 /// How many functions are told.
@@ -21,12 +20,13 @@ pub fn early(
     memory: impl FnOnce(u64, usize) -> Vec<u8>,
 ) -> Option<EarlyCall> {
     let [_, request, pointer, offset, ..] = *arguments;
-    let region = split(offset).0;
+    let (region, offset) = split(offset);
+    let told = u64::from(region) == ioctl::CONFIG_REGION
+        || u64::from(region) >= ioctl::FIRST_DEVICE_REGION && offset == 0;
     Some(match number {
         // The kernel takes the lower half.
         IOCTL => EarlyCall::Ioctl(call::call(request as u32, &memory(pointer, ARGUMENT_BYTES))),
-        PREAD => EarlyCall::Read { region },
-        PWRITE => EarlyCall::Write { region },
+        PWRITE if told => EarlyCall::Write { region },
         _ => return None,
     })
 }
@@ -77,18 +77,16 @@ mod tests {
     }
 
     #[test]
-    fn a_region_is_read_and_written_by_offset() {
-        let arguments = [7, 0, 4, 9 << REGION_SHIFT | 16, 0, 0];
-        let none = |_, _| Vec::new();
+    fn a_write_is_told_where_the_probes_would_have_seen_it_begin() {
+        let at = |offset: u64| early(18, &[7, 0, 4, offset, 0, 0], |_, _| Vec::new());
+        assert_eq!(at(9 << REGION_SHIFT), Some(EarlyCall::Write { region: 9 }));
         assert_eq!(
-            early(18, &arguments, none),
-            Some(EarlyCall::Write { region: 9 })
+            at(7 << REGION_SHIFT | 4),
+            Some(EarlyCall::Write { region: 7 })
         );
-        assert_eq!(
-            early(17, &arguments, none),
-            Some(EarlyCall::Read { region: 9 })
-        );
-        assert_eq!(early(0, &arguments, none), None);
+        assert_eq!(at(9 << REGION_SHIFT | 16), None);
+        assert_eq!(at(0), None);
+        assert_eq!(early(0, &[7; 6], |_, _| Vec::new()), None);
     }
 
     #[test]

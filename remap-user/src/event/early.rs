@@ -2,17 +2,13 @@
 
 use super::Call;
 
-/// A system call on a device's file, of those that can last.
+/// A system call on a device's file, of those that the probes see begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EarlyCall {
     /// ioctl(2).
     Ioctl(Call),
-    /// pread(2) of a region.
-    Read {
-        /// Region index.
-        region: u32,
-    },
-    /// pwrite(2) to a region: a legacy state change where it is the migration region's.
+    /// pwrite(2) to config space, or to the start of a device-specific region: a legacy state change
+    /// where that is the migration region.
     Write {
         /// Region index.
         region: u32,

@@ -111,7 +111,7 @@ mod tests {
             btf::{Btf, tests::vendor},
             symbol::Symbols,
         },
-        probe::table::Topic,
+        probe::table::{Program, Topic, When},
     };
 
     const READ: &str = "ssize_t (struct file *, char *, size_t)";
@@ -188,5 +188,32 @@ mod tests {
         assert_eq!(form(&open, &kernel(true), true), found);
         open.beside = Some("vfio_df_ioctl_bind_iommufd");
         assert_eq!(is_lack(&form(&open, &kernel(true), true)), Some(false));
+    }
+
+    #[test]
+    fn what_interrupts_call_is_traced_even_where_probes_are_asked_for() {
+        // A function of the core kernel that its types describe.
+        let functions = &["kernel_write"];
+        let symbols = Symbols::parse(
+            "0 t kernel_write\n",
+            &functions.iter().copied().collect(),
+            &[],
+        );
+        let kernel = Kernel {
+            symbols,
+            ..kernel(true)
+        };
+        for (in_interrupts, traced) in [(true, true), (false, false)] {
+            let row = Row {
+                in_interrupts,
+                traced: &[Program {
+                    name: "program",
+                    when: When::Entry,
+                }],
+                ..row(Place::Core, functions, Need::Wanted)
+            };
+            let form = form(&row, &kernel, false);
+            assert_eq!(matches!(form, Form::Traced(_)), traced, "{form:?}");
+        }
     }
 }

@@ -18,7 +18,10 @@ pub(super) struct Link {
     _attached: Box<dyn Any + Send>,
     /// The program.
     pub(super) program: &'static str,
-    /// The link of a kprobe, to ask what it has missed. It keeps the program attached too.
+    /// Whether it is a kprobe, which can miss calls.
+    pub(super) probed: bool,
+    /// The link of a kprobe, to ask what it has missed, where that is allowed (CAP_SYS_ADMIN). It
+    /// keeps the program attached too.
     pub(super) kprobe: Option<OwnedFd>,
 }
 
@@ -27,6 +30,7 @@ impl Link {
         Self {
             _attached: Box::new(link),
             program,
+            probed: false,
             kprobe: None,
         }
     }
@@ -35,7 +39,8 @@ impl Link {
         let link: FdLink = link.try_into().map_err(io::Error::other)?;
         let id = link.info().map_err(io::Error::other)?.id();
         Ok(Self {
-            kprobe: Some(open_link(id)?),
+            probed: true,
+            kprobe: open_link(id).ok(),
             program,
             _attached: Box::new(link),
         })

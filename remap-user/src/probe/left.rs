@@ -74,6 +74,7 @@ fn left<const N: usize>(ebpf: &Ebpf, of: UnderWay) -> io::Result<u64> {
 fn can_be_in(doing: Doing, calls: UnderWay) -> bool {
     match doing {
         Doing::Nothing => false,
+        Doing::Outside => calls.syscalls.is_empty(),
         Doing::Unknown => true,
         Doing::Syscall(Syscall { number, .. }) => {
             calls.syscalls.is_empty() || calls.syscalls.contains(&number)
@@ -97,7 +98,8 @@ mod tests {
         assert!(can_be_in(ioctl, IOCTLS));
         assert!(!can_be_in(read, IOCTLS));
         assert!(can_be_in(parse("running\n"), IOCTLS));
-        assert!(can_be_in(parse("-1 0x7ffd 0x7f"), IOCTLS));
+        assert!(!can_be_in(parse("-1 0x7ffd 0x7f"), IOCTLS));
+        assert!(can_be_in(parse("-1 0x7ffd 0x7f"), FAULTS));
         assert!(!can_be_in(Doing::Nothing, FAULTS));
         assert!(can_be_in(ioctl, FAULTS));
     }

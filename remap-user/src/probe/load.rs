@@ -18,7 +18,7 @@ use super::{
     miss::Misses,
     table::{self, Need, Row, TABLE},
     tell,
-    walk::{self, Found, Walk},
+    walk::{self, DeviceFile, Found, Walk},
 };
 use crate::{
     kernel::{
@@ -290,6 +290,14 @@ impl Probes {
     /// If its notes cannot be read.
     pub fn conclude_walk(&mut self) -> Result<Found, LoadError> {
         walk::conclude(&mut self.ebpf).map_err(LoadError::Loader)
+    }
+
+    /// The files of devices that the walk under way has met since this was asked for the last time.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn walked_files(&mut self) -> Result<Vec<DeviceFile>, LoadError> {
+        walk::files(&mut self.ebpf).map_err(LoadError::Loader)
     }
 
     /// The ring with the records; can be taken once.

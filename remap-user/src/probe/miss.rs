@@ -1,6 +1,10 @@
 //! Which hooks have missed what: runs of programs that never happened, by program and function.
 
-use std::{collections::BTreeMap, io, os::fd::AsFd as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    os::fd::AsFd as _,
+};
 
 use super::{
     load::{Hook, Probes},
@@ -60,12 +64,21 @@ impl Misses {
         match count {
             None => self.known = false,
             Some(0) => {}
-            Some(count) => self.by.push(Miss {
-                reason,
-                program,
-                function: function.map(str::to_owned),
-                count,
-            }),
+            Some(count) => {
+                let same = |miss: &&mut Miss| {
+                    (miss.reason, miss.program, miss.function.as_deref())
+                        == (reason, program, function)
+                };
+                match self.by.iter_mut().find(same) {
+                    Some(miss) => miss.count += count,
+                    None => self.by.push(Miss {
+                        reason,
+                        program,
+                        function: function.map(str::to_owned),
+                        count,
+                    }),
+                }
+            }
         }
     }
 }
@@ -76,10 +89,11 @@ impl Probes {
     /// # Errors
     /// If a program cannot be asked.
     pub fn skipped(&self) -> io::Result<Misses> {
-        let mut functions: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
+        // A function whose module came back is hooked anew, and still one.
+        let mut functions: BTreeMap<&'static str, BTreeSet<&str>> = BTreeMap::new();
         for hook in &self.hooks {
             for program in &hook.programs {
-                functions.entry(program).or_default().push(&hook.function);
+                functions.entry(program).or_default().insert(&hook.function);
             }
         }
         let mut misses = Misses::default();
@@ -88,10 +102,8 @@ impl Probes {
                 continue;
             };
             let fd = program.fd().map_err(io::Error::other)?;
-            let function = match functions[..] {
-                [function] => Some(function),
-                _ => None,
-            };
+            let one = functions.len() == 1;
+            let function = functions.into_iter().next().filter(|_| one);
             misses.add(RECURSION, name, function, skipped(fd.as_fd())?);
         }
         Ok(misses)
@@ -120,9 +132,11 @@ impl Probes {
 impl Hook {
     fn missed(&self, to: &mut Misses) -> io::Result<()> {
         for link in &self.links {
-            if let Some(kprobe) = &link.kprobe {
-                let count = missed(kprobe.as_fd())?;
-                to.add(PROBE_MISSED, link.program, Some(&self.function), count);
+            if link.probed {
+                let kprobe = link.kprobe.as_ref();
+                let count = kprobe.map(|kprobe| missed(kprobe.as_fd())).transpose()?;
+                let function = Some(self.function.as_str());
+                to.add(PROBE_MISSED, link.program, function, count.flatten());
             }
         }
         Ok(())

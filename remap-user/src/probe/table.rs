@@ -114,6 +114,12 @@ pub struct Row {
     pub need: Need,
 }
 
+/// Whether `--kprobes` gives the hook of a traced program another form.
+pub fn can_be_probed(program: &str) -> bool {
+    let of = |row: &&Row| row.traced.iter().any(|traced| traced.name == program);
+    TABLE.iter().find(of).is_some_and(|row| !row.in_interrupts)
+}
+
 /// Every function that a hook may be attached to by its name.
 pub fn functions() -> BTreeSet<&'static str> {
     TABLE

@@ -2,6 +2,7 @@
 //! The programs are in `remap-ebpf/src/walk/`; they report through the ring like all others.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, Read as _},
 };
@@ -29,7 +30,7 @@ const STEPS: [Step; 2] = [
         program: "walk_files",
         over: "task_file",
         without: "devices that were open before the trace are known from their next call on, and \
-                  their interrupts from the next SET_IRQS",
+                  their interrupts from the next SET_IRQS; calls that are under way are not told",
     },
     Step {
         program: "walk_mappings",
@@ -64,15 +65,15 @@ fn program<'a>(ebpf: &'a mut Ebpf, step: &Step) -> Result<&'a mut Iter, String> 
         .map_err(|error: ProgramError| super::load::chain(&error))
 }
 
-/// A walk that is about to begin.
+/// A walk, or the rest of one.
 pub struct Walk {
-    steps: Vec<File>,
+    steps: VecDeque<File>,
 }
 
 impl Walk {
     /// Every hook is in place by now, so that what changes during the walk is seen.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, String> {
-        let mut steps = Vec::new();
+        let mut steps = VecDeque::new();
         for step in &STEPS {
             let program = program(ebpf, step)?;
             if program.fd().is_err() {
@@ -81,7 +82,7 @@ impl Walk {
             }
             let file = program.attach().and_then(|link| program.take_link(link));
             let file = file.map_err(|error| super::load::chain(&error))?;
-            steps.push(
+            steps.push_back(
                 file.into_file()
                     .map_err(|error| super::load::chain(&error))?,
             );
@@ -89,22 +90,39 @@ impl Walk {
         Ok(Self { steps })
     }
 
-    /// Walks to the end; blocks meanwhile. The records of what is found come through the ring.
+    /// Whether all of it was walked.
+    pub fn is_over(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Walks over the files, or after that over the mappings, which can take as long as a process
+    /// stands still; blocks meanwhile. The records of what is found come through the ring.
     ///
     /// # Errors
     /// If the kernel fails to go on.
-    pub fn run(self) -> io::Result<()> {
+    pub fn go_on(mut self) -> io::Result<Self> {
         let mut nothing = [0; 64];
-        for mut file in self.steps {
-            loop {
-                match file.read(&mut nothing) {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    // The kernel lets others go first after a million objects without output.
-                    Err(error) if again(&error) => {}
-                    Err(error) => return Err(error),
-                }
+        let Some(mut file) = self.steps.pop_front() else {
+            return Ok(self);
+        };
+        loop {
+            match file.read(&mut nothing) {
+                Ok(0) => return Ok(self),
+                Ok(_) => {}
+                // The kernel lets others go first after a million objects without output.
+                Err(error) if again(&error) => {}
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Walks to the end.
+    ///
+    /// # Errors
+    /// As [`Self::go_on`].
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.is_over() {
+            self = self.go_on()?;
         }
         Ok(())
     }
@@ -133,8 +151,6 @@ pub struct DeviceFile {
 pub struct Found {
     /// How many devices are open.
     pub devices: usize,
-    /// The files through which they are.
-    pub files: Vec<DeviceFile>,
     /// A sentence for each of them whose interrupts could not be found.
     pub unfound: Vec<String>,
 }
@@ -148,7 +164,6 @@ pub(super) fn conclude(ebpf: &mut Ebpf) -> Result<Found, String> {
     let devices: Vec<_> = met.iter().filter_map(Result::ok).collect();
     let mut found = Found {
         devices: devices.len(),
-        files: Vec::new(),
         unfound: Vec::new(),
     };
     for (device, bytes) in devices {
@@ -158,22 +173,28 @@ pub(super) fn conclude(ebpf: &mut Ebpf) -> Result<Found, String> {
         let _ = met.remove(&device);
     }
     found.unfound.sort();
+    Ok(found)
+}
+
+/// The files of devices that a walk has met so far. Forgets them.
+pub(super) fn files(ebpf: &mut Ebpf) -> Result<Vec<DeviceFile>, String> {
     let name = "DEVICE_FILES";
     let map = ebpf
         .map_mut(name)
         .ok_or_else(|| format!("the object has no map {name}"))?;
-    let mut files: HashMap<_, u64, u64> =
+    let mut map: HashMap<_, u64, u64> =
         map.try_into().map_err(|error| super::load::chain(&error))?;
-    let places: Vec<_> = files.iter().filter_map(Result::ok).collect();
+    let places: Vec<_> = map.iter().filter_map(Result::ok).collect();
+    let mut files = Vec::new();
     for (place, device) in places {
-        found.files.push(DeviceFile {
+        files.push(DeviceFile {
             pid: (place >> 32) as u32,
             fd: place as u32,
             device: DeviceKey(device),
         });
-        let _ = files.remove(&place);
+        let _ = map.remove(&place);
     }
-    Ok(found)
+    Ok(files)
 }
 
 fn sentence(met: &Met) -> Option<String> {

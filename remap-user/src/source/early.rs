@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     clock::monotonic_ns,
-    process::{self, Doing, Syscall, doing},
+    process::{self, Doing, Syscall, doing, patiently},
 };
 use crate::{
     decode,
@@ -75,7 +75,10 @@ impl EarlyCalls {
             let Some(file) = file.filter(|_| !self.0.iter().any(known)) else {
                 continue;
             };
-            let memory = |pointer, bytes| memory(pid, pointer, bytes).unwrap_or_default();
+            let memory = |pointer, bytes| {
+                let memory = patiently(move || memory(pid, pointer, bytes).ok());
+                memory.unwrap_or_default()
+            };
             let Some(call) = decode::early(syscall.number, &syscall.arguments, memory) else {
                 continue;
             };
@@ -100,6 +103,8 @@ impl EarlyCalls {
     ) -> io::Result<()> {
         let stack = format!("/proc/{}/task/{}/stack", task.pid, task.tid);
         let stack = fs::read_to_string(stack).unwrap_or_default();
+        // Of the same call before and after.
+        let lasts = doing(task.pid, task.tid) == Doing::Syscall(syscall);
         let early = Early {
             device,
             task,
@@ -109,7 +114,7 @@ impl EarlyCalls {
         let body = Body::Early {
             device,
             call,
-            waits_in: decode::waits_in(&stack),
+            waits_in: decode::waits_in(if lasts { &stack } else { "" }),
         };
         tell(early.event(early.seen_ns, body));
         self.0.push(early);
@@ -125,8 +130,12 @@ impl EarlyCalls {
         for mut early in std::mem::take(&mut self.0) {
             let seen = doing(early.task.pid, early.task.tid);
             let now = monotonic_ns()?;
-            if matches!(seen, Doing::Syscall(syscall) if syscall == early.syscall) {
-                early.seen_ns = now;
+            let same = seen == Doing::Syscall(early.syscall);
+            // Who runs may do so in that call.
+            if same || seen == Doing::Unknown {
+                if same {
+                    early.seen_ns = now;
+                }
                 lasting.push(early);
                 continue;
             }
@@ -205,7 +214,7 @@ mod tests {
         let mut calls = EarlyCalls::default();
         let mut told = Vec::new();
         let device = DeviceKey(1);
-        let call = EarlyCall::Read { region: 2 };
+        let call = EarlyCall::Write { region: 9 };
         calls
             .add(device, task(pid, tid), syscall, call, &mut |event| {
                 told.push(event)

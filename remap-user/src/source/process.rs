@@ -4,6 +4,9 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use crate::vmm::name;
@@ -20,9 +23,11 @@ const LONGEST: u64 = 1 << 20;
 pub enum Doing {
     /// It is gone.
     Nothing,
-    /// A system call.
+    /// It is in a system call, and waits there.
     Syscall(Syscall),
-    /// It runs, or waits outside of a system call.
+    /// It waits, and not in a system call.
+    Outside,
+    /// It runs, in a system call or not; or it cannot be seen.
     Unknown,
 }
 
@@ -50,8 +55,10 @@ pub fn doing(pid: u32, tid: u32) -> Doing {
 /// A number and eight words, `-1` and two words outside of a system call, or `running`.
 pub(crate) fn parse(text: &str) -> Doing {
     let mut words = text.split_ascii_whitespace();
-    let Some(number @ 0..) = words.next().and_then(|number| number.parse().ok()) else {
-        return Doing::Unknown;
+    let number = match words.next().and_then(|number| number.parse().ok()) {
+        Some(number @ 0..) => number,
+        Some(-1) => return Doing::Outside,
+        _ => return Doing::Unknown,
     };
     let mut word = || {
         let digits = words.next()?.strip_prefix("0x")?;
@@ -78,6 +85,19 @@ pub fn sees_all_pids() -> bool {
     namespace.is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
 }
 
+/// How long something is waited for that `/proc` may not give as long as a process stands still: what
+/// is in its memory needs a lock that it may hold.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Asks on a thread of its own; `None` if there was no answer in time, or none at all.
+pub(super) fn patiently<T: Send + 'static>(
+    ask: impl FnOnce() -> Option<T> + Send + 'static,
+) -> Option<T> {
+    let (answer, wait) = mpsc::channel();
+    thread::spawn(move || answer.send(ask()));
+    wait.recv_timeout(PATIENCE).ok().flatten()
+}
+
 /// The name of the virtual machine that the process `pid` runs. `None` if it runs none that is
 /// named, is gone, or if `/proc` here does not speak of the pids that the probes see: those are
 /// the initial PID namespace's.
@@ -85,8 +105,11 @@ pub fn vm_name(pid: u32) -> Option<String> {
     if !sees_all_pids() {
         return None;
     }
-    let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
-    let mut cmdline = Vec::new();
-    file.take(LONGEST).read_to_end(&mut cmdline).ok()?;
-    name::of_cmdline(&cmdline)
+    let cmdline = patiently(move || {
+        let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
+        let mut cmdline = Vec::new();
+        file.take(LONGEST).read_to_end(&mut cmdline).ok()?;
+        Some(cmdline)
+    });
+    name::of_cmdline(&cmdline?)
 }

@@ -2,41 +2,31 @@
 //!
 //! A program counts a record as seen, takes its time, reserves it and submits it. Where the kernel
 //! preempts it on the way, that can take long, and everything behind a reserved record waits for it.
-//! So a time is a watermark only once as many records have been taken or given up as were seen by
-//! then.
+//! So a time is a watermark only if no program was on its way after it: if, at one moment, as many
+//! records had been taken or given up as were ever seen.
 
-/// How long a watermark is waited for, ns: a program's counters always balance in the end, and if
-/// they ever did not, nothing would be told any more.
-const PATIENCE_NS: u64 = 1_000_000_000;
+/// How long a watermark is waited for, ns. On a machine with many processors some program may be on
+/// its way at each look; what then comes too late for its place is counted by the order.
+const PATIENCE_NS: u64 = 200_000_000;
 
-/// A time, and what must have been taken for it to be a watermark.
-#[derive(Clone, Copy, Debug)]
-struct Expected {
-    time_ns: u64,
-    seen: u64,
+/// Judges whether a time is a watermark.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watermark {
+    /// Since when there is none (CLOCK_MONOTONIC ns).
+    waiting_ns: Option<u64>,
 }
 
-/// The next watermark.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Watermark(Option<Expected>);
-
 impl Watermark {
-    /// Before the ring is drained: the time (CLOCK_MONOTONIC ns), and how many records were seen by
-    /// then, asked after the time.
-    pub fn expect(&mut self, time_ns: u64, seen: u64) {
-        self.0.get_or_insert(Expected { time_ns, seen });
-    }
-
-    /// After that: how many were taken or given up, and the time before the ring was drained. Answers
-    /// a time before which every record has been taken, if there is a new one.
-    pub fn reach(&mut self, settled: u64, now_ns: u64) -> Option<u64> {
-        let expected = self.0?;
-        let overdue = now_ns.saturating_sub(expected.time_ns) > PATIENCE_NS;
-        if expected.seen > settled && !overdue {
-            return None;
+    /// Whether `time_ns`, taken before the ring was drained, is one. `settled` are the records that
+    /// were taken, or given up by the programs, after it was drained; `seen`, asked only after that,
+    /// are all that they have seen.
+    pub fn reaches(&mut self, time_ns: u64, settled: u64, seen: u64) -> bool {
+        let since_ns = *self.waiting_ns.get_or_insert(time_ns);
+        let reached = seen == settled || time_ns.saturating_sub(since_ns) > PATIENCE_NS;
+        if reached {
+            self.waiting_ns = None;
         }
-        self.0 = None;
-        Some(expected.time_ns)
+        reached
     }
 }
 
@@ -45,23 +35,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_watermark_when_all_that_was_seen_is_settled() {
+    fn a_record_on_its_way_holds_it_back_whatever_else_arrives() {
         let mut watermark = Watermark::default();
-        watermark.expect(10, 3);
-        assert_eq!(watermark.reach(2, 10), None, "one is on its way");
-        // A later time does not replace the one that is waited for.
-        watermark.expect(20, 5);
-        assert_eq!(watermark.reach(3, 20), Some(10));
-        assert_eq!(watermark.reach(5, 20), None, "nothing is expected");
-        watermark.expect(30, 5);
-        assert_eq!(watermark.reach(5, 30), Some(30));
+        assert!(watermark.reaches(10, 3, 3));
+        assert!(!watermark.reaches(20, 4, 5));
+        assert!(
+            !watermark.reaches(30, 6, 7),
+            "later ones do not make up for it"
+        );
+        assert!(watermark.reaches(40, 8, 8));
     }
 
     #[test]
-    fn counters_that_never_balance_do_not_silence_the_trace() {
+    fn a_busy_machine_is_not_silenced() {
         let mut watermark = Watermark::default();
-        watermark.expect(10, 3);
-        assert_eq!(watermark.reach(2, 10 + PATIENCE_NS), None);
-        assert_eq!(watermark.reach(2, 11 + PATIENCE_NS), Some(10));
+        assert!(!watermark.reaches(10, 2, 3));
+        assert!(!watermark.reaches(10 + PATIENCE_NS, 5, 6));
+        assert!(watermark.reaches(11 + PATIENCE_NS, 8, 9));
+        assert!(!watermark.reaches(12 + PATIENCE_NS, 8, 9));
     }
 }

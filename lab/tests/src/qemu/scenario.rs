@@ -83,6 +83,7 @@ fn of(story: &Story, all: &Lines) -> Lines {
             Line::Finding(finding) => Some(finding.time_ns),
             Line::Cycle(cycle) => cycle.trigger_ns,
             Line::Downtime(downtime) => Some(downtime.whole.begin_ns),
+            Line::Zap(zap) => Some(zap.time_ns),
             _ => None,
         };
         ns.is_some_and(|ns| (begin..=end).contains(&ns))

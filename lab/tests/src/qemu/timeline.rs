@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::story::{Cost, Story};
-use crate::rig::trace::{Downtime, Lines, Transition};
+use crate::rig::trace::{Downtime, Lines, Transition, Zap};
 
 /// What happened, in the order of time: the story's own steps, and the state changes that the
 /// tracer saw.
@@ -19,6 +19,9 @@ pub fn timeline(story: &Story, trace: &Lines) -> String {
             .transitions()
             .map(|transition| (transition.begin_ns, shown(transition))),
     );
+    // What nobody has touched again costs nothing.
+    let touched = trace.zaps().filter(|zap| !zap.faults().is_empty());
+    lines.extend(touched.map(|zap| (zap.time_ns, faulted(zap))));
     lines.extend(trace.downtimes().map(|downtime| {
         let Downtime {
             source,
@@ -73,6 +76,17 @@ fn shown(transition: &Transition) -> String {
         state(from),
         state(to)
     )
+}
+
+fn faulted(zap: &Zap) -> String {
+    let (device, cause) = (&zap.device, &zap.cause_text);
+    let regions: Vec<String> = zap
+        .faults()
+        .iter()
+        .map(|(region, count)| format!("{count} of region {region}"))
+        .collect();
+    let regions = regions.join(", ");
+    format!("  {device}    zapped by {cause}: pages that faulted in again: {regions}")
 }
 
 fn duration(ns: u64) -> String {

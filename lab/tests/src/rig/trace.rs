@@ -68,8 +68,37 @@ pub struct Inferred {
 /// Pages that were taken out of mappings.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Zap {
+    pub device: String,
     pub cause: String,
+    pub cause_text: String,
+    pub time_ns: u64,
+    pub regions: Vec<ZappedRegion>,
     pub wakeup_ns: Option<u64>,
+}
+
+/// A region that lost its pages.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ZappedRegion {
+    pub region: u32,
+    pub pages: Vec<Pages>,
+}
+
+/// Faults that each populated so much.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Pages {
+    pub faults: u64,
+}
+
+impl Zap {
+    /// How many faults populated each region again, of those that were touched.
+    pub fn faults(&self) -> BTreeMap<u32, u64> {
+        let of = |region: &ZappedRegion| {
+            let count = region.pages.iter().map(|pages| pages.faults).sum();
+            (region.region, count)
+        };
+        let touched = |(_, count): &(u32, u64)| *count > 0;
+        self.regions.iter().map(of).filter(touched).collect()
+    }
 }
 
 /// A call that was under way when the trace began.
@@ -226,6 +255,14 @@ impl Lines {
     pub fn downtimes(&self) -> impl Iterator<Item = &Downtime> {
         self.0.iter().filter_map(|line| match line {
             Line::Downtime(downtime) => Some(downtime),
+            _ => None,
+        })
+    }
+
+    /// The zaps.
+    pub fn zaps(&self) -> impl Iterator<Item = &Zap> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Zap(zap) => Some(zap),
             _ => None,
         })
     }

@@ -83,7 +83,23 @@ fn a_call_that_lasts_is_found_with_the_place_where_it_waits() {
     let text = &played.findings()[0].text;
     assert!(
         text.starts_with("the change to PRE_COPY by user-102 102 was under way")
-            && text.ends_with("in the 12.0 s since; it waits in wait ← set_state"),
+            && text
+                .ends_with("in the 12.0 s since; when it was found it waited in wait ← set_state"),
         "{text}"
     );
+}
+
+#[test]
+fn a_call_is_over_when_its_device_is_closed() {
+    let mut scene = Scene::stock("a-vendor");
+    found(&mut scene);
+    let found_ns = scene.now;
+    scene.wait(5_000_000_000);
+    let (device, dying) = (DEVICE, Some(true));
+    scene.push(DRIVER, Body::Close { device, dying });
+    let close_ns = scene.now;
+    over(&mut scene);
+    let played = scene.play();
+    let expected = [(found_ns, None), (close_ns, Some(found_ns))];
+    assert_eq!(told(&played), expected);
 }

@@ -31,8 +31,9 @@ pub(super) fn measure(ruler: &mut Ruler, kernel: &Kernel) -> MemoryLayout {
         fault_fills_mapping: u32::from(
             prototype::matches(kernel.pci_core(), &[WITH_ORDER]).is_empty(),
         ),
-        vma_mm: ruler.offset(core, "vm_area_struct", &["vm_mm"], foreign),
+        vma_mm: ruler.offset(core, "vm_area_struct", &["vm_mm"], "unmaps are not seen"),
         task_mm: ruler.offset(core, "task_struct", &["mm"], foreign),
+        task_active_mm: ruler.offset(core, "task_struct", &["active_mm"], foreign),
         vfio_device_inode: inode.unwrap_or(ABSENT),
         inode_mapping,
         ..bars(ruler, kernel)

@@ -10,9 +10,6 @@ use crate::event::{
 #[derive(Serialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub(in crate::sink) enum CallLine<'a> {
-    ReadRegion {
-        region: u32,
-    },
     WriteRegion {
         region: u32,
     },
@@ -117,7 +114,6 @@ impl<'a> CallLine<'a> {
     pub(in crate::sink) fn of_early(call: &'a EarlyCall) -> Self {
         match call {
             EarlyCall::Ioctl(call) => Self::of(call),
-            EarlyCall::Read { region } => Self::ReadRegion { region: *region },
             EarlyCall::Write { region } => Self::WriteRegion { region: *region },
         }
     }
