@@ -11,9 +11,14 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::input::listed;
+use crate::ledger::Ledger;
 use crate::rig::child::{remap, run};
 use crate::rig::trace::Trace;
 use crate::rig::{Lab, until};
+use crate::vmm::assigned::MSIX;
+use crate::vmm::node::ByNode;
+use crate::vmm::sys::{Memory, PAGE};
+use crate::words::Place;
 use crate::{CDEV, Test, truth};
 
 pub fn tests() -> Vec<Test> {
@@ -24,6 +29,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("cdev::a_holder_of_the_group_is_named", CDEV, group_holder),
         Test::new("cdev::without_a_group_the_node_is_taken", CDEV, no_group),
         Test::new("cdev::list_shows_the_node", CDEV, list),
+        Test::new("cdev::every_step_by_node_is_counted", CDEV, steps),
     ]
 }
 
@@ -124,4 +130,57 @@ fn list(lab: &mut Lab) -> Result<()> {
     let node = line["cdev"].as_str().context("no node is listed")?;
     ensure!(fs::exists(node)?, "no such node: {line}");
     Ok(())
+}
+
+/// An address on the device's side, and how much is mapped there.
+const IOVA: u64 = 1 << 30;
+const MEMORY: u64 = 4 * PAGE;
+/// Interrupts of the device.
+const VECTORS: u32 = 20;
+
+/// A user of the device by its node, step by step; and a tracer that comes late to it, which finds
+/// what the one knows that was there before.
+fn steps(lab: &mut Lab) -> Result<()> {
+    let trace = Trace::start(&["--events"])?;
+    let ledger = Ledger::default();
+    let node = ByNode::new(lab.bdf, &ledger)?;
+    let mut device = node.device()?;
+    let region = device.region(2)?;
+    for area in region.areas.clone() {
+        device.map(&region, area)?;
+    }
+    device.enable(MSIX, VECTORS)?;
+    let late = Trace::start(&["--events"])?;
+    for sub in 0..VECTORS {
+        device.trigger(MSIX, sub, 1)?;
+        device.read(Place::trigger(MSIX, sub), 1)?;
+    }
+    let memory = Memory::new(usize::try_from(MEMORY)?)?;
+    node.map(memory.address(), IOVA, MEMORY);
+    node.unmap(IOVA, MEMORY)?;
+    // Of a region an iommufd maps nothing; the trace says so too.
+    let mapping = device.mappings().first().context("unmapped")?.address();
+    node.map(mapping, IOVA, PAGE);
+    let maps = device.mappings().len();
+    device.disable(MSIX)?;
+    device.leave()?;
+    node.close();
+    let late = late.end(0)?;
+    late.summary.lost_nothing()?;
+    late.lines.found(&[])?;
+    let found = |kind: &str| {
+        let of = |event: &&Value| event["kind"] == kind && event["origin"] == "found";
+        late.lines.events().filter(of).count()
+    };
+    let (devices, contexts) = (found("device"), found("context"));
+    ensure!(
+        (devices, contexts, found("map")) == (1, VECTORS as usize, maps),
+        "{devices} devices, {contexts} eventfds, {} mappings were found",
+        found("map")
+    );
+    let traced = trace.end(0)?;
+    traced.summary.lost_nothing()?;
+    traced.lines.found(&[])?;
+    let events: Vec<Value> = traced.lines.events().cloned().collect();
+    ledger.agree(&events)
 }

@@ -21,8 +21,9 @@ use crate::{
     read,
 };
 
-/// `-EFAULT`: where the kernel could not read the arguments, nobody can.
-const UNREADABLE: i64 = -14;
+/// `-EFAULT`: the memory that was to be mapped is not there, or of no kind that can be; or the kernel
+/// could not read the arguments, and then nobody can.
+const FAULT: i64 = -14;
 
 #[inline(always)]
 const fn is_of_dma(request: u32) -> bool {
@@ -85,24 +86,23 @@ pub fn dma_kretprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     };
     let result = probed_return(&ctx) as i64;
-    if is_of_dma(call.request) && result != UNREADABLE {
-        report(call, result);
+    if is_of_dma(call.request) && !report(call, result) && result != FAULT {
+        emit::lose(Counter::Unreadable);
     }
     let _ = maps::NODE_CALLS.remove(thread);
     0
 }
 
+/// Answers whether the arguments could be read.
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
-fn report(call: &NodeCall, result: i64) {
+fn report(call: &NodeCall, result: i64) -> bool {
     let (vaddr, iova, size) = members(call.request);
     let Some(iova) = read::user_word::<u64>(call.pointer + iova) else {
-        emit::lose(Counter::Unreadable);
-        return;
+        return false;
     };
     let Some(size) = read::user_word::<u64>(call.pointer + size) else {
-        emit::lose(Counter::Unreadable);
-        return;
+        return false;
     };
     let maps = matches!(call.request, MAP_DMA | IOAS_MAP);
     let vaddr = if maps {
@@ -111,8 +111,7 @@ fn report(call: &NodeCall, result: i64) {
         Some(0)
     };
     let Some(vaddr) = vaddr else {
-        emit::lose(Counter::Unreadable);
-        return;
+        return false;
     };
     // SAFETY: every field of the reserved record is written.
     unsafe {
@@ -133,4 +132,5 @@ fn report(call: &NodeCall, result: i64) {
             (*record).reserved = 0;
         });
     }
+    true
 }

@@ -2,6 +2,7 @@
 //! device. It writes down all that it does.
 
 pub mod assigned;
+pub mod node;
 pub mod sys;
 
 use std::fs::{File, OpenOptions};

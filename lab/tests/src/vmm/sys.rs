@@ -29,6 +29,15 @@ const PCI_HOT_RESET: c_ulong = vfio(13);
 const MAP_DMA: c_ulong = vfio(13);
 const UNMAP_DMA: c_ulong = vfio(14);
 /// linux/kvm.h.
+const BIND_IOMMUFD: c_ulong = vfio(18);
+const ATTACH_IOMMUFD_PT: c_ulong = vfio(19);
+/// `IOMMUFD_CMD_*` (`include/uapi/linux/iommufd.h`).
+const IOAS_ALLOC: c_ulong = 0x3b81;
+const IOAS_MAP: c_ulong = 0x3b85;
+const IOAS_UNMAP: c_ulong = 0x3b86;
+/// `IOMMU_IOAS_MAP_FIXED_IOVA`, `_WRITEABLE` and `_READABLE`.
+const IOAS_MAP_FLAGS: u64 = 7;
+
 const KVM_CREATE_VM: c_ulong = 0xae01;
 const KVM_CREATE_IRQCHIP: c_ulong = 0xae60;
 const KVM_IRQFD: c_ulong = 0x4020_ae76;
@@ -115,6 +124,48 @@ pub fn unmap_dma(container: BorrowedFd<'_>, range: Option<(u64, u64)>) -> io::Re
     unmap[2] = size;
     structure(container, UNMAP_DMA, &mut unmap)?;
     Ok(unmap[2])
+}
+
+/// `VFIO_DEVICE_BIND_IOMMUFD`.
+pub fn bind_iommufd(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> io::Result<()> {
+    // struct vfio_device_bind_iommufd: argsz, flags, iommufd, out_devid.
+    let mut bind = [16, 0, iommufd.as_raw_fd().cast_unsigned(), 0];
+    structure(device, BIND_IOMMUFD, &mut bind).map(drop)
+}
+
+/// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`.
+pub fn attach_pt(device: BorrowedFd<'_>, pt: u32) -> io::Result<()> {
+    // struct vfio_device_attach_iommufd_pt: argsz, flags, pt_id.
+    structure(device, ATTACH_IOMMUFD_PT, &mut [12, 0, pt]).map(drop)
+}
+
+/// `IOMMU_IOAS_ALLOC`: the id of a new address space for devices.
+pub fn ioas_alloc(iommufd: BorrowedFd<'_>) -> io::Result<u32> {
+    // struct iommu_ioas_alloc: size, flags, out_ioas_id.
+    let mut alloc = [12, 0, 0_u32];
+    structure(iommufd, IOAS_ALLOC, &mut alloc)?;
+    Ok(alloc[2])
+}
+
+/// `IOMMU_IOAS_MAP` of memory at a fixed address, readable and writable.
+pub fn ioas_map(
+    iommufd: BorrowedFd<'_>,
+    ioas: u32,
+    address: usize,
+    iova: u64,
+    size: u64,
+) -> io::Result<()> {
+    // struct iommu_ioas_map: size, flags; ioas_id; user_va, length, iova.
+    let head = 40 | IOAS_MAP_FLAGS << 32;
+    let mut map = [head, ioas.into(), address as u64, size, iova];
+    structure(iommufd, IOAS_MAP, &mut map).map(drop)
+}
+
+/// `IOMMU_IOAS_UNMAP`.
+pub fn ioas_unmap(iommufd: BorrowedFd<'_>, ioas: u32, iova: u64, size: u64) -> io::Result<()> {
+    // struct iommu_ioas_unmap: size, ioas_id; iova, length.
+    let mut unmap = [24 | u64::from(ioas) << 32, iova, size];
+    structure(iommufd, IOAS_UNMAP, &mut unmap).map(drop)
 }
 
 /// `VFIO_DEVICE_PCI_HOT_RESET` of a device alone in `group`.
