@@ -1,5 +1,7 @@
 //! Bad input, bad surroundings, and the ways in which a tracer ends: each a clear line.
 
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -20,6 +22,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("input::list_shows_what_a_device_is_made_of", ALL, list),
         Test::new("input::doctor_finds_every_hook", ANY, doctor),
         Test::new("input::a_trace_shows_what_is_asked_for", VECTORS, filters),
+        Test::new("input::inside_of_a_pid_namespace", VECTORS, |_| inside()),
         Test::new("input::a_trace_ends_by_itself", ALL, duration),
         Test::new("input::a_trace_ends_with_ctrl_c_and_a_table", ALL, ctrl_c),
         Test::new(
@@ -173,6 +176,22 @@ fn doctor(_: &mut Lab) -> Result<()> {
         let fine = check["status"] == "ok" || check["status"] == "absent";
         ensure!(fine, "{check}");
     }
+    Ok(())
+}
+
+/// Who is in another PID namespace than the probes is told what that takes.
+fn inside() -> Result<()> {
+    let inside = |arguments: &[&str]| {
+        let mut command = Command::new("busybox");
+        command.args(["unshare", "-p", "-f", "remap"]);
+        command.args(arguments);
+        run(command)
+    };
+    inside(&["trace", "--vm", "guest"])?.says(3, &["--vm", "PID namespace", "--device"])?;
+    let doctor = inside(&["doctor"])?;
+    let doctor = &doctor.expect(0)?.stdout;
+    let limited = |line: &str| line.starts_with("limited") && line.contains("processes");
+    ensure!(doctor.lines().any(limited), "{doctor}");
     Ok(())
 }
 

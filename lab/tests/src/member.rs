@@ -11,7 +11,6 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use remap_user::event::DeviceState;
 use remap_user::vfio::open::{self, Via};
-use remap_user::vfio::region::Area;
 use remap_user::vfio::sysfs::{Bdf, Host};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{
@@ -95,6 +94,15 @@ pub fn inherits(device: &Assigned<'_>) -> Result<()> {
     inherited(device, || finish(command, device.ledger()))
 }
 
+/// The same in a PID namespace of its own, where it is the first process.
+pub fn inherits_in_a_namespace(device: &Assigned<'_>) -> Result<()> {
+    let mut command = Command::new("busybox");
+    command.args(["unshare", "-p", "-f"]);
+    command.arg(std::env::current_exe()?);
+    command.args([OPTION, "use"]).args(named(device));
+    inherited(device, || finish(command, device.ledger()))
+}
+
 /// Another process uses a device whose file it is sent over a socket.
 pub fn receives(device: &Assigned<'_>) -> Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
@@ -149,14 +157,7 @@ fn tell(ledger: &Ledger) -> Result<()> {
 
 /// What a member does with a device: eventfds, a mapping, signals of its own.
 fn use_it(device: &mut Assigned<'_>) -> Result<()> {
-    let region = device.region(0)?;
-    device.map(
-        &region,
-        Area {
-            offset: 0,
-            size: PAGE,
-        },
-    )?;
+    device.map_page(0)?;
     device.enable(MSIX, 3)?;
     for sub in 0..3 {
         device.trigger(MSIX, sub, i64::from(sub) + 1)?;
@@ -195,16 +196,10 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
     match role.as_str() {
         "touch" => {
             let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
-            let region = device.region(words.next().context("no region")?.parse()?)?;
-            device.map(
-                &region,
-                Area {
-                    offset: 0,
-                    size: PAGE,
-                },
-            )?;
+            let region = words.next().context("no region")?.parse()?;
+            device.map_page(region)?;
             // It will be unmapped by the end of the process.
-            device.happened(1, format_args!("unmap {} 0x0+{PAGE:#x}", region.index));
+            device.happened(1, format_args!("unmap {region} 0x0+{PAGE:#x}"));
             tell(&ledger)?;
             sys::die_of_sigbus();
             let touched = device.mappings().first().map(|mapping| mapping.read_u32(0));
@@ -223,14 +218,7 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
         }
         "share" => {
             let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
-            let region = device.region(0)?;
-            device.map(
-                &region,
-                Area {
-                    offset: 0,
-                    size: PAGE,
-                },
-            )?;
+            device.map_page(0)?;
             device.happened(1, format_args!("unmap 0 0x0+{PAGE:#x}"));
             tell(&ledger)?;
             sys::hold_space(std::io::stdin().as_raw_fd())?;
@@ -294,14 +282,7 @@ fn forked(bdf: Bdf, ledger: &Ledger) -> Result<ExitCode> {
 fn executed(bdf: Bdf, ledger: &Ledger) -> Result<anyhow::Error> {
     let mut vmm = Vmm::new(ledger)?;
     let mut device = vmm.assign(bdf)?;
-    let region = device.region(0)?;
-    device.map(
-        &region,
-        Area {
-            offset: 0,
-            size: PAGE,
-        },
-    )?;
+    device.map_page(0)?;
     device.enable(MSIX, 3)?;
     device.happened(1, format_args!("unmap 0 0x0+{PAGE:#x}"));
     for sub in 0..3 {

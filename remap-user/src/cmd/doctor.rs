@@ -19,6 +19,7 @@ use crate::{
         load::{LoadError, Options, Probes},
         miss::Misses,
     },
+    source::process::sees_all_pids,
     vfio::sysfs::Host,
 };
 
@@ -123,6 +124,7 @@ impl Doctor {
             vfio_module(),
             iommu(Path::new("/sys")),
             devices(&Host::default()),
+            processes(),
         ];
         match Kernel::running() {
             Ok(kernel) => {
@@ -201,6 +203,21 @@ fn devices(host: &Host) -> Check {
     } else {
         let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
         Check::ok("devices", names.join(", "))
+    }
+}
+
+fn processes() -> Check {
+    let name = "processes";
+    if sees_all_pids() {
+        Check::ok(name, "/proc shows those that the probes see")
+    } else {
+        Check::new(
+            name,
+            Status::Limited,
+            "remap is in a PID namespace: virtual machines have no names, and calls that are under \
+             way when a trace begins are not told",
+            "run it outside of the namespace",
+        )
     }
 }
 

@@ -3,9 +3,10 @@
 use clap::Args;
 
 use crate::correlate::Class;
-use crate::exit::Error;
+use crate::exit::{Code, Error};
 use crate::pipeline::Filter;
 use crate::sink::select::Selection;
+use crate::source::process::sees_all_pids;
 use crate::vfio::sysfs::Bdf;
 
 /// What of a trace is looked at, and what of that is shown.
@@ -14,7 +15,7 @@ pub struct Filters {
     /// Only this device: domain:bus:device.function, as in 0000:01:00.0.
     #[arg(long, value_name = "BDF")]
     device: Option<String>,
-    /// Only devices that this process uses.
+    /// Only devices that this process uses, by its pid on the host.
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
     /// Only devices that the virtual machine of this name uses: QEMU's -name.
@@ -39,13 +40,20 @@ impl Filters {
     /// Which devices and processes are looked at.
     ///
     /// # Errors
-    /// If the device's address is none.
+    /// If the device's address is none, or a machine's name cannot be told here.
     pub fn filter(&self) -> Result<Filter, Error> {
         // A name is compared as the kernel writes it, whatever form the user gave.
         let device = match &self.device {
             Some(text) => Some(text.parse::<Bdf>()?.to_string()),
             None => None,
         };
+        if self.vm.is_some() && !sees_all_pids() {
+            return Err(Error::says(
+                Code::Machine,
+                "--vm: which virtual machine a process runs cannot be told from inside of a PID \
+                 namespace; run remap outside of it, or use --device",
+            ));
+        }
         Ok(Filter {
             device,
             pid: self.pid,

@@ -20,6 +20,9 @@ pub const TESTS: &[(&str, Body)] = &[
     ("stock::passed::by_inheritance", |stock| {
         handed(stock, member::inherits)
     }),
+    ("stock::passed::into_a_pid_namespace", |stock| {
+        handed(stock, member::inherits_in_a_namespace)
+    }),
     ("stock::passed::over_a_socket", |stock| {
         handed(stock, member::receives)
     }),
@@ -52,6 +55,9 @@ fn handed(stock: &mut Stock, pass: fn(&Assigned<'_>) -> Result<()>) -> Result<()
         .filter(|event| event["pid"] != own && !event["device"].is_null())
         .count();
     ensure!(others > 0, "all is told of this process");
+    // The host's init has nothing to do with it: that is what a process is in a namespace of its own.
+    let first = events.iter().any(|event| event["pid"] == 1);
+    ensure!(!first, "a pid of a namespace is told");
     Ok(())
 }
 

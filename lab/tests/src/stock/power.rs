@@ -212,14 +212,7 @@ fn wakeup(stock: &mut Stock) -> Result<()> {
     let power = format!("/sys/bus/pci/devices/{nvme}/power");
     let act = |_: &mut Stock, ledger: &Ledger| {
         with(ledger, nvme, |_, device| {
-            let region = device.region(REGION)?;
-            device.map(
-                &region,
-                Area {
-                    offset: 0,
-                    size: PAGE,
-                },
-            )?;
+            device.map_page(REGION)?;
             let eventfd = EventFd::new()?;
             for by_host in [true, false] {
                 // Where nothing was touched a kernel may find nothing to zap.

@@ -236,6 +236,16 @@ impl<'a> Assigned<'a> {
         self.mappings.last().context("nothing is mapped")
     }
 
+    /// Asks for a region, and maps its first page.
+    pub fn map_page(&mut self, index: u32) -> Result<()> {
+        let region = self.region(index)?;
+        let page = Area {
+            offset: 0,
+            size: sys::PAGE,
+        };
+        self.map(&region, page).map(drop)
+    }
+
     /// Unmaps everything.
     pub fn unmap(&mut self) -> Result<()> {
         for mapping in std::mem::take(&mut self.mappings) {
