@@ -2,9 +2,9 @@
 //! a table at the end.
 //!
 //! ```text
-//!  +0.001234  0000:01:00.0  RUNNING → PRE_COPY
-//!  +0.001300  0000:01:00.0    region 0  remapped in 214 µs, slowest: unmap 120 µs  (trigger 1, qemu 411)
-//!  +0.001520  0000:01:00.0  RUNNING → PRE_COPY  ok in 286 µs, 214 µs of it (75 %) waiting for user space  (qemu 411)
+//! +0.001234  0000:01:00.0  RUNNING → PRE_COPY
+//! +0.001300  0000:01:00.0    region 0  remapped in 214 µs, slowest: unmap 120 µs  (trigger 1, qemu 411)
+//! +0.001520  0000:01:00.0  RUNNING → PRE_COPY  ok in 286 µs, 214 µs of it (75 %) waiting for user space  (qemu 411)
 //! ```
 //! A time is that of the line's first fact (trigger, begin or end), from the start of the trace.
 
