@@ -150,6 +150,7 @@ mod tests {
             traced: &[],
             probed: &[],
             in_interrupts: false,
+            tells: true,
             without: "nothing",
             need,
         }

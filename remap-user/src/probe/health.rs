@@ -155,6 +155,7 @@ mod tests {
                 program: "program",
                 function: Some(function.to_owned()),
                 count,
+                record: true,
             }],
             known: true,
         };
@@ -178,6 +179,18 @@ mod tests {
         let expected = expected.map(|(reason, count)| (reason.to_owned(), count));
         assert_eq!(account.lost, expected.into());
         assert_eq!(account.missed[1].function.as_deref(), Some("other"));
+        let mut forgotten = Misses::default();
+        forgotten.by.push(Miss {
+            record: false,
+            ..account.missed[0].clone()
+        });
+        let missing = Missing {
+            skipped: forgotten,
+            ..Missing::default()
+        };
+        let account = Account::close(&counters, taken, missing);
+        assert!(!account.lost.contains_key(RECURSION) && account.missed.len() == 1);
+        assert_eq!(account.balances(), Some(true));
         let unknown = Missing {
             skipped: Misses {
                 known: false,

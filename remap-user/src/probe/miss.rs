@@ -9,6 +9,7 @@ use std::{
 use super::{
     load::{Hook, Probes},
     missed::{missed, skipped},
+    table::tells,
 };
 
 /// The kernel skipped a program because another one was running on that CPU.
@@ -27,6 +28,8 @@ pub struct Miss {
     pub function: Option<String>,
     /// How often.
     pub count: u64,
+    /// Whether each is a record that is lost: not of a program that only forgets what is gone.
+    pub record: bool,
 }
 
 /// All of one kind.
@@ -48,9 +51,10 @@ impl Default for Misses {
 }
 
 impl Misses {
-    /// How many there are; those that the kernel does not count are not among them.
+    /// How many records they are; those that the kernel does not count are not among them.
     pub fn total(&self) -> u64 {
-        self.by.iter().map(|miss| miss.count).sum()
+        let records = self.by.iter().filter(|miss| miss.record);
+        records.map(|miss| miss.count).sum()
     }
 
     /// Adds what the kernel says of one program on a function, or on several.
@@ -76,6 +80,7 @@ impl Misses {
                         program,
                         function: function.map(str::to_owned),
                         count,
+                        record: tells(program),
                     }),
                 }
             }

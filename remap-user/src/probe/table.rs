@@ -108,6 +108,9 @@ pub struct Row {
     /// Whether interrupts call the function too. One that comes while a kprobe is served finds no
     /// other kprobe, so the traced form is taken wherever it is to be had.
     pub in_interrupts: bool,
+    /// Whether it tells of what it sees. A run that is skipped of one that only forgets is no record
+    /// that is lost.
+    pub tells: bool,
     /// What a trace lacks without this hook.
     pub without: &'static str,
     /// How much it is missed.
@@ -118,6 +121,15 @@ pub struct Row {
 pub fn can_be_probed(program: &str) -> bool {
     let of = |row: &&Row| row.traced.iter().any(|traced| traced.name == program);
     TABLE.iter().find(of).is_some_and(|row| !row.in_interrupts)
+}
+
+/// Whether a skipped run of a program is a record that is lost.
+pub fn tells(program: &str) -> bool {
+    let of = |row: &&Row| {
+        let mut programs = row.traced.iter().chain(row.probed);
+        programs.any(|own| own.name == program)
+    };
+    TABLE.iter().find(of).is_none_or(|row| row.tells)
 }
 
 /// Every function that a hook may be attached to by its name.

@@ -32,6 +32,7 @@ const ROW: Row = Row {
     traced: &[],
     probed: &[],
     in_interrupts: false,
+    tells: true,
     without: "",
     need: Need::Wanted,
 };
@@ -46,6 +47,8 @@ pub const TABLE: &[Row] = &[
         traced: &[entry("eventfd_ctx_put_fentry")],
         probed: &[entry("eventfd_ctx_put_kprobe")],
         in_interrupts: true,
+        // It forgets contexts of failed calls, and of what the kernel lets go of by itself.
+        tells: false,
         without: "a recycled eventfd may be taken for a device's",
         ..ROW
     },

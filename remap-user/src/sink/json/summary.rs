@@ -31,6 +31,7 @@ struct MissLine<'a> {
     program: &'a str,
     function: Option<&'a str>,
     count: u64,
+    record: bool,
 }
 
 impl<'a> MissLine<'a> {
@@ -40,6 +41,7 @@ impl<'a> MissLine<'a> {
             program: miss.program,
             function: miss.function.as_deref(),
             count: miss.count,
+            record: miss.record,
         }
     }
 }

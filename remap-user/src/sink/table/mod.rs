@@ -132,7 +132,8 @@ impl Table<'_> {
         for miss in &summary.missed {
             let function = miss.function.as_deref().unwrap_or("several functions");
             let (reason, program) = (miss.reason, miss.program);
-            writeln!(f, "    {reason} {}: {program} on {function}", miss.count)?;
+            write!(f, "    {reason} {}: {program} on {function}", miss.count)?;
+            f.write_str(if miss.record { "\n" } else { NO_RECORD })?;
         }
         Ok(())
     }
@@ -141,6 +142,10 @@ impl Table<'_> {
 fn example(device: &DeviceStats, rule: Rule) -> Option<&String> {
     device.examples.get(&rule)
 }
+
+/// Said of a program that only forgets.
+const NO_RECORD: &str =
+    " (no record: an eventfd that the kernel let go of may be known for longer)\n";
 
 /// The head of the columns of [`Times`].
 struct TimesHead;

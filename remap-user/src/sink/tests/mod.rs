@@ -71,6 +71,7 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
             program: "eventfd_signal_fentry",
             function: Some("eventfd_signal_mask".to_owned()),
             count: 2,
+            record: true,
         }],
         stats: correlator.into_stats(),
         withheld: Withheld::default(),
