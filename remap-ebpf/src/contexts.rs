@@ -36,6 +36,17 @@ pub fn role_of(flags: u32) -> u32 {
     }
 }
 
+/// Gives a slot to a context. Answers false if there is no room; that is counted.
+#[inline(always)]
+fn place(slot: &Slot, context: u64, target: &Target) -> bool {
+    let placed =
+        SLOTS.insert(slot, context, 0).is_ok() && CONTEXTS.insert(context, target, 0).is_ok();
+    if !placed {
+        emit::lose(Counter::ContextsFull);
+    }
+    placed
+}
+
 /// Notes what a context stands for. The one that had its place may go on if the call fails, so it
 /// is only remembered. Answers false if there is no room; that is counted.
 #[inline(always)]
@@ -48,8 +59,7 @@ pub fn learn(context: u64, target: &Target) -> bool {
         // The map forgets the least used slot by itself.
         let _ = PREVIOUS.insert(slot, old, 0);
     }
-    if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+    if !place(&slot, context, target) {
         return false;
     }
     filter::learn_context(context);
@@ -67,11 +77,7 @@ pub fn adopt(context: u64, target: &Target) -> bool {
     if unsafe { SLOTS.get(slot) }.is_some() {
         return false;
     }
-    if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
-        return false;
-    }
-    true
+    place(&slot, context, target)
 }
 
 /// What the eventfd stands for that wakes a device.
@@ -109,8 +115,7 @@ fn replace(context: u64, target: &Target) -> bool {
     let slot = Slot::of(target);
     // SAFETY: map values live until the program ends.
     let old = unsafe { SLOTS.get(slot) }.copied();
-    if SLOTS.insert(slot, context, 0).is_err() || CONTEXTS.insert(context, target, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+    if !place(&slot, context, target) {
         return false;
     }
     filter::learn_context(context);
