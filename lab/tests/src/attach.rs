@@ -1,7 +1,7 @@
 //! A tracer that comes late, and a driver that goes and comes back while it is there.
 
 use anyhow::{Context, Result, ensure};
-use remap_user::event::DeviceState;
+use remap_core::event::DeviceState;
 use serde_json::Value;
 
 use crate::rig::trace::{EarlyCall, Lines, Trace};

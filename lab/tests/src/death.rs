@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use remap_user::event::{DeviceState, Errno};
+use remap_core::event::{DeviceState, Errno};
 use remap_user::vfio::device::Device;
 use remap_user::vfio::error::Error;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};

@@ -1,7 +1,7 @@
 //! Users that break the protocol: each is found, under its own rule and no other.
 
 use anyhow::{Result, ensure};
-use remap_user::event::{DeviceState, Errno};
+use remap_core::event::{DeviceState, Errno};
 use remap_user::vfio::error::Error;
 
 use crate::rig::trace::Lines;

@@ -30,7 +30,7 @@ impl Ledger {
         self.add(&device, format_args!("begin {call}"));
         let result = match result {
             Ok(_) => "ok".to_owned(),
-            Err(errno) => remap_user::event::Errno(*errno).to_string(),
+            Err(errno) => remap_core::event::Errno(*errno).to_string(),
         };
         self.add(&device, format_args!("end {call}: {result}"));
     }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
-use remap_user::event::DeviceState;
+use remap_core::event::DeviceState;
 use remap_user::source::process::{Doing, doing};
 
 use crate::rig::child::{remap, run};

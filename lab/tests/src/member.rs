@@ -9,7 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use remap_user::event::DeviceState;
+use remap_core::event::DeviceState;
 use remap_user::vfio::open::{self, Via};
 use remap_user::vfio::sysfs::{Bdf, Host};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};

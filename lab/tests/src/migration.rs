@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::{Read, Write};
 
 use anyhow::{Context, Result, ensure};
-use remap_user::event::{DeviceState, Errno};
+use remap_core::event::{DeviceState, Errno};
+use remap_core::parse::region::{Area, Region};
 use remap_user::vfio::legacy::{KIND, LegacyRegion};
 use remap_user::vfio::migration::precopy_info;
-use remap_user::vfio::region::{Area, Region};
 use serde_json::Value;
 use vfio_bindings::bindings::vfio::{
     VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, VFIO_DEVICE_FEATURE_DMA_LOGGING_START,

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use remap_user::event::{DeviceState, Errno};
+use remap_core::event::{DeviceState, Errno};
 use remap_user::vfio::device::{Action, Data, Device};
 use remap_user::vfio::error::Error;
 

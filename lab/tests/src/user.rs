@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, ensure};
-use remap_user::event::DeviceState;
+use remap_core::event::DeviceState;
+use remap_core::parse::irq::IrqInfo;
 use remap_user::respond::ack::AckForm;
 use remap_user::respond::apply::Maps;
 use remap_user::respond::handshake::Handshake;
 use remap_user::vfio::device::Device;
 use remap_user::vfio::error::Error;
-use remap_user::vfio::irq::IrqInfo;
 
 use crate::rig::{Lab, until};
 

@@ -15,13 +15,11 @@ use crate::{
     cmd::output::Format,
     exit::{Code, Error},
     kernel::{Kernel, layout::measure},
-    probe::{
-        load::{LoadError, Options, Probes},
-        miss::Misses,
-    },
+    probe::load::{LoadError, Options, Probes},
     source::process::sees_all_pids,
     vfio::sysfs::Host,
 };
+use remap_core::account::Misses;
 
 /// Says what this machine can show and what it cannot, with the reason and the remedy.
 ///

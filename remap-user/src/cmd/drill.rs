@@ -11,7 +11,6 @@ use clap::Args;
 use crate::cmd::machine::{create_ready_file, open_device};
 use crate::cmd::output::{Format, Printer};
 use crate::cmd::serve::stop_signal;
-use crate::event::DeviceState;
 use crate::exit::{Code, Error};
 use crate::respond::ack::AckForm;
 use crate::respond::drill::{DrillError, Options, drill};
@@ -19,6 +18,7 @@ use crate::respond::migrate::parse_state;
 use crate::respond::report::Report;
 use crate::respond::verdict::Line;
 use crate::vfio::open::Via;
+use remap_core::event::DeviceState;
 
 /// Drives a device through its migration states while a service of its own answers, and judges.
 #[derive(Args, Debug)]

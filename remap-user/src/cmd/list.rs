@@ -14,10 +14,10 @@ use crate::respond::ack::encoding_name;
 use crate::respond::migrate::Migration;
 use crate::respond::report::{AreaText, RegionAreas, flag_letters};
 use crate::vfio::error::Error as VfioError;
-use crate::vfio::irq::{IrqInfo, RemapIrq};
 use crate::vfio::open::{self, Via};
-use crate::vfio::region::Region;
 use crate::vfio::sysfs::{Bdf, Holder, Host, name_holders};
+use remap_core::parse::irq::{IrqInfo, RemapIrq};
+use remap_core::parse::region::Region;
 
 /// Lists the devices that are bound to a vfio driver. Those that are free are opened for a
 /// moment to ask what they are made of, which resets them.

@@ -53,7 +53,7 @@ pub fn open_device(text: &str, via: Via, fd: Option<i32>) -> Result<Arc<Device>,
 pub fn create_ready_file(path: Option<&Path>) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
     std::fs::write(path, "").map_err(|error| {
-        let errno = crate::event::Errno::of(&error);
+        let errno = remap_core::event::Errno::of(&error);
         let path = path.display();
         Error::says(
             Code::Failed,

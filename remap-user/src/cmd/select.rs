@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use crate::correlate::Class;
 use crate::exit::{Code, Error};
-use crate::pipeline::Filter;
-use crate::sink::select::Selection;
 use crate::source::process::sees_all_pids;
 use crate::vfio::sysfs::Bdf;
+use remap_core::correlate::Class;
+use remap_core::pipeline::Filter;
+use remap_core::sink::select::Selection;
 
 /// What of a trace is looked at, and what of that is shown.
 #[derive(Args, Debug)]

@@ -18,25 +18,26 @@ use crate::{
         serve::stop_signal,
         writer,
     },
-    correlate::{Class, Options, Summary},
     exit::{Code, Error},
-    pipeline::Pipeline,
     probe::{
-        health::{Account, Missing, Taken},
         load::{LoadError, Probes},
-        miss::{Miss, RECURSION},
         table::can_be_probed,
         walk::Walk,
     },
+    source::{
+        clock::monotonic_ns, early::EarlyCalls, process::vm_name, qemu_log::QemuLogs,
+        ring::RingSource, watermark::Watermark,
+    },
+};
+use remap_core::{
+    account::{Account, Miss, Missing, RECURSION, Taken},
+    correlate::{Class, Options, Summary},
+    pipeline::Pipeline,
     sink::{
         Sink,
         json::Json,
         select::Select,
         text::{Text, TextOptions},
-    },
-    source::{
-        clock::monotonic_ns, early::EarlyCalls, process::vm_name, qemu_log::QemuLogs,
-        ring::RingSource, watermark::Watermark,
     },
 };
 
@@ -363,7 +364,7 @@ impl Trace {
 /// A log that is there and cannot be read.
 fn unreadable((path, error): (PathBuf, io::Error)) -> Error {
     let path = path.display();
-    let errno = crate::event::Errno::of(&error);
+    let errno = remap_core::event::Errno::of(&error);
     Error::says(
         Code::Failed,
         format!("reading the QEMU log {path} failed: {errno}; give a file that this user may read"),

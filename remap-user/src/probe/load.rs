@@ -9,13 +9,12 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use remap_common::{counter::STRIDE, layout::KernelLayout};
+use remap_core::account::{Counters, Misses};
 use zerocopy::IntoBytes as _;
 
 use super::{
     attach::{self, Link},
-    health::Counters,
     left,
-    miss::Misses,
     table::{self, Need, Row, TABLE},
     tell,
     walk::{self, DeviceFile, Found, Walk},
@@ -312,7 +311,7 @@ impl Probes {
 
     /// What the programs have counted so far.
     pub fn counters(&self) -> Counters {
-        Counters::read(&self.counters)
+        Counters::read(|counter| self.counters.sum(counter))
     }
 
     /// How many calls have never reported their return. Asked while the programs are attached.
@@ -392,7 +391,7 @@ fn refused_or(error: &(dyn std::error::Error + 'static), other: LoadError) -> Lo
         if let Some(io) = next.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::PermissionDenied
         {
-            return LoadError::Refused(crate::event::Errno::of(io).to_string());
+            return LoadError::Refused(remap_core::event::Errno::of(io).to_string());
         }
         cause = next.source();
     }

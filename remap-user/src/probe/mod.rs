@@ -2,10 +2,9 @@
 //! account of what they saw and lost.
 
 mod attach;
-pub mod health;
 mod left;
 pub mod load;
-pub mod miss;
+mod miss;
 mod missed;
 pub mod reload;
 pub mod table;

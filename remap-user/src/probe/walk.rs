@@ -15,7 +15,7 @@ use aya::{
 use remap_common::walk::{Met, interrupts};
 use zerocopy::FromBytes as _;
 
-use crate::event::DeviceKey;
+use remap_core::event::DeviceKey;
 
 /// One walk: its program, what it iterates over (`bpf_iter_…`), and what a trace lacks without it.
 struct Step {

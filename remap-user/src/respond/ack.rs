@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::vfio::irq::Encoding;
+use remap_core::parse::irq::Encoding;
 
 /// How a remap is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]

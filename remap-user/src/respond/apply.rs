@@ -8,7 +8,7 @@ use crate::respond::plan::{Plan, plan};
 use crate::vfio::device::Device;
 use crate::vfio::error::Error;
 use crate::vfio::mapping::Mapping;
-use crate::vfio::region::{Area, Region};
+use remap_core::parse::region::{Area, Region};
 
 /// What one remap of a region did.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use crate::respond::ack::AckForm;
 use crate::respond::serve::ServeError;
 use crate::vfio::device::Device;
-use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
+use remap_core::parse::irq::{Encoding, IrqInfo, RemapIrq};
 
 /// The remap IRQs to serve: those of the device, and where two name the same regions the one that
 /// suits `form`, else the one with vectors.

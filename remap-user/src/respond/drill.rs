@@ -10,7 +10,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::event::DeviceState;
 use crate::respond::ack::AckForm;
 use crate::respond::apply::Maps;
 use crate::respond::drive::{Drive, Step};
@@ -20,6 +19,7 @@ use crate::respond::serve::{ServeError, Service};
 use crate::respond::verdict::{Line, Verdict};
 use crate::vfio::device::Device;
 use crate::vfio::error::Error as VfioError;
+use remap_core::event::DeviceState;
 
 /// How often the watch looks.
 const LOOK: Duration = Duration::from_millis(50);

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use vfio_bindings::bindings::vfio::VFIO_REGION_INFO_FLAG_READ;
 
-use crate::event::{DeviceState, Errno};
 use crate::respond::apply::Maps;
 use crate::respond::migrate::{Migration, is_saving};
 use crate::respond::progress::{Progress, lock};
@@ -15,7 +14,8 @@ use crate::respond::report::Totals;
 use crate::respond::verdict::{Line, StateChange, Verdict, nanoseconds};
 use crate::vfio::device::Device;
 use crate::vfio::error::Error;
-use crate::vfio::region::Region;
+use remap_core::event::{DeviceState, Errno};
+use remap_core::parse::region::Region;
 
 /// How long the service may take to answer what the driver does not wait for.
 const SETTLE: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use crate::respond::ack::{AckForm, encoding_name};
 use crate::vfio::device::{Action, Data, Device};
 use crate::vfio::error::Error as VfioError;
 use crate::vfio::eventfd::EventFd;
-use crate::vfio::irq::{Encoding, IrqInfo, RemapIrq};
+use remap_core::parse::irq::{Encoding, IrqInfo, RemapIrq};
 
 /// The most sub-indexes that a remap IRQ is believed to have.
 const MOST_VECTORS: u32 = 4096;

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::event::DeviceState;
 use crate::vfio::device::Device;
 use crate::vfio::error::Error;
 use crate::vfio::legacy::{self, LegacyRegion};
 use crate::vfio::migration::{Support, read_data};
+use remap_core::event::DeviceState;
 
 /// How a device migrates.
 #[derive(Debug)]

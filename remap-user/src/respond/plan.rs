@@ -1,6 +1,6 @@
 //! Old areas, new areas → what to keep, unmap and map. Pure.
 
-use crate::vfio::region::Area;
+use remap_core::parse::region::Area;
 
 /// What brings a region's mappings from what they are to what they may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

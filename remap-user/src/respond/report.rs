@@ -10,8 +10,8 @@ use vfio_bindings::bindings::vfio::{
 use crate::respond::ack::{AckForm, encoding_name};
 use crate::respond::apply::Remapped;
 use crate::respond::handshake::Handshake;
-use crate::vfio::region::{Area, Region};
 use crate::vfio::sysfs::Bdf;
+use remap_core::parse::region::{Area, Region};
 
 /// One thing that a service did or found.
 #[derive(Clone, Debug, Serialize)]

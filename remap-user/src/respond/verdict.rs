@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::event::DeviceState;
 use crate::respond::report::{Report, Totals};
 use crate::vfio::sysfs::Bdf;
+use remap_core::event::DeviceState;
 
 /// One thing that a drill tells.
 #[derive(Clone, Debug, Serialize)]

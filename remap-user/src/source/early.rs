@@ -12,10 +12,10 @@ use super::{
     clock::monotonic_ns,
     process::{self, Doing, Syscall, doing, patiently},
 };
-use crate::{
+use crate::probe::walk::DeviceFile;
+use remap_core::{
     decode,
     event::{Body, DeviceKey, EarlyCall, Event, Task},
-    probe::walk::DeviceFile,
 };
 
 /// Such calls, as long as they last.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::vmm::name;
+use remap_core::vmm::name;
 
 /// The inode of the initial PID namespace (`PROC_PID_INIT_INO` of the kernel's
 /// `include/linux/proc_ns.h`).

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::clock::WallClock;
-use crate::vmm::{
+use remap_core::vmm::{
     checkpoint::{Checkpoint, device, is_checkpoint},
     lines::Lines,
     log::{self, LogAccount, RESOLUTION_NS, Rejected},

@@ -12,14 +12,14 @@ use vfio_bindings::bindings::vfio::{
     vfio_irq_info, vfio_irq_set, vfio_region_info,
 };
 
-use super::capability::ChainError;
 use super::error::Error;
 use super::ioctl;
-use super::irq::{self, IrqInfo};
 use super::mapping::Mapping;
 use super::open::Access;
-use super::region::{self, Area, Region};
 use super::sysfs::Bdf;
+use remap_core::parse::capability::ChainError;
+use remap_core::parse::irq::{self, IrqInfo};
+use remap_core::parse::region::{self, Area, Region};
 
 /// Room that a question has at first, bytes: enough for every chain that is known.
 const FIRST_ROOM: u32 = 256;

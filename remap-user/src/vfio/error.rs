@@ -4,9 +4,9 @@ use std::io;
 
 use thiserror::Error;
 
-use super::capability::ChainError;
 use super::sysfs::Bdf;
-use crate::event::Errno;
+use remap_core::event::Errno;
+use remap_core::parse::capability::ChainError;
 
 /// An error of the device layer. Its text is one line.
 #[derive(Debug, Error)]

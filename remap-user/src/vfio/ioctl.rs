@@ -14,7 +14,7 @@ use vfio_bindings::bindings::vfio::{
     vfio_device_info, vfio_group_status, vfio_precopy_info,
 };
 
-use super::uapi::iommu_ioas_alloc;
+use remap_core::parse::uapi::iommu_ioas_alloc;
 
 /// `_IO(VFIO_TYPE, VFIO_BASE + n)`: all VFIO requests are declared without direction and size.
 const fn request(n: u32) -> libc::c_ulong {

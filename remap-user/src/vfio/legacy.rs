@@ -15,8 +15,8 @@ use vfio_bindings::bindings::vfio::{
 use super::device::Device;
 use super::error::Error;
 use super::migration::MOST_DATA;
-use super::region::Region;
-use crate::event::{DeviceState, Errno};
+use remap_core::event::{DeviceState, Errno};
+use remap_core::parse::region::Region;
 
 /// Type and subtype of the legacy migration region.
 pub const KIND: (u32, u32) = (

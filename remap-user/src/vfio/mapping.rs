@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
-use super::region::{Area, Region};
+use remap_core::parse::region::{Area, Region};
 
 /// A mapped area of a region. Dropping it unmaps it.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use vfio_bindings::bindings::vfio::{
 use super::device::Device;
 use super::error::Error;
 use super::ioctl;
-use crate::event::{DeviceState, Errno};
+use remap_core::event::{DeviceState, Errno};
 
 /// `VFIO_MIGRATION_*`: what a device's migration can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

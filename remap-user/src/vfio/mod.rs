@@ -4,16 +4,12 @@
 //! `capability`, `region` and `irq` are pure. The rest talks to the kernel, and only here is
 //! `unsafe` found.
 
-pub mod capability;
 pub mod device;
 pub mod error;
 pub mod eventfd;
 mod ioctl;
-pub mod irq;
 pub mod legacy;
 pub mod mapping;
 pub mod migration;
 pub mod open;
-pub mod region;
 pub mod sysfs;
-pub mod uapi;

@@ -15,7 +15,7 @@ use super::device::Device;
 use super::error::Error;
 use super::ioctl;
 use super::sysfs::{Bdf, Host, name_holders};
-use crate::event::Errno;
+use remap_core::event::Errno;
 
 /// The container's file.
 const CONTAINER: &str = "/dev/vfio/vfio";

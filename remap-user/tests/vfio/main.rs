@@ -1,7 +1,3 @@
-//! The device layer against bytes, and against a made-up sysfs: no kernel, no root.
+//! The device layer against a made-up sysfs: no kernel, no root.
 
-mod answer;
-mod chain;
-mod mirror;
-mod remap_irq;
 mod sysfs;

@@ -2,7 +2,7 @@
 //! agree, one by one, in order and in time.
 
 use anyhow::{Context, Result, bail, ensure};
-use remap_user::errno;
+use remap_core::errno;
 
 use super::clock::Ahead;
 use super::log;

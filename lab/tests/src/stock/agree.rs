@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use remap_core::parse::region::Area;
 use remap_user::vfio::device::{Action, Data};
-use remap_user::vfio::region::Area;
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use remap_core::parse::region::Area;
 use remap_user::vfio::device::{Action, Data};
-use remap_user::vfio::region::Area;
 use serde_json::Value;
 
 use super::Body;

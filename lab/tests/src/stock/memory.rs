@@ -1,8 +1,8 @@
 //! Regions in memory: mmap, the faults that fill a mapping, and mappings for DMA.
 
 use anyhow::{Context, Result, ensure};
+use remap_core::parse::region::Area;
 use remap_user::vfio::mapping::Mapping;
-use remap_user::vfio::region::Area;
 use serde_json::Value;
 
 use super::Body;

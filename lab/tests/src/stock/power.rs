@@ -4,8 +4,8 @@ use std::fs;
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
+use remap_core::parse::region::Area;
 use remap_user::vfio::eventfd::EventFd;
-use remap_user::vfio::region::Area;
 use remap_user::vfio::sysfs::Bdf;
 use serde_json::Value;
 use vfio_bindings::bindings::vfio::{

@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use remap_user::event::DeviceState;
+use remap_core::event::DeviceState;
+use remap_core::parse::region::{Area, Region};
 use remap_user::vfio::device::{Action, Data, Device};
 use remap_user::vfio::error::Error;
 use remap_user::vfio::eventfd::EventFd;
 use remap_user::vfio::mapping::Mapping;
 use remap_user::vfio::open;
-use remap_user::vfio::region::{Area, Region};
 use remap_user::vfio::sysfs::{Bdf, Host};
 
 use super::sys;

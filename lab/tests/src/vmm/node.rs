@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result};
-use remap_user::event::Errno;
+use remap_core::event::Errno;
 use remap_user::vfio::sysfs::{Bdf, Host};
 
 use super::assigned::Assigned;

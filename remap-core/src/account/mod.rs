@@ -1,0 +1,204 @@
+//! The account: what the programs saw, sent and lost.
+//!
+//! The identity that a trace proves at its end: `seen = delivered + lost`, where lost is a sum
+//! by reason. Kernel-side reasons are counters of the programs; more come from the kernel: runs that
+//! it skipped (`recursion`), kprobes that it did not fire (`probe_missed`); calls that were left
+//! without their return; and records that user space did not get or understand.
+
+mod miss;
+
+use std::collections::BTreeMap;
+
+use remap_common::counter::Counter;
+
+pub use miss::{Miss, Misses, PROBE_MISSED, RECURSION};
+
+/// Sums of all counters over all CPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    values: BTreeMap<u32, u64>,
+}
+
+impl Counters {
+    /// Asks `sum` for each counter's sum over all CPUs.
+    pub fn read(sum: impl Fn(Counter) -> u64) -> Self {
+        let read = |counter: Counter| (counter as u32, sum(counter));
+        Self {
+            values: Counter::ALL.into_iter().map(read).collect(),
+        }
+    }
+
+    /// One sum.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.values.get(&(counter as u32)).copied().unwrap_or(0)
+    }
+
+    /// The sum of all that the programs had to give up.
+    pub fn lost(&self) -> u64 {
+        let losses = Counter::ALL
+            .into_iter()
+            .filter(|counter| counter.loss().is_some());
+        losses.map(|counter| self.get(counter)).sum()
+    }
+}
+
+/// What user space got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Records that became events.
+    pub delivered: u64,
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+}
+
+impl Taken {
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.delivered + self.undecodable
+    }
+}
+
+/// What was to be seen, and no program has seen it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Runs of programs that the kernel has skipped.
+    pub skipped: Misses,
+    /// Kprobes that did not fire.
+    pub missed: Misses,
+    /// Calls whose return never came.
+    pub returns: u64,
+}
+
+/// The account of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Everything that should have become an event; `None` where the kernel does not tell how
+    /// often it has skipped a program.
+    pub seen: Option<u64>,
+    /// What became one.
+    pub delivered: u64,
+    /// What did not, by reason; no entry is 0.
+    pub lost: BTreeMap<String, u64>,
+    /// Whose runs never happened, of those.
+    pub missed: Vec<Miss>,
+}
+
+impl Account {
+    /// Balances the books.
+    pub fn close(counters: &Counters, taken: Taken, missing: Missing) -> Self {
+        let counted = Counter::ALL
+            .into_iter()
+            .filter_map(|counter| Some((counter.loss()?, counters.get(counter))));
+        let mut lost: BTreeMap<String, u64> = BTreeMap::new();
+        let mut lose = |reason: &str, count: u64| {
+            if count > 0 {
+                *lost.entry(reason.to_owned()).or_insert(0) += count;
+            }
+        };
+        counted.for_each(|(reason, count)| lose(reason, count));
+        let Missing {
+            skipped,
+            missed,
+            returns,
+        } = missing;
+        lose("return_missed", returns);
+        lose(RECURSION, skipped.total());
+        lose(PROBE_MISSED, missed.total());
+        lose("undecodable", taken.undecodable);
+        let sent = counters.get(Counter::Sent);
+        lose(
+            "unread",
+            sent.saturating_sub(taken.delivered + taken.undecodable),
+        );
+        let never = returns + skipped.total() + missed.total();
+        Self {
+            seen: skipped.known.then(|| counters.get(Counter::Seen) + never),
+            delivered: taken.delivered,
+            lost,
+            missed: [skipped.by, missed.by].concat(),
+        }
+    }
+
+    /// The sum of all losses.
+    pub fn total_lost(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// Whether the identity holds; `None` if it is not known how many were seen.
+    pub fn balances(&self) -> Option<bool> {
+        self.seen
+            .map(|seen| seen == self.delivered + self.total_lost())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_balance_with_every_kind_of_loss() {
+        let mut counters = Counters::default();
+        for (counter, value) in [
+            (Counter::Seen, 100),
+            (Counter::Sent, 90),
+            (Counter::RingFull, 7),
+            (Counter::ReturnMissed, 3),
+        ] {
+            counters.values.insert(counter as u32, value);
+        }
+        let taken = Taken {
+            delivered: 85,
+            undecodable: 1,
+        };
+        let miss = |reason, function: &str, count| Misses {
+            by: vec![Miss {
+                reason,
+                program: "program",
+                function: Some(function.to_owned()),
+                count,
+                record: true,
+            }],
+            known: true,
+        };
+        let missing = Missing {
+            skipped: miss(RECURSION, "one", 2),
+            missed: miss(PROBE_MISSED, "other", 5),
+            returns: 2,
+        };
+        let account = Account::close(&counters, taken, missing);
+        assert_eq!(account.seen, Some(109));
+        assert_eq!(account.total_lost(), 24);
+        assert_eq!(account.balances(), Some(true));
+        let expected = [
+            ("probe_missed", 5),
+            ("recursion", 2),
+            ("return_missed", 5),
+            ("ring_full", 7),
+            ("undecodable", 1),
+            ("unread", 4),
+        ];
+        let expected = expected.map(|(reason, count)| (reason.to_owned(), count));
+        assert_eq!(account.lost, expected.into());
+        assert_eq!(account.missed[1].function.as_deref(), Some("other"));
+        let mut forgotten = Misses::default();
+        forgotten.by.push(Miss {
+            record: false,
+            ..account.missed[0].clone()
+        });
+        let missing = Missing {
+            skipped: forgotten,
+            ..Missing::default()
+        };
+        let account = Account::close(&counters, taken, missing);
+        assert!(!account.lost.contains_key(RECURSION) && account.missed.len() == 1);
+        assert_eq!(account.balances(), Some(true));
+        let unknown = Missing {
+            skipped: Misses {
+                known: false,
+                ..Misses::default()
+            },
+            ..Missing::default()
+        };
+        assert_eq!(Account::close(&counters, taken, unknown).seen, None);
+    }
+}

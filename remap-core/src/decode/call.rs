@@ -1,0 +1,173 @@
+//! The bytes of an ioctl → its arguments and its answer.
+
+use bytes::Buf as _;
+use remap_common::{
+    ioctl,
+    record::{self, ARGUMENT_BYTES},
+};
+use vfio_bindings::bindings::vfio::{
+    VFIO_DEVICE_FEATURE_BUS_MASTER, VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+    VFIO_DEVICE_FEATURE_DMA_LOGGING_START, VFIO_DEVICE_FEATURE_GET,
+    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP, VFIO_DEVICE_FEATURE_MASK,
+    VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+    VFIO_DEVICE_FEATURE_MIGRATION, VFIO_DEVICE_FEATURE_PROBE, VFIO_DEVICE_FEATURE_SET,
+    VFIO_IRQ_SET_ACTION_TYPE_MASK, VFIO_IRQ_SET_DATA_BOOL, VFIO_IRQ_SET_DATA_TYPE_MASK,
+};
+
+use crate::{
+    event::{Answer, Call, DeviceState, FeatureData, FeatureOp, IrqAction, IrqData},
+    parse::{capability::ChainError, irq, region},
+};
+
+/// The arguments of a request, from the first bytes behind its pointer.
+pub(super) fn call(request: u32, argument: &[u8]) -> Call {
+    let parsed = match request {
+        ioctl::SET_IRQS => set_irqs(argument),
+        ioctl::GET_IRQ_INFO => word(argument, 8).map(|index| Call::GetIrqInfo { index }),
+        ioctl::GET_REGION_INFO => word(argument, 8).map(|index| Call::GetRegionInfo { index }),
+        ioctl::FEATURE => feature(argument),
+        ioctl::RESET => Some(Call::Reset),
+        ioctl::PCI_HOT_RESET => Some(Call::HotReset),
+        ioctl::BIND_IOMMUFD => word(argument, 8).map(|fd| Call::BindIommufd {
+            iommufd: fd.cast_signed(),
+        }),
+        ioctl::ATTACH_IOMMUFD_PT => word(argument, 8).map(|pt| Call::AttachPt { pt }),
+        ioctl::DETACH_IOMMUFD_PT => Some(Call::DetachPt),
+        _ => Some(Call::Other { request }),
+    };
+    parsed.unwrap_or(Call::Unreadable { request })
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.try_get_u32_ne().ok()
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.try_get_u64_ne().ok()
+}
+
+/// `struct vfio_irq_set`.
+fn set_irqs(argument: &[u8]) -> Option<Call> {
+    let flags = word(argument, 4)?;
+    let count = word(argument, 16)?;
+    let data = argument.get(ioctl::IRQ_SET_HEADER..)?;
+    let data = match flags & VFIO_IRQ_SET_DATA_TYPE_MASK {
+        ioctl::IRQ_SET_DATA_NONE => IrqData::None,
+        VFIO_IRQ_SET_DATA_BOOL => {
+            let bytes = data.iter().take(count as usize);
+            IrqData::Bool(bytes.map(|byte| *byte != 0).collect())
+        }
+        ioctl::IRQ_SET_DATA_EVENTFD => {
+            let words = data.chunks_exact(4).take(count as usize);
+            IrqData::Eventfd(words.map(|mut word| word.get_i32_ne()).collect())
+        }
+        other => IrqData::Unknown(other),
+    };
+    let action = match flags & VFIO_IRQ_SET_ACTION_TYPE_MASK {
+        ioctl::IRQ_SET_ACTION_MASK => IrqAction::Mask,
+        ioctl::IRQ_SET_ACTION_UNMASK => IrqAction::Unmask,
+        ioctl::IRQ_SET_ACTION_TRIGGER => IrqAction::Trigger,
+        other => IrqAction::Unknown(other),
+    };
+    Some(Call::SetIrqs {
+        index: word(argument, 8)?,
+        start: word(argument, 12)?,
+        count,
+        action,
+        data,
+    })
+}
+
+/// `struct vfio_device_feature`, and behind it `struct vfio_device_feature_mig_state`.
+fn feature(argument: &[u8]) -> Option<Call> {
+    let flags = word(argument, 4)?;
+    let op = FeatureOp {
+        get: flags & VFIO_DEVICE_FEATURE_GET != 0,
+        set: flags & VFIO_DEVICE_FEATURE_SET != 0,
+        probe: flags & VFIO_DEVICE_FEATURE_PROBE != 0,
+    };
+    let feature = flags & VFIO_DEVICE_FEATURE_MASK;
+    let data = if op.set && !op.probe {
+        set_data(feature, argument)?
+    } else if feature == VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT && op.get && !op.probe {
+        // struct vfio_device_feature_dma_logging_report: what is asked, and where the answer goes.
+        FeatureData::LoggingReport {
+            iova: long(argument, 8)?,
+            length: long(argument, 16)?,
+            page_size: long(argument, 24)?,
+        }
+    } else {
+        FeatureData::None
+    };
+    Some(Call::Feature { feature, op, data })
+}
+
+/// What stands behind the head of a `struct vfio_device_feature` that sets.
+fn set_data(feature: u32, argument: &[u8]) -> Option<FeatureData> {
+    Some(match feature {
+        VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE => {
+            FeatureData::State(DeviceState::from_uapi(word(argument, 8)?))
+        }
+        VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP => FeatureData::Wakeup {
+            fd: word(argument, 8)?.cast_signed(),
+        },
+        VFIO_DEVICE_FEATURE_DMA_LOGGING_START => FeatureData::LoggingStart {
+            page_size: long(argument, 8)?,
+            ranges: word(argument, 16)?,
+        },
+        VFIO_DEVICE_FEATURE_BUS_MASTER => FeatureData::BusMaster {
+            op: word(argument, 8)?,
+        },
+        _ => FeatureData::None,
+    })
+}
+
+pub(super) fn answer(call: &Call, bytes: &[u8]) -> Answer {
+    if bytes.is_empty() {
+        return Answer::None;
+    }
+    match call {
+        Call::GetRegionInfo { .. } => {
+            let region = match region::parse(bytes) {
+                Err(ChainError::NotGiven { .. }) => region::parse_without_chain(bytes),
+                other => other,
+            };
+            parsed(region.map(Answer::Region), bytes)
+        }
+        Call::GetIrqInfo { .. } => parsed(irq::parse(bytes).map(Answer::Irq), bytes),
+        Call::Feature { feature, op, .. } if !op.probe => feature_answer(*feature, bytes),
+        _ => Answer::None,
+    }
+}
+
+fn feature_answer(feature: u32, bytes: &[u8]) -> Answer {
+    let answer = match feature {
+        VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE => {
+            word(bytes, 8)
+                .zip(word(bytes, 12))
+                .map(|(state, fd)| Answer::State {
+                    state: DeviceState::from_uapi(state),
+                    data_fd: i32::try_from(fd).ok(),
+                })
+        }
+        VFIO_DEVICE_FEATURE_MIGRATION => long(bytes, 8).map(Answer::MigrationFlags),
+        VFIO_DEVICE_FEATURE_MIG_DATA_SIZE => long(bytes, 8).map(Answer::DataSize),
+        _ => Some(Answer::None),
+    };
+    answer.unwrap_or(Answer::Unreadable)
+}
+
+/// A caller of `GET_IRQ_INFO` whose buffer had no room for the chain got no answer yet. A chain that is cut off by our own
+/// capture is unreadable, not malformed.
+fn parsed(parsed: Result<Answer, ChainError>, bytes: &[u8]) -> Answer {
+    match parsed {
+        Ok(answer) => answer,
+        Err(ChainError::NotGiven { .. }) => Answer::None,
+        Err(ChainError::Truncated { .. }) if bytes.len() == record::ANSWER_BYTES => {
+            Answer::Unreadable
+        }
+        Err(error) => Answer::Malformed(error.to_string()),
+    }
+}
+
+const _: () = assert!(ARGUMENT_BYTES >= ioctl::IRQ_SET_HEADER + 8);

@@ -1,0 +1,16 @@
+#![forbid(unsafe_code)]
+//! What remap's records mean: bytes → events → cycles, state changes, findings → lines.
+//!
+//! Pure: no kernel, no file, no clock, no socket. What was observed comes in as bytes or values,
+//! what is to be shown goes out to a writer.
+
+pub mod account;
+pub mod correlate;
+pub mod decode;
+pub mod errno;
+pub mod event;
+pub mod order;
+pub mod parse;
+pub mod pipeline;
+pub mod sink;
+pub mod vmm;

@@ -1,0 +1,292 @@
+//! From records to outputs: decode → order → correlate → sink. The live view and any later
+//! replay are this, on two sources.
+
+mod owners;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod vmm;
+
+use std::io;
+
+pub use owners::VmNames;
+pub use scope::Filter;
+
+use crate::{
+    account::{Account, Taken},
+    correlate::{Correlator, Options, Output, Summary, Withheld},
+    decode::decode,
+    event::{Answer, Body, Call, Event, Task},
+    order::{Order, SLACK_NS},
+    sink::Sink,
+    vmm::{checkpoint::Checkpoint, log::LogAccount},
+};
+use owners::Owners;
+use scope::{Admission, Scope};
+use vmm::Vmm;
+
+/// How long after an event the correlation may still be making up its mind, ns: longer than
+/// [`Options::stuck_ns`], [`Options::settle_ns`] and the slack of the order together.
+const SETTLE_NS: u64 = 1_500_000_000;
+
+/// The word that records were lost.
+fn loss(time_ns: u64, count: u64) -> Event {
+    let task = Task {
+        pid: 0,
+        tid: 0,
+        comm: String::new(),
+    };
+    Event {
+        time_ns,
+        cpu: 0,
+        task,
+        body: Body::Lost { count },
+    }
+}
+
+/// Whether a part of the event could not be read: then the correlation misses something, as if a
+/// record had been lost.
+fn is_unreadable(event: &Event) -> bool {
+    matches!(
+        &event.body,
+        Body::Enter {
+            call: Call::Unreadable { .. },
+            ..
+        } | Body::Exit {
+            answer: Answer::Unreadable,
+            ..
+        }
+    )
+}
+
+/// The whole way of a record.
+pub struct Pipeline<S> {
+    order: Order,
+    correlator: Correlator,
+    sink: S,
+    show_events: bool,
+    owners: Owners,
+    scope: Scope,
+    /// Where the VMMs' logs are read.
+    vmm: Option<Vmm>,
+    watermark_ns: u64,
+    /// Until then the correlation may have something to say without a further event.
+    busy_until_ns: u64,
+    /// Calls of [`Pipeline::advance`] until no record that is handed on can be older than the last
+    /// loss that was told.
+    doubts: u8,
+    /// Records until then may be on either side of a loss.
+    doubt_until_ns: u64,
+    lost: u64,
+    delivered: u64,
+    undecodable: u64,
+}
+
+impl<S: Sink> Pipeline<S> {
+    /// An empty one. With `show_events` every event goes to the sink too. `vm_names` is asked
+    /// about each process that uses a device.
+    pub fn new(
+        options: Options,
+        filter: Filter,
+        vm_names: VmNames,
+        show_events: bool,
+        sink: S,
+    ) -> Self {
+        Self {
+            order: Order::default(),
+            correlator: Correlator::new(options),
+            sink,
+            show_events,
+            owners: Owners::new(vm_names),
+            scope: Scope::new(filter),
+            vmm: None,
+            watermark_ns: 0,
+            busy_until_ns: 0,
+            doubts: 0,
+            doubt_until_ns: 0,
+            lost: 0,
+            delivered: 0,
+            undecodable: 0,
+        }
+    }
+
+    /// Takes one record, in the order of the source.
+    pub fn record(&mut self, bytes: &[u8]) {
+        match decode(bytes) {
+            Ok(event) => {
+                self.delivered += 1;
+                self.observed(event);
+            }
+            Err(_) => self.undecodable += 1,
+        }
+    }
+
+    /// Takes what was observed by other means than the probes.
+    pub fn observed(&mut self, event: Event) {
+        if let Some(mut owner) = self.owners.before(&event) {
+            owner.time_ns = self.order.in_time(owner.time_ns);
+            self.order.push(owner);
+        }
+        self.order.push(event);
+    }
+
+    /// Expects checkpoints: remembers what they will be held against.
+    #[must_use]
+    pub fn with_logs(mut self) -> Self {
+        self.vmm = Some(Vmm::default());
+        self
+    }
+
+    /// Takes a point of a migration that a VMM's log told, after [`Self::with_logs`]. What was
+    /// before a watermark must come before the call of [`Self::advance`] with it.
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        if let Some(vmm) = &mut self.vmm {
+            vmm.push(checkpoint);
+        }
+    }
+
+    /// What was read of the VMMs' logs, before [`Self::finish`].
+    pub fn logs(&mut self, accounts: Vec<LogAccount>) {
+        if let Some(vmm) = &mut self.vmm {
+            vmm.accounts = accounts;
+        }
+    }
+
+    /// Records taken so far.
+    pub fn taken(&self) -> Taken {
+        Taken {
+            delivered: self.delivered,
+            undecodable: self.undecodable,
+        }
+    }
+
+    /// Whether no event waits for a later one, so that time alone brings nothing new.
+    pub fn is_idle(&self) -> bool {
+        self.order.is_empty() && self.watermark_ns >= self.busy_until_ns && self.doubts == 0
+    }
+
+    /// Learns how many records have been lost in all, before the next [`Self::advance`]. New
+    /// losses are put before everything that has not been handed on yet, and after each of it:
+    /// which records they were nobody knows, so all of those may miss a part, and what is learned
+    /// from one may not hold at the next.
+    pub fn losses(&mut self, total: u64) {
+        // One that came late may have been needed earlier: it is not lost, but as bad.
+        let total = total + self.undecodable + self.order.late();
+        if let Some(count) = total.checked_sub(self.lost).filter(|count| *count > 0) {
+            self.lost = total;
+            // The clock of this call of `advance` was read before the loss was told, that of the
+            // next one is read after it.
+            self.doubts = 2;
+            self.order
+                .push(loss(self.watermark_ns.saturating_sub(SLACK_NS), count));
+        }
+    }
+
+    /// Hands on what is complete up to the watermark (CLOCK_MONOTONIC ns).
+    ///
+    /// # Errors
+    /// What the sink's writer returns.
+    pub fn advance(&mut self, watermark_ns: u64) -> io::Result<()> {
+        self.watermark_ns = watermark_ns;
+        if self.doubts > 0 {
+            self.doubts -= 1;
+            self.doubt_until_ns = watermark_ns;
+        }
+        let mut ready = Vec::new();
+        self.order.release(watermark_ns, |event| ready.push(event));
+        for event in &ready {
+            self.event(event)?;
+        }
+        let now_ns = watermark_ns.saturating_sub(SLACK_NS);
+        let outputs = self.correlator.advance(now_ns);
+        self.write(&outputs)?;
+        if let Some(vmm) = &mut self.vmm {
+            vmm.advance(now_ns, &mut self.sink)?;
+        }
+        self.sink.flush()
+    }
+
+    /// Ends the trace at `end_ns` (CLOCK_MONOTONIC) with the final account, and writes the
+    /// summary.
+    ///
+    /// # Errors
+    /// What the sink's writer returns.
+    pub fn finish(mut self, end_ns: u64, account: &Account) -> io::Result<Summary> {
+        if self.doubts > 0 {
+            self.doubt_until_ns = u64::MAX;
+        }
+        let mut rest = Vec::new();
+        self.order.finish(|event| rest.push(event));
+        for event in &rest {
+            self.event(event)?;
+        }
+        let outputs = self.correlator.finish(end_ns);
+        self.write(&outputs)?;
+        if let Some(vmm) = &mut self.vmm {
+            vmm.finish(end_ns, &mut self.sink)?;
+        }
+        let summary = Summary {
+            seen: account.seen,
+            delivered: account.delivered,
+            lost: account.lost.clone(),
+            missed: account.missed.clone(),
+            stats: self.correlator.into_stats(),
+            withheld: Withheld {
+                records: self.scope.left_out(),
+                ..Withheld::default()
+            },
+            logs: self.vmm.map(|vmm| vmm.accounts).unwrap_or_default(),
+        };
+        self.sink.summary(&summary)?;
+        Ok(summary)
+    }
+
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        if let Some(vmm) = &mut self.vmm {
+            vmm.until(event.time_ns, &mut self.sink)?;
+        }
+        self.busy_until_ns = event.time_ns + SETTLE_NS;
+        if let Body::Owner { pid, vm } = &event.body {
+            self.scope.runs(*pid, vm.as_deref());
+            self.sink.owner(*pid, vm.as_deref());
+        }
+        match self.scope.admit(event) {
+            Admission::No => return Ok(()),
+            Admission::Yes => {}
+            Admission::After(known) => self.hand_on(&known)?,
+        }
+        self.hand_on(event)
+    }
+
+    fn hand_on(&mut self, event: &Event) -> io::Result<()> {
+        // Before the correlation, which forgets a device that this event closes.
+        if self.show_events {
+            let name = event.device().and_then(|device| self.scope.name(device));
+            let name = name.unwrap_or(crate::correlate::UNKNOWN_DEVICE);
+            self.sink.event(event, name)?;
+        }
+        if is_unreadable(event) {
+            let outputs = self.correlator.push(&loss(event.time_ns, 0));
+            self.write(&outputs)?;
+        }
+        if let Some(vmm) = &mut self.vmm {
+            vmm.event(event);
+        }
+        let outputs = self.correlator.push(event);
+        self.write(&outputs)?;
+        if let Body::Close { device, .. } = &event.body {
+            self.scope.closed(*device);
+        }
+        if event.time_ns <= self.doubt_until_ns {
+            let outputs = self.correlator.push(&loss(event.time_ns, 0));
+            self.write(&outputs)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, outputs: &[Output]) -> io::Result<()> {
+        outputs
+            .iter()
+            .try_for_each(|output| self.sink.output(output))
+    }
+}

@@ -1,0 +1,172 @@
+//! Every kind of line, held against the schema and the text that people see.
+
+mod events;
+mod lines;
+mod schema;
+mod selection;
+mod vmm;
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use self::events::feature;
+use self::schema::lines;
+use self::vmm::vmm;
+use super::json::Json;
+use super::select::{Select, Selection};
+use super::text::{Text, TextOptions};
+use super::*;
+use crate::account::{Miss, RECURSION};
+use crate::correlate::tests::{self as played, Scene};
+use crate::correlate::{
+    Activity, Cause, Class, Closed, Correlator, DataStats, Early, Inferred, Interrupt, IrqChange,
+    IrqName, IrqVerb, Mapped, MappedHow, Opened, Options, Precopy, RULES, Stay, Withheld, Zap,
+    ZapEnd, ZappedRegion,
+};
+use crate::event::{
+    Answer, Body, Call, ContextKey, DeviceState, DmaKind, EarlyCall, Errno, FaultOutcome,
+    FeatureData, FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX,
+    ZapCause,
+};
+use crate::parse::irq::Encoding;
+use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
+
+const SCHEMA: &str = include_str!("../../../../docs/schema/remap.schema.json");
+
+/// A trace with something of everything.
+fn scene() -> Scene {
+    let mut scene = Scene::new(Encoding::Bitmap);
+    scene.map_all(&[0, 2]);
+    scene.migration(&[0, 2]);
+    let begin_ns = scene.enter(DeviceState::PreCopy);
+    scene.trigger(&[0]);
+    scene.wake(&[0]);
+    scene.trap(&[0]);
+    scene.wait(2_000_000_000);
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    scene.wait(200_000_000);
+    scene.trigger(&[2]);
+    scene.wake(&[2]);
+    scene
+}
+
+fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
+    let mut correlator = Correlator::new(options);
+    for event in &scene.events {
+        for output in correlator.push(event) {
+            sink.output(&output).unwrap();
+        }
+    }
+    for output in correlator.finish(scene.now) {
+        sink.output(&output).unwrap();
+    }
+    let delivered = scene.events.len() as u64;
+    let summary = Summary {
+        seen: Some(delivered + 3),
+        delivered,
+        lost: [("ring_full".to_owned(), 1), (RECURSION.to_owned(), 2)].into(),
+        missed: vec![Miss {
+            reason: RECURSION,
+            program: "eventfd_signal_fentry",
+            function: Some("eventfd_signal_mask".to_owned()),
+            count: 2,
+            record: true,
+        }],
+        stats: correlator.into_stats(),
+        withheld: Withheld::default(),
+        logs: Vec::new(),
+    };
+    sink.summary(&summary).unwrap();
+}
+
+fn field(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// Holds text against a file beside this one; REMAP_BLESS=1 writes it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test reads and writes its expectations"
+)]
+fn expect(file: &str, text: &[u8]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/sink")
+        .join(file);
+    let text = std::str::from_utf8(text).unwrap();
+    if std::env::var_os("REMAP_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        text == expected,
+        "{file} says:\n{expected}\nand this is:\n{text}"
+    );
+}
+
+#[test]
+fn every_line_fits_the_schema() {
+    let mut json = Json::new(Vec::new());
+    let stages = true;
+    write(
+        &mut json,
+        &scene(),
+        Options {
+            stages,
+            ..Options::default()
+        },
+    );
+    let lines = lines(json.into_inner());
+    let mut types: Vec<String> = lines.iter().map(|line| field(line, "type")).collect();
+    assert_eq!(types.last().map(String::as_str), Some("summary"));
+    types.sort();
+    types.dedup();
+    assert_eq!(
+        types,
+        ["cycle", "finding", "stage", "stay", "summary", "transition"]
+    );
+    let cycles = lines.iter().filter(|line| line["type"] == "cycle");
+    let outcomes: Vec<String> = cycles.map(|line| field(line, "outcome")).collect();
+    let expected = [
+        "remapped",
+        "remapped",
+        "remapped",
+        "remapped",
+        "unacked",
+        "incomplete",
+    ];
+    assert_eq!(outcomes, expected);
+    let summary = lines.last().unwrap();
+    assert_eq!(summary["cycles"], 6);
+    assert_eq!(summary["lost"]["ring_full"], 1);
+    assert_eq!(summary["missed"][0]["program"], "eventfd_signal_fentry");
+    assert_eq!(summary["findings"]["missing-ack"], 1);
+}
+
+#[test]
+fn text_is_readable() {
+    let mut text = Text::new(
+        Vec::new(),
+        TextOptions {
+            colour: false,
+            start_ns: 1_000_000,
+        },
+    );
+    write(&mut text, &scene(), Options::default());
+    expect("expected.txt", &text.into_inner());
+}
+
+#[test]
+fn colour_only_if_told() {
+    for colour in [false, true] {
+        let mut text = Text::new(
+            Vec::new(),
+            TextOptions {
+                colour,
+                start_ns: 0,
+            },
+        );
+        write(&mut text, &scene(), Options::default());
+        assert_eq!(text.into_inner().contains(&0x1b), colour);
+    }
+}
