@@ -61,7 +61,7 @@ fn is_unreadable(event: &Event) -> bool {
 
 /// The whole way of a record.
 pub struct Pipeline<S> {
-    order: Order,
+    order: Order<Event>,
     correlator: Correlator,
     sink: S,
     show_events: bool,
@@ -125,9 +125,9 @@ impl<S: Sink> Pipeline<S> {
     pub fn observed(&mut self, event: Event) {
         if let Some(mut owner) = self.owners.before(&event) {
             owner.time_ns = self.order.in_time(owner.time_ns);
-            self.order.push(owner);
+            self.order.push(owner.time_ns, owner);
         }
-        self.order.push(event);
+        self.order.push(event.time_ns, event);
     }
 
     /// Expects checkpoints: remembers what they will be held against.
@@ -177,8 +177,8 @@ impl<S: Sink> Pipeline<S> {
             // The clock of this call of `advance` was read before the loss was told, that of the
             // next one is read after it.
             self.doubts = 2;
-            self.order
-                .push(loss(self.watermark_ns.saturating_sub(SLACK_NS), count));
+            let time_ns = self.watermark_ns.saturating_sub(SLACK_NS);
+            self.order.push(time_ns, loss(time_ns, count));
         }
     }
 
