@@ -27,6 +27,8 @@ impl Correlator {
     pub(super) fn dispatch(&mut self, event: &Event) {
         match &event.body {
             Body::Lost { .. } => self.lose(event.time_ns),
+            // `--events` shows it; what it means is not known.
+            Body::Unknown { .. } => {}
             Body::Device { .. }
             | Body::Owner { .. }
             | Body::Close { .. }

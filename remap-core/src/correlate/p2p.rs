@@ -107,6 +107,7 @@ impl Correlator {
             | Body::Signal { .. }
             | Body::Consumed { .. }
             | Body::Owner { .. }
+            | Body::Unknown { .. }
             | Body::Lost { .. } => {}
             _ => self.accuse(|stray| stray.pid == pid),
         }

@@ -18,22 +18,16 @@ use crate::event::{
     Answer, Body, ContextKey, DeviceKey, Errno, Event, Node, NodeKey, Origin, Role, Target, Task,
 };
 
-/// Why bytes are no record of ours.
+/// The bytes are shorter than the struct of their kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Shorter than its kind's struct.
-    #[error("a record of {0} bytes is cut off")]
-    Truncated(usize),
-    /// A kind that this version does not know.
-    #[error("a record of the unknown kind {0}")]
-    Kind(u32),
-}
+#[error("a record of {0} bytes is cut off")]
+pub struct Truncated(pub usize);
 
 /// Decodes one record.
 ///
 /// # Errors
-/// If the record is cut off or of an unknown kind; the caller counts it as lost.
-pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+/// If the record is cut off; the caller counts it as lost. A record of an unknown kind is an event.
+pub fn decode(bytes: &[u8]) -> Result<Event, Truncated> {
     let header: &Header = view(bytes)?;
     let body = match header.kind {
         kind::DEVICE => {
@@ -199,7 +193,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
                 result: result(raw.result),
             }
         }
-        other => return Err(DecodeError::Kind(other)),
+        kind => Body::Unknown { kind },
     };
     Ok(Event {
         time_ns: header.time_ns,
@@ -215,10 +209,10 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
 
 /// The front of `bytes` as a wire struct. Records lie aligned in the ring; a copy that does not
 /// would be refused like a short one.
-fn view<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, DecodeError> {
+fn view<T: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<&T, Truncated> {
     T::ref_from_prefix(bytes)
         .map(|(record, _)| record)
-        .map_err(|_| DecodeError::Truncated(bytes.len()))
+        .map_err(|_| Truncated(bytes.len()))
 }
 
 fn known<T>(value: T, known: u32) -> Option<T> {
@@ -272,7 +266,9 @@ fn captured(bytes: &[u8], len: u32) -> &[u8] {
 
 fn result(value: i64) -> Result<i64, Errno> {
     if value < 0 {
-        Err(Errno(i32::try_from(-value).unwrap_or(i32::MAX)))
+        Err(Errno(
+            i32::try_from(value.unsigned_abs()).unwrap_or(i32::MAX),
+        ))
     } else {
         Ok(value)
     }

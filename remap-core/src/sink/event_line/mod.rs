@@ -208,6 +208,9 @@ enum BodyLine<'a> {
         dirty_bytes: Option<u64>,
         result: String,
     },
+    Unknown {
+        record_kind: u32,
+    },
     Lost {
         count: u64,
     },
@@ -453,6 +456,7 @@ impl<'a> BodyLine<'a> {
                 dirty_bytes: bytes.map(|(_, dirty)| dirty),
                 result: result_name(*result),
             },
+            Body::Unknown { kind } => Self::Unknown { record_kind: *kind },
             Body::Lost { count } => Self::Lost { count: *count },
         }
     }
