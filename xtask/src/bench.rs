@@ -1,30 +1,48 @@
-//! `cargo xtask bench`: what tracing costs those that it does not concern, counted in instructions.
+//! `cargo xtask bench`: what tracing costs, counted in instructions.
 
-use anyhow::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 use clap::Parser;
+use tempfile::TempDir;
 
 use crate::build::{self, Binary};
-use crate::kernel::{self, Series};
+use crate::kernel::{self, Choice};
 use crate::lab::{self, Driver, Spec};
 use crate::process::step;
 use crate::watch::Output;
 use crate::{interrupt, setup};
 
-/// Measure what tracing costs eventfds and mappings that belong to no device.
+/// Measure what tracing costs: eventfds and mappings of no device, and a VFIO device that is
+/// traced.
 ///
 /// The guest counts instructions instead of time (see `lab --icount`), so that the same binaries
 /// give the same figures on any machine.
 #[derive(Parser)]
-pub struct Args {}
+pub struct Args {
+    /// The kernel to boot: 6.1, 6.12, newest (or its number) or all
+    #[arg(long, default_value = "all")]
+    kernel: Choice,
+    /// Measure this static binary of remap instead of building one
+    #[arg(long, value_name = "FILE")]
+    remap: Option<PathBuf>,
+}
 
 /// Runs `cargo xtask bench`.
-pub fn main(_: &Args) -> Result<u8> {
-    setup::run(&[setup::Need::Build, setup::Need::Lab(Series::ALL.to_vec())])?;
-    let binaries = vec![Binary::Guest, Binary::Remap, Binary::LabBench];
+pub fn main(args: &Args) -> Result<u8> {
+    let series = args.kernel.series();
+    setup::run(&[setup::Need::Build, setup::Need::Lab(series.clone())])?;
+    args.kernel.check()?;
+    let mut binaries = vec![Binary::Guest, Binary::LabBench];
+    let given = args.remap.as_deref().map(overlay).transpose()?;
+    if given.is_none() {
+        binaries.push(Binary::Remap);
+    }
     step("building remap", || build::binaries(&binaries))?;
     interrupt::watch()?;
     let mut code = 0;
-    for series in Series::ALL {
+    for series in series {
         interrupt::check()?;
         let kernel = kernel::ensure(series, false)?;
         println!("kernel {}:", kernel.release);
@@ -32,6 +50,7 @@ pub fn main(_: &Args) -> Result<u8> {
             smp: 1,
             icount: true,
             binaries: binaries.clone(),
+            overlays: given.iter().map(|given| given.path().to_owned()).collect(),
             ..Spec::new(kernel, Driver::None, vec![Binary::LabBench.name().into()])
         };
         let outcome = lab::run(&spec, Output::Both)?;
@@ -44,4 +63,13 @@ pub fn main(_: &Args) -> Result<u8> {
         code = 1;
     }
     Ok(code)
+}
+
+/// A folder for the guest's root that holds this binary as `remap`.
+fn overlay(remap: &Path) -> Result<TempDir> {
+    let root = tempfile::tempdir().context("making a folder for the binary")?;
+    let to = root.path().join("bin").join(Binary::Remap.name());
+    fs::create_dir(root.path().join("bin"))?;
+    fs::copy(remap, &to).with_context(|| format!("copying {}", remap.display()))?;
+    Ok(root)
 }

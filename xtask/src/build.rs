@@ -20,7 +20,7 @@ pub enum Binary {
     Guest,
     /// The tests that need a device.
     LabTests,
-    /// The benchmark of what tracing costs others.
+    /// The benchmark of what tracing costs.
     LabBench,
 }
 

@@ -1,3 +1,3 @@
-//! Ways to have the kernel signal an eventfd, and to map memory, for the benchmark and the tests.
+//! Ways to make the kernel signal an eventfd, and to map memory, for the benchmark and the tests.
 
 pub mod aio;
