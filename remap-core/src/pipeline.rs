@@ -14,9 +14,10 @@ pub use scope::Filter;
 
 use crate::{
     account::{Account, Taken},
-    correlate::{Correlator, Options, Output, Summary, Withheld},
+    correlate::{Correlator, Options},
     decode::decode,
     event::{Answer, Body, Call, Event, Task},
+    model::{Output, Summary, Withheld},
     order::{Order, SLACK_NS},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use super::cycle::{Ack, ReleasedSource, Stage};
 use super::device::{Device, sub_of};
-use super::finding::Rule;
 use super::report::Desk;
 use super::rule::{AT_ACK, AtAck, judge};
 use crate::event::{Task, UNKNOWN_INDEX};
+use crate::model::{Ack, ReleasedSource, Rule, Stage};
 use crate::parse::irq::{Encoding, RemapIrq};
 
 /// What stands for the description of an IRQ that is inferred.

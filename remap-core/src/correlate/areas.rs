@@ -1,5 +1,6 @@
 //! Arithmetic on byte ranges of a region: what of one set of areas is not in another.
 
+use crate::model::View;
 use crate::parse::region::Area;
 
 /// Sorted, merged where they touch or overlap, without empty ones. An end beyond `u64::MAX` is
@@ -38,6 +39,17 @@ pub(super) fn subtract(areas: &[Area], taken: &[Area]) -> Vec<Area> {
 /// The bytes that are in both.
 pub(super) fn common(one: &[Area], other: &[Area]) -> Vec<Area> {
     subtract(one, &subtract(one, other))
+}
+
+/// `VFIO_REGION_INFO_FLAG_CAPS`: says how the answer is written, not what the region allows.
+const FLAG_CAPS: u32 = 1 << 3;
+
+/// Whether both descriptions are known to allow the same.
+pub(super) fn allow_same(one: &View, other: &View) -> bool {
+    one.areas_known
+        && other.areas_known
+        && one.flags & !FLAG_CAPS == other.flags & !FLAG_CAPS
+        && normalise(&one.areas) == normalise(&other.areas)
 }
 
 fn end(area: &Area) -> u64 {

@@ -3,21 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::activity::Tally;
-use super::cycle::{ReleasedSource, Stage};
 use super::device::{Device, FailedChange, Known};
 use super::fsm::{self, Route};
 use super::ioctl::Exit;
 use super::report::Desk;
 use super::rule::{data_left, impossible, is_timeout};
 use super::stay::OpenStay;
-use super::transition::{Change, FEATURE_MIG_DEVICE_STATE, LEGACY_MIGRATION_REGION};
-use super::usage::Inferred;
-use crate::event::{Answer, DeviceState, Errno, Event, FeatureOp, Origin};
-
-/// Whether a call changes the migration state.
-pub(super) fn changes_state(feature: u32, op: FeatureOp) -> bool {
-    feature == FEATURE_MIG_DEVICE_STATE && op.set && !op.probe
-}
+use super::transition::{Change, LEGACY_MIGRATION_REGION};
+use crate::event::{Answer, DeviceState, Errno, Event, Origin};
+use crate::model::{Inferred, ReleasedSource, Stage};
 
 /// How soon before its return a call that timed out names what it gives back, ns, at most; and
 /// the share of its duration that this is, one part in so many.

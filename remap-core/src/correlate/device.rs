@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::UNKNOWN_DEVICE;
 use super::activity::Tally;
 use super::counter::Counter;
-use super::cycle::{Outcome, Stage, View};
-use super::early::Early;
 use super::episode::Episode;
-use super::finding::Rule;
 use super::inferred::Guess;
 use super::mapping::Mappings;
 use super::open::Open;
@@ -19,6 +16,7 @@ use super::stay::OpenStay;
 use super::transition::Change;
 use super::vector::Vector;
 use crate::event::{Call, ContextKey, DeviceState, Errno, Target};
+use crate::model::{InFlightCall, Outcome, Rule, Stage, View};
 use crate::parse::irq::{Encoding, IrqInfo, RemapIrq};
 use crate::parse::region::Area;
 
@@ -167,7 +165,7 @@ pub(super) struct Device {
     /// Calls under way, by thread.
     pub(super) calls: BTreeMap<u32, Call>,
     /// Calls that were under way when the trace began, by thread.
-    pub(super) early: BTreeMap<u32, Early>,
+    pub(super) early: BTreeMap<u32, InFlightCall>,
     /// Eventfds that a `SET_IRQS` under way has looked up, by thread.
     pub(super) candidates: BTreeMap<u32, Vec<(Target, ContextKey)>>,
     /// Every eventfd that is signalled, by IRQ index and sub-index.

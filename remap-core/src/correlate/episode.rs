@@ -9,8 +9,8 @@ use super::dma::DmaMaps;
 use super::memory::Place;
 use super::report::Desk;
 use super::rule::{AtRefusal, access_refused};
-use super::zap::{Cause, Zap, ZapEnd, ZappedRegion};
 use crate::event::{DeviceKey, Event, FaultOutcome, ZapCause};
+use crate::model::{Cause, Zap, ZapEnd, ZappedRegion};
 use crate::parse::region::Area;
 
 /// Regions lie this far apart in a device's file (`VFIO_PCI_OFFSET_SHIFT`).
@@ -288,7 +288,7 @@ impl Device {
         if matches!(outcome, FaultOutcome::Populated { .. }) {
             self.refused.remove(&region);
         }
-        self.end_episodes(desk, now, ZapEnd::Whole, Episode::whole);
+        self.end_episodes(desk, now, ZapEnd::Complete, Episode::whole);
     }
 
     /// The call of `tid` that zaps happened in returned.

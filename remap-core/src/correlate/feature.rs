@@ -5,8 +5,7 @@ use super::device::{Device, Known};
 use super::ioctl::Exit;
 use super::report::Desk;
 use super::rule::{AT_STATE, AtState, judge};
-use super::transition::FEATURE_MIG_DEVICE_STATE;
-use crate::event::{Answer, DeviceState, Event, FeatureData, FeatureOp};
+use crate::event::{Answer, DeviceState, Event, FEATURE_MIG_DEVICE_STATE, FeatureData, FeatureOp};
 
 /// Features of the uAPI.
 const MIGRATION: u32 = 1;

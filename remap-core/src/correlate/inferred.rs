@@ -7,13 +7,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::ack::Acked;
-use super::cycle::{Ack, Stage, Stamp};
 use super::device::Device;
 use super::open::Open;
 use super::report::Desk;
-use super::transition::TransitionRef;
-use super::usage::Inferred;
 use crate::event::{ContextKey, Event, Origin, UNKNOWN_INDEX};
+use crate::model::{Ack, Inferred, Stage, Stamp, TransitionRef};
 use crate::parse::irq::Encoding;
 
 /// How many signals of one eventfd wait for their reader.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::device::Device;
-use super::irq::{Interrupt, IrqChange, IrqName, IrqVerb};
 use super::report::Desk;
 use super::rule::{never_read, request_ignored};
 use crate::event::{
     Body, Call, ContextKey, Event, IrqAction, IrqData, Role, Target, UNKNOWN_INDEX,
 };
+use crate::model::{Interrupt, IrqChange, IrqName, IrqVerb};
 
 /// What a `SET_IRQS` does.
 pub(super) fn verb(action: IrqAction, data: &IrqData, count: u32) -> IrqVerb {

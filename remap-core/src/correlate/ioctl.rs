@@ -3,14 +3,12 @@
 use std::ops::Range;
 
 use super::ack::Acked;
-use super::change::changes_state;
-use super::cycle::{Ack, AckForm, Stage, View};
 use super::device::{Device, Irq, Known};
-use super::finding::Rule;
 use super::report::Desk;
 use super::rule::{AT_QUERY, AtQuery, Found, judge};
 use super::signal::CutOff;
 use crate::event::{Answer, Call, ContextKey, Errno, Event, IrqAction, IrqData, Role, Target};
+use crate::model::{Ack, AckForm, Rule, Stage, View};
 use crate::parse::region::Region;
 
 /// The return of a call.
@@ -58,8 +56,8 @@ impl Device {
     pub(super) fn enter(&mut self, desk: &mut Desk, event: &Event, call: &Call) {
         self.early_over(desk, event, None);
         self.calls.insert(event.task.tid, call.clone());
-        if let Call::Feature { feature, op, data } = call
-            && changes_state(*feature, *op)
+        if let Call::Feature { data, .. } = call
+            && call.changes_state()
         {
             self.begin_change(desk, event, data.state(), false);
         }
@@ -105,7 +103,7 @@ impl Device {
                 }
                 self.irq_call(desk, event, &contexts);
             }
-            Call::Feature { feature, op, data } if changes_state(*feature, *op) => {
+            Call::Feature { data, .. } if call.changes_state() => {
                 self.end_change(desk, event, data.state(), false, exit);
             }
             Call::Feature { feature, op, data } => {

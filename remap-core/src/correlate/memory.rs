@@ -1,10 +1,9 @@
 //! Mappings of regions, by their user.
 
-use super::cycle::Stage;
 use super::device::Device;
 use super::report::Desk;
-use super::usage::{Mapped, MappedHow};
 use crate::event::{DmaKind, Errno, Event, Origin};
+use crate::model::{Mapped, MappedHow, Stage};
 use crate::parse::region::Area;
 
 /// A part of a region, and where it is in the process.

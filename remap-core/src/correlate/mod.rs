@@ -18,26 +18,22 @@
 mod ack;
 mod activity;
 mod areas;
+mod cause;
 mod change;
 mod counter;
-mod cycle;
 mod device;
 mod dispatch;
 mod dma;
-mod duration;
 mod early;
 mod episode;
 mod feature;
-mod finding;
 mod fsm;
 mod inferred;
 mod interrupt;
 mod ioctl;
-mod irq;
 mod mapping;
 mod memory;
 mod open;
-mod output;
 mod owner;
 mod p2p;
 mod report;
@@ -47,32 +43,15 @@ mod signal;
 mod stats;
 mod stay;
 mod transition;
-mod usage;
 mod vector;
-mod zap;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
-pub use activity::{Activity, DataStats, Spent};
-pub use cycle::{Ack, AckForm, Cycle, Outcome, ReleasedSource, Stage, Stages, Stamp, View};
-pub use duration::Ns;
-pub use early::Early;
-pub use finding::{Finding, RULES, Rule};
-pub use irq::{Interrupt, IrqChange, IrqName, IrqVerb};
-pub use output::{Class, Output, StageLine};
-pub use stats::{
-    ChangeStats, DeviceStats, IrqStats, LoggingStats, MappingStats, MigrationStats, Quantiles,
-    RegionStats, StateStats, Stats, Summary, User, VectorStats, Withheld, ZapStats,
-};
-pub use stay::{Precopy, Stay};
-pub use transition::{Transition, TransitionRef};
-pub use usage::{Closed, Inferred, Mapped, MappedHow, Opened};
-pub use zap::{Cause, Zap, ZapEnd, ZappedRegion};
-
 use crate::event::{DeviceKey, Event};
+use crate::model::{Output, Stats};
 use device::Device;
 use dma::DmaMaps;
 use p2p::Stray;

@@ -1,11 +1,11 @@
 //! A cycle that has not ended: what was observed so far, and what it still needs.
 
 use super::areas;
-use super::cycle::{Ack, Cycle, Outcome, ReleasedSource, Stage, Stages, View};
 use super::mapping::Mappings;
 use super::report::RECORDS_LOST;
-use super::transition::{TransitionRef, Wait};
+use super::transition::Wait;
 use crate::event::{Errno, Origin, Task};
+use crate::model::{Ack, Cycle, Outcome, ReleasedSource, Stage, Stages, TransitionRef, View};
 use crate::parse::irq::Encoding;
 use crate::parse::region::Area;
 
@@ -231,7 +231,7 @@ impl Open {
     /// Whether both descriptions are known and allow the same.
     pub(super) fn unchanged(&self) -> bool {
         match (&self.before, &self.after) {
-            (Some(before), Some(after)) => before.same(after),
+            (Some(before), Some(after)) => areas::allow_same(before, after),
             _ => false,
         }
     }

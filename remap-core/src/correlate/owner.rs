@@ -1,11 +1,9 @@
 //! Who opens, uses and closes a device.
 
-use super::cycle::Outcome;
 use super::device::{Device, Known};
 use super::report::Desk;
-use super::usage::{Closed, Opened};
-use super::zap::ZapEnd;
 use crate::event::{DeviceState, Event, Node};
+use crate::model::{Closed, Opened, Outcome, ZapEnd};
 
 impl Device {
     /// A process uses the device.

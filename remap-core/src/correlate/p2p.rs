@@ -7,10 +7,10 @@
 use super::Correlator;
 use super::areas;
 use super::dma::Part;
-use super::finding::Rule;
 use super::memory::Place;
 use super::rule::{Found, dma_mapped};
 use crate::event::{Body, DeviceKey, DmaKind, Event, Node};
+use crate::model::Rule;
 use crate::parse::region::Area;
 
 /// A region that lost its mmap while it was mapped for DMA.

@@ -5,18 +5,12 @@
 //! that explains it, or the word that records were lost.
 
 use super::Options;
-use super::cycle::{Cycle, Outcome, Stage};
-use super::early::Early;
-use super::finding::{Finding, Rule};
-use super::irq::{Interrupt, IrqChange};
-use super::output::{Output, StageLine};
 use super::rule::Found;
-use super::stats::Stats;
-use super::stay::Stay;
-use super::transition::Transition;
-use super::usage::{Closed, Inferred, Mapped, Opened};
-use super::zap::Zap;
 use crate::event::Task;
+use crate::model::{
+    Closed, Cycle, Finding, InFlightCall, Inferred, Interrupt, IrqChange, Mapped, Opened, Outcome,
+    Output, Rule, Stage, StageLine, StateInterval, Stats, Transition, Zap,
+};
 
 /// Why a cycle is incomplete when records were lost.
 pub(super) const RECORDS_LOST: &str = "records lost";
@@ -81,8 +75,8 @@ impl Desk {
         self.emit(Output::Transition(Box::new(transition)));
     }
 
-    pub(super) fn stay(&mut self, stay: Stay) {
-        self.emit(Output::Stay(Box::new(stay)));
+    pub(super) fn stay(&mut self, stay: StateInterval) {
+        self.emit(Output::StateInterval(Box::new(stay)));
     }
 
     pub(super) fn zap(&mut self, zap: Zap) {
@@ -119,8 +113,8 @@ impl Desk {
         self.emit(Output::Inferred(inferred));
     }
 
-    pub(super) fn early(&mut self, early: Early) {
-        self.emit(Output::Early(early));
+    pub(super) fn early(&mut self, early: InFlightCall) {
+        self.emit(Output::InFlightCall(early));
     }
 
     pub(super) fn finding(
@@ -204,7 +198,7 @@ impl Desk {
             Output::Cycle(cycle) => self.stats.cycle(cycle),
             Output::Transition(transition) => self.stats.transition(transition),
             Output::Finding(finding) => self.stats.finding(finding),
-            Output::Stay(stay) => self.stats.stay(stay),
+            Output::StateInterval(stay) => self.stats.stay(stay),
             Output::Zap(zap) => self.stats.zap(zap),
             Output::Opened(opened) => self.stats.opened(opened),
             Output::Closed(closed) => self.stats.closed(closed),
@@ -213,7 +207,7 @@ impl Desk {
             | Output::Interrupt(_)
             | Output::Mapped(_)
             | Output::Inferred(_)
-            | Output::Early(_) => {}
+            | Output::InFlightCall(_) => {}
         }
         self.out.push(output);
     }

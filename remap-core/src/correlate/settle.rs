@@ -1,10 +1,6 @@
 //! Ends: what has waited long enough is decided.
 
-use super::activity::Activity;
-use super::cycle::{Outcome, Stage};
 use super::device::{Device, Irq, sub_of};
-use super::duration::Ns;
-use super::finding::Rule;
 use super::inferred::Guess;
 use super::open::Open;
 use super::report::Desk;
@@ -14,8 +10,8 @@ use super::rule::{
 };
 use super::transition::{Change, Wait};
 use super::vector::Vector;
-use super::zap::ZapEnd;
 use crate::event::Target;
+use crate::model::{Activity, Ns, Outcome, Rule, Stage, ZapEnd};
 use crate::parse::irq::Encoding;
 
 /// A state change that timed out with a trigger unread, before anybody was seen to read that

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use super::ack::Acked;
 use super::counter::{Counter, Misread, Reading};
-use super::cycle::{Ack, AckForm, Outcome, Stage};
 use super::device::{Device, sub_of};
 use super::open::Open;
 use super::report::Desk;
 use super::rule::{AT_READ, AT_TRIGGER, AtRead, AtTrigger, judge};
 use super::transition::Change;
 use crate::event::{ContextKey, Event, Origin, Role, Target, Task, UNKNOWN_INDEX};
+use crate::model::{Ack, AckForm, Outcome, Stage};
 use crate::parse::irq::Encoding;
 
 /// How many cycles of one region may be open: an IRQ that nobody reads is no reason to grow.

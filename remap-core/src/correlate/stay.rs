@@ -1,55 +1,10 @@
 //! A device's stay in a migration state, and what user space did meanwhile.
 
-use super::activity::{Activity, Moved, Tally};
+use super::activity::{Moved, Tally};
 use super::device::{Device, Known};
 use super::report::Desk;
 use crate::event::{DeviceState, Event, Task};
-
-/// What `VFIO_MIG_GET_PRECOPY_INFO` answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Precopy {
-    /// How often it was asked.
-    pub count: u64,
-    /// `initial_bytes` of the last answer.
-    pub initial_bytes: u64,
-    /// `dirty_bytes` of the last answer.
-    pub dirty_bytes: u64,
-    /// When that came (CLOCK_MONOTONIC ns).
-    pub last_ns: u64,
-}
-
-/// A device's stay in a migration state: from the return of the call that entered it, or since it
-/// was known, to the begin of the call that left it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stay {
-    /// Name of the device.
-    pub device: String,
-    /// The state.
-    pub state: DeviceState,
-    /// Since when it is known to be in it (CLOCK_MONOTONIC ns).
-    pub since_ns: u64,
-    /// Until when (CLOCK_MONOTONIC ns).
-    pub until_ns: u64,
-    /// Whether it entered the state then; else it was found in it, and may have been longer.
-    pub entered: bool,
-    /// Whether it left the state then; else the trace ended, or the state was not known any more.
-    pub left: bool,
-    /// The data fd that the change into the state made, in the process that asked for it.
-    pub data_fd: Option<i32>,
-    /// What happened meanwhile, without what happened inside of a state change.
-    pub activity: Activity,
-    /// What `VFIO_MIG_GET_PRECOPY_INFO` answered last, if it was asked.
-    pub precopy: Option<Precopy>,
-    /// The thread that entered the state, or that asked.
-    pub task: Task,
-}
-
-impl Stay {
-    /// How long it is known to have been, ns.
-    pub fn duration(&self) -> u64 {
-        self.until_ns.saturating_sub(self.since_ns)
-    }
-}
+use crate::model::{Precopy, StateInterval};
 
 /// A stay that is not over.
 #[derive(Clone, Debug)]
@@ -64,8 +19,8 @@ pub(super) struct OpenStay {
 }
 
 impl OpenStay {
-    fn finish(self, device: &str, until_ns: u64, left: bool) -> Stay {
-        Stay {
+    fn finish(self, device: &str, until_ns: u64, left: bool) -> StateInterval {
+        StateInterval {
             device: device.to_owned(),
             state: self.state,
             since_ns: self.since_ns,

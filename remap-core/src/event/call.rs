@@ -194,3 +194,13 @@ pub fn feature_name(feature: u32) -> Option<&'static str> {
     ];
     NAMES.get(feature as usize).copied()
 }
+
+/// `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE` of the uAPI.
+pub(crate) const FEATURE_MIG_DEVICE_STATE: u32 = 2;
+
+impl Call {
+    /// Whether it changes the migration state.
+    pub fn changes_state(&self) -> bool {
+        matches!(self, Self::Feature { feature: FEATURE_MIG_DEVICE_STATE, op, .. } if op.set && !op.probe)
+    }
+}

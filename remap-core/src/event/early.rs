@@ -14,3 +14,10 @@ pub enum EarlyCall {
         region: u32,
     },
 }
+
+impl EarlyCall {
+    /// Whether it changes the migration state; a legacy state change is not recognised as one.
+    pub fn changes_state(&self) -> bool {
+        matches!(self, Self::Ioctl(call) if call.changes_state())
+    }
+}

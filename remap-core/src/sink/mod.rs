@@ -17,8 +17,8 @@ mod tests;
 
 use std::io;
 
-use crate::correlate::{Output, Summary};
 use crate::event::Event;
+use crate::model::{Output, Summary};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// Takes what a trace has to say.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::Sink;
-use crate::correlate::{Class, Output, Summary};
 use crate::event::Event;
+use crate::model::{Class, Output, Summary};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// What is shown.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::correlate::Ns;
+use crate::model::Ns;
 use crate::vmm::calls::Kind;
 use crate::vmm::checkpoint::Checkpoint;
 use crate::vmm::downtime::{Downtime, End, Part};

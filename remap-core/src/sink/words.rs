@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::correlate::Ns;
 use crate::event::DeviceState;
+use crate::model::Ns;
 
 /// How many of something.
 pub(super) struct Count(pub(super) u64, pub(super) &'static str);

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::exit::{Code, Error};
 use crate::source::process::sees_all_pids;
 use crate::vfio::sysfs::Bdf;
-use remap_core::correlate::Class;
+use remap_core::model::Class;
 use remap_core::pipeline::Filter;
 use remap_core::sink::select::Selection;
 

@@ -31,7 +31,8 @@ use crate::{
 };
 use remap_core::{
     account::{Account, Miss, Missing, RECURSION, Taken},
-    correlate::{Class, Options, Summary},
+    correlate::Options,
+    model::{Class, Summary},
     pipeline::Pipeline,
     sink::{
         Sink,

@@ -144,7 +144,7 @@ pub fn functions() -> BTreeSet<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use remap_core::correlate::RULES;
+    use remap_core::model::RULES;
 
     /// What each finding is made from, beyond what no trace can do without.
     const MADE_FROM: &[(&str, &[&str])] = &[

@@ -1,10 +1,9 @@
 //! State changes that failed, that never return, or that cannot be.
 
 use super::{Found, Table, found};
-use crate::correlate::duration::Ns;
-use crate::correlate::finding::Rule;
 use crate::correlate::fsm::Route;
 use crate::event::{DeviceState, Errno};
+use crate::model::{Ns, Rule};
 use crate::parse::irq::Encoding;
 
 /// A trigger that a state change may have waited for.

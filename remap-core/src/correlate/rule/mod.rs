@@ -15,9 +15,8 @@ pub(super) use state::{AT_STATE, AtState, data_left, state_unknown};
 pub(super) use usage::{AtRefusal, access_refused, dma_mapped, never_read, request_ignored};
 
 use super::counter::{Misread, Reading};
-use super::duration::Ns;
-use super::finding::Rule;
 use crate::event::{Answer, Errno};
+use crate::model::{Ns, Rule};
 use crate::parse::irq::RemapIrq;
 use crate::parse::region::{Area, Region};
 

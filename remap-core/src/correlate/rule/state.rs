@@ -1,9 +1,8 @@
 //! Migration states that are not what they should be, and data that was left.
 
 use super::{Found, Table, found};
-use crate::correlate::duration::Ns;
-use crate::correlate::finding::Rule;
 use crate::event::{DeviceState, Errno};
+use crate::model::{Ns, Rule};
 
 /// The device says in which state it is.
 pub(in crate::correlate) struct AtState {

@@ -1,10 +1,7 @@
 //! Interrupts that nobody reads, accesses that are refused, mappings that lose their ground.
 
 use super::Found;
-use crate::correlate::duration::Ns;
-use crate::correlate::finding::Rule;
-use crate::correlate::irq::IrqName;
-use crate::correlate::zap::Cause;
+use crate::model::{Cause, IrqName, Ns, Rule};
 use crate::parse::region::Area;
 
 /// How many vectors are named.

@@ -24,7 +24,7 @@ fn over(scene: &mut Scene) {
 
 fn told(played: &Played) -> Vec<(u64, Option<u64>)> {
     let early = |output: &Output| match output {
-        Output::Early(early) => Some((early.time_ns, early.last_seen_ns)),
+        Output::InFlightCall(early) => Some((early.time_ns, early.last_seen_ns)),
         _ => None,
     };
     played.0.iter().filter_map(early).collect()

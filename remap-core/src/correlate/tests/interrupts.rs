@@ -2,7 +2,7 @@
 
 use super::mainline::{MSIX, REQ, SECOND};
 use super::*;
-use crate::correlate::irq::IrqVerb;
+use crate::model::IrqVerb;
 
 fn stock() -> Scene {
     let mut scene = Scene::stock("vfio-pci");

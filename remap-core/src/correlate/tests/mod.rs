@@ -21,6 +21,7 @@ use crate::event::{
     Answer, Body, Call, ContextKey, DeviceState, Errno, FeatureData, FeatureOp, IrqAction, IrqData,
     Origin, Role, Target, Task,
 };
+use crate::model::*;
 use crate::parse::irq::{Encoding, IrqInfo, RemapIrq};
 use crate::parse::region::{Area, Region};
 

@@ -46,11 +46,11 @@ impl Played {
         self.cycles().iter().map(|cycle| cycle.outcome).collect()
     }
 
-    pub(crate) fn stays(&self) -> Vec<&Stay> {
+    pub(crate) fn stays(&self) -> Vec<&StateInterval> {
         let outputs = self.0.iter();
         outputs
             .filter_map(|output| match output {
-                Output::Stay(stay) => Some(&**stay),
+                Output::StateInterval(stay) => Some(&**stay),
                 _ => None,
             })
             .collect()

@@ -284,7 +284,7 @@ fn the_summary_holds_every_byte() {
         migration.changes[&(Some(PreCopyP2p), Some(StopCopy))].succeeded,
         1
     );
-    assert!(migration.states[&PreCopyP2p].whole && !migration.states[&Running].whole);
+    assert!(migration.states[&PreCopyP2p].complete && !migration.states[&Running].complete);
 }
 
 #[test]

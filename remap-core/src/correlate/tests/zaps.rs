@@ -2,8 +2,8 @@
 
 use super::mainline::{CONTAINER, MEMORY_OFF, SECOND};
 use super::*;
-use crate::correlate::zap::{Cause, ZapEnd};
 use crate::event::{DmaKind, FaultOutcome, Node, UNKNOWN_INDEX, ZapCause};
+use crate::model::{Cause, ZapEnd};
 
 fn mapped() -> Scene {
     let mut scene = Scene::stock("vfio-pci");
@@ -38,7 +38,7 @@ fn pages_come_back_one_by_one() {
     let [zap] = played.zaps()[..] else {
         panic!("{:?}", played.zaps());
     };
-    assert_eq!((zap.cause, zap.end), (Cause::MemoryOff, ZapEnd::Whole));
+    assert_eq!((zap.cause, zap.end), (Cause::MemoryOff, ZapEnd::Complete));
     assert_eq!((zap.time_ns, zap.last_ns), (zap_ns, Some(last_ns)));
     assert_eq!(zap.duration(), Some(last_ns - zap_ns));
     let regions: Vec<u32> = zap.regions.iter().map(|region| region.region).collect();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::migration::TransitionRefLine;
 use super::{AreaLine, TaskLine};
-use crate::correlate::{Cycle, Finding, Inferred, Stage, StageLine, View};
+use crate::model::{Cycle, Finding, Inferred, Stage, StageLine, View};
 use crate::parse::irq::Encoding;
 use crate::sink::event_line::origin_name;
 

@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::irq::known;
 use super::mapping::PagesLine;
 use super::migration::{ActivityLine, PrecopyLine, SpentLine};
-use crate::correlate::{
+use crate::event::{DeviceState, Errno};
+use crate::model::{
     ChangeStats, DeviceStats, IrqStats, IrqVerb, LoggingStats, MappingStats, MigrationStats,
     Quantiles, RegionStats, Stage, StateStats, User, VectorStats, ZapStats,
 };
-use crate::event::{DeviceState, Errno};
 
 #[derive(Serialize)]
 struct QuantilesLine {
@@ -168,7 +168,7 @@ impl StateLine {
             state: state.to_string(),
             stays: stats.stays,
             total_ns: stats.ns,
-            whole: stats.whole,
+            whole: stats.complete,
             activity: ActivityLine::of(&stats.activity),
             precopy: stats.precopy.as_ref().map(PrecopyLine::of),
         }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::result_name;
-use crate::correlate::{Interrupt, IrqChange};
 use crate::event::UNKNOWN_INDEX;
+use crate::model::{Interrupt, IrqChange};
 
 /// An IRQ index, null where it is only inferred that there is one.
 pub(super) fn known(index: u32) -> Option<u32> {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::migration::TransitionRefLine;
 use super::result_name;
-use crate::correlate::{Cause, Mapped, Zap, ZappedRegion};
+use crate::model::{Cause, Mapped, Zap, ZappedRegion};
 use crate::sink::event_line::origin_name;
 
 /// Faults that populated as much each.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::result_name;
-use crate::correlate::{Activity, DataStats, Precopy, Spent, Stay, Transition, TransitionRef};
+use crate::model::{Activity, DataStats, Precopy, Spent, StateInterval, Transition, TransitionRef};
 
 #[derive(Serialize)]
 pub(super) struct TransitionRefLine {
@@ -172,7 +172,7 @@ pub(super) struct StayLine<'a> {
 }
 
 impl<'a> StayLine<'a> {
-    pub(super) fn of(stay: &'a Stay) -> Self {
+    pub(super) fn of(stay: &'a StateInterval) -> Self {
         Self {
             device: &stay.device,
             state: stay.state.to_string(),

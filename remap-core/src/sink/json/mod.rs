@@ -18,8 +18,8 @@ use serde::Serialize;
 use super::Sink;
 use super::event_line::{EventLine, Keys};
 use super::vmm_line::{CheckpointLine, DowntimeLine};
-use crate::correlate::{Output, Summary};
 use crate::event::{Errno, Event, Task};
+use crate::model::{Output, Summary};
 use crate::parse::region::Area;
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 pub(super) use cycle::encoding_name;
@@ -66,7 +66,7 @@ impl<W: Write> Sink for Json<W> {
             Output::Transition(transition) => Line::Transition(TransitionLine::of(transition)),
             Output::Finding(finding) => Line::Finding(FindingLine::of(finding)),
             Output::Stage(stage) => Line::Stage(StageObject::of(stage)),
-            Output::Stay(stay) => Line::Stay(StayLine::of(stay)),
+            Output::StateInterval(stay) => Line::Stay(StayLine::of(stay)),
             Output::Zap(zap) => Line::Zap(ZapLine::of(zap)),
             Output::IrqChange(change) => Line::IrqChange(IrqChangeLine::of(change)),
             Output::Interrupt(interrupt) => Line::Interrupt(InterruptLine::of(interrupt)),
@@ -74,7 +74,7 @@ impl<W: Write> Sink for Json<W> {
             Output::Opened(opened) => Line::Opened(OpenedLine::of(opened, &mut self.keys)),
             Output::Closed(closed) => Line::Closed(ClosedLine::of(closed)),
             Output::Inferred(inferred) => Line::Inferred(InferredLine::of(inferred)),
-            Output::Early(early) => Line::EarlyCall(EarlyLine::of(early)),
+            Output::InFlightCall(early) => Line::EarlyCall(EarlyLine::of(early)),
         };
         self.line(&line)
     }

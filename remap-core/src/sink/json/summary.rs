@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::device::DeviceLine;
 use super::migration::DataLine;
 use crate::account::Miss;
-use crate::correlate::Summary;
+use crate::model::Summary;
 use crate::sink::vmm_line::LogLine;
 
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::correlate::{Closed, Early, Opened};
+use crate::model::{Closed, InFlightCall, Opened};
 use crate::sink::event_line::{CallLine, Keys, NodeLine};
 
 #[derive(Serialize)]
@@ -72,7 +72,7 @@ pub(super) struct EarlyLine<'a> {
 }
 
 impl<'a> EarlyLine<'a> {
-    pub(super) fn of(early: &'a Early) -> Self {
+    pub(super) fn of(early: &'a InFlightCall) -> Self {
         Self {
             time_ns: early.time_ns,
             device: &early.device,

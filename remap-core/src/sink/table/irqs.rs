@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Times, TimesHead};
-use crate::correlate::{IrqStats, VectorStats};
+use crate::model::{IrqStats, VectorStats};
 use crate::sink::words::Count;
 
 /// So many vectors have a row of their own, those with most signals.

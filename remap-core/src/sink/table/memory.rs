@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Times, TimesHead};
-use crate::correlate::ZapStats;
+use crate::model::ZapStats;
 use crate::sink::words::Bytes;
 
 pub(super) fn show(

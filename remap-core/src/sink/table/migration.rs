@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{Times, TimesHead};
-use crate::correlate::{ChangeStats, DataStats, MigrationStats, Ns, StateStats};
 use crate::event::Errno;
+use crate::model::{ChangeStats, DataStats, MigrationStats, Ns, StateStats};
 use crate::sink::words::{Bytes, Change, Count, Percent};
 
 pub(super) fn show(f: &mut fmt::Formatter<'_>, stats: &MigrationStats) -> fmt::Result {
@@ -59,7 +59,7 @@ struct Time<'a>(&'a StateStats);
 impl fmt::Display for Time<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stats = self.0;
-        let at_least = if stats.whole { "" } else { "≥ " };
+        let at_least = if stats.complete { "" } else { "≥ " };
         write!(f, "{at_least}{}", Ns(stats.ns))?;
         match stats.stays {
             0 | 1 => Ok(()),

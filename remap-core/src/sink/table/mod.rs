@@ -10,7 +10,7 @@ use std::fmt;
 
 use super::vmm_line::LogText;
 use super::words::Count;
-use crate::correlate::{DeviceStats, Ns, Quantiles, Rule, Summary, Withheld};
+use crate::model::{DeviceStats, Ns, Quantiles, Rule, Summary, Withheld};
 
 /// A summary as text.
 pub struct Table<'a>(

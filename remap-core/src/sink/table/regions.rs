@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Times, TimesHead};
-use crate::correlate::{MappingStats, Outcome, Quantiles, RegionStats, Stage};
+use crate::model::{MappingStats, Outcome, Quantiles, RegionStats, Stage};
 use crate::sink::words::{Count, Pages};
 
 pub(super) fn show(f: &mut fmt::Formatter<'_>, region: u32, stats: &RegionStats) -> fmt::Result {

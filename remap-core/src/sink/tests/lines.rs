@@ -91,7 +91,7 @@ fn other_lines() -> Vec<Output> {
         zaps: 0,
         data,
     };
-    let stay = Stay {
+    let stay = StateInterval {
         device: device.clone(),
         state: DeviceState::PreCopy,
         since_ns: us(70),
@@ -130,7 +130,7 @@ fn other_lines() -> Vec<Output> {
         text: "an eventfd is the device's: it was signalled inside a call".into(),
         task,
     };
-    let early = Early {
+    let early = InFlightCall {
         device: played::NAME.into(),
         time_ns: us(950),
         call: EarlyCall::Ioctl(feature(2, FeatureData::State(DeviceState::StopCopy))),
@@ -146,15 +146,15 @@ fn other_lines() -> Vec<Output> {
         Output::Interrupt(interrupt),
         Output::Interrupt(taken),
         Output::Mapped(mapped),
-        Output::Stay(Box::new(stay)),
+        Output::StateInterval(Box::new(stay)),
         Output::Inferred(inferred),
         Output::Closed(closed),
-        Output::Early(Early {
+        Output::InFlightCall(InFlightCall {
             last_seen_ns: None,
             time_ns: us(1),
             ..early.clone()
         }),
-        Output::Early(early),
+        Output::InFlightCall(early),
     ]
 }
 

@@ -19,15 +19,16 @@ use super::text::{Text, TextOptions};
 use super::*;
 use crate::account::{Miss, RECURSION};
 use crate::correlate::tests::{self as played, Scene};
-use crate::correlate::{
-    Activity, Cause, Class, Closed, Correlator, DataStats, Early, Inferred, Interrupt, IrqChange,
-    IrqName, IrqVerb, Mapped, MappedHow, Opened, Options, Precopy, RULES, Stay, Withheld, Zap,
-    ZapEnd, ZappedRegion,
-};
+use crate::correlate::{Correlator, Options};
 use crate::event::{
     Answer, Body, Call, ContextKey, DeviceState, DmaKind, EarlyCall, Errno, FaultOutcome,
     FeatureData, FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX,
     ZapCause,
+};
+use crate::model::{
+    Activity, Cause, Class, Closed, DataStats, InFlightCall, Inferred, Interrupt, IrqChange,
+    IrqName, IrqVerb, Mapped, MappedHow, Opened, Precopy, RULES, StateInterval, Withheld, Zap,
+    ZapEnd, ZappedRegion,
 };
 use crate::parse::irq::Encoding;
 use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};

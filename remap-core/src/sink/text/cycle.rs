@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{GREEN, RED, Text, YELLOW};
-use crate::correlate::{Cycle, Inferred, Ns, Outcome, Stage};
+use crate::model::{Cycle, Inferred, Ns, Outcome, Stage};
 use crate::sink::vms::Who;
 
 impl<W: Write> Text<W> {

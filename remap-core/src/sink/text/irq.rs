@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::Text;
-use crate::correlate::{Interrupt, IrqChange, Ns};
+use crate::model::{Interrupt, IrqChange, Ns};
 use crate::sink::json::result_name;
 use crate::sink::words::Count;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{RED, Text, YELLOW};
-use crate::correlate::{Mapped, Ns, Zap, ZapEnd, ZappedRegion};
+use crate::model::{Mapped, Ns, Zap, ZapEnd, ZappedRegion};
 use crate::sink::json::result_name;
 use crate::sink::words::{Bytes, Count, Pages};
 
@@ -76,7 +76,7 @@ impl fmt::Display for Rest<'_> {
                     Pages(&pages, unsized_faults),
                 );
                 let (duration, inside) = (Ns(ns), Ns(zap.fault_ns));
-                let word = if zap.end == ZapEnd::Whole {
+                let word = if zap.end == ZapEnd::Complete {
                     "whole"
                 } else {
                     "last"
@@ -91,7 +91,7 @@ impl fmt::Display for Rest<'_> {
             write!(f, ", woken after {}", Ns(ns.saturating_sub(zap.time_ns)))?;
         }
         f.write_str(match zap.end {
-            ZapEnd::Whole | ZapEnd::Quiet => "",
+            ZapEnd::Complete | ZapEnd::Quiet => "",
             ZapEnd::NextZap => ", until the next zap",
             ZapEnd::Closed => ", until the device was closed",
             ZapEnd::Lost => ", and more maybe: records were lost",

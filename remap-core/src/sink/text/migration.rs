@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{GREEN, RED, Text};
-use crate::correlate::{Activity, Ns, Spent, Stay, Transition};
+use crate::model::{Activity, Ns, Spent, StateInterval, Transition};
 use crate::sink::json::result_name;
 use crate::sink::words::{Bytes, Change, Count, MaybeNs, Percent};
 
@@ -28,7 +28,7 @@ impl<W: Write> Text<W> {
     }
 
     /// Only where something happened: how long each state took the table says.
-    pub(super) fn stay(&mut self, stay: &Stay) -> io::Result<()> {
+    pub(super) fn stay(&mut self, stay: &StateInterval) -> io::Result<()> {
         let doings = doings(&stay.activity);
         let mut words = doings;
         if let Some(precopy) = &stay.precopy {

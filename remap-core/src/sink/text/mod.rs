@@ -23,8 +23,8 @@ use super::table;
 use super::vmm_line::{CheckpointText, DowntimeText, PartText, Way};
 use super::vms::Vms;
 use super::words::Change;
-use crate::correlate::{Finding, Output, StageLine, Summary, TransitionRef};
 use crate::event::Event;
+use crate::model::{Finding, Output, StageLine, Summary, TransitionRef};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// How text is written.
@@ -116,7 +116,7 @@ impl<W: Write> Sink for Text<W> {
             Output::Transition(transition) => self.transition(transition),
             Output::Finding(finding) => self.finding(finding),
             Output::Stage(line) => self.stage(line),
-            Output::Stay(stay) => self.stay(stay),
+            Output::StateInterval(stay) => self.stay(stay),
             Output::Zap(zap) => self.zap(zap),
             Output::IrqChange(change) => self.irq_change(change),
             Output::Interrupt(interrupt) => self.interrupt(interrupt),
@@ -124,7 +124,7 @@ impl<W: Write> Sink for Text<W> {
             Output::Opened(opened) => self.opened(opened),
             Output::Closed(closed) => self.closed(closed),
             Output::Inferred(inferred) => self.inferred(inferred),
-            Output::Early(early) => self.early(early),
+            Output::InFlightCall(early) => self.early(early),
         }
     }
 

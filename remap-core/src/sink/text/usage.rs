@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{Relative, Text, YELLOW};
-use crate::correlate::{Closed, Early, Opened};
 use crate::event::Node;
+use crate::model::{Closed, InFlightCall, Opened};
 
 impl<W: Write> Text<W> {
     pub(super) fn opened(&mut self, opened: &Opened) -> io::Result<()> {
@@ -20,7 +20,7 @@ impl<W: Write> Text<W> {
         self.line(closed.time_ns, &closed.device, &text)
     }
 
-    pub(super) fn early(&mut self, early: &Early) -> io::Result<()> {
+    pub(super) fn early(&mut self, early: &InFlightCall) -> io::Result<()> {
         let (what, task) = (early.what(), &early.task);
         let text = match early.last_seen_ns {
             None => {

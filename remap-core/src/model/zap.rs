@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::transition::TransitionRef;
-use crate::event::{Task, ZapCause, feature_name};
+use super::TransitionRef;
+use crate::event::{Task, feature_name};
 
 /// Why the pages were taken out of the mappings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,60 +41,7 @@ pub enum Cause {
     Unknown,
 }
 
-/// Request numbers (`include/uapi/linux/vfio.h`).
-const VFIO_DEVICE_RESET: u32 = 0x3b6f;
-const VFIO_DEVICE_PCI_HOT_RESET: u32 = 0x3b71;
-/// Features (`include/uapi/linux/vfio.h`).
-const MIG_DEVICE_STATE: u32 = 2;
-const LOW_POWER_ENTRY: u32 = 3;
-const LOW_POWER_ENTRY_WITH_WAKEUP: u32 = 4;
-/// `PCI_COMMAND`, 16 bits.
-const PCI_COMMAND: std::ops::Range<u64> = 4..6;
-/// `PCI_PM_CTRL_STATE_MASK`: both bits set are D3hot.
-const PM_STATE: u32 = 0b11;
-/// `PCI_EXP_DEVCTL_BCR_FLR`.
-const EXP_FLR: u32 = 1 << 15;
-
 impl Cause {
-    /// What the call that a zap happened in was for. vfio_pci_core zaps for few writes of config
-    /// space (vfio_pci_config.c): the command register without its memory bit, a power state of
-    /// D3, and the two bits that reset a function.
-    pub(super) fn of(cause: ZapCause) -> Self {
-        match cause {
-            ZapCause::Ioctl {
-                feature: Some(MIG_DEVICE_STATE),
-                ..
-            }
-            | ZapCause::StateWrite => Self::StateChange,
-            ZapCause::Ioctl {
-                feature: Some(LOW_POWER_ENTRY),
-                ..
-            } => Self::LowPowerEntry,
-            ZapCause::Ioctl {
-                feature: Some(LOW_POWER_ENTRY_WITH_WAKEUP),
-                ..
-            } => Self::LowPowerEntryWithWakeup,
-            ZapCause::Ioctl {
-                feature: Some(feature),
-                ..
-            } => Self::Feature(feature),
-            ZapCause::Ioctl { request, .. } => match request {
-                VFIO_DEVICE_RESET => Self::Reset,
-                VFIO_DEVICE_PCI_HOT_RESET => Self::HotReset,
-                request => Self::Ioctl { request },
-            },
-            ZapCause::ConfigWrite { offset, .. } if PCI_COMMAND.contains(&offset) => {
-                Self::MemoryOff
-            }
-            ZapCause::ConfigWrite { offset, value } => match value {
-                Some(value) if value & PM_STATE != PM_STATE => Self::FunctionReset,
-                Some(value) if value & EXP_FLR == 0 => Self::D3,
-                _ => Self::ConfigWrite { offset },
-            },
-            ZapCause::Unknown => Self::Unknown,
-        }
-    }
-
     /// The cause's word in JSON, and the key of statistics.
     pub fn name(self) -> &'static str {
         match self {
@@ -114,7 +61,7 @@ impl Cause {
     }
 
     /// Whether the function, and with it its migration state, is reset.
-    pub(super) fn resets(self) -> bool {
+    pub fn resets(self) -> bool {
         matches!(self, Self::FunctionReset | Self::Reset | Self::HotReset)
     }
 }
@@ -147,8 +94,8 @@ impl std::fmt::Display for Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ZapEnd {
     /// All that was known to be mapped is populated again.
-    Whole,
-    /// Nothing was populated any more for [`Options::stuck_ns`](super::Options::stuck_ns).
+    Complete,
+    /// Nothing was populated any more for [`Options::stuck_ns`](crate::correlate::Options::stuck_ns).
     Quiet,
     /// The pages were taken out once more.
     NextZap,
@@ -164,7 +111,7 @@ impl ZapEnd {
     /// The end's word in JSON.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Whole => "whole",
+            Self::Complete => "whole",
             Self::Quiet => "quiet",
             Self::NextZap => "next_zap",
             Self::Closed => "closed",
@@ -268,25 +215,5 @@ impl Zap {
     /// Faults that were refused.
     pub fn refused(&self) -> u64 {
         self.regions.iter().map(|region| region.refused).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_config_write_was_for() {
-        let cause = |offset, value| Cause::of(ZapCause::ConfigWrite { offset, value });
-        assert_eq!(cause(4, Some(0x0100)), Cause::MemoryOff);
-        assert_eq!(cause(5, None), Cause::MemoryOff);
-        // PMCSR with D3hot, DEVCTL with FLR, AF_CTRL with FLR.
-        assert_eq!(cause(0x44, Some(0x0003)), Cause::D3);
-        assert_eq!(cause(0x78, Some(0xa810)), Cause::FunctionReset);
-        assert_eq!(cause(0x9c, Some(0x0001)), Cause::FunctionReset);
-        // PMCSR that clears PME_Status, or DEVCTL: nobody can tell.
-        let offset = 0x44;
-        assert_eq!(cause(offset, Some(0x8103)), Cause::ConfigWrite { offset });
-        assert_eq!(cause(offset, None), Cause::ConfigWrite { offset });
     }
 }

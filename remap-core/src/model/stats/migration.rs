@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::times::{Quantiles, Times};
-use crate::correlate::activity::{Activity, Spent};
-use crate::correlate::stay::{Precopy, Stay};
-use crate::correlate::transition::Transition;
-use crate::event::{DeviceState, Errno};
+use crate::event::DeviceState;
+use crate::model::{Activity, Precopy, Spent};
 
 /// The time in one state.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +14,7 @@ pub struct StateStats {
     /// Their time as far as it is known, ns.
     pub ns: u64,
     /// Whether every one of them was seen from its begin to its end.
-    pub whole: bool,
+    pub complete: bool,
     /// What happened meanwhile.
     pub activity: Activity,
     /// What `VFIO_MIG_GET_PRECOPY_INFO` answered last.
@@ -32,7 +30,7 @@ pub struct ChangeStats {
     pub failed: BTreeMap<i32, u64>,
     /// Those whose return was not seen.
     pub unfinished: u64,
-    duration: Times,
+    pub(crate) duration: Times,
 }
 
 impl ChangeStats {
@@ -96,36 +94,5 @@ impl MigrationStats {
             sum.add(&state.activity);
         }
         sum
-    }
-
-    pub(super) fn transition(&mut self, transition: &Transition) {
-        let key = (transition.from, transition.to);
-        let change = self.changes.entry(key).or_default();
-        match transition.result {
-            Some(Ok(())) => {
-                change.succeeded += 1;
-                if let Some(ns) = transition.duration() {
-                    change.duration.record(ns);
-                }
-            }
-            Some(Err(Errno(errno))) => *change.failed.entry(errno).or_default() += 1,
-            None => change.unfinished += 1,
-        }
-        self.inside.add(&transition.inside);
-        if let Some(spent) = &transition.spent {
-            self.spent.add(spent);
-        }
-    }
-
-    pub(super) fn stay(&mut self, stay: &Stay) {
-        let state = self.states.entry(stay.state).or_insert(StateStats {
-            whole: true,
-            ..StateStats::default()
-        });
-        state.stays += 1;
-        state.ns = state.ns.saturating_add(stay.duration());
-        state.whole &= stay.entered && stay.left;
-        state.activity.add(&stay.activity);
-        state.precopy = stay.precopy.or(state.precopy);
     }
 }

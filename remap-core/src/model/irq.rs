@@ -25,7 +25,7 @@ pub enum IrqName {
 
 impl IrqName {
     /// The name of `index` on a PCI device, where it is no remap IRQ.
-    pub(super) fn pci(index: u32) -> Self {
+    pub fn pci(index: u32) -> Self {
         match index {
             0 => Self::Intx,
             1 => Self::Msi,

@@ -5,8 +5,7 @@
 //! driver    user   user      user    user  user  driver
 //! ```
 
-use super::areas;
-use super::transition::TransitionRef;
+use super::TransitionRef;
 use crate::event::{Origin, Task};
 use crate::parse::irq::Encoding;
 use crate::parse::region::{Area, Region};
@@ -85,14 +84,14 @@ impl Stages {
         self.get(stage).is_some()
     }
 
-    pub(super) fn set(&mut self, stage: Stage, ns: u64, task: &Task) {
+    pub(crate) fn set(&mut self, stage: Stage, ns: u64, task: &Task) {
         self.0[stage as usize] = Some(Stamp {
             ns,
             task: task.clone(),
         });
     }
 
-    pub(super) fn clear(&mut self, stage: Stage) {
+    pub(crate) fn clear(&mut self, stage: Stage) {
         self.0[stage as usize] = None;
     }
 
@@ -215,9 +214,6 @@ pub struct View {
     pub areas_known: bool,
 }
 
-/// `VFIO_REGION_INFO_FLAG_CAPS`: says how the answer is written, not what the region allows.
-const FLAG_CAPS: u32 = 1 << 3;
-
 impl View {
     /// The description without what never changes.
     pub fn of(region: &Region) -> Self {
@@ -226,14 +222,6 @@ impl View {
             areas: region.areas.clone(),
             areas_known: region.areas_known,
         }
-    }
-
-    /// Whether both are known to allow the same.
-    pub fn same(&self, other: &Self) -> bool {
-        self.areas_known
-            && other.areas_known
-            && self.flags & !FLAG_CAPS == other.flags & !FLAG_CAPS
-            && areas::normalise(&self.areas) == areas::normalise(&other.areas)
     }
 }
 

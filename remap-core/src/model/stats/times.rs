@@ -19,10 +19,10 @@ pub struct Quantiles {
 
 /// Values, to three significant digits.
 #[derive(Clone, Debug, Default)]
-pub(in crate::correlate) struct Times(Option<Histogram<u64>>);
+pub(crate) struct Times(Option<Histogram<u64>>);
 
 impl Times {
-    pub(in crate::correlate) fn record(&mut self, ns: u64) {
+    pub(crate) fn record(&mut self, ns: u64) {
         if self.0.is_none() {
             self.0 = Histogram::new(3).ok();
         }
@@ -33,7 +33,7 @@ impl Times {
         }
     }
 
-    pub(in crate::correlate) fn quantiles(&self) -> Option<Quantiles> {
+    pub(crate) fn quantiles(&self) -> Option<Quantiles> {
         let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
         Some(Quantiles {
             count: histogram.len(),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::times::{Quantiles, Times};
-use crate::correlate::zap::Zap;
 
 /// Mappings of one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,28 +57,12 @@ pub struct ZapStats {
     pub refused: u64,
     /// Time in which at least one thread was in a fault, ns.
     pub fault_ns: u64,
-    duration: Times,
+    pub(crate) duration: Times,
 }
 
 impl ZapStats {
     /// From the zap to the last fault that populated; `None` if none did.
     pub fn duration(&self) -> Option<Quantiles> {
         self.duration.quantiles()
-    }
-
-    pub(super) fn record(&mut self, zap: &Zap) {
-        self.zaps += 1;
-        self.populated += zap.populated();
-        self.refused += zap.refused();
-        self.fault_ns = self.fault_ns.saturating_add(zap.fault_ns);
-        for region in &zap.regions {
-            self.unsized_faults += region.unsized_faults;
-            for (bytes, count) in &region.pages {
-                self.bytes = self.bytes.saturating_add(bytes.saturating_mul(*count));
-            }
-        }
-        if let Some(ns) = zap.duration() {
-            self.duration.record(ns);
-        }
     }
 }

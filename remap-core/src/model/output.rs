@@ -1,13 +1,9 @@
 //! What the correlation has to say, and of which class it is.
 
-use super::cycle::{Cycle, Stage};
-use super::early::Early;
-use super::finding::Finding;
-use super::irq::{Interrupt, IrqChange};
-use super::stay::Stay;
-use super::transition::Transition;
-use super::usage::{Closed, Inferred, Mapped, MappedHow, Opened};
-use super::zap::Zap;
+use super::{
+    Closed, Cycle, Finding, InFlightCall, Inferred, Interrupt, IrqChange, Mapped, MappedHow,
+    Opened, Stage, StateInterval, Transition, Zap,
+};
 use crate::event::{Origin, Task};
 
 /// One stage, as soon as it was observed.
@@ -35,21 +31,21 @@ pub enum Output {
     /// A state change ended.
     Transition(Box<Transition>),
     /// A device left a migration state.
-    Stay(Box<Stay>),
+    StateInterval(Box<StateInterval>),
     /// Mappings lost their pages, and what followed.
     Zap(Box<Zap>),
     /// Something is wrong.
     Finding(Finding),
-    /// A stage was observed; only with [`Options::stages`](super::Options::stages).
+    /// A stage was observed; only with [`Options::stages`](crate::correlate::Options::stages).
     Stage(StageLine),
     /// Interrupts were enabled, disabled, masked, unmasked or triggered; only with
-    /// [`Options::interrupts`](super::Options::interrupts).
+    /// [`Options::interrupts`](crate::correlate::Options::interrupts).
     IrqChange(IrqChange),
     /// A signalled eventfd was read, or taken by the kernel; only with
-    /// [`Options::interrupts`](super::Options::interrupts).
+    /// [`Options::interrupts`](crate::correlate::Options::interrupts).
     Interrupt(Interrupt),
     /// A region was mapped or unmapped, by its user or for DMA; only with
-    /// [`Options::mappings`](super::Options::mappings).
+    /// [`Options::mappings`](crate::correlate::Options::mappings).
     Mapped(Mapped),
     /// A device's file was made.
     Opened(Opened),
@@ -58,7 +54,7 @@ pub enum Output {
     /// An eventfd is inferred to be a device's.
     Inferred(Inferred),
     /// A call was under way when the trace began, or is over.
-    Early(Early),
+    InFlightCall(InFlightCall),
 }
 
 /// What an output is about: what a reader can ask for.
@@ -116,7 +112,7 @@ impl Output {
         match self {
             Self::Inferred(inferred) if inferred.origin == Origin::StateWritten => Class::Migration,
             Self::Cycle(_) | Self::Stage(_) | Self::Inferred(_) => Class::Remap,
-            Self::Transition(_) | Self::Stay(_) => Class::Migration,
+            Self::Transition(_) | Self::StateInterval(_) => Class::Migration,
             Self::IrqChange(_) | Self::Interrupt(_) => Class::Irq,
             Self::Mapped(Mapped {
                 how: MappedHow::Dma(_),
@@ -125,7 +121,7 @@ impl Output {
             Self::Zap(_) | Self::Mapped(_) => Class::Mapping,
             Self::Opened(_) | Self::Closed(_) => Class::File,
             Self::Finding(_) => Class::Finding,
-            Self::Early(early) => early.class(),
+            Self::InFlightCall(call) => call.class(),
         }
     }
 
@@ -134,7 +130,7 @@ impl Output {
         match self {
             Self::Cycle(cycle) => &cycle.device,
             Self::Transition(transition) => &transition.device,
-            Self::Stay(stay) => &stay.device,
+            Self::StateInterval(interval) => &interval.device,
             Self::Zap(zap) => &zap.device,
             Self::Finding(finding) => &finding.device,
             Self::Stage(line) => &line.device,
@@ -144,7 +140,7 @@ impl Output {
             Self::Opened(opened) => &opened.device,
             Self::Closed(closed) => &closed.device,
             Self::Inferred(inferred) => &inferred.device,
-            Self::Early(early) => &early.device,
+            Self::InFlightCall(call) => &call.device,
         }
     }
 
@@ -153,7 +149,7 @@ impl Output {
         match self {
             Self::Cycle(cycle) => cycle.stages.total(),
             Self::Transition(transition) => transition.duration(),
-            Self::Stay(stay) => Some(stay.duration()),
+            Self::StateInterval(interval) => Some(interval.duration()),
             Self::Zap(zap) => zap.duration(),
             Self::Interrupt(interrupt) => interrupt.latency(),
             Self::Finding(_)
@@ -163,7 +159,7 @@ impl Output {
             | Self::Opened(_)
             | Self::Closed(_)
             | Self::Inferred(_)
-            | Self::Early(_) => None,
+            | Self::InFlightCall(_) => None,
         }
     }
 }

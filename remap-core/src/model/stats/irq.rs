@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::times::{Quantiles, Times};
-use crate::correlate::irq::{IrqName, IrqVerb};
+use crate::model::{IrqName, IrqVerb};
 
 /// One sub-index of an IRQ index.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub struct VectorStats {
     pub coalesced: u64,
     /// Signals that nobody had read or taken when the eventfd was taken away, or at the end.
     pub unread: u64,
-    pub(in crate::correlate) latency: Times,
+    pub(crate) latency: Times,
 }
 
 impl VectorStats {
@@ -41,11 +41,11 @@ pub struct IrqStats {
     pub failed: BTreeMap<IrqVerb, u64>,
     /// By sub-index.
     pub vectors: BTreeMap<u32, VectorStats>,
-    pub(in crate::correlate) latency: Times,
+    pub(crate) latency: Times,
 }
 
 impl IrqStats {
-    pub(in crate::correlate) fn new(name: IrqName) -> Self {
+    pub(crate) fn new(name: IrqName) -> Self {
         Self {
             name,
             calls: BTreeMap::new(),

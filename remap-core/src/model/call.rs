@@ -1,0 +1,69 @@
+//! Calls that were in flight when the trace began.
+
+use super::Class;
+use crate::event::{Call, EarlyCall, Task, feature_name};
+
+/// A call that was under way when the trace began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlightCall {
+    /// Name of the device.
+    pub device: String,
+    /// When this was observed (CLOCK_MONOTONIC ns): that it is under way, or that it is over.
+    pub time_ns: u64,
+    /// What was called.
+    pub call: EarlyCall,
+    /// The functions in which the thread waits, or waited, innermost first; empty if that is not
+    /// known.
+    pub waits_in: Vec<String>,
+    /// If it is over: when it was last seen under way (CLOCK_MONOTONIC ns).
+    pub last_seen_ns: Option<u64>,
+    /// The thread.
+    pub task: Task,
+}
+
+impl InFlightCall {
+    /// What it is about.
+    pub fn class(&self) -> Class {
+        match &self.call {
+            call if call.changes_state() => Class::Migration,
+            EarlyCall::Ioctl(Call::SetIrqs { .. }) => Class::Irq,
+            _ => Class::File,
+        }
+    }
+
+    /// The call in words.
+    pub fn what(&self) -> String {
+        let call = match &self.call {
+            EarlyCall::Write { region } => return format!("a write to region {region}"),
+            EarlyCall::Ioctl(call) => call,
+        };
+        match call {
+            Call::SetIrqs { index, .. } => format!("SET_IRQS of index {index}"),
+            Call::GetIrqInfo { index } => format!("GET_IRQ_INFO of index {index}"),
+            Call::GetRegionInfo { index } => format!("GET_REGION_INFO of region {index}"),
+            Call::Feature { data, .. } if self.call.changes_state() => match data.state() {
+                Some(to) => format!("the change to {to}"),
+                None => "a state change".to_owned(),
+            },
+            Call::Feature { feature, .. } => match feature_name(*feature) {
+                Some(name) => format!("the feature {name}"),
+                None => format!("the feature {feature}"),
+            },
+            Call::Reset => "RESET".to_owned(),
+            Call::HotReset => "PCI_HOT_RESET".to_owned(),
+            Call::BindIommufd { .. } => "BIND_IOMMUFD".to_owned(),
+            Call::AttachPt { .. } => "ATTACH_IOMMUFD_PT".to_owned(),
+            Call::DetachPt => "DETACH_IOMMUFD_PT".to_owned(),
+            Call::Other { request } | Call::Unreadable { request } => {
+                format!("the ioctl {request:#x}")
+            }
+        }
+    }
+
+    /// Where its thread waits, and who called that: the innermost functions. `None` if that is not
+    /// known.
+    pub fn whereabouts(&self) -> Option<String> {
+        let innermost: Vec<&str> = self.waits_in.iter().take(3).map(String::as_str).collect();
+        (!innermost.is_empty()).then(|| innermost.join(" ← "))
+    }
+}

@@ -1,0 +1,39 @@
+//! What a trace contains: the values that the correlation hands out, and the contract of `--json`.
+//!
+//! Data and accessors. How a value comes about is in [`correlate`](crate::correlate), how it is
+//! shown in [`sink`](crate::sink).
+
+mod activity;
+mod call;
+mod cycle;
+mod duration;
+mod file;
+mod finding;
+mod inferred;
+mod interval;
+mod irq;
+mod mapping;
+mod output;
+mod stats;
+mod summary;
+mod transition;
+mod zap;
+
+pub use activity::{Activity, DataStats, Spent};
+pub use call::InFlightCall;
+pub use cycle::{Ack, AckForm, Cycle, Outcome, ReleasedSource, Stage, Stages, Stamp, View};
+pub use duration::Ns;
+pub use file::{Closed, Opened};
+pub use finding::{Finding, RULES, Rule};
+pub use inferred::Inferred;
+pub use interval::{Precopy, StateInterval};
+pub use irq::{Interrupt, IrqChange, IrqName, IrqVerb};
+pub use mapping::{Mapped, MappedHow};
+pub use output::{Class, Output, StageLine};
+pub use stats::{
+    ChangeStats, DeviceStats, IrqStats, LoggingStats, MappingStats, MigrationStats, Quantiles,
+    RegionStats, StateStats, Stats, User, VectorStats, ZapStats,
+};
+pub use summary::{Summary, Withheld};
+pub use transition::{Transition, TransitionRef};
+pub use zap::{Cause, Zap, ZapEnd, ZappedRegion};

@@ -1,0 +1,139 @@
+//! What the trace adds up to: cycles, times and findings per device and region.
+
+use std::collections::BTreeMap;
+
+mod irq;
+mod mapping;
+mod migration;
+mod times;
+
+pub use irq::{IrqStats, VectorStats};
+pub use mapping::{MappingStats, ZapStats};
+pub use migration::{ChangeStats, LoggingStats, MigrationStats, StateStats};
+pub use times::Quantiles;
+
+use super::{DataStats, Outcome, Rule, Stage};
+pub(crate) use times::Times;
+
+/// What happened to one region.
+#[derive(Clone, Debug, Default)]
+pub struct RegionStats {
+    /// Cycles by outcome.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Findings by rule.
+    pub findings: BTreeMap<Rule, u64>,
+    /// Its mappings.
+    pub mapping: MappingStats,
+    pub(crate) stages: [Times; 7],
+    pub(crate) total: Times,
+}
+
+impl RegionStats {
+    /// All cycles.
+    pub fn cycles(&self) -> u64 {
+        self.outcomes.values().sum()
+    }
+
+    /// All findings.
+    pub fn findings(&self) -> u64 {
+        self.findings.values().sum()
+    }
+
+    /// How long `stage` took; `None` if it was never observed.
+    pub fn stage(&self, stage: Stage) -> Option<Quantiles> {
+        self.stages[stage as usize].quantiles()
+    }
+
+    /// From trigger to release; `None` if that was never observed.
+    pub fn total(&self) -> Option<Quantiles> {
+        self.total.quantiles()
+    }
+}
+
+/// What happened to one device.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceStats {
+    /// By region index.
+    pub regions: BTreeMap<u32, RegionStats>,
+    /// Findings that are about no single region, by rule.
+    pub findings: BTreeMap<Rule, u64>,
+    /// The kernel driver that it is bound to, if it could be read.
+    pub driver: Option<String>,
+    /// State changes.
+    pub transitions: u64,
+    /// Interrupts by IRQ index; [`UNKNOWN_INDEX`](crate::event::UNKNOWN_INDEX) for eventfds that
+    /// are inferred to be the device's.
+    pub irqs: BTreeMap<u32, IrqStats>,
+    /// Migration.
+    pub migration: MigrationStats,
+    /// Zaps by the name of their cause.
+    pub zaps: BTreeMap<&'static str, ZapStats>,
+    /// Files of it that were made.
+    pub opens: u64,
+    /// How often its last file was closed.
+    pub closes: u64,
+    /// Of these, by a process that was about to end.
+    pub deaths: u64,
+    /// The processes that used it, by pid.
+    pub users: BTreeMap<u32, User>,
+    /// An example for each rule: what was seen the first time.
+    pub examples: BTreeMap<Rule, String>,
+}
+
+/// A process that used a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// Its name: the command name of the thread that was seen first.
+    pub comm: String,
+    /// The virtual machine's name, if it is known.
+    pub vm: Option<String>,
+}
+
+/// What happened in the whole trace.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// By the device's name.
+    pub devices: BTreeMap<String, DeviceStats>,
+    /// Migration data of files that nobody knows the device of.
+    pub unknown_data: DataStats,
+}
+
+impl Stats {
+    /// All cycles.
+    pub fn cycles(&self) -> u64 {
+        self.regions().map(RegionStats::cycles).sum()
+    }
+
+    /// All state changes.
+    pub fn transitions(&self) -> u64 {
+        self.devices.values().map(|device| device.transitions).sum()
+    }
+
+    /// Findings by rule.
+    pub fn findings(&self) -> BTreeMap<Rule, u64> {
+        let mut sums = BTreeMap::new();
+        let of_regions = self.regions().map(|region| &region.findings);
+        let of_devices = self.devices.values().map(|device| &device.findings);
+        for (rule, count) in of_regions.chain(of_devices).flatten() {
+            *sums.entry(*rule).or_default() += count;
+        }
+        sums
+    }
+
+    fn regions(&self) -> impl Iterator<Item = &RegionStats> {
+        self.devices
+            .values()
+            .flat_map(|device| device.regions.values())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_observed_is_not_zero() {
+        assert_eq!(RegionStats::default().stage(Stage::Wake), None);
+        assert_eq!(RegionStats::default().total(), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! The end of a trace: what it adds up to, and what is missing of it.
+
+use std::collections::BTreeMap;
+
+use super::Stats;
+use crate::account::Miss;
+use crate::vmm::log::LogAccount;
+
+/// What the user's filters kept back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Records of devices, processes and virtual machines that nobody asked for: nothing was made
+    /// of them.
+    pub records: u64,
+    /// Outputs of classes that nobody asked for: they were not shown, and are counted.
+    pub by_class: u64,
+    /// Outputs that took less time than was asked for: they were not shown, and are counted.
+    pub by_latency: u64,
+}
+
+/// The end of a trace: what it adds up to, and whether it is whole.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Records that the probes saw; `None` if that could not be read.
+    pub seen: Option<u64>,
+    /// Records that reached the correlation.
+    pub delivered: u64,
+    /// Records that did not, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Whose runs never happened, of those (`recursion`, `probe_missed`).
+    pub missed: Vec<Miss>,
+    /// What was made of them.
+    pub stats: Stats,
+    /// What the user's filters kept back.
+    pub withheld: Withheld,
+    /// The VMMs' logs that were read.
+    pub logs: Vec<LogAccount>,
+}
+
+impl Summary {
+    /// All that was lost.
+    pub fn lost_total(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// Whether every record that was seen is accounted for; `None` if it is not known how many
+    /// were seen.
+    pub fn exact(&self) -> Option<bool> {
+        self.seen
+            .map(|seen| self.delivered.checked_add(self.lost_total()) == Some(seen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity() {
+        let mut summary = Summary {
+            seen: Some(10),
+            delivered: 7,
+            ..Summary::default()
+        };
+        assert_eq!(summary.exact(), Some(false));
+        summary.lost.insert("ring full".into(), 3);
+        assert_eq!(summary.exact(), Some(true));
+        summary.seen = None;
+        assert_eq!(summary.exact(), None);
+    }
+}
