@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::process::{command, run};
-use crate::{cache, linker, setup};
+use crate::{cache, setup};
 
 /// The target: named, so that its flags do not reach build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -82,8 +82,8 @@ pub fn binaries(wanted: &[Binary]) -> Result<()> {
     cargo
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    if wanted.iter().any(|&binary| binary != Binary::Guest) {
-        cargo.env("PATH", linker::path()?);
-    }
+    // A binary that cannot trace is of no use here: a missing toolchain is an error.
+    cargo.env("REMAP_BPF_REQUIRE", "1");
+    cargo.env_remove("REMAP_BPF_SKIP");
     run(cargo.current_dir(cache::root()))
 }

@@ -1,10 +1,9 @@
 //! bpf-linker: links the eBPF programs with the LLVM that Debian's rustc uses.
 
-use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use crate::cache;
 use crate::outcome::Cannot;
@@ -17,8 +16,8 @@ const RUSTC: &str = "/usr/bin/rustc";
 /// Where Debian keeps shared libraries.
 const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
 
-/// The directory with the bpf-linker binary; built when it is not there or was
-/// built for another LLVM.
+/// The directory of the bpf-linker binary, which is built if it is missing or if it was built for
+/// another LLVM. `remap-user/build.rs` looks for the same folders.
 pub fn ensure() -> Result<PathBuf> {
     let place = cache::directory()?.join(format!("bpf-linker-{VERSION}"));
     let binary = place.join("bin/bpf-linker");
@@ -69,7 +68,7 @@ pub fn ensure() -> Result<PathBuf> {
     Ok(place.join("bin"))
 }
 
-/// LLVM's major version, as `rustc -vV` tells it.
+/// LLVM's major version in the output of `rustc -vV`.
 fn llvm_major(version: &str) -> Result<u32> {
     let line = version
         .lines()
@@ -78,7 +77,7 @@ fn llvm_major(version: &str) -> Result<u32> {
     major.with_context(|| format!("{RUSTC} -vV names no LLVM version"))
 }
 
-/// The file of LLVM's shared library.
+/// The file name of LLVM's shared library.
 fn library(major: u32) -> Result<String> {
     let entries = fs::read_dir(LIBRARIES).with_context(|| format!("listing {LIBRARIES}"))?;
     let names: Vec<_> = entries
@@ -105,13 +104,6 @@ fn mentions(bytes: &[u8], name: &str) -> bool {
     bytes
         .windows(name.len())
         .any(|window| window == name.as_bytes())
-}
-
-/// PATH with bpf-linker on it, for builds of the eBPF programs.
-pub fn path() -> Result<OsString> {
-    let old = env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(ensure()?).chain(env::split_paths(&old));
-    env::join_paths(all).map_err(|error| anyhow!("PATH cannot be extended: {error}"))
 }
 
 #[cfg(test)]

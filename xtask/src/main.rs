@@ -1,4 +1,4 @@
-//! Builds, boots and judges remap: `cargo xtask setup|build|lab|demo|test`.
+//! Builds, boots and judges remap: `cargo xtask setup|build|lab|demo|test|bench|mutants`.
 
 mod apt;
 mod archive;
@@ -18,6 +18,7 @@ mod interrupt;
 mod kernel;
 mod lab;
 mod linker;
+mod mutants;
 mod outcome;
 mod overlay;
 mod process;
@@ -26,6 +27,7 @@ mod scenario;
 mod setup;
 mod suite;
 mod test;
+mod tool;
 mod verdict;
 mod watch;
 
@@ -49,6 +51,7 @@ enum Task {
     Lab(lab::Args),
     Demo(demo::Args),
     Test(test::Args),
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Lab(args) => lab::main(&args),
         Task::Demo(args) => demo::main(&args),
         Task::Test(args) => test::main(&args),
+        Task::Mutants(args) => mutants::main(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -1,9 +1,10 @@
 //! `cargo xtask setup`: everything that a fresh machine lacks.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 use std::{env, fs};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::kernel::Series;
@@ -55,6 +56,7 @@ pub fn main(args: &Args) -> Result<u8> {
     run(&[Need::Build, Need::Lab(Series::ALL.to_vec())])?;
     let _lock = cache::lock()?;
     println!("bpf-linker in {}", linker::ensure()?.display());
+    retry_build_script()?;
     println!("busybox: {}", busybox::ensure()?.display());
     for series in Series::ALL {
         let kernel = kernel::ensure(series, args.refresh)?;
@@ -97,6 +99,15 @@ pub fn lint_tools() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes cargo run the build script of remap-user again: an earlier plain `cargo build` may have
+/// left the eBPF programs out.
+fn retry_build_script() -> Result<()> {
+    let script = cache::root().join("remap-user/build.rs");
+    let file = fs::File::options().append(true).open(&script);
+    file.and_then(|file| file.set_modified(SystemTime::now()))
+        .with_context(|| format!("touching {}", script.display()))
 }
 
 /// Lets rustup's cargo find Debian's compiler, which has a `core` for eBPF.
