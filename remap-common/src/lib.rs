@@ -4,9 +4,9 @@
 
 pub mod counter;
 pub mod filter;
-pub mod ioctl;
+pub mod in_flight;
 pub mod layout;
 pub mod module;
 pub mod record;
-pub mod under_way;
+pub mod uapi;
 pub mod walk;

@@ -6,46 +6,68 @@ use std::io;
 use crate::event::Errno;
 
 macro_rules! names {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident = $value:expr),* $(,)?) => {
+        /// Each errno by its name in `include/uapi/asm-generic/errno.h`, and the kernel's own of
+        /// `include/linux/errno.h`: a probe sees those, and `ENOTSUPP` reaches user space too.
+        #[expect(missing_docs, reason = "the name is all there is")]
+        impl Errno {
+            $(pub const $name: Self = Self($value);)*
+        }
+
         /// The name of an errno, as in `EBUSY`.
         pub fn name(errno: i32) -> Option<&'static str> {
-            Some(match errno {
-                $(libc::$name => stringify!($name),)*
-                _ => return inside(errno),
+            Some(match Errno(errno) {
+                $(Errno::$name => stringify!($name),)*
+                _ => return None,
             })
         }
     };
 }
 
-/// The kernel's own errnos: a probe sees them, and `ENOTSUPP` reaches user space though it should
-/// not.
-fn inside(errno: i32) -> Option<&'static str> {
-    Some(match errno {
-        512 => "ERESTARTSYS",
-        513 => "ERESTARTNOINTR",
-        514 => "ERESTARTNOHAND",
-        515 => "ENOIOCTLCMD",
-        516 => "ERESTART_RESTARTBLOCK",
-        524 => "ENOTSUPP",
-        _ => return None,
-    })
-}
-
 names! {
-    EPERM, ENOENT, ESRCH, EINTR, EIO, ENXIO, E2BIG, ENOEXEC, EBADF, ECHILD, EAGAIN, ENOMEM,
-    EACCES, EFAULT, ENOTBLK, EBUSY, EEXIST, EXDEV, ENODEV, ENOTDIR, EISDIR, EINVAL, ENFILE,
-    EMFILE, ENOTTY, ETXTBSY, EFBIG, ENOSPC, ESPIPE, EROFS, EMLINK, EPIPE, EDOM, ERANGE,
-    EDEADLK, ENAMETOOLONG, ENOLCK, ENOSYS, ENOTEMPTY, ELOOP, ENOMSG, EIDRM, ECHRNG, EL2NSYNC,
-    EL3HLT, EL3RST, ELNRNG, EUNATCH, ENOCSI, EL2HLT, EBADE, EBADR, EXFULL, ENOANO, EBADRQC,
-    EBADSLT, EBFONT, ENOSTR, ENODATA, ETIME, ENOSR, ENONET, ENOPKG, EREMOTE, ENOLINK, EADV,
-    ESRMNT, ECOMM, EPROTO, EMULTIHOP, EDOTDOT, EBADMSG, EOVERFLOW, ENOTUNIQ, EBADFD, EREMCHG,
-    ELIBACC, ELIBBAD, ELIBSCN, ELIBMAX, ELIBEXEC, EILSEQ, ERESTART, ESTRPIPE, EUSERS, ENOTSOCK,
-    EDESTADDRREQ, EMSGSIZE, EPROTOTYPE, ENOPROTOOPT, EPROTONOSUPPORT, ESOCKTNOSUPPORT,
-    EOPNOTSUPP, EPFNOSUPPORT, EAFNOSUPPORT, EADDRINUSE, EADDRNOTAVAIL, ENETDOWN, ENETUNREACH,
-    ENETRESET, ECONNABORTED, ECONNRESET, ENOBUFS, EISCONN, ENOTCONN, ESHUTDOWN, ETOOMANYREFS,
-    ETIMEDOUT, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, EALREADY, EINPROGRESS, ESTALE, EUCLEAN,
-    ENOTNAM, ENAVAIL, EISNAM, EREMOTEIO, EDQUOT, ENOMEDIUM, EMEDIUMTYPE, ECANCELED, ENOKEY,
-    EKEYEXPIRED, EKEYREVOKED, EKEYREJECTED, EOWNERDEAD, ENOTRECOVERABLE, ERFKILL, EHWPOISON,
+    EPERM = libc::EPERM, ENOENT = libc::ENOENT, ESRCH = libc::ESRCH, EINTR = libc::EINTR,
+    EIO = libc::EIO, ENXIO = libc::ENXIO, E2BIG = libc::E2BIG, ENOEXEC = libc::ENOEXEC,
+    EBADF = libc::EBADF, ECHILD = libc::ECHILD, EAGAIN = libc::EAGAIN, ENOMEM = libc::ENOMEM,
+    EACCES = libc::EACCES, EFAULT = libc::EFAULT, ENOTBLK = libc::ENOTBLK, EBUSY = libc::EBUSY,
+    EEXIST = libc::EEXIST, EXDEV = libc::EXDEV, ENODEV = libc::ENODEV, ENOTDIR = libc::ENOTDIR,
+    EISDIR = libc::EISDIR, EINVAL = libc::EINVAL, ENFILE = libc::ENFILE, EMFILE = libc::EMFILE,
+    ENOTTY = libc::ENOTTY, ETXTBSY = libc::ETXTBSY, EFBIG = libc::EFBIG, ENOSPC = libc::ENOSPC,
+    ESPIPE = libc::ESPIPE, EROFS = libc::EROFS, EMLINK = libc::EMLINK, EPIPE = libc::EPIPE,
+    EDOM = libc::EDOM, ERANGE = libc::ERANGE, EDEADLK = libc::EDEADLK,
+    ENAMETOOLONG = libc::ENAMETOOLONG, ENOLCK = libc::ENOLCK, ENOSYS = libc::ENOSYS,
+    ENOTEMPTY = libc::ENOTEMPTY, ELOOP = libc::ELOOP, ENOMSG = libc::ENOMSG, EIDRM = libc::EIDRM,
+    ECHRNG = libc::ECHRNG, EL2NSYNC = libc::EL2NSYNC, EL3HLT = libc::EL3HLT, EL3RST = libc::EL3RST,
+    ELNRNG = libc::ELNRNG, EUNATCH = libc::EUNATCH, ENOCSI = libc::ENOCSI, EL2HLT = libc::EL2HLT,
+    EBADE = libc::EBADE, EBADR = libc::EBADR, EXFULL = libc::EXFULL, ENOANO = libc::ENOANO,
+    EBADRQC = libc::EBADRQC, EBADSLT = libc::EBADSLT, EBFONT = libc::EBFONT, ENOSTR = libc::ENOSTR,
+    ENODATA = libc::ENODATA, ETIME = libc::ETIME, ENOSR = libc::ENOSR, ENONET = libc::ENONET,
+    ENOPKG = libc::ENOPKG, EREMOTE = libc::EREMOTE, ENOLINK = libc::ENOLINK, EADV = libc::EADV,
+    ESRMNT = libc::ESRMNT, ECOMM = libc::ECOMM, EPROTO = libc::EPROTO, EMULTIHOP = libc::EMULTIHOP,
+    EDOTDOT = libc::EDOTDOT, EBADMSG = libc::EBADMSG, EOVERFLOW = libc::EOVERFLOW,
+    ENOTUNIQ = libc::ENOTUNIQ, EBADFD = libc::EBADFD, EREMCHG = libc::EREMCHG,
+    ELIBACC = libc::ELIBACC, ELIBBAD = libc::ELIBBAD, ELIBSCN = libc::ELIBSCN,
+    ELIBMAX = libc::ELIBMAX, ELIBEXEC = libc::ELIBEXEC, EILSEQ = libc::EILSEQ,
+    ERESTART = libc::ERESTART, ESTRPIPE = libc::ESTRPIPE, EUSERS = libc::EUSERS,
+    ENOTSOCK = libc::ENOTSOCK, EDESTADDRREQ = libc::EDESTADDRREQ, EMSGSIZE = libc::EMSGSIZE,
+    EPROTOTYPE = libc::EPROTOTYPE, ENOPROTOOPT = libc::ENOPROTOOPT,
+    EPROTONOSUPPORT = libc::EPROTONOSUPPORT, ESOCKTNOSUPPORT = libc::ESOCKTNOSUPPORT,
+    EOPNOTSUPP = libc::EOPNOTSUPP, EPFNOSUPPORT = libc::EPFNOSUPPORT,
+    EAFNOSUPPORT = libc::EAFNOSUPPORT, EADDRINUSE = libc::EADDRINUSE,
+    EADDRNOTAVAIL = libc::EADDRNOTAVAIL, ENETDOWN = libc::ENETDOWN, ENETUNREACH = libc::ENETUNREACH,
+    ENETRESET = libc::ENETRESET, ECONNABORTED = libc::ECONNABORTED, ECONNRESET = libc::ECONNRESET,
+    ENOBUFS = libc::ENOBUFS, EISCONN = libc::EISCONN, ENOTCONN = libc::ENOTCONN,
+    ESHUTDOWN = libc::ESHUTDOWN, ETOOMANYREFS = libc::ETOOMANYREFS, ETIMEDOUT = libc::ETIMEDOUT,
+    ECONNREFUSED = libc::ECONNREFUSED, EHOSTDOWN = libc::EHOSTDOWN,
+    EHOSTUNREACH = libc::EHOSTUNREACH, EALREADY = libc::EALREADY, EINPROGRESS = libc::EINPROGRESS,
+    ESTALE = libc::ESTALE, EUCLEAN = libc::EUCLEAN, ENOTNAM = libc::ENOTNAM,
+    ENAVAIL = libc::ENAVAIL, EISNAM = libc::EISNAM, EREMOTEIO = libc::EREMOTEIO,
+    EDQUOT = libc::EDQUOT, ENOMEDIUM = libc::ENOMEDIUM, EMEDIUMTYPE = libc::EMEDIUMTYPE,
+    ECANCELED = libc::ECANCELED, ENOKEY = libc::ENOKEY, EKEYEXPIRED = libc::EKEYEXPIRED,
+    EKEYREVOKED = libc::EKEYREVOKED, EKEYREJECTED = libc::EKEYREJECTED,
+    EOWNERDEAD = libc::EOWNERDEAD, ENOTRECOVERABLE = libc::ENOTRECOVERABLE, ERFKILL = libc::ERFKILL,
+    EHWPOISON = libc::EHWPOISON,
+    ERESTARTSYS = 512, ERESTARTNOINTR = 513, ERESTARTNOHAND = 514, ENOIOCTLCMD = 515,
+    ERESTART_RESTARTBLOCK = 516, ENOTSUPP = 524,
 }
 
 impl Errno {
@@ -70,9 +92,9 @@ mod tests {
 
     #[test]
     fn errnos_have_their_names() {
-        assert_eq!(Errno(libc::EBUSY).to_string(), "EBUSY");
-        assert_eq!(Errno(libc::ETIMEDOUT).to_string(), "ETIMEDOUT");
-        assert_eq!(Errno(524).to_string(), "ENOTSUPP");
+        assert_eq!(Errno::EBUSY.to_string(), "EBUSY");
+        assert_eq!(Errno::ETIMEDOUT.to_string(), "ETIMEDOUT");
+        assert_eq!(Errno::ENOTSUPP.to_string(), "ENOTSUPP");
         assert_eq!(Errno(4095).to_string(), "errno 4095");
     }
 }

@@ -7,11 +7,11 @@
 use aya_ebpf::helpers::generated::bpf_loop;
 use remap_common::{
     counter::Counter,
-    ioctl::{
-        IRQ_SET_ACTION_MASK, IRQ_SET_ACTION_TRIGGER, IRQ_SET_ACTION_UNMASK, IRQ_SET_DATA_EVENTFD,
-        IRQ_SET_DATA_NONE, IRQ_SET_HEADER,
-    },
     record::{Context, Target, UNKNOWN_INDEX, kind, origin, role},
+    uapi::{
+        VFIO_IRQ_SET_ACTION_MASK, VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_ACTION_UNMASK,
+        VFIO_IRQ_SET_DATA_EVENTFD, VFIO_IRQ_SET_DATA_NONE, vfio_device_feature, vfio_irq_set,
+    },
 };
 
 use crate::{
@@ -27,9 +27,9 @@ const MOST: u32 = 2048;
 /// The role that the flags of a `SET_IRQS` give to its eventfds.
 #[inline(always)]
 pub fn role_of(flags: u32) -> u32 {
-    if flags & IRQ_SET_ACTION_UNMASK != 0 {
+    if flags & VFIO_IRQ_SET_ACTION_UNMASK != 0 {
         role::UNMASK
-    } else if flags & IRQ_SET_ACTION_MASK != 0 {
+    } else if flags & VFIO_IRQ_SET_ACTION_MASK != 0 {
         role::MASK
     } else {
         role::TRIGGER
@@ -103,7 +103,7 @@ pub fn settle_wakeup(call: &Ioctl) {
     let target = wakeup_of(call.device);
     if replace(context, &target) {
         // struct vfio_device_feature: argsz, flags; behind it the eventfd.
-        let fd = call.word(8).cast_signed();
+        let fd = call.word(vfio_device_feature::DATA).cast_signed();
         report(&Subject::current(), context, &target, fd, origin::SEEN);
     }
 }
@@ -151,22 +151,24 @@ pub fn disown(context: u64, target: &Target) {
 /// A `SET_IRQS` has succeeded: what it disabled, removed or replaced is no longer ours.
 #[inline(always)]
 pub fn settle(call: &Ioctl) {
-    let flags = call.word(4);
-    if flags == IRQ_SET_DATA_NONE | IRQ_SET_ACTION_TRIGGER && call.word(16) == 0 {
-        filter::next_generation(call.device, call.word(8));
+    let flags = call.word(vfio_irq_set::FLAGS);
+    if flags == VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER
+        && call.word(vfio_irq_set::COUNT) == 0
+    {
+        filter::next_generation(call.device, call.word(vfio_irq_set::INDEX));
         return;
     }
-    if flags & IRQ_SET_DATA_EVENTFD == 0 {
+    if flags & VFIO_IRQ_SET_DATA_EVENTFD == 0 {
         return;
     }
     let mut slots = Slots {
         device: call.device,
-        fds: call.pointer + IRQ_SET_HEADER as u64,
-        index: call.word(8),
-        start: call.word(12),
+        fds: call.pointer + vfio_irq_set::DATA as u64,
+        index: call.word(vfio_irq_set::INDEX),
+        start: call.word(vfio_irq_set::START),
         role: role_of(flags),
     };
-    let count = match call.word(16) {
+    let count = match call.word(vfio_irq_set::COUNT) {
         count @ 0..MOST => count,
         _ => MOST,
     };

@@ -9,8 +9,8 @@
 //! every eventfd is known. The index stays unknown. Emits `Context`.
 #![expect(unsafe_code, reason = "references into map values")]
 
-use remap_common::ioctl::SET_IRQS;
 use remap_common::record::{Target, UNKNOWN_INDEX, answer, origin, role};
+use remap_common::uapi::{VFIO_DEVICE_SET_IRQS, vfio_region_info};
 
 use crate::{
     contexts,
@@ -33,7 +33,9 @@ pub fn signalled(context: u64) -> Option<&'static Target> {
         return None;
     }
     // SAFETY: map values live until the program ends.
-    if unsafe { maps::IOCTLS.get(emit::thread()) }.is_some_and(|call| call.request == SET_IRQS) {
+    if unsafe { maps::IOCTLS.get(emit::thread()) }
+        .is_some_and(|call| call.request == VFIO_DEVICE_SET_IRQS)
+    {
         // The user's own trigger, or one that was due when it unmasked.
         return None;
     }
@@ -81,11 +83,10 @@ pub fn interrupted() {
 /// A `GET_REGION_INFO` has succeeded.
 #[inline(always)]
 pub fn described(call: &Ioctl) {
-    if !filter::something_is_prior() || call.argument_len < 12 {
+    if !filter::something_is_prior() || (call.argument_len as usize) < vfio_region_info::INDEX + 4 {
         return;
     }
-    // struct vfio_region_info: argsz, flags, index.
-    let region = call.word(8);
+    let region = call.word(vfio_region_info::INDEX);
     let place = place(call.device, region);
     // SAFETY: only the presence is of interest.
     let again = unsafe { maps::DESCRIBED.get(place) }.is_some();

@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::STRIDE,
+    in_flight,
     record::{ARGUMENT_BYTES, Target},
-    under_way,
     walk::Met,
 };
 
@@ -311,11 +311,11 @@ pub struct EventfdRead {
 }
 
 // User space looks at these maps too.
-const _: () = assert!(size_of::<Ioctl>() == under_way::IOCTLS.bytes);
-const _: () = assert!(size_of::<Mmap>() == under_way::MMAPS.bytes);
-const _: () = assert!(size_of::<RegionWrite>() == under_way::REGION_WRITES.bytes);
-const _: () = assert!(size_of::<EventfdWrite>() == under_way::EVENTFD_WRITES.bytes);
-const _: () = assert!(size_of::<EventfdRead>() == under_way::EVENTFD_READS.bytes);
-const _: () = assert!(size_of::<Fault>() == under_way::FAULTS.bytes);
-const _: () = assert!(size_of::<NodeCall>() == under_way::NODE_CALLS.bytes);
-const _: () = assert!(size_of::<DataCall>() == under_way::DATA_CALLS.bytes);
+const _: () = assert!(size_of::<Ioctl>() == in_flight::IOCTLS.bytes);
+const _: () = assert!(size_of::<Mmap>() == in_flight::MMAPS.bytes);
+const _: () = assert!(size_of::<RegionWrite>() == in_flight::REGION_WRITES.bytes);
+const _: () = assert!(size_of::<EventfdWrite>() == in_flight::EVENTFD_WRITES.bytes);
+const _: () = assert!(size_of::<EventfdRead>() == in_flight::EVENTFD_READS.bytes);
+const _: () = assert!(size_of::<Fault>() == in_flight::FAULTS.bytes);
+const _: () = assert!(size_of::<NodeCall>() == in_flight::NODE_CALLS.bytes);
+const _: () = assert!(size_of::<DataCall>() == in_flight::DATA_CALLS.bytes);

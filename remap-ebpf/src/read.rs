@@ -7,7 +7,10 @@
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user, generated,
 };
-use remap_common::layout::{ABSENT, KernelAddresses, KernelLayout};
+use remap_common::{
+    layout::{ABSENT, KernelAddresses, KernelLayout},
+    uapi::EFD_SEMAPHORE,
+};
 
 /// Written by the loader before the programs are verified; a constant to the verifier.
 #[unsafe(no_mangle)]
@@ -142,7 +145,7 @@ pub fn eventfd_count(context: u64) -> Option<u64> {
 #[inline(always)]
 pub fn eventfd_is_semaphore(context: u64) -> Option<bool> {
     let flags: u32 = word(context, layout!(eventfd_flags))?;
-    Some(flags & 1 != 0)
+    Some(flags & EFD_SEMAPHORE != 0)
 }
 
 /// The references to an eventfd context (`kref` holds one refcount_t, one int).

@@ -5,8 +5,11 @@
 )]
 
 use remap_common::{
-    ioctl::{CONFIG_REGION, FEATURE, REGION_SHIFT},
     record::{Zap, cause, kind},
+    uapi::{
+        VFIO_DEVICE_FEATURE, VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_OFFSET_SHIFT,
+        vfio_device_feature,
+    },
 };
 
 use crate::{emit, maps};
@@ -42,11 +45,16 @@ fn cause() -> Cause {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
     if let Some(call) = unsafe { maps::IOCTLS.get(thread) } {
-        let known = call.request == FEATURE && call.argument_len >= 8;
+        let known = call.request == VFIO_DEVICE_FEATURE
+            && call.argument_len as usize >= vfio_device_feature::DATA;
         return Cause {
             cause: cause::IOCTL,
             detail: call.request,
-            value: if known { call.word(4) } else { 0 },
+            value: if known {
+                call.word(vfio_device_feature::FLAGS)
+            } else {
+                0
+            },
             value_known: u32::from(known),
         };
     }
@@ -59,7 +67,8 @@ fn cause() -> Cause {
             value_known: 0,
         };
     };
-    let of_config = write.offset >> REGION_SHIFT == CONFIG_REGION;
+    let of_config =
+        write.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX);
     Cause {
         cause: if of_config {
             cause::CONFIG_WRITE

@@ -87,7 +87,6 @@ enum Hold {
     Ignored,
 }
 
-const ECANCELED: i32 = 125;
 const TIMEOUT_NS: u64 = 60_000_000_000;
 
 /// A service for a device that this process has opened.
@@ -138,7 +137,7 @@ fn in_a_wait(lab: &mut Lab, hold: Hold, signal: Signal) -> Result<()> {
         let result = change.join().unwrap_or(Ok(()));
         let errno = result.as_ref().err().and_then(Error::errno);
         ensure!(
-            errno == Some(Errno(ECANCELED)),
+            errno == Some(Errno::ECANCELED),
             "the state change gave {result:?}"
         );
         over_soon(lab, ended_ns)
@@ -162,7 +161,7 @@ fn over_soon(lab: &Lab, ended_ns: u64) -> Result<()> {
     let log = lab.driver.log()?;
     let waits = log.waits();
     let (wait, result) = waits.first().context("no wait in the log")?;
-    ensure!(*result == Some(-ECANCELED), "{wait:?}");
+    ensure!(*result == Some(-Errno::ECANCELED.0), "{wait:?}");
     ensure!(wait.end_ns >= ended_ns, "it was over before: {wait:?}");
     ensure!(
         (wait.end_ns - ended_ns) * 10 < TIMEOUT_NS,

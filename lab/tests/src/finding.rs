@@ -30,8 +30,6 @@ pub fn tests() -> Vec<Test> {
 
 /// The state that takes the mappings away, on every kernel.
 const SAVING: DeviceState = DeviceState::StopCopy;
-const ETIMEDOUT: Errno = Errno(110);
-const ENODEV: Errno = Errno(19);
 
 /// What the tracer says of a user.
 fn watch(lab: &mut Lab, act: impl FnOnce(&Lab, &mut User) -> Result<()>) -> Result<Lines> {
@@ -100,7 +98,7 @@ fn missing_ack(lab: &mut Lab) -> Result<()> {
             Ok(change.is_finished().then_some(()))
         })?;
         ensure!(!late.is_empty(), "the driver has not signalled");
-        failed_with(change.join().unwrap_or(Ok(())), ETIMEDOUT)
+        failed_with(change.join().unwrap_or(Ok(())), Errno::ETIMEDOUT)
     })?;
     told.found(&["missing-ack"])?;
     let unacked = told.cycles().filter(|cycle| cycle.outcome == "unacked");
@@ -141,7 +139,7 @@ fn deadlock(lab: &mut Lab, known: bool) -> Result<()> {
             }
         }
         lab.driver.timeout_ms(SHORT_MS)?;
-        failed_with(user.device.set_state(SAVING).map(drop), ETIMEDOUT)?;
+        failed_with(user.device.set_state(SAVING).map(drop), Errno::ETIMEDOUT)?;
         user.settle(lab)
     })?;
     told.found(&["deadlock"])
@@ -151,7 +149,7 @@ fn not_enabled(lab: &mut Lab) -> Result<()> {
     let ((), told) = lab.watch(|lab| {
         let device = lab.open()?;
         remap_irq(&device)?;
-        failed_with(device.set_state(SAVING).map(drop), ENODEV)
+        failed_with(device.set_state(SAVING).map(drop), Errno::ENODEV)
     })?;
     told.found(&["not-enabled"])
 }

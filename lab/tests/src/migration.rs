@@ -5,6 +5,10 @@ use std::fs::File;
 use std::io::{Read, Write};
 
 use anyhow::{Context, Result, ensure};
+use remap_common::uapi::{
+    VFIO_DEVICE_GET_INFO, VFIO_DEVICE_STATE_V1_RESUMING as RESUMING,
+    VFIO_DEVICE_STATE_V1_RUNNING as RUNNING, VFIO_DEVICE_STATE_V1_SAVING as SAVING,
+};
 use remap_core::event::{DeviceState, Errno};
 use remap_core::parse::region::{Area, Region};
 use remap_user::vfio::legacy::{KIND, LegacyRegion};
@@ -218,14 +222,12 @@ fn probes(device: &Assigned<'_>) {
     );
 }
 
-/// `_RUNNING`, `_SAVING`, `_RESUMING` of the legacy word.
-const RUNNING: u32 = 1;
-const SAVING: u32 = 2;
-const RESUMING: u32 = 4;
-
 /// Asks for every region, and gives the one of the legacy protocol.
 fn legacy_region(device: &Assigned<'_>) -> Result<Region> {
-    let regions = device.called("request 0x3b6b", device.device().info());
+    let regions = device.called(
+        &format!("request {VFIO_DEVICE_GET_INFO:#x}"),
+        device.device().info(),
+    );
     let regions = regions.map_err(|errno| anyhow::anyhow!("GET_INFO: errno {errno}"))?;
     let mut found = None;
     for index in 0..regions.num_regions {

@@ -23,9 +23,6 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-const EINVAL: Errno = Errno(22);
-const ECANCELED: Errno = Errno(125);
-
 /// Does something with the device, as a VMM that knows no remap IRQ; gives what the tracer said.
 fn watch(lab: &mut Lab, act: impl FnOnce(&Arc<Device>) -> Result<()>) -> Result<Lines> {
     lab.driver.parameter("limp", "1")?;
@@ -55,7 +52,7 @@ fn refused(device: &Device, to: DeviceState, errno: Errno) -> Result<()> {
 fn blocked(lab: &mut Lab) -> Result<()> {
     let lines = watch(lab, |device| {
         device.set_state(DeviceState::StopCopy)?;
-        refused(device, DeviceState::PreCopy, EINVAL)?;
+        refused(device, DeviceState::PreCopy, Errno::EINVAL)?;
         ensure!(device.state()? == DeviceState::StopCopy, "it was left");
         device.set_state(DeviceState::Running)?;
         Ok(())
@@ -70,7 +67,7 @@ fn no_stream(lab: &mut Lab) -> Result<()> {
             .set_state(DeviceState::Resuming)?
             .context("no file")?;
         data.write_all(b"no state of any device at all, but more than a header")?;
-        refused(device, DeviceState::Stop, EINVAL)?;
+        refused(device, DeviceState::Stop, Errno::EINVAL)?;
         device.reset()?;
         ensure!(device.state()? == DeviceState::Running, "no way out");
         Ok(())
@@ -129,7 +126,7 @@ fn unknown(lab: &mut Lab) -> Result<()> {
     user.device
         .set_irqs(index, 0, Action::Trigger, Data::None(0))?;
     let changed = change.join().map_err(|_| anyhow::anyhow!("a panic"))?;
-    ensure!(errno(&changed) == Some(ECANCELED), "{changed:?}");
+    ensure!(errno(&changed) == Some(Errno::ECANCELED), "{changed:?}");
     let long_ns = now()? + 1_100_000_000;
     until("time to pass", || Ok((now()? > long_ns).then_some(())))?;
     let traced = trace.end(0)?;

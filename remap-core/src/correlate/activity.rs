@@ -8,8 +8,6 @@ use crate::model::{Activity, DataStats};
 /// What a read or a write returned.
 pub(super) type Moved = Result<i64, Errno>;
 
-const ENOMSG: Errno = Errno(42);
-
 impl DataStats {
     /// One more read or write; how long it was under way is the caller's to add.
     pub(super) fn record(&mut self, begin_ns: u64, end_ns: u64, write: bool, result: Moved) {
@@ -26,7 +24,7 @@ impl DataStats {
                 self.first_ns.get_or_insert(begin_ns);
                 self.last_ns = Some(end_ns);
             }
-            Err(ENOMSG) if !write => self.drained += 1,
+            Err(Errno::ENOMSG) if !write => self.drained += 1,
             Err(errno) => {
                 self.failed += 1;
                 self.errno = Some(errno);
@@ -175,7 +173,7 @@ mod tests {
     fn an_end_of_data_is_no_data() {
         let mut data = DataStats::default();
         data.record(1, 2, false, Ok(4096));
-        data.record(3, 4, false, Err(ENOMSG));
+        data.record(3, 4, false, Err(Errno::ENOMSG));
         data.record(5, 6, false, Ok(0));
         assert_eq!((data.reads, data.read_bytes, data.ends), (1, 4096, 1));
         assert_eq!((data.first_ns, data.last_ns), (Some(1), Some(2)));

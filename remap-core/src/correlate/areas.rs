@@ -1,5 +1,7 @@
 //! Arithmetic on byte ranges of a region: what of one set of areas is not in another.
 
+use remap_common::uapi::VFIO_REGION_INFO_FLAG_CAPS;
+
 use crate::model::View;
 use crate::parse::region::Area;
 
@@ -41,14 +43,11 @@ pub(super) fn common(one: &[Area], other: &[Area]) -> Vec<Area> {
     subtract(one, &subtract(one, other))
 }
 
-/// `VFIO_REGION_INFO_FLAG_CAPS`: says how the answer is written, not what the region allows.
-const FLAG_CAPS: u32 = 1 << 3;
-
 /// Whether both descriptions are known to allow the same.
 pub(super) fn allow_same(one: &View, other: &View) -> bool {
     one.areas_known
         && other.areas_known
-        && one.flags & !FLAG_CAPS == other.flags & !FLAG_CAPS
+        && one.flags & !VFIO_REGION_INFO_FLAG_CAPS == other.flags & !VFIO_REGION_INFO_FLAG_CAPS
         && normalise(&one.areas) == normalise(&other.areas)
 }
 

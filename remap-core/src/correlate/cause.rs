@@ -1,21 +1,18 @@
 //! Why pages were taken out of mappings, from what the call was.
 
+use std::ops::Range;
+
+use remap_common::uapi::{
+    PCI_COMMAND, PCI_EXP_DEVCTL_BCR_FLR, PCI_PM_CTRL_STATE_MASK,
+    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+    VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_PCI_HOT_RESET, VFIO_DEVICE_RESET,
+};
+
 use crate::event::ZapCause;
 use crate::model::Cause;
 
-/// Request numbers (`include/uapi/linux/vfio.h`).
-const VFIO_DEVICE_RESET: u32 = 0x3b6f;
-const VFIO_DEVICE_PCI_HOT_RESET: u32 = 0x3b71;
-/// Features (`include/uapi/linux/vfio.h`).
-const MIG_DEVICE_STATE: u32 = 2;
-const LOW_POWER_ENTRY: u32 = 3;
-const LOW_POWER_ENTRY_WITH_WAKEUP: u32 = 4;
-/// `PCI_COMMAND`, 16 bits.
-const PCI_COMMAND: std::ops::Range<u64> = 4..6;
-/// `PCI_PM_CTRL_STATE_MASK`: both bits set are D3hot.
-const PM_STATE: u32 = 0b11;
-/// `PCI_EXP_DEVCTL_BCR_FLR`.
-const EXP_FLR: u32 = 1 << 15;
+/// The bytes of the command register.
+const COMMAND: Range<u64> = PCI_COMMAND as u64..PCI_COMMAND as u64 + 2;
 
 impl Cause {
     /// What the call that a zap happened in was for. vfio_pci_core zaps for few writes of config
@@ -24,16 +21,16 @@ impl Cause {
     pub(super) fn of(cause: ZapCause) -> Self {
         match cause {
             ZapCause::Ioctl {
-                feature: Some(MIG_DEVICE_STATE),
+                feature: Some(VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE),
                 ..
             }
             | ZapCause::StateWrite => Self::StateChange,
             ZapCause::Ioctl {
-                feature: Some(LOW_POWER_ENTRY),
+                feature: Some(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY),
                 ..
             } => Self::LowPowerEntry,
             ZapCause::Ioctl {
-                feature: Some(LOW_POWER_ENTRY_WITH_WAKEUP),
+                feature: Some(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP),
                 ..
             } => Self::LowPowerEntryWithWakeup,
             ZapCause::Ioctl {
@@ -45,12 +42,12 @@ impl Cause {
                 VFIO_DEVICE_PCI_HOT_RESET => Self::HotReset,
                 request => Self::Ioctl { request },
             },
-            ZapCause::ConfigWrite { offset, .. } if PCI_COMMAND.contains(&offset) => {
-                Self::MemoryOff
-            }
+            ZapCause::ConfigWrite { offset, .. } if COMMAND.contains(&offset) => Self::MemoryOff,
             ZapCause::ConfigWrite { offset, value } => match value {
-                Some(value) if value & PM_STATE != PM_STATE => Self::FunctionReset,
-                Some(value) if value & EXP_FLR == 0 => Self::D3,
+                Some(value) if value & PCI_PM_CTRL_STATE_MASK != PCI_PM_CTRL_STATE_MASK => {
+                    Self::FunctionReset
+                }
+                Some(value) if value & PCI_EXP_DEVCTL_BCR_FLR == 0 => Self::D3,
                 _ => Self::ConfigWrite { offset },
             },
             ZapCause::Unknown => Self::Unknown,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use remap_common::uapi::VFIO_IRQ_INFO_AUTOMASKED;
+
 use super::UNKNOWN_DEVICE;
 use super::activity::Tally;
 use super::counter::Counter;
@@ -19,9 +21,6 @@ use crate::event::{Call, ContextKey, DeviceState, Errno, Target};
 use crate::model::{InFlightCall, Outcome, Rule, Stage, View};
 use crate::parse::irq::{Encoding, IrqInfo, RemapIrq};
 use crate::parse::region::Area;
-
-/// `VFIO_IRQ_INFO_AUTOMASKED`.
-const IRQ_INFO_AUTOMASKED: u32 = 1 << 2;
 
 /// The device state, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +67,7 @@ impl Irq {
     pub(super) fn new(info: &IrqInfo, remap: RemapIrq) -> Self {
         Self {
             remap,
-            automasked: info.flags & IRQ_INFO_AUTOMASKED != 0,
+            automasked: info.flags & VFIO_IRQ_INFO_AUTOMASKED != 0,
             enabled: BTreeSet::new(),
             enabled_certain: true,
             readers: BTreeMap::new(),

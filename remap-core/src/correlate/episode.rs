@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use remap_common::uapi::VFIO_PCI_OFFSET_SHIFT;
+
 use super::activity::Cover;
 use super::areas;
 use super::device::Device;
@@ -12,9 +14,6 @@ use super::rule::{AtRefusal, access_refused};
 use crate::event::{DeviceKey, Event, FaultOutcome, ZapCause};
 use crate::model::{Cause, Zap, ZapEnd, ZappedRegion};
 use crate::parse::region::Area;
-
-/// Regions lie this far apart in a device's file (`VFIO_PCI_OFFSET_SHIFT`).
-const SHIFT: u32 = 40;
 
 /// A part of a device's file.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +27,7 @@ pub(super) struct Range {
 
 impl Range {
     fn bounds(self) -> (u128, u128) {
-        let begin = (u128::from(self.regions.0) << SHIFT) + u128::from(self.offset);
+        let begin = (u128::from(self.regions.0) << VFIO_PCI_OFFSET_SHIFT) + u128::from(self.offset);
         match self.size {
             0 => (begin, u128::MAX),
             size => (begin, begin + u128::from(size)),
@@ -38,9 +37,9 @@ impl Range {
     /// What of `region` it holds.
     fn of(self, region: u32) -> Option<Area> {
         let (begin, end) = self.bounds();
-        let base = u128::from(region) << SHIFT;
+        let base = u128::from(region) << VFIO_PCI_OFFSET_SHIFT;
         let offset = begin.saturating_sub(base);
-        let end = end.saturating_sub(base).min(1 << SHIFT);
+        let end = end.saturating_sub(base).min(1 << VFIO_PCI_OFFSET_SHIFT);
         // Both are within a region now.
         let area = Area {
             offset: u64::try_from(offset).ok()?,
@@ -354,11 +353,11 @@ mod tests {
         let bars = Range {
             regions: (0, 5),
             offset: 0,
-            size: 6 << SHIFT,
+            size: 6 << VFIO_PCI_OFFSET_SHIFT,
         };
         let whole = Area {
             offset: 0,
-            size: 1 << SHIFT,
+            size: 1 << VFIO_PCI_OFFSET_SHIFT,
         };
         assert_eq!(
             (bars.of(0), bars.of(5), bars.of(6)),

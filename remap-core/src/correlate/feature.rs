@@ -1,17 +1,17 @@
 //! `VFIO_DEVICE_FEATURE`, beside the change of the state: what the device can do, in which state
 //! it says it is, how much data there is, DMA logging.
 
+use remap_common::uapi::{
+    VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+    VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+    VFIO_DEVICE_FEATURE_MIGRATION,
+};
+
 use super::device::{Device, Known};
 use super::ioctl::Exit;
 use super::report::Desk;
 use super::rule::{AT_STATE, AtState, judge};
-use crate::event::{Answer, DeviceState, Event, FEATURE_MIG_DEVICE_STATE, FeatureData, FeatureOp};
-
-/// Features of the uAPI.
-const MIGRATION: u32 = 1;
-const DMA_LOGGING_START: u32 = 6;
-const DMA_LOGGING_STOP: u32 = 7;
-const DMA_LOGGING_REPORT: u32 = 8;
+use crate::event::{Answer, DeviceState, Event, FeatureData, FeatureOp};
 
 impl Device {
     /// A call that does not change the state returned.
@@ -26,7 +26,7 @@ impl Device {
             return;
         }
         match (feature, exit.answer) {
-            (MIGRATION, Answer::MigrationFlags(flags)) => {
+            (VFIO_DEVICE_FEATURE_MIGRATION, Answer::MigrationFlags(flags)) => {
                 self.flags = Some(*flags);
                 self.legacy.get_or_insert(false);
                 if let (Known::Running, None) = (self.state, &self.stay) {
@@ -35,7 +35,7 @@ impl Device {
                 }
                 desk.stats.device(&self.name).migration.flags = Some(*flags);
             }
-            (FEATURE_MIG_DEVICE_STATE, Answer::State { state, .. }) => {
+            (VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, Answer::State { state, .. }) => {
                 self.reported(desk, event, *state, exit);
             }
             (_, Answer::DataSize(bytes)) => {
@@ -52,7 +52,9 @@ impl Device {
         (feature, data): (u32, FeatureData),
         exit: &Exit<'_>,
     ) {
-        if !(DMA_LOGGING_START..=DMA_LOGGING_REPORT).contains(&feature) {
+        if !(VFIO_DEVICE_FEATURE_DMA_LOGGING_START..=VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT)
+            .contains(&feature)
+        {
             return;
         }
         let logging = &mut desk.stats.device(&self.name).migration.logging;
@@ -61,14 +63,14 @@ impl Device {
             return;
         }
         match (feature, data) {
-            (DMA_LOGGING_START, data) => {
+            (VFIO_DEVICE_FEATURE_DMA_LOGGING_START, data) => {
                 logging.starts += 1;
                 logging.page_size = match data {
                     FeatureData::LoggingStart { page_size, .. } => Some(page_size),
                     _ => logging.page_size,
                 };
             }
-            (DMA_LOGGING_STOP, _) => logging.stops += 1,
+            (VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, _) => logging.stops += 1,
             (_, data) => {
                 logging.reports += 1;
                 let ns = event.time_ns.saturating_sub(exit.begin_ns);

@@ -5,14 +5,11 @@
 //! have (`VFIO_DEVICE_FEATURE_MIGRATION`) is passed over. Of the legacy protocol only words are refused
 //! that it does not define.
 
+use remap_common::uapi::{VFIO_MIGRATION_P2P as P2P, VFIO_MIGRATION_PRE_COPY as PRE_COPY};
+
 use crate::event::DeviceState::{
     self, Error, PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy,
 };
-
-/// `VFIO_MIGRATION_P2P`.
-pub(super) const P2P: u64 = 1 << 1;
-/// `VFIO_MIGRATION_PRE_COPY`.
-pub(super) const PRE_COPY: u64 = 1 << 2;
 
 /// What the state machine says of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]

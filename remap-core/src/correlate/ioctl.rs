@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use remap_common::uapi::VFIO_PCI_NUM_IRQS;
+
 use super::ack::Acked;
 use super::device::{Device, Irq, Known};
 use super::report::Desk;
@@ -19,9 +21,6 @@ pub(super) struct Exit<'a> {
     /// Records were lost while it ran.
     pub(super) lossy: bool,
 }
-
-/// `VFIO_PCI_NUM_IRQS`: the IRQ indexes of vfio-pci are below.
-pub(super) const VFIO_PCI_NUM_IRQS: u32 = 5;
 
 /// Sub-indexes that a `SET_IRQS` names.
 struct Named<'a> {

@@ -2,8 +2,8 @@
 
 use bytes::Buf as _;
 use remap_common::{
-    ioctl,
     record::{self, ARGUMENT_BYTES},
+    uapi,
 };
 use vfio_bindings::bindings::vfio::{
     VFIO_DEVICE_FEATURE_BUS_MASTER, VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
@@ -22,17 +22,19 @@ use crate::{
 /// The arguments of a request, from the first bytes behind its pointer.
 pub(super) fn call(request: u32, argument: &[u8]) -> Call {
     let parsed = match request {
-        ioctl::SET_IRQS => set_irqs(argument),
-        ioctl::GET_IRQ_INFO => word(argument, 8).map(|index| Call::GetIrqInfo { index }),
-        ioctl::GET_REGION_INFO => word(argument, 8).map(|index| Call::GetRegionInfo { index }),
-        ioctl::FEATURE => feature(argument),
-        ioctl::RESET => Some(Call::Reset),
-        ioctl::PCI_HOT_RESET => Some(Call::HotReset),
-        ioctl::BIND_IOMMUFD => word(argument, 8).map(|fd| Call::BindIommufd {
+        uapi::VFIO_DEVICE_SET_IRQS => set_irqs(argument),
+        uapi::VFIO_DEVICE_GET_IRQ_INFO => word(argument, 8).map(|index| Call::GetIrqInfo { index }),
+        uapi::VFIO_DEVICE_GET_REGION_INFO => {
+            word(argument, 8).map(|index| Call::GetRegionInfo { index })
+        }
+        uapi::VFIO_DEVICE_FEATURE => feature(argument),
+        uapi::VFIO_DEVICE_RESET => Some(Call::Reset),
+        uapi::VFIO_DEVICE_PCI_HOT_RESET => Some(Call::HotReset),
+        uapi::VFIO_DEVICE_BIND_IOMMUFD => word(argument, 8).map(|fd| Call::BindIommufd {
             iommufd: fd.cast_signed(),
         }),
-        ioctl::ATTACH_IOMMUFD_PT => word(argument, 8).map(|pt| Call::AttachPt { pt }),
-        ioctl::DETACH_IOMMUFD_PT => Some(Call::DetachPt),
+        uapi::VFIO_DEVICE_ATTACH_IOMMUFD_PT => word(argument, 8).map(|pt| Call::AttachPt { pt }),
+        uapi::VFIO_DEVICE_DETACH_IOMMUFD_PT => Some(Call::DetachPt),
         _ => Some(Call::Other { request }),
     };
     parsed.unwrap_or(Call::Unreadable { request })
@@ -50,23 +52,23 @@ fn long(bytes: &[u8], at: usize) -> Option<u64> {
 fn set_irqs(argument: &[u8]) -> Option<Call> {
     let flags = word(argument, 4)?;
     let count = word(argument, 16)?;
-    let data = argument.get(ioctl::IRQ_SET_HEADER..)?;
+    let data = argument.get(uapi::vfio_irq_set::DATA..)?;
     let data = match flags & VFIO_IRQ_SET_DATA_TYPE_MASK {
-        ioctl::IRQ_SET_DATA_NONE => IrqData::None,
+        uapi::VFIO_IRQ_SET_DATA_NONE => IrqData::None,
         VFIO_IRQ_SET_DATA_BOOL => {
             let bytes = data.iter().take(count as usize);
             IrqData::Bool(bytes.map(|byte| *byte != 0).collect())
         }
-        ioctl::IRQ_SET_DATA_EVENTFD => {
+        uapi::VFIO_IRQ_SET_DATA_EVENTFD => {
             let words = data.chunks_exact(4).take(count as usize);
             IrqData::Eventfd(words.map(|mut word| word.get_i32_ne()).collect())
         }
         other => IrqData::Unknown(other),
     };
     let action = match flags & VFIO_IRQ_SET_ACTION_TYPE_MASK {
-        ioctl::IRQ_SET_ACTION_MASK => IrqAction::Mask,
-        ioctl::IRQ_SET_ACTION_UNMASK => IrqAction::Unmask,
-        ioctl::IRQ_SET_ACTION_TRIGGER => IrqAction::Trigger,
+        uapi::VFIO_IRQ_SET_ACTION_MASK => IrqAction::Mask,
+        uapi::VFIO_IRQ_SET_ACTION_UNMASK => IrqAction::Unmask,
+        uapi::VFIO_IRQ_SET_ACTION_TRIGGER => IrqAction::Trigger,
         other => IrqAction::Unknown(other),
     };
     Some(Call::SetIrqs {
@@ -170,4 +172,4 @@ fn parsed(parsed: Result<Answer, ChainError>, bytes: &[u8]) -> Answer {
     }
 }
 
-const _: () = assert!(ARGUMENT_BYTES >= ioctl::IRQ_SET_HEADER + 8);
+const _: () = assert!(ARGUMENT_BYTES >= uapi::vfio_irq_set::DATA + 8);

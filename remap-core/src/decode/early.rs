@@ -1,13 +1,9 @@
 //! What `/proc` shows of a thread in a system call → the call on a device's file.
 
-use remap_common::{ioctl, record::ARGUMENT_BYTES};
+use remap_common::{record::ARGUMENT_BYTES, uapi};
 
 use super::{call, split};
 use crate::event::EarlyCall;
-
-/// The numbers of the system calls (x86_64).
-const IOCTL: i64 = 16;
-const PWRITE: i64 = 18;
 
 /// How many functions are told.
 const FRAMES: usize = 8;
@@ -21,12 +17,14 @@ pub fn early(
 ) -> Option<EarlyCall> {
     let [_, request, pointer, offset, ..] = *arguments;
     let (region, offset) = split(offset);
-    let told = u64::from(region) == ioctl::CONFIG_REGION
-        || u64::from(region) >= ioctl::FIRST_DEVICE_REGION && offset == 0;
+    let told = region == uapi::VFIO_PCI_CONFIG_REGION_INDEX
+        || region >= uapi::VFIO_PCI_NUM_REGIONS && offset == 0;
     Some(match number {
         // The kernel takes the lower half.
-        IOCTL => EarlyCall::Ioctl(call::call(request as u32, &memory(pointer, ARGUMENT_BYTES))),
-        PWRITE if told => EarlyCall::Write { region },
+        uapi::SYS_IOCTL => {
+            EarlyCall::Ioctl(call::call(request as u32, &memory(pointer, ARGUMENT_BYTES)))
+        }
+        uapi::SYS_PWRITE64 if told => EarlyCall::Write { region },
         _ => return None,
     })
 }
@@ -50,17 +48,25 @@ pub fn waits_in(stack: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use remap_common::ioctl::{FEATURE, FEATURE_SET, FEATURE_STATE, REGION_SHIFT};
+    use remap_common::uapi::{
+        VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_FEATURE_SET,
+        VFIO_PCI_OFFSET_SHIFT,
+    };
 
     use super::*;
     use crate::event::{Call, DeviceState};
 
     #[test]
     fn a_state_change_is_read_from_its_callers_memory() {
-        let words = [16, FEATURE_SET | FEATURE_STATE, 3, u32::MAX];
+        let words = [
+            16,
+            VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+            3,
+            u32::MAX,
+        ];
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
-        let arguments = [7, u64::from(FEATURE), 0x1000, 0, 0, 0];
-        let told = early(16, &arguments, |pointer, _| {
+        let arguments = [7, u64::from(VFIO_DEVICE_FEATURE), 0x1000, 0, 0, 0];
+        let told = early(uapi::SYS_IOCTL, &arguments, |pointer, _| {
             assert_eq!(pointer, 0x1000);
             bytes
         });
@@ -68,8 +74,8 @@ mod tests {
             panic!("{told:?}");
         };
         assert_eq!(data.state(), Some(DeviceState::from_uapi(3)));
-        let unreadable = early(16, &arguments, |_, _| Vec::new());
-        let request = FEATURE;
+        let unreadable = early(uapi::SYS_IOCTL, &arguments, |_, _| Vec::new());
+        let request = VFIO_DEVICE_FEATURE;
         assert_eq!(
             unreadable,
             Some(EarlyCall::Ioctl(Call::Unreadable { request }))
@@ -78,15 +84,22 @@ mod tests {
 
     #[test]
     fn a_write_is_told_where_the_probes_would_have_seen_it_begin() {
-        let at = |offset: u64| early(18, &[7, 0, 4, offset, 0, 0], |_, _| Vec::new());
-        assert_eq!(at(9 << REGION_SHIFT), Some(EarlyCall::Write { region: 9 }));
+        let at = |offset: u64| {
+            early(uapi::SYS_PWRITE64, &[7, 0, 4, offset, 0, 0], |_, _| {
+                Vec::new()
+            })
+        };
         assert_eq!(
-            at(7 << REGION_SHIFT | 4),
+            at(9 << VFIO_PCI_OFFSET_SHIFT),
+            Some(EarlyCall::Write { region: 9 })
+        );
+        assert_eq!(
+            at(7 << VFIO_PCI_OFFSET_SHIFT | 4),
             Some(EarlyCall::Write { region: 7 })
         );
-        assert_eq!(at(9 << REGION_SHIFT | 16), None);
+        assert_eq!(at(9 << VFIO_PCI_OFFSET_SHIFT | 16), None);
         assert_eq!(at(0), None);
-        assert_eq!(early(0, &[7; 6], |_, _| Vec::new()), None);
+        assert_eq!(early(uapi::SYS_READ, &[7; 6], |_, _| Vec::new()), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Faults, zaps, config space, and mappings for DMA.
 
 use remap_common::{
-    ioctl,
     record::{self, UNKNOWN_SIZE, cause, dma},
+    uapi,
 };
 
 use super::{known, result, split};
@@ -59,8 +59,8 @@ pub(super) fn zap(raw: &record::Zap) -> Body {
             cause::IOCTL => ZapCause::Ioctl {
                 request: raw.detail,
                 feature: value
-                    .filter(|_| raw.detail == ioctl::FEATURE)
-                    .map(|flags| flags & ioctl::FEATURE_MASK),
+                    .filter(|_| raw.detail == uapi::VFIO_DEVICE_FEATURE)
+                    .map(|flags| flags & uapi::VFIO_DEVICE_FEATURE_MASK),
             },
             cause::CONFIG_WRITE => ZapCause::ConfigWrite {
                 offset: u64::from(raw.detail),

@@ -7,8 +7,8 @@ mod memory;
 mod tests;
 
 use remap_common::{
-    ioctl,
     record::{self, Header, answer, kind, node_kind, origin, role},
+    uapi,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
@@ -290,8 +290,8 @@ fn target(raw: &record::Target) -> Target {
 
 /// An offset in the device file as region index and offset within the region.
 fn split(offset: u64) -> (u32, u64) {
-    let region = u32::try_from(offset >> ioctl::REGION_SHIFT).unwrap_or(u32::MAX);
-    (region, offset & ((1 << ioctl::REGION_SHIFT) - 1))
+    let region = u32::try_from(offset >> uapi::VFIO_PCI_OFFSET_SHIFT).unwrap_or(u32::MAX);
+    (region, offset & ((1 << uapi::VFIO_PCI_OFFSET_SHIFT) - 1))
 }
 
 fn exit(raw: &record::Exit) -> Body {

@@ -42,7 +42,7 @@ fn enter(request: u32, words: &[u32]) -> Event {
 
 #[test]
 fn the_header_names_time_cpu_and_task() {
-    let event = enter(ioctl::RESET, &[]);
+    let event = enter(uapi::VFIO_DEVICE_RESET, &[]);
     assert_eq!((event.time_ns, event.cpu), (77, 3));
     assert_eq!((event.task.pid, event.task.tid), (10, 11));
     assert_eq!(event.task.comm, "qemu");
@@ -57,8 +57,11 @@ fn the_header_names_time_cpu_and_task() {
 
 #[test]
 fn set_irqs_names_its_eventfds() {
-    let flags = ioctl::IRQ_SET_DATA_EVENTFD | ioctl::IRQ_SET_ACTION_UNMASK;
-    let event = enter(ioctl::SET_IRQS, &[28, flags, 5, 2, 2, 9, u32::MAX]);
+    let flags = uapi::VFIO_IRQ_SET_DATA_EVENTFD | uapi::VFIO_IRQ_SET_ACTION_UNMASK;
+    let event = enter(
+        uapi::VFIO_DEVICE_SET_IRQS,
+        &[28, flags, 5, 2, 2, 9, u32::MAX],
+    );
     let Body::Enter { call, .. } = event.body else {
         panic!("{event:?}")
     };
@@ -75,7 +78,7 @@ fn set_irqs_names_its_eventfds() {
 #[test]
 fn only_a_set_of_the_state_names_a_state() {
     let state = VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
-    let of = |flags: u32| match enter(ioctl::FEATURE, &[16, flags, 6, 0]).body {
+    let of = |flags: u32| match enter(uapi::VFIO_DEVICE_FEATURE, &[16, flags, 6, 0]).body {
         Body::Enter {
             call: Call::Feature { data, .. },
             ..
@@ -95,9 +98,9 @@ fn only_a_set_of_the_state_names_a_state() {
 
 #[test]
 fn unreadable_arguments_are_a_value() {
-    let event = enter(ioctl::SET_IRQS, &[]);
+    let event = enter(uapi::VFIO_DEVICE_SET_IRQS, &[]);
     let call = Call::Unreadable {
-        request: ioctl::SET_IRQS,
+        request: uapi::VFIO_DEVICE_SET_IRQS,
     };
     assert_eq!(
         event.body,
@@ -138,7 +141,7 @@ fn an_answer_without_room_for_the_chain_still_describes_the_region() {
             device: 5,
             begin_ns: 70,
             result: 0,
-            request: ioctl::GET_REGION_INFO,
+            request: uapi::VFIO_DEVICE_GET_REGION_INFO,
             argument_len: 32,
             answer_len: 32,
             answer_unreadable: 0,
@@ -165,7 +168,7 @@ fn an_answer_without_room_for_the_chain_still_describes_the_region() {
     let sparse = exit(rw | mmap | caps);
     assert_eq!(
         (sparse.index, sparse.size, sparse.offset),
-        (2, 0x8000, 2 << 40)
+        (2, 0x8000, 2 << uapi::VFIO_PCI_OFFSET_SHIFT)
     );
     assert!(!sparse.areas_known);
     let trapped = exit(rw | caps);

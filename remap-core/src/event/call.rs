@@ -1,5 +1,7 @@
 //! The ioctls of a VFIO device, and what they hand back.
 
+use remap_common::uapi::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
+
 use super::DeviceState;
 use crate::parse::{irq::IrqInfo, region::Region};
 
@@ -195,12 +197,9 @@ pub fn feature_name(feature: u32) -> Option<&'static str> {
     NAMES.get(feature as usize).copied()
 }
 
-/// `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE` of the uAPI.
-pub(crate) const FEATURE_MIG_DEVICE_STATE: u32 = 2;
-
 impl Call {
     /// Whether it changes the migration state.
     pub fn changes_state(&self) -> bool {
-        matches!(self, Self::Feature { feature: FEATURE_MIG_DEVICE_STATE, op, .. } if op.set && !op.probe)
+        matches!(self, Self::Feature { feature: VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, op, .. } if op.set && !op.probe)
     }
 }

@@ -11,7 +11,6 @@ mod node;
 mod state;
 
 pub use body::Body;
-pub(crate) use call::FEATURE_MIG_DEVICE_STATE;
 pub use call::{Answer, Call, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
 pub use early::EarlyCall;
 pub use memory::{DmaKind, FaultOutcome, ZapCause};

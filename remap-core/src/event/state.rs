@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+use remap_common::uapi::{
+    VFIO_DEVICE_STATE_ERROR, VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_PRE_COPY_P2P,
+    VFIO_DEVICE_STATE_RESUMING, VFIO_DEVICE_STATE_RUNNING, VFIO_DEVICE_STATE_RUNNING_P2P,
+    VFIO_DEVICE_STATE_STOP, VFIO_DEVICE_STATE_STOP_COPY, VFIO_DEVICE_STATE_V1_RESUMING,
+    VFIO_DEVICE_STATE_V1_RUNNING, VFIO_DEVICE_STATE_V1_SAVING,
+};
+
 /// A migration state: `enum vfio_device_mig_state` of the uAPI, or the legacy word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeviceState {
@@ -32,14 +39,14 @@ impl DeviceState {
     /// The state for a value of `struct vfio_device_feature_mig_state.device_state`.
     pub fn from_uapi(value: u32) -> Self {
         match value {
-            0 => Self::Error,
-            1 => Self::Stop,
-            2 => Self::Running,
-            3 => Self::StopCopy,
-            4 => Self::Resuming,
-            5 => Self::RunningP2p,
-            6 => Self::PreCopy,
-            7 => Self::PreCopyP2p,
+            VFIO_DEVICE_STATE_ERROR => Self::Error,
+            VFIO_DEVICE_STATE_STOP => Self::Stop,
+            VFIO_DEVICE_STATE_RUNNING => Self::Running,
+            VFIO_DEVICE_STATE_STOP_COPY => Self::StopCopy,
+            VFIO_DEVICE_STATE_RESUMING => Self::Resuming,
+            VFIO_DEVICE_STATE_RUNNING_P2P => Self::RunningP2p,
+            VFIO_DEVICE_STATE_PRE_COPY => Self::PreCopy,
+            VFIO_DEVICE_STATE_PRE_COPY_P2P => Self::PreCopyP2p,
             other => Self::Unknown(other),
         }
     }
@@ -48,9 +55,8 @@ impl DeviceState {
     /// bits are defined (`VFIO_DEVICE_STATE_VALID` of the uAPI before 5.18); `None` for a state of the
     /// present protocol.
     pub fn is_valid_word(self) -> Option<bool> {
-        const RESUMING: u32 = 4;
         match self {
-            Self::Legacy(word) => Some(word <= RESUMING),
+            Self::Legacy(word) => Some(word <= VFIO_DEVICE_STATE_V1_RESUMING),
             _ => None,
         }
     }
@@ -58,14 +64,14 @@ impl DeviceState {
     /// The uAPI's value; `None` for a legacy word, which lives in another number space.
     pub fn to_uapi(self) -> Option<u32> {
         Some(match self {
-            Self::Error => 0,
-            Self::Stop => 1,
-            Self::Running => 2,
-            Self::StopCopy => 3,
-            Self::Resuming => 4,
-            Self::RunningP2p => 5,
-            Self::PreCopy => 6,
-            Self::PreCopyP2p => 7,
+            Self::Error => VFIO_DEVICE_STATE_ERROR,
+            Self::Stop => VFIO_DEVICE_STATE_STOP,
+            Self::Running => VFIO_DEVICE_STATE_RUNNING,
+            Self::StopCopy => VFIO_DEVICE_STATE_STOP_COPY,
+            Self::Resuming => VFIO_DEVICE_STATE_RESUMING,
+            Self::RunningP2p => VFIO_DEVICE_STATE_RUNNING_P2P,
+            Self::PreCopy => VFIO_DEVICE_STATE_PRE_COPY,
+            Self::PreCopyP2p => VFIO_DEVICE_STATE_PRE_COPY_P2P,
             Self::Unknown(value) => value,
             Self::Legacy(_) => return None,
         })
@@ -86,7 +92,11 @@ impl fmt::Display for DeviceState {
             Self::Unknown(value) => return write!(f, "state {value}"),
             Self::Legacy(0) => "_STOP",
             Self::Legacy(word) => {
-                let names = [(1, "_RUNNING"), (2, "_SAVING"), (4, "_RESUMING")];
+                let names = [
+                    (VFIO_DEVICE_STATE_V1_RUNNING, "_RUNNING"),
+                    (VFIO_DEVICE_STATE_V1_SAVING, "_SAVING"),
+                    (VFIO_DEVICE_STATE_V1_RESUMING, "_RESUMING"),
+                ];
                 let mut rest = *word;
                 let mut separator = "";
                 for (bit, name) in names {

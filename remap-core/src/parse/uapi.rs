@@ -1,7 +1,7 @@
 //! The Rust mirror of `lab/driver/remap_irq.h`, the remap IRQ's own uAPI, and what vfio-bindings
 //! lacks of mainline's.
 //!
-//! The protocol is described there. `remap-user/tests/mirror.rs` compiles the header with the C
+//! The protocol is described there. `remap-user/tests/mirror` compiles the header with the C
 //! compiler and compares every size, offset and value with what stands here.
 
 use vfio_bindings::bindings::vfio::vfio_info_cap_header;

@@ -1,5 +1,8 @@
 //! Builds the bytes of a kernel's answer, right or wrong.
 
+use remap_common::uapi::{VFIO_PCI_OFFSET_SHIFT, VFIO_REGION_INFO_FLAG_CAPS};
+use remap_core::parse::uapi::{REMAP_IRQ_INFO_CAP_REGIONS, VFIO_IRQ_INFO_FLAG_CAPS};
+
 /// Bytes of an answer that grows at its end.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -19,12 +22,12 @@ impl Answer {
             bytes.extend(word.to_ne_bytes());
         }
         bytes.extend(size.to_ne_bytes());
-        bytes.extend((u64::from(index) << 40).to_ne_bytes());
+        bytes.extend((u64::from(index) << VFIO_PCI_OFFSET_SHIFT).to_ne_bytes());
         Self {
             bytes,
             last: None,
             cap_offset: 12,
-            flags: 1 << 3,
+            flags: VFIO_REGION_INFO_FLAG_CAPS,
         }
         .sized()
     }
@@ -39,7 +42,7 @@ impl Answer {
             bytes,
             last: None,
             cap_offset: 16,
-            flags: 1 << 4,
+            flags: VFIO_IRQ_INFO_FLAG_CAPS,
         }
         .sized()
     }
@@ -86,7 +89,11 @@ impl Answer {
     /// Appends the capability with base and mask.
     pub fn regions(self, base: u32, mask: u64) -> Self {
         let head = [base.to_ne_bytes(), 0_u32.to_ne_bytes()].concat();
-        self.cap(0x5242, 1, &[head, mask.to_ne_bytes().to_vec()].concat())
+        self.cap(
+            REMAP_IRQ_INFO_CAP_REGIONS,
+            1,
+            &[head, mask.to_ne_bytes().to_vec()].concat(),
+        )
     }
 
     /// Overwrites the word at `at`.

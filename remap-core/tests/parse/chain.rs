@@ -1,15 +1,17 @@
 //! Capability chains: good ones say what they say, bad ones are refused with the reason.
 
 use proptest::prelude::*;
+use remap_common::uapi::{
+    VFIO_PCI_OFFSET_SHIFT, VFIO_REGION_INFO_FLAG_CAPS as CAPS, VFIO_REGION_INFO_FLAG_MMAP as MMAP,
+    VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_INFO_FLAG_WRITE,
+};
 use remap_core::parse::capability::{ChainError, MAX_CAPABILITIES};
 use remap_core::parse::irq::{self, Encoding, RemapIrq};
 use remap_core::parse::region::{self, Area};
 
 use crate::answer::Answer;
 
-const READ_WRITE: u32 = 3;
-const MMAP: u32 = 4;
-const CAPS: u32 = 8;
+const READ_WRITE: u32 = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 const SIZE: u64 = 0x10000;
 
 fn mappable() -> Answer {
@@ -27,7 +29,7 @@ fn a_region_without_capabilities_is_mappable_as_a_whole() {
         (region.index, region.flags, region.size),
         (2, READ_WRITE | MMAP, SIZE)
     );
-    assert_eq!(region.offset, 2 << 40);
+    assert_eq!(region.offset, 2 << VFIO_PCI_OFFSET_SHIFT);
     assert_eq!(
         region.areas,
         [Area {

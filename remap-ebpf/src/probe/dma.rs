@@ -10,8 +10,11 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::{IOAS_MAP, IOAS_UNMAP, MAP_DMA, UNMAP_ALL, UNMAP_DMA},
     record::{Dma, dma, kind, node_kind},
+    uapi::{
+        EFAULT, IOMMU_IOAS_MAP, IOMMU_IOAS_UNMAP, VFIO_DMA_UNMAP_FLAG_ALL, VFIO_IOMMU_MAP_DMA,
+        VFIO_IOMMU_UNMAP_DMA,
+    },
 };
 
 use super::{probed_argument, probed_return};
@@ -23,11 +26,14 @@ use crate::{
 
 /// `-EFAULT`: the memory that was to be mapped is not there, or of no kind that can be; or the kernel
 /// could not read the arguments, and then nobody can.
-const FAULT: i64 = -14;
+const FAULT: i64 = -EFAULT;
 
 #[inline(always)]
 const fn is_of_dma(request: u32) -> bool {
-    matches!(request, MAP_DMA | UNMAP_DMA | IOAS_MAP | IOAS_UNMAP)
+    matches!(
+        request,
+        VFIO_IOMMU_MAP_DMA | VFIO_IOMMU_UNMAP_DMA | IOMMU_IOAS_MAP | IOMMU_IOAS_UNMAP
+    )
 }
 
 #[kprobe]
@@ -58,10 +64,11 @@ pub fn dma_kprobe(ctx: ProbeContext) -> u32 {
 /// Whether everything is unmapped: by a flag, or by a range that is all there is.
 #[inline(always)]
 fn is_of_all(request: u32, pointer: u64) -> bool {
-    if request == UNMAP_DMA {
-        return read::user_word::<u32>(pointer + 4).is_some_and(|flags| flags & UNMAP_ALL != 0);
+    if request == VFIO_IOMMU_UNMAP_DMA {
+        return read::user_word::<u32>(pointer + 4)
+            .is_some_and(|flags| flags & VFIO_DMA_UNMAP_FLAG_ALL != 0);
     }
-    request == IOAS_UNMAP
+    request == IOMMU_IOAS_UNMAP
         && read::user_word::<u64>(pointer + 8) == Some(0)
         && read::user_word::<u64>(pointer + 16) == Some(u64::MAX)
 }
@@ -71,8 +78,8 @@ fn is_of_all(request: u32, pointer: u64) -> bool {
 #[inline(always)]
 const fn members(request: u32) -> (u64, u64, u64) {
     match request {
-        MAP_DMA => (8, 16, 24),
-        IOAS_MAP => (16, 32, 24),
+        VFIO_IOMMU_MAP_DMA => (8, 16, 24),
+        IOMMU_IOAS_MAP => (16, 32, 24),
         _ => (0, 8, 16),
     }
 }
@@ -104,7 +111,7 @@ fn report(call: &NodeCall, result: i64) -> bool {
     let Some(size) = read::user_word::<u64>(call.pointer + size) else {
         return false;
     };
-    let maps = matches!(call.request, MAP_DMA | IOAS_MAP);
+    let maps = matches!(call.request, VFIO_IOMMU_MAP_DMA | IOMMU_IOAS_MAP);
     let vaddr = if maps {
         read::user_word::<u64>(call.pointer + vaddr)
     } else {

@@ -13,8 +13,12 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::{FEATURE, FEATURE_MASK, FEATURE_SLEEP, IRQ_SET_DATA_EVENTFD, IRQ_SET_HEADER, SET_IRQS},
     record::{Target, origin},
+    uapi::{
+        VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+        VFIO_DEVICE_FEATURE_MASK, VFIO_DEVICE_SET_IRQS, VFIO_IRQ_SET_DATA_EVENTFD,
+        vfio_device_feature, vfio_irq_set,
+    },
 };
 
 use super::{is_no_pointer, probed_return, traced_return};
@@ -65,7 +69,7 @@ fn found(context: u64, inner: bool) {
     };
     // SAFETY: the entry belongs to this thread, which is here and nowhere else.
     let call = unsafe { &mut *call };
-    if call.request != SET_IRQS && call.request != FEATURE {
+    if call.request != VFIO_DEVICE_SET_IRQS && call.request != VFIO_DEVICE_FEATURE {
         return;
     }
     if !inner && call.inner_context == context {
@@ -73,9 +77,11 @@ fn found(context: u64, inner: bool) {
         return;
     }
     call.inner_context = if inner { context } else { 0 };
-    if call.request == SET_IRQS {
+    if call.request == VFIO_DEVICE_SET_IRQS {
         learn(call, context);
-    } else if call.word(4) & FEATURE_MASK == FEATURE_SLEEP {
+    } else if call.word(vfio_device_feature::FLAGS) & VFIO_DEVICE_FEATURE_MASK
+        == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP
+    {
         call.wakeup_context = context;
     }
 }
@@ -83,11 +89,11 @@ fn found(context: u64, inner: bool) {
 #[inline(always)]
 fn learn(call: &mut Ioctl, context: u64) {
     // struct vfio_irq_set: argsz, flags, index, start, count, data.
-    let flags = call.word(4);
-    let index = call.word(8);
-    let start = call.word(12);
-    let count = call.word(16);
-    if (call.argument_len as usize) < IRQ_SET_HEADER || flags & IRQ_SET_DATA_EVENTFD == 0 {
+    let flags = call.word(vfio_irq_set::FLAGS);
+    let index = call.word(vfio_irq_set::INDEX);
+    let start = call.word(vfio_irq_set::START);
+    let count = call.word(vfio_irq_set::COUNT);
+    if (call.argument_len as usize) < vfio_irq_set::DATA || flags & VFIO_IRQ_SET_DATA_EVENTFD == 0 {
         return;
     }
     let Some((fd, position)) = next_fd(call, count) else {
@@ -116,7 +122,7 @@ fn learn(call: &mut Ioctl, context: u64) {
 #[expect(unsafe_code, reason = "volatile access to a map value")]
 fn next_fd(call: &mut Ioctl, count: u32) -> Option<(i32, u32)> {
     let cursor = &raw mut call.cursor;
-    let array = call.pointer + IRQ_SET_HEADER as u64;
+    let array = call.pointer + vfio_irq_set::DATA as u64;
     for _ in 0..HOLES {
         // SAFETY: `call` is a map value that belongs to this thread.
         let position = unsafe { cursor.read_volatile() };

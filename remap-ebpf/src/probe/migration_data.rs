@@ -13,8 +13,11 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::{FEATURE_MASK, FEATURE_PROBE, FEATURE_SET, FEATURE_STATE, GET_PRECOPY_INFO},
     record::{Data, PrecopyInfo, kind},
+    uapi::{
+        VFIO_DEVICE_FEATURE_MASK, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_FEATURE_PROBE,
+        VFIO_DEVICE_FEATURE_SET, VFIO_MIG_GET_PRECOPY_INFO, vfio_device_feature,
+    },
 };
 
 use super::{probed_argument, probed_return};
@@ -27,10 +30,10 @@ use crate::{
 /// A `VFIO_DEVICE_FEATURE` has succeeded: if it was a state change, it may have made a data file.
 #[inline(always)]
 pub fn learn(call: &Ioctl) {
-    let flags = call.word(4);
-    if call.argument_len < 8
-        || flags & FEATURE_MASK != FEATURE_STATE
-        || flags & (FEATURE_SET | FEATURE_PROBE) != FEATURE_SET
+    let flags = call.word(vfio_device_feature::FLAGS);
+    if (call.argument_len as usize) < vfio_device_feature::DATA
+        || flags & VFIO_DEVICE_FEATURE_MASK != VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE
+        || flags & (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE) != VFIO_DEVICE_FEATURE_SET
     {
         return;
     }
@@ -64,7 +67,7 @@ pub fn data_write_kprobe(ctx: ProbeContext) -> u32 {
 
 #[kprobe]
 pub fn data_ioctl_kprobe(ctx: ProbeContext) -> u32 {
-    if probed_argument(&ctx, 1) as u32 == GET_PRECOPY_INFO {
+    if probed_argument(&ctx, 1) as u32 == VFIO_MIG_GET_PRECOPY_INFO {
         entered(&ctx, Operation::Ioctl, probed_argument(&ctx, 2));
     }
     0

@@ -9,8 +9,8 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::GET_DEVICE_FD,
     record::{DeviceFile, Node, UNKNOWN_NUMBER, kind, node_kind},
+    uapi::VFIO_GROUP_GET_DEVICE_FD,
 };
 
 use super::{probed_argument, probed_return, vfio_ioctl::introduce};
@@ -163,7 +163,7 @@ pub fn group_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     };
     let fd = probed_return(&ctx) as i64;
-    if call.request == GET_DEVICE_FD && fd >= 0 {
+    if call.request == VFIO_GROUP_GET_DEVICE_FD && fd >= 0 {
         made(call, fd as i32);
     }
     let _ = maps::NODE_CALLS.remove(thread);

@@ -11,8 +11,11 @@ use aya_ebpf::{
 use aya_log_ebpf::info;
 use remap_common::{
     counter::Counter,
-    ioctl::{FEATURE, GET_IRQ_INFO, GET_REGION_INFO, RESET, SET_IRQS},
     record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind, origin},
+    uapi::{
+        VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_GET_REGION_INFO,
+        VFIO_DEVICE_RESET, VFIO_DEVICE_SET_IRQS,
+    },
 };
 
 use super::{migration_data, probed_argument, probed_return};
@@ -56,7 +59,7 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let _ = maps::EARLY.remove(emit::thread());
-    if request != GET_REGION_INFO {
+    if request != VFIO_DEVICE_GET_REGION_INFO {
         infer::interrupted();
     }
     entered(device, request, probed_argument(&ctx, 2));
@@ -163,7 +166,7 @@ fn entered(device: u64, request: u32, pointer: u64) {
     call.wakeup_context = 0;
     call.argument = [0; ARGUMENT_BYTES];
     // Every structure begins with its own size; RESET has none.
-    let size = if request == RESET {
+    let size = if request == VFIO_DEVICE_RESET {
         0
     } else {
         read::user_word::<u32>(pointer).unwrap_or(0)
@@ -186,17 +189,20 @@ fn entered(device: u64, request: u32, pointer: u64) {
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn returned(call: &Ioctl, result: i64) {
-    if call.request == SET_IRQS && result == 0 {
+    if call.request == VFIO_DEVICE_SET_IRQS && result == 0 {
         contexts::settle(call);
     }
-    if call.request == GET_REGION_INFO && result == 0 {
+    if call.request == VFIO_DEVICE_GET_REGION_INFO && result == 0 {
         infer::described(call);
     }
-    if call.request == FEATURE && result >= 0 {
+    if call.request == VFIO_DEVICE_FEATURE && result >= 0 {
         migration_data::learn(call);
         contexts::settle_wakeup(call);
     }
-    let asks = matches!(call.request, GET_IRQ_INFO | GET_REGION_INFO | FEATURE) && result >= 0;
+    let asks = matches!(
+        call.request,
+        VFIO_DEVICE_GET_IRQ_INFO | VFIO_DEVICE_GET_REGION_INFO | VFIO_DEVICE_FEATURE
+    ) && result >= 0;
     // No more than the caller's own size: the kernel may have raised the field to what it needs.
     let size = if asks && call.argument_len >= 4 {
         call.word(0)

@@ -9,8 +9,8 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    ioctl::{CONFIG_REGION, FIRST_DEVICE_REGION, REGION_SHIFT},
     record::{ConfigWrite, StateEnter, StateExit, kind},
+    uapi::{VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_NUM_REGIONS, VFIO_PCI_OFFSET_SHIFT},
 };
 
 use super::{probed_argument, probed_return, vfio_ioctl};
@@ -21,16 +21,16 @@ use crate::{
 };
 
 /// The offset within a region.
-const WITHIN: u64 = (1 << REGION_SHIFT) - 1;
+const WITHIN: u64 = (1 << VFIO_PCI_OFFSET_SHIFT) - 1;
 
 #[kprobe(function = "vfio_device_fops_write")]
 pub fn vfio_write_kprobe(ctx: ProbeContext) -> u32 {
     let Some(offset) = read::kernel_word(probed_argument(&ctx, 3)) else {
         return 0;
     };
-    let region = offset >> REGION_SHIFT;
-    let is_state = region >= FIRST_DEVICE_REGION && offset & WITHIN == 0;
-    if !is_state && region != CONFIG_REGION {
+    let region = (offset >> VFIO_PCI_OFFSET_SHIFT) as u32;
+    let is_state = region >= VFIO_PCI_NUM_REGIONS && offset & WITHIN == 0;
+    if !is_state && region != VFIO_PCI_CONFIG_REGION_INDEX {
         return 0;
     }
     let Some(device) = read::device_of(probed_argument(&ctx, 0)) else {
@@ -89,7 +89,7 @@ pub fn vfio_write_kretprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     };
     let result = probed_return(&ctx) as i64;
-    if call.offset >> REGION_SHIFT == CONFIG_REGION {
+    if call.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX) {
         end_config(call, result);
     } else {
         end_state(call, result);

@@ -1,9 +1,9 @@
 //! Mappings of a device, their faults and zaps.
 
 use remap_common::{
-    ioctl::{REGION_SHIFT, ROM_REGION},
     layout::ABSENT,
     record::answer,
+    uapi::{VFIO_PCI_OFFSET_SHIFT, VFIO_PCI_ROM_REGION_INDEX},
 };
 
 use super::word;
@@ -63,8 +63,8 @@ pub fn offset_in_device(vma: u64, place: u64) -> u64 {
     let Some(pdev) = word::<u64>(core, layout!(memory.core_pdev)) else {
         return place;
     };
-    for bar in 0..ROM_REGION {
-        let resource = layout!(memory.pdev_resource) + bar as u32 * layout!(memory.resource_size);
+    for bar in 0..VFIO_PCI_ROM_REGION_INDEX {
+        let resource = layout!(memory.pdev_resource) + bar * layout!(memory.resource_size);
         let Some(start) = word::<u64>(pdev, resource + layout!(memory.resource_start)) else {
             return place;
         };
@@ -72,7 +72,7 @@ pub fn offset_in_device(vma: u64, place: u64) -> u64 {
             return place;
         };
         if start != 0 && start <= place && place <= end {
-            return (bar << REGION_SHIFT) + (place - start);
+            return (u64::from(bar) << VFIO_PCI_OFFSET_SHIFT) + (place - start);
         }
     }
     place

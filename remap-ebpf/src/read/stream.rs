@@ -1,9 +1,8 @@
 //! Files: how an fd leads to one, and what it is.
 
-use super::{operations_of, task, word};
+use remap_common::uapi::ANON_INODE_FS_MAGIC;
 
-/// `ANON_INODE_FS_MAGIC` (`include/uapi/linux/magic.h`).
-const ANONYMOUS: u64 = 0x0904_1934;
+use super::{operations_of, task, word};
 
 /// The file behind an fd of the current task.
 #[inline(always)]
@@ -50,5 +49,5 @@ fn is_anonymous(file: u64) -> bool {
     let Some(superblock) = word::<u64>(inode, layout!(stream.inode_superblock)) else {
         return false;
     };
-    word::<u64>(superblock, layout!(stream.superblock_magic)) == Some(ANONYMOUS)
+    word::<u64>(superblock, layout!(stream.superblock_magic)) == Some(ANON_INODE_FS_MAGIC)
 }

@@ -8,17 +8,12 @@
 use aya_ebpf::helpers::generated::bpf_loop;
 use remap_common::{
     record::{Target, origin, role},
+    uapi::{VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_REQ_IRQ_INDEX},
     walk::interrupts::{ELSEWHERE, WALKED},
 };
 
 use crate::{contexts, emit::Subject, filter, read};
 
-/// `VFIO_PCI_MSIX_IRQ_INDEX`: up to here an index has vectors; ERR and REQ follow.
-const LAST_VECTORED: u32 = 2;
-/// `VFIO_PCI_ERR_IRQ_INDEX`.
-const ERR: u32 = 3;
-/// `VFIO_PCI_REQ_IRQ_INDEX`.
-const REQ: u32 = 4;
 /// The most vectors that MSI-X has.
 const MAX_VECTORS: u32 = 2048;
 
@@ -46,14 +41,19 @@ pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
         role: role::TRIGGER,
         generation: generation(index),
     };
-    adopt(subject, &target(ERR), || read::err_trigger(core))?;
-    adopt(subject, &target(REQ), || read::req_trigger(core))?;
+    adopt(subject, &target(VFIO_PCI_ERR_IRQ_INDEX), || {
+        read::err_trigger(core)
+    })?;
+    adopt(subject, &target(VFIO_PCI_REQ_IRQ_INDEX), || {
+        read::req_trigger(core)
+    })?;
     // Only since 6.1 there is one, so it may be nowhere to be read.
     let _ = adopt(subject, &contexts::wakeup_of(device), || {
         read::wake_context(device)
     });
     let index = read::enabled_index(core)?;
-    if index > LAST_VECTORED {
+    // Only up to here an index has vectors.
+    if index > VFIO_PCI_MSIX_IRQ_INDEX {
         return Some(WALKED);
     }
     let count = match read::interrupt_count(core)? {

@@ -4,8 +4,8 @@
 
 use remap_common::{
     counter::Counter,
-    ioctl::REGION_SHIFT,
     record::{Map, kind, origin},
+    uapi::VFIO_PCI_OFFSET_SHIFT,
 };
 
 use super::{is_device_file, meet, visited};
@@ -53,7 +53,7 @@ fn found(task: u64, vma: u64, file: u64) {
         return;
     };
     if filter::something_is_prior() {
-        infer::note_description(device, (offset >> REGION_SHIFT) as u32);
+        infer::note_description(device, (offset >> VFIO_PCI_OFFSET_SHIFT) as u32);
     }
     // SAFETY: every field of the reserved record is written.
     unsafe {

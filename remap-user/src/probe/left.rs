@@ -9,9 +9,9 @@ use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData},
 };
-use remap_common::under_way::{
-    DATA_CALLS, EVENTFD_READS, EVENTFD_WRITES, FAULTS, IOCTLS, MMAPS, NODE_CALLS, REGION_WRITES,
-    UnderWay,
+use remap_common::in_flight::{
+    DATA_CALLS, EVENTFD_READS, EVENTFD_WRITES, FAULTS, IOCTLS, InFlight, MMAPS, NODE_CALLS,
+    REGION_WRITES,
 };
 
 use crate::source::process::{Doing, Syscall, doing};
@@ -48,14 +48,14 @@ pub fn is_noted(ebpf: &Ebpf, pid: u32, tid: u32) -> io::Result<bool> {
 
 fn calls<const N: usize>(
     ebpf: &Ebpf,
-    calls: UnderWay,
+    calls: InFlight,
 ) -> io::Result<HashMap<&MapData, u64, [u8; N]>> {
     let map: Option<&Map> = ebpf.map(calls.map);
     let map = map.ok_or_else(|| io::Error::other(format!("no map {}", calls.map)))?;
     HashMap::try_from(map).map_err(io::Error::other)
 }
 
-fn left<const N: usize>(ebpf: &Ebpf, of: UnderWay) -> io::Result<u64> {
+fn left<const N: usize>(ebpf: &Ebpf, of: InFlight) -> io::Result<u64> {
     let map = calls::<N>(ebpf, of)?;
     let mut count = 0;
     for thread in map.keys() {
@@ -71,7 +71,7 @@ fn left<const N: usize>(ebpf: &Ebpf, of: UnderWay) -> io::Result<u64> {
     Ok(count)
 }
 
-fn can_be_in(doing: Doing, calls: UnderWay) -> bool {
+fn can_be_in(doing: Doing, calls: InFlight) -> bool {
     match doing {
         Doing::Nothing => false,
         Doing::Outside => calls.syscalls.is_empty(),
@@ -88,12 +88,16 @@ fn doing_of(thread: u64) -> Doing {
 
 #[cfg(test)]
 mod tests {
+    use remap_common::uapi::{SYS_IOCTL, VFIO_DEVICE_FEATURE};
+
     use super::*;
     use crate::source::process::parse;
 
     #[test]
     fn only_a_proof_counts() {
-        let ioctl = parse("16 0x7 0x3b75 0x7ffd 0x0 0x0 0x0 0x7ffe 0x7fff\n");
+        let ioctl = parse(&format!(
+            "{SYS_IOCTL} 0x7 {VFIO_DEVICE_FEATURE:#x} 0x7ffd 0x0 0x0 0x0 0x7ffe 0x7fff\n"
+        ));
         let read = parse("0 0x7 0x7ffd 0x8 0x0 0x0 0x0 0x7ffe 0x7fff\n");
         assert!(can_be_in(ioctl, IOCTLS));
         assert!(!can_be_in(read, IOCTLS));

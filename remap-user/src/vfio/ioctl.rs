@@ -1,4 +1,4 @@
-//! The only place that issues ioctls, and the only one that knows their numbers.
+//! The only place that issues ioctls, under the numbers of `remap_common::uapi`.
 //!
 //! Each function is one request; what it returns is what the kernel said.
 
@@ -10,60 +10,35 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use vfio_bindings::bindings::vfio::{
-    VFIO_BASE, VFIO_TYPE, vfio_device_attach_iommufd_pt, vfio_device_bind_iommufd,
-    vfio_device_info, vfio_group_status, vfio_precopy_info,
+    vfio_device_attach_iommufd_pt, vfio_device_bind_iommufd, vfio_device_info, vfio_group_status,
+    vfio_precopy_info,
 };
 
+use remap_common::uapi::{
+    IOMMU_IOAS_ALLOC, VFIO_CHECK_EXTENSION, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+    VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_IRQ_INFO,
+    VFIO_DEVICE_GET_REGION_INFO, VFIO_DEVICE_RESET, VFIO_DEVICE_SET_IRQS, VFIO_GET_API_VERSION,
+    VFIO_GROUP_GET_DEVICE_FD, VFIO_GROUP_GET_STATUS, VFIO_GROUP_SET_CONTAINER,
+    VFIO_MIG_GET_PRECOPY_INFO, VFIO_SET_IOMMU,
+};
 use remap_core::parse::uapi::iommu_ioas_alloc;
 
-/// `_IO(VFIO_TYPE, VFIO_BASE + n)`: all VFIO requests are declared without direction and size.
-const fn request(n: u32) -> libc::c_ulong {
-    // Widening: `From` is not const.
-    (((VFIO_TYPE as u32) << 8) | (VFIO_BASE + n)) as libc::c_ulong
-}
-
-const GET_API_VERSION: libc::c_ulong = request(0);
-const CHECK_EXTENSION: libc::c_ulong = request(1);
-const SET_IOMMU: libc::c_ulong = request(2);
-const GROUP_GET_STATUS: libc::c_ulong = request(3);
-const GROUP_SET_CONTAINER: libc::c_ulong = request(4);
-const GROUP_GET_DEVICE_FD: libc::c_ulong = request(6);
-const DEVICE_GET_INFO: libc::c_ulong = request(7);
-const DEVICE_GET_REGION_INFO: libc::c_ulong = request(8);
-const DEVICE_GET_IRQ_INFO: libc::c_ulong = request(9);
-const DEVICE_SET_IRQS: libc::c_ulong = request(10);
-const DEVICE_RESET: libc::c_ulong = request(11);
-const DEVICE_FEATURE: libc::c_ulong = request(17);
-const DEVICE_BIND_IOMMUFD: libc::c_ulong = request(18);
-const DEVICE_ATTACH_IOMMUFD_PT: libc::c_ulong = request(19);
-const MIG_GET_PRECOPY_INFO: libc::c_ulong = request(21);
-/// `_IO(IOMMUFD_TYPE, IOMMUFD_CMD_IOAS_ALLOC)`: the type is VFIO's, the numbers begin at 0x80.
-const IOAS_ALLOC: libc::c_ulong = ((VFIO_TYPE as u32) << 8 | 0x81) as libc::c_ulong;
-
 /// A request whose argument is a number, or none.
-fn value(
-    fd: BorrowedFd<'_>,
-    request: libc::c_ulong,
-    argument: libc::c_ulong,
-) -> io::Result<libc::c_int> {
+fn value(fd: BorrowedFd<'_>, request: u32, argument: libc::c_ulong) -> io::Result<libc::c_int> {
     // SAFETY: the argument is no pointer for the requests that come this way.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), request, argument) })
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), request.into(), argument) })
 }
 
 /// A request whose argument is a struct without pointers, which the kernel reads and writes
 /// within its size.
-fn structure<T>(
-    fd: BorrowedFd<'_>,
-    request: libc::c_ulong,
-    argument: &mut T,
-) -> io::Result<libc::c_int> {
+fn structure<T>(fd: BorrowedFd<'_>, request: u32, argument: &mut T) -> io::Result<libc::c_int> {
     // SAFETY: `argument` is live and exclusive; the callers below pass the request's own
     // plain-integer struct, whose size is what the request reads and writes.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument)) })
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), request.into(), std::ptr::from_mut(argument)) })
 }
 
 /// A request whose argument begins with `argsz`. Sets it to the buffer's size.
-fn sized(fd: BorrowedFd<'_>, request: libc::c_ulong, buffer: &mut [u8]) -> io::Result<libc::c_int> {
+fn sized(fd: BorrowedFd<'_>, request: u32, buffer: &mut [u8]) -> io::Result<libc::c_int> {
     let argsz = u32::try_from(buffer.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     buffer
         .first_chunk_mut()
@@ -71,7 +46,7 @@ fn sized(fd: BorrowedFd<'_>, request: libc::c_ulong, buffer: &mut [u8]) -> io::R
         .ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: the buffer is live and exclusive, and the kernel reads and writes at most `argsz`
     // bytes of it, which is its size.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), request, buffer.as_mut_ptr()) })
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), request.into(), buffer.as_mut_ptr()) })
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -84,17 +59,17 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 
 /// `VFIO_GET_API_VERSION`.
 pub fn api_version(container: BorrowedFd<'_>) -> io::Result<libc::c_int> {
-    value(container, GET_API_VERSION, 0)
+    value(container, VFIO_GET_API_VERSION, 0)
 }
 
 /// `VFIO_CHECK_EXTENSION`: whether the container supports `extension`.
 pub fn has_extension(container: BorrowedFd<'_>, extension: u32) -> io::Result<bool> {
-    value(container, CHECK_EXTENSION, extension.into()).map(|answer| answer > 0)
+    value(container, VFIO_CHECK_EXTENSION, extension.into()).map(|answer| answer > 0)
 }
 
 /// `VFIO_SET_IOMMU`.
 pub fn set_iommu(container: BorrowedFd<'_>, model: u32) -> io::Result<()> {
-    value(container, SET_IOMMU, model.into()).map(drop)
+    value(container, VFIO_SET_IOMMU, model.into()).map(drop)
 }
 
 /// `VFIO_GROUP_GET_STATUS`: the flags.
@@ -103,19 +78,25 @@ pub fn group_status(group: BorrowedFd<'_>) -> io::Result<u32> {
         argsz: size_of::<vfio_group_status>() as u32,
         flags: 0,
     };
-    structure(group, GROUP_GET_STATUS, &mut status)?;
+    structure(group, VFIO_GROUP_GET_STATUS, &mut status)?;
     Ok(status.flags)
 }
 
 /// `VFIO_GROUP_SET_CONTAINER`.
 pub fn set_container(group: BorrowedFd<'_>, container: BorrowedFd<'_>) -> io::Result<()> {
-    structure(group, GROUP_SET_CONTAINER, &mut container.as_raw_fd()).map(drop)
+    structure(group, VFIO_GROUP_SET_CONTAINER, &mut container.as_raw_fd()).map(drop)
 }
 
 /// `VFIO_GROUP_GET_DEVICE_FD`.
 pub fn device_fd(group: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads a string that ends with 0, and `name` does.
-    let fd = check(unsafe { libc::ioctl(group.as_raw_fd(), GROUP_GET_DEVICE_FD, name.as_ptr()) })?;
+    let fd = check(unsafe {
+        libc::ioctl(
+            group.as_raw_fd(),
+            VFIO_GROUP_GET_DEVICE_FD.into(),
+            name.as_ptr(),
+        )
+    })?;
     // SAFETY: the kernel made this fd for us; no one else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(fd)
@@ -128,7 +109,7 @@ pub fn bind_iommufd(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> io::Resu
         iommufd: iommufd.as_raw_fd(),
         ..Default::default()
     };
-    structure(device, DEVICE_BIND_IOMMUFD, &mut bind).map(drop)
+    structure(device, VFIO_DEVICE_BIND_IOMMUFD, &mut bind).map(drop)
 }
 
 /// `IOMMU_IOAS_ALLOC`: the id of a new, empty address space.
@@ -137,7 +118,7 @@ pub fn ioas_alloc(iommufd: BorrowedFd<'_>) -> io::Result<u32> {
         size: size_of::<iommu_ioas_alloc>() as u32,
         ..Default::default()
     };
-    structure(iommufd, IOAS_ALLOC, &mut alloc)?;
+    structure(iommufd, IOMMU_IOAS_ALLOC, &mut alloc)?;
     Ok(alloc.out_ioas_id)
 }
 
@@ -148,7 +129,7 @@ pub fn attach_iommufd_pt(device: BorrowedFd<'_>, pt: u32) -> io::Result<()> {
         pt_id: pt,
         ..Default::default()
     };
-    structure(device, DEVICE_ATTACH_IOMMUFD_PT, &mut attach).map(drop)
+    structure(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &mut attach).map(drop)
 }
 
 /// `VFIO_DEVICE_GET_INFO`.
@@ -157,33 +138,33 @@ pub fn device_info(device: BorrowedFd<'_>) -> io::Result<vfio_device_info> {
         argsz: size_of::<vfio_device_info>() as u32,
         ..Default::default()
     };
-    structure(device, DEVICE_GET_INFO, &mut info)?;
+    structure(device, VFIO_DEVICE_GET_INFO, &mut info)?;
     Ok(info)
 }
 
 /// `VFIO_DEVICE_GET_REGION_INFO`, into a buffer that names the region and has room for a chain.
 pub fn region_info(device: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<()> {
-    sized(device, DEVICE_GET_REGION_INFO, buffer).map(drop)
+    sized(device, VFIO_DEVICE_GET_REGION_INFO, buffer).map(drop)
 }
 
 /// `VFIO_DEVICE_GET_IRQ_INFO`, into a buffer that names the IRQ and has room for a chain.
 pub fn irq_info(device: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<()> {
-    sized(device, DEVICE_GET_IRQ_INFO, buffer).map(drop)
+    sized(device, VFIO_DEVICE_GET_IRQ_INFO, buffer).map(drop)
 }
 
 /// `VFIO_DEVICE_SET_IRQS`: a `struct vfio_irq_set` with its data behind it.
 pub fn set_irqs(device: BorrowedFd<'_>, set: &mut [u8]) -> io::Result<()> {
-    sized(device, DEVICE_SET_IRQS, set).map(drop)
+    sized(device, VFIO_DEVICE_SET_IRQS, set).map(drop)
 }
 
 /// `VFIO_DEVICE_RESET`.
 pub fn reset(device: BorrowedFd<'_>) -> io::Result<()> {
-    value(device, DEVICE_RESET, 0).map(drop)
+    value(device, VFIO_DEVICE_RESET, 0).map(drop)
 }
 
 /// `VFIO_DEVICE_FEATURE`: a `struct vfio_device_feature` with its data behind it.
 pub fn feature(device: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<()> {
-    sized(device, DEVICE_FEATURE, buffer).map(drop)
+    sized(device, VFIO_DEVICE_FEATURE, buffer).map(drop)
 }
 
 /// `VFIO_MIG_GET_PRECOPY_INFO`, on the data fd of a migration.
@@ -192,7 +173,7 @@ pub fn precopy_info(data: BorrowedFd<'_>) -> io::Result<vfio_precopy_info> {
         argsz: size_of::<vfio_precopy_info>() as u32,
         ..Default::default()
     };
-    structure(data, MIG_GET_PRECOPY_INFO, &mut info)?;
+    structure(data, VFIO_MIG_GET_PRECOPY_INFO, &mut info)?;
     Ok(info)
 }
 

@@ -14,6 +14,11 @@ use super::Body;
 use super::irq::{VECTORS, with};
 use super::memory::touch;
 use super::rig::Stock;
+use remap_common::uapi::{
+    VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_IRQ_INFO,
+    VFIO_DEVICE_GET_REGION_INFO, VFIO_DEVICE_RESET, VFIO_DEVICE_SET_IRQS,
+};
+
 use crate::ledger::Ledger;
 use crate::rig::child::{Output, Running};
 use crate::rig::until;
@@ -27,13 +32,13 @@ pub const TESTS: &[(&str, Body)] = &[("stock::agree::c_and_bpftrace_count_the_sa
 const SIGNAL: &str = "eventfd_signal_mask";
 const IOCTL: &str = "vfio_device_fops_unl_ioctl";
 /// The requests that are counted each for itself: how an event names them, and their numbers.
-const REQUESTS: [(&str, u64); 6] = [
-    ("other", 0x3b6b),
-    ("get_region_info", 0x3b6c),
-    ("get_irq_info", 0x3b6d),
-    ("set_irqs", 0x3b6e),
-    ("reset", 0x3b6f),
-    ("feature", 0x3b75),
+const REQUESTS: [(&str, u32); 6] = [
+    ("other", VFIO_DEVICE_GET_INFO),
+    ("get_region_info", VFIO_DEVICE_GET_REGION_INFO),
+    ("get_irq_info", VFIO_DEVICE_GET_IRQ_INFO),
+    ("set_irqs", VFIO_DEVICE_SET_IRQS),
+    ("reset", VFIO_DEVICE_RESET),
+    ("feature", VFIO_DEVICE_FEATURE),
 ];
 
 /// Counts by name; a request's name is its number.
@@ -145,7 +150,7 @@ fn of_events(events: &[Value]) -> Result<Counts> {
                 let known = REQUESTS.iter().find(|(name, _)| call["name"] == *name);
                 let number = match call["request"].as_u64() {
                     Some(number) => number,
-                    None => known.with_context(|| format!("what is {call}?"))?.1,
+                    None => known.with_context(|| format!("what is {call}?"))?.1.into(),
                 };
                 *counts.entry(number.to_string()).or_default() += 1;
                 *counts.entry("ioctls".to_owned()).or_default() += 1;

@@ -6,6 +6,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use remap_common::uapi::{
+    VFIO_DEVICE_GET_INFO, VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_ERR_IRQ_INDEX,
+    VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX,
+    VFIO_PCI_REQ_IRQ_INDEX,
+};
 use remap_core::event::DeviceState;
 use remap_core::parse::region::{Area, Region};
 use remap_user::vfio::device::{Action, Data, Device};
@@ -21,18 +26,17 @@ use crate::rig::until;
 use crate::words::{self, Place, Whence};
 
 /// IRQ indexes of a PCI device (`VFIO_PCI_*_IRQ_INDEX`).
-pub const INTX: u32 = 0;
+pub const INTX: u32 = VFIO_PCI_INTX_IRQ_INDEX;
 /// See [`INTX`].
-pub const MSI: u32 = 1;
+pub const MSI: u32 = VFIO_PCI_MSI_IRQ_INDEX;
 /// See [`INTX`].
-pub const MSIX: u32 = 2;
+pub const MSIX: u32 = VFIO_PCI_MSIX_IRQ_INDEX;
 /// See [`INTX`].
-pub const ERR: u32 = 3;
+pub const ERR: u32 = VFIO_PCI_ERR_IRQ_INDEX;
 /// See [`INTX`].
-pub const REQ: u32 = 4;
+pub const REQ: u32 = VFIO_PCI_REQ_IRQ_INDEX;
 
-/// `VFIO_PCI_CONFIG_REGION_INDEX`.
-const CONFIG: u32 = 7;
+const CONFIG: u32 = VFIO_PCI_CONFIG_REGION_INDEX;
 
 /// An open device, and what was set up with it.
 ///
@@ -80,7 +84,7 @@ impl<'a> Assigned<'a> {
     /// A duplicate of a device's file that this process was handed.
     pub fn adopt(bdf: Bdf, fd: i32, ledger: &'a Ledger) -> Result<Self> {
         let device = open::inherited(bdf, fd)?;
-        ledger.call(bdf, "request 0x3b6b", &Ok(()));
+        ledger.call(bdf, &format!("request {VFIO_DEVICE_GET_INFO:#x}"), &Ok(()));
         Ok(Self {
             mappings: Vec::new(),
             device: Arc::new(device),

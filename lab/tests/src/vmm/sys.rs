@@ -1,7 +1,7 @@
 //! The system calls of a VMM: each is one request, and gives what the kernel said.
 //!
 //! Written out here and not taken from the tool: what the tool is held against must not be the
-//! tool itself.
+//! tool itself. Only the request numbers are shared: a test compares them with the kernel's headers.
 
 #![expect(unsafe_code, reason = "ioctl(2), mmap(2) and getrusage(2)")]
 
@@ -10,31 +10,16 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
+use remap_common::uapi::{
+    IOMMU_IOAS_ALLOC, IOMMU_IOAS_MAP, IOMMU_IOAS_UNMAP, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+    VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_PCI_HOT_RESET, VFIO_GROUP_GET_DEVICE_FD,
+    VFIO_GROUP_SET_CONTAINER, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA, VFIO_SET_IOMMU,
+};
 use vfio_bindings::bindings::vfio::{
-    VFIO_BASE, VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, VFIO_DMA_UNMAP_FLAG_ALL, VFIO_TYPE,
+    VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, VFIO_DMA_UNMAP_FLAG_ALL,
     vfio_iommu_type1_dma_map, vfio_iommu_type1_dma_unmap,
 };
 
-/// `_IO(VFIO_TYPE, VFIO_BASE + n)`.
-const fn vfio(n: u32) -> c_ulong {
-    // Widening: `From` is not const.
-    (((VFIO_TYPE as u32) << 8) | (VFIO_BASE + n)) as c_ulong
-}
-
-const SET_IOMMU: c_ulong = vfio(2);
-const GROUP_SET_CONTAINER: c_ulong = vfio(4);
-const GROUP_GET_DEVICE_FD: c_ulong = vfio(6);
-const PCI_HOT_RESET: c_ulong = vfio(13);
-// Each kind of file counts from the base for itself.
-const MAP_DMA: c_ulong = vfio(13);
-const UNMAP_DMA: c_ulong = vfio(14);
-/// linux/kvm.h.
-const BIND_IOMMUFD: c_ulong = vfio(18);
-const ATTACH_IOMMUFD_PT: c_ulong = vfio(19);
-/// `IOMMUFD_CMD_*` (`include/uapi/linux/iommufd.h`).
-const IOAS_ALLOC: c_ulong = 0x3b81;
-const IOAS_MAP: c_ulong = 0x3b85;
-const IOAS_UNMAP: c_ulong = 0x3b86;
 /// `IOMMU_IOAS_MAP_FIXED_IOVA`, `_WRITEABLE` and `_READABLE`.
 const IOAS_MAP_FLAGS: u64 = 7;
 
@@ -80,19 +65,30 @@ fn adopt(fd: c_int) -> OwnedFd {
 
 /// `VFIO_SET_IOMMU`.
 pub fn set_iommu(container: BorrowedFd<'_>, model: u32) -> io::Result<()> {
-    number(container, SET_IOMMU, model.into()).map(drop)
+    number(container, VFIO_SET_IOMMU.into(), model.into()).map(drop)
 }
 
 /// `VFIO_GROUP_SET_CONTAINER`.
 pub fn set_container(group: BorrowedFd<'_>, container: BorrowedFd<'_>) -> io::Result<()> {
-    structure(group, GROUP_SET_CONTAINER, &mut container.as_raw_fd()).map(drop)
+    structure(
+        group,
+        VFIO_GROUP_SET_CONTAINER.into(),
+        &mut container.as_raw_fd(),
+    )
+    .map(drop)
 }
 
 /// `VFIO_GROUP_GET_DEVICE_FD`.
 pub fn device_fd(group: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
     let name = CString::new(name)?;
     // SAFETY: the kernel reads a string that ends with 0, and `name` does.
-    let fd = unsafe { libc::ioctl(group.as_raw_fd(), GROUP_GET_DEVICE_FD, name.as_ptr()) };
+    let fd = unsafe {
+        libc::ioctl(
+            group.as_raw_fd(),
+            VFIO_GROUP_GET_DEVICE_FD.into(),
+            name.as_ptr(),
+        )
+    };
     check(fd).map(adopt)
 }
 
@@ -105,7 +101,7 @@ pub fn map_dma(container: BorrowedFd<'_>, address: usize, iova: u64, size: u64) 
         iova,
         size,
     };
-    structure(container, MAP_DMA, &mut map).map(drop)
+    structure(container, VFIO_IOMMU_MAP_DMA.into(), &mut map).map(drop)
 }
 
 /// `VFIO_IOMMU_UNMAP_DMA` of a range, or, without one, of all: what was unmapped, bytes.
@@ -122,7 +118,7 @@ pub fn unmap_dma(container: BorrowedFd<'_>, range: Option<(u64, u64)>) -> io::Re
     unmap[0] = argsz | u64::from(flags) << 32;
     unmap[1] = iova;
     unmap[2] = size;
-    structure(container, UNMAP_DMA, &mut unmap)?;
+    structure(container, VFIO_IOMMU_UNMAP_DMA.into(), &mut unmap)?;
     Ok(unmap[2])
 }
 
@@ -130,20 +126,25 @@ pub fn unmap_dma(container: BorrowedFd<'_>, range: Option<(u64, u64)>) -> io::Re
 pub fn bind_iommufd(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> io::Result<()> {
     // struct vfio_device_bind_iommufd: argsz, flags, iommufd, out_devid.
     let mut bind = [16, 0, iommufd.as_raw_fd().cast_unsigned(), 0];
-    structure(device, BIND_IOMMUFD, &mut bind).map(drop)
+    structure(device, VFIO_DEVICE_BIND_IOMMUFD.into(), &mut bind).map(drop)
 }
 
 /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT`.
 pub fn attach_pt(device: BorrowedFd<'_>, pt: u32) -> io::Result<()> {
     // struct vfio_device_attach_iommufd_pt: argsz, flags, pt_id.
-    structure(device, ATTACH_IOMMUFD_PT, &mut [12, 0, pt]).map(drop)
+    structure(
+        device,
+        VFIO_DEVICE_ATTACH_IOMMUFD_PT.into(),
+        &mut [12, 0, pt],
+    )
+    .map(drop)
 }
 
 /// `IOMMU_IOAS_ALLOC`: the id of a new address space for devices.
 pub fn ioas_alloc(iommufd: BorrowedFd<'_>) -> io::Result<u32> {
     // struct iommu_ioas_alloc: size, flags, out_ioas_id.
     let mut alloc = [12, 0, 0_u32];
-    structure(iommufd, IOAS_ALLOC, &mut alloc)?;
+    structure(iommufd, IOMMU_IOAS_ALLOC.into(), &mut alloc)?;
     Ok(alloc[2])
 }
 
@@ -158,21 +159,21 @@ pub fn ioas_map(
     // struct iommu_ioas_map: size, flags; ioas_id; user_va, length, iova.
     let head = 40 | IOAS_MAP_FLAGS << 32;
     let mut map = [head, ioas.into(), address as u64, size, iova];
-    structure(iommufd, IOAS_MAP, &mut map).map(drop)
+    structure(iommufd, IOMMU_IOAS_MAP.into(), &mut map).map(drop)
 }
 
 /// `IOMMU_IOAS_UNMAP`.
 pub fn ioas_unmap(iommufd: BorrowedFd<'_>, ioas: u32, iova: u64, size: u64) -> io::Result<()> {
     // struct iommu_ioas_unmap: size, ioas_id; iova, length.
     let mut unmap = [24 | u64::from(ioas) << 32, iova, size];
-    structure(iommufd, IOAS_UNMAP, &mut unmap).map(drop)
+    structure(iommufd, IOMMU_IOAS_UNMAP.into(), &mut unmap).map(drop)
 }
 
 /// `VFIO_DEVICE_PCI_HOT_RESET` of a device alone in `group`.
 pub fn hot_reset(device: BorrowedFd<'_>, group: BorrowedFd<'_>) -> io::Result<()> {
     // struct vfio_pci_hot_reset: argsz, flags, count, group_fds.
     let mut reset = [16, 0, 1, group.as_raw_fd().cast_unsigned()];
-    structure(device, PCI_HOT_RESET, &mut reset).map(drop)
+    structure(device, VFIO_DEVICE_PCI_HOT_RESET.into(), &mut reset).map(drop)
 }
 
 /// A virtual machine with an interrupt controller, and nothing to run.

@@ -38,20 +38,14 @@ pub(in crate::correlate) struct AtChangeEnd {
     pub(in crate::correlate) awaited: Vec<Awaited>,
 }
 
-const EINTR: Errno = Errno(4);
-const ENODEV: Errno = Errno(19);
-const EINVAL: Errno = Errno(22);
-const ETIMEDOUT: Errno = Errno(110);
-const ERESTARTSYS: Errno = Errno(512);
-
 impl AtChangeEnd {
     fn timed_out(&self) -> bool {
-        self.errno == Some(ETIMEDOUT)
+        self.errno == Some(Errno::ETIMEDOUT)
     }
 
     /// It ended without an answer of its own: never, or because somebody ended it.
     fn hung(&self) -> bool {
-        self.stuck && matches!(self.errno, None | Some(EINTR | ERESTARTSYS))
+        self.stuck && matches!(self.errno, None | Some(Errno::EINTR | Errno::ERESTARTSYS))
     }
 
     fn what(&self) -> String {
@@ -97,7 +91,7 @@ pub(in crate::correlate) const AT_CHANGE_END: &Table<AtChangeEnd> = &[
 ];
 
 fn not_enabled(at: &AtChangeEnd) -> Option<Found> {
-    if at.errno != Some(ENODEV) || at.enabled != Some(false) {
+    if at.errno != Some(Errno::ENODEV) || at.enabled != Some(false) {
         return None;
     }
     let text = format!("{}, and the remap IRQ is not enabled", at.what());
@@ -164,7 +158,7 @@ fn wait_timeout(at: &AtChangeEnd) -> Option<Found> {
 }
 
 fn never_asked(at: &AtChangeEnd) -> Option<Found> {
-    if at.errno != Some(ENODEV) || at.never_asked != Some(true) {
+    if at.errno != Some(Errno::ENODEV) || at.never_asked != Some(true) {
         return None;
     }
     let text = format!(
@@ -187,13 +181,13 @@ fn no_way(route: &Route) -> Option<String> {
 }
 
 fn refused(at: &AtChangeEnd) -> Option<Found> {
-    let why = no_way(&at.route).filter(|_| at.errno == Some(EINVAL))?;
+    let why = no_way(&at.route).filter(|_| at.errno == Some(Errno::EINVAL))?;
     let from = at.from?;
     found(None, format!("{} in {from}: {why}", at.what()))
 }
 
 fn resume_failed(at: &AtChangeEnd) -> Option<Found> {
-    let ended = matches!(at.errno, None | Some(EINTR | ERESTARTSYS));
+    let ended = matches!(at.errno, None | Some(Errno::EINTR | Errno::ERESTARTSYS));
     if at.from != Some(DeviceState::Resuming) || ended {
         return None;
     }
@@ -217,5 +211,5 @@ pub(in crate::correlate) fn impossible(
 
 /// Whether `errno` is a time-out of the driver's wait.
 pub(in crate::correlate) fn is_timeout(errno: Errno) -> bool {
-    errno == ETIMEDOUT
+    errno == Errno::ETIMEDOUT
 }

@@ -125,7 +125,7 @@ fn a_signal_that_was_held_back_is_waited_for() {
                     }
                 }
                 Body::Write { begin_ns, .. } => *begin_ns = late - 500,
-                Body::Map { result, .. } => *result = Err(Errno(16)),
+                Body::Map { result, .. } => *result = Err(Errno::EBUSY),
                 _ => {}
             }
             scene.events.push(event);
@@ -161,7 +161,7 @@ fn a_region_that_is_trapped_again_need_not_be_mapped() {
         ..
     }) = mapping
     {
-        *result = Err(Errno(16));
+        *result = Err(Errno::EBUSY);
     }
     let played = scene.play();
     assert_eq!(played.outcomes(), [Outcome::Remapped; 2]);

@@ -10,7 +10,7 @@ pub(super) fn mapped(encoding: Encoding) -> Scene {
 
 pub(super) fn timeout(scene: &mut Scene, begin_ns: u64) {
     scene.wait(2_000_000_000);
-    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::ETIMEDOUT));
     scene.wait(200_000_000);
 }
 
@@ -92,7 +92,7 @@ fn a_name_that_is_not_in_the_mask() {
         scene.call(
             SERVICE,
             Call::GetRegionInfo { index: 7 },
-            Err(Errno(22)),
+            Err(Errno::EINVAL),
             Answer::None,
         );
         scene.ack(&[1, 7]);
@@ -114,7 +114,7 @@ fn a_region_that_does_not_exist() {
     scene.call(
         SERVICE,
         Call::GetRegionInfo { index: 7 },
-        Err(Errno(22)),
+        Err(Errno::EINVAL),
         Answer::None,
     );
     scene.ack(&[7]);

@@ -305,7 +305,7 @@ fn a_reset_runs_and_a_query_tells() {
     let mut scene = Scene::new(Encoding::Bitmap);
     scene.call(DRIVER, Call::Reset, Ok(0), Answer::None);
     let begin_ns = scene.enter(DeviceState::Stop);
-    scene.exit(DeviceState::Stop, begin_ns, Err(Errno(5)));
+    scene.exit(DeviceState::Stop, begin_ns, Err(Errno::EIO));
     let begin_ns = scene.enter(DeviceState::Stop);
     scene.exit(DeviceState::Stop, begin_ns, Ok(0));
     let played = scene.play();

@@ -146,7 +146,7 @@ fn nobody_is_accused_of_what_is_inferred() {
     scene.query(region(1, &[]));
     write(&mut scene);
     scene.wait(2_000_000_000);
-    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::ETIMEDOUT));
     scene.get_state(DeviceState::Running);
     assert_eq!(scene.play().rules(), Vec::<&str>::new());
 }

@@ -112,7 +112,7 @@ fn what_is_no_proof_is_no_finding() {
         |scene| scene.close(false),
         |scene| scene.enable_on(MSIX, &[30, 31, 32], Ok(0)),
         // It may have taken some of them away before it failed.
-        |scene| scene.enable_on(MSIX, &[30, 31, 32], Err(Errno(12))),
+        |scene| scene.enable_on(MSIX, &[30, 31, 32], Err(Errno::ENOMEM)),
     ];
     for (n, end) in harmless.into_iter().enumerate() {
         let mut scene = stock();
@@ -147,7 +147,7 @@ fn a_call_that_fails_changes_no_counter() {
     let mut scene = Scene::new(Encoding::Bitmap);
     scene.map_all(&[0, 1]);
     scene.trigger(&[1]);
-    scene.enable_on(INDEX, &[77], Err(Errno(22)));
+    scene.enable_on(INDEX, &[77], Err(Errno::EINVAL));
     // The old eventfd still has the first.
     scene.trigger(&[0]);
     scene.wake(&[0, 1]);

@@ -1,10 +1,12 @@
 //! What mainline does in place of the remap IRQ, played by hand.
 
+use remap_common::uapi::{VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_OFFSET_SHIFT, VFIO_PCI_REQ_IRQ_INDEX};
+
 use super::*;
 use crate::event::{DmaKind, FaultOutcome, Node, NodeKey, ZapCause};
 
-pub(super) const MSIX: u32 = 2;
-pub(super) const REQ: u32 = 4;
+pub(super) const MSIX: u32 = VFIO_PCI_MSIX_IRQ_INDEX;
+pub(super) const REQ: u32 = VFIO_PCI_REQ_IRQ_INDEX;
 pub(super) const CONTAINER: NodeKey = NodeKey(0xc);
 pub(super) const SECOND: u64 = 1_000_000_000;
 
@@ -137,7 +139,7 @@ impl Scene {
             device: DEVICE,
             regions,
             offset: 0,
-            size: u64::from(regions.1 - regions.0 + 1) << 40,
+            size: u64::from(regions.1 - regions.0 + 1) << VFIO_PCI_OFFSET_SHIFT,
             cause,
         };
         self.push(DRIVER, body);

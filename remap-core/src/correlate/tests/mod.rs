@@ -16,6 +16,11 @@ mod zaps;
 
 pub(crate) use played::Played;
 
+use remap_common::uapi::{
+    VFIO_PCI_NUM_IRQS, VFIO_PCI_OFFSET_SHIFT, VFIO_REGION_INFO_FLAG_MMAP,
+    VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_INFO_FLAG_WRITE,
+};
+
 use super::*;
 use crate::event::{
     Answer, Body, Call, ContextKey, DeviceState, Errno, FeatureData, FeatureOp, IrqAction, IrqData,
@@ -28,11 +33,10 @@ use crate::parse::region::{Area, Region};
 pub(crate) const DEVICE: DeviceKey = DeviceKey(0xd);
 pub(crate) const NAME: &str = "0000:01:00.0";
 /// The first index behind those of vfio-pci.
-pub(crate) const INDEX: u32 = 5;
+pub(crate) const INDEX: u32 = VFIO_PCI_NUM_IRQS;
 pub(crate) const PAGE: u64 = 0x1000;
 pub(crate) const SIZE: u64 = 4 * PAGE;
-const READ_WRITE: u32 = 0b011;
-const MMAP: u32 = 0b100;
+const READ_WRITE: u32 = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 
 /// The thread that answers the remap IRQ.
 pub(crate) const SERVICE: u32 = 101;
@@ -68,9 +72,14 @@ pub(crate) fn whole() -> Vec<Area> {
 pub(crate) fn region(index: u32, areas: &[Area]) -> Region {
     Region {
         index,
-        flags: READ_WRITE | if areas.is_empty() { 0 } else { MMAP },
+        flags: READ_WRITE
+            | if areas.is_empty() {
+                0
+            } else {
+                VFIO_REGION_INFO_FLAG_MMAP
+            },
         size: SIZE,
-        offset: u64::from(index) << 40,
+        offset: u64::from(index) << VFIO_PCI_OFFSET_SHIFT,
         areas: areas.to_vec(),
         areas_known: true,
         kind: None,

@@ -1,5 +1,7 @@
 //! What holds for every sequence.
 
+use remap_common::uapi::VFIO_DEVICE_FEATURE;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -28,13 +30,13 @@ fn states() -> [DeviceState; 6] {
 /// What mainline does in place of the remap IRQ.
 fn mainline(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
     let state = states()[at as usize % 6];
-    let errno = Err(Errno(5));
+    let errno = Err(Errno::EIO);
     let causes = [
         ZapCause::Unknown,
         ZapCause::StateWrite,
         mainline::MEMORY_OFF,
         ZapCause::Ioctl {
-            request: 0x3b75,
+            request: VFIO_DEVICE_FEATURE,
             feature: Some(at),
         },
     ];
@@ -56,7 +58,7 @@ fn mainline(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
         6 => scene.get_state(state),
         7 => scene.change(state, if value > 9 { Ok(0) } else { errno }),
         8 => scene.data(value * 100, at > 3, Ok(value.cast_signed() * 10)),
-        9 => scene.data(value * 100, at > 3, Err(Errno(42))),
+        9 => scene.data(value * 100, at > 3, Err(Errno::ENOMSG)),
         10 => scene.zap((at, at + value as u32), causes[value as usize % 4]),
         11 | 12 => scene.fault(at, value * PAGE, outcomes[value as usize % outcomes.len()]),
         13 => scene.dma(DmaKind::Map, value * PAGE, at),
@@ -96,8 +98,8 @@ fn step(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
         13 => scene.set_irqs(IrqAction::Unmask, at, u32::MAX, IrqData::None),
         14 => drop(scene.enter_as(tid, state)),
         15 => scene.exit_as(tid, state, scene.now.saturating_sub(value * 1000), Ok(0)),
-        16 => scene.exit_as(tid, state, scene.now, Err(Errno(110))),
-        17 => scene.exit_as(tid, state, scene.now, Err(Errno(19))),
+        16 => scene.exit_as(tid, state, scene.now, Err(Errno::ETIMEDOUT)),
+        17 => scene.exit_as(tid, state, scene.now, Err(Errno::ENODEV)),
         18 => scene.push(
             tid,
             Body::Close {

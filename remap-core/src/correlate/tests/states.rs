@@ -4,7 +4,6 @@ use super::mainline::SECOND;
 use super::*;
 use DeviceState::{PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy};
 
-const EIO: Errno = Errno(5);
 const ALL_FLAGS: u64 = 0b111;
 
 /// A migration's source as QEMU does it.
@@ -14,7 +13,7 @@ fn source() -> Scene {
     scene.get_state(Running);
     scene.change(PreCopy, Ok(0));
     scene.data(500, false, Ok(4096));
-    scene.data(500, false, Err(Errno(42)));
+    scene.data(500, false, Err(Errno::ENOMSG));
     scene.change(PreCopyP2p, Ok(0));
     scene.change(StopCopy, Ok(0));
     scene.wait(SECOND);
@@ -55,7 +54,10 @@ fn the_way_of_a_change_is_told() {
 
 #[test]
 fn what_cannot_be_and_is_done_or_refused() {
-    for (result, text) in [(Ok(0), "succeeded"), (Err(Errno(22)), "failed with EINVAL")] {
+    for (result, text) in [
+        (Ok(0), "succeeded"),
+        (Err(Errno::EINVAL), "failed with EINVAL"),
+    ] {
         let mut scene = Scene::stock("a-vendor");
         scene.get_state(StopCopy);
         scene.change(PreCopy, result);
@@ -66,7 +68,7 @@ fn what_cannot_be_and_is_done_or_refused() {
     let mut scene = Scene::stock("a-vendor");
     scene.flags(1);
     scene.get_state(Running);
-    scene.change(PreCopy, Err(Errno(22)));
+    scene.change(PreCopy, Err(Errno::EINVAL));
     let played = scene.play();
     assert_eq!(played.rules(), ["impossible-change"]);
     assert!(
@@ -80,7 +82,7 @@ fn what_cannot_be_and_is_done_or_refused() {
 fn a_failure_that_the_state_machine_allows_is_not_impossible() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
-    scene.change(PreCopy, Err(Errno(22)));
+    scene.change(PreCopy, Err(Errno::EINVAL));
     scene.change(Running, Ok(0));
     assert_eq!(scene.play().rules(), Vec::<&str>::new());
 }
@@ -91,7 +93,7 @@ fn data_that_was_not_loaded() {
     scene.get_state(Running);
     scene.change(Resuming, Ok(0));
     scene.data(500, true, Ok(100));
-    scene.change(Running, Err(EIO));
+    scene.change(Running, Err(Errno::EIO));
     scene.wait(5 * SECOND);
     scene.get_state(Resuming);
     let played = scene.play();
@@ -103,7 +105,7 @@ fn data_that_was_not_loaded() {
 fn an_error_state_is_one_finding() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
-    scene.change(PreCopy, Err(EIO));
+    scene.change(PreCopy, Err(Errno::EIO));
     scene.get_state(DeviceState::Error);
     scene.get_state(DeviceState::Error);
     scene.call(DRIVER, Call::Reset, Ok(0), Answer::None);
@@ -180,7 +182,7 @@ fn a_query_during_a_change_tells_nothing() {
 fn a_state_that_nobody_asks_for() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
-    scene.change(PreCopy, Err(EIO));
+    scene.change(PreCopy, Err(Errno::EIO));
     let mut asked = scene.events.clone();
     scene.wait(2 * SECOND);
     assert_eq!(scene.play().rules(), ["state-unknown"]);
@@ -224,20 +226,20 @@ fn a_cancelled_migration_may_leave_data() {
 fn nobody_asked_a_vendors_driver() {
     let refuse = |driver: &str| {
         let mut scene = Scene::stock(driver);
-        scene.change(PreCopy, Err(Errno(19)));
+        scene.change(PreCopy, Err(Errno::ENODEV));
         scene
     };
     assert_eq!(refuse("a-vendor").play().rules(), ["never-asked"]);
     assert_eq!(refuse("vfio-pci").play().rules(), Vec::<&str>::new());
     let mut scene = Scene::stock("a-vendor");
-    let refused = Err(Errno(22));
+    let refused = Err(Errno::EINVAL);
     scene.call(
         SERVICE,
         Call::GetIrqInfo { index: 5 },
         refused,
         Answer::None,
     );
-    scene.change(PreCopy, Err(Errno(19)));
+    scene.change(PreCopy, Err(Errno::ENODEV));
     assert_eq!(scene.play().rules(), Vec::<&str>::new());
 }
 
@@ -373,7 +375,7 @@ fn the_legacy_region_is_inferred_of_a_device_that_was_there() {
 
 #[test]
 fn a_legacy_word_that_is_none_is_impossible() {
-    for result in [Ok(4), Err(Errno(22))] {
+    for result in [Ok(4), Err(Errno::EINVAL)] {
         let mut scene = found();
         word(&mut scene, 1, Ok(4));
         word(&mut scene, 6, result);

@@ -17,7 +17,7 @@ fn ignored_acks_time_out() {
         assert_eq!(played.rules(), ["wait-timeout"]);
         assert_eq!(played.outcomes(), [Outcome::Aborted; 2]);
         let transition = played.transitions()[0];
-        assert_eq!(transition.result, Some(Err(Errno(110))));
+        assert_eq!(transition.result, Some(Err(Errno::ETIMEDOUT)));
         assert_eq!(played.cycles()[0].missing, [Stage::Released]);
     }
 }
@@ -55,7 +55,12 @@ fn the_only_reader_changes_the_state() {
         event.task = task(SERVICE);
     }
     scene.wait(2_000_000_000);
-    scene.exit_as(SERVICE, DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    scene.exit_as(
+        SERVICE,
+        DeviceState::PreCopy,
+        begin_ns,
+        Err(Errno::ETIMEDOUT),
+    );
     let played = scene.play();
     assert_eq!(played.rules(), ["deadlock"]);
     assert_eq!(played.outcomes(), [Outcome::Remapped, Outcome::Unacked]);
@@ -145,7 +150,7 @@ fn a_state_that_needs_the_irq() {
     let mut scene = mapped(Encoding::Vectors);
     scene.disable();
     let begin_ns = scene.enter(DeviceState::PreCopy);
-    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(19)));
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::ENODEV));
     let played = scene.play();
     assert_eq!(played.rules(), ["not-enabled"]);
     assert_eq!(played.findings()[0].region, None);
@@ -155,7 +160,7 @@ fn a_state_that_needs_the_irq() {
 fn enodev_for_another_reason() {
     let mut scene = mapped(Encoding::Vectors);
     let begin_ns = scene.enter(DeviceState::PreCopy);
-    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(19)));
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::ENODEV));
     assert_eq!(scene.play().rules(), Vec::<&str>::new());
 }
 
@@ -178,7 +183,7 @@ fn a_slow_driver_is_not_wrong() {
 #[test]
 fn a_user_that_dies_in_the_wait() {
     let ends: [fn(&mut Scene, u64); 3] = [
-        |scene, begin_ns| scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(4))),
+        |scene, begin_ns| scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::EINTR)),
         |scene, _| {
             let body = Body::Release {
                 context: ContextKey(0),

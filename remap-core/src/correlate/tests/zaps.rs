@@ -1,5 +1,10 @@
 //! Zaps, the faults after them, and regions that are mapped for DMA.
 
+use remap_common::uapi::{
+    VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+    VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+};
+
 use super::mainline::{CONTAINER, MEMORY_OFF, SECOND};
 use super::*;
 use crate::event::{DmaKind, FaultOutcome, Node, UNKNOWN_INDEX, ZapCause};
@@ -124,8 +129,8 @@ fn a_zap_in_a_state_change_is_its_own() {
     let mut scene = mapped();
     let begin_ns = scene.enter(DeviceState::PreCopy);
     let cause = ZapCause::Ioctl {
-        request: 0x3b75,
-        feature: Some(2),
+        request: VFIO_DEVICE_FEATURE,
+        feature: Some(VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE),
     };
     scene.zap((0, 5), cause);
     scene.populate(0, 0);
@@ -231,8 +236,8 @@ fn who_sleeps_is_woken_by_an_eventfd_that_is_no_interrupt() {
     let mut scene = Scene::stock("vfio-pci");
     scene.map_all(&[0]);
     let cause = ZapCause::Ioctl {
-        request: 0x3b75,
-        feature: Some(4),
+        request: VFIO_DEVICE_FEATURE,
+        feature: Some(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP),
     };
     scene.zap((0, 5), cause);
     let (context, target) = (ContextKey(99), Scene::on(UNKNOWN_INDEX, 0));

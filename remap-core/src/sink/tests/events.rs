@@ -1,5 +1,9 @@
 //! Single events.
 
+use remap_common::uapi::{
+    VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, VFIO_DEVICE_SET_IRQS,
+};
+
 use super::*;
 
 pub(super) fn feature(feature: u32, data: FeatureData) -> Call {
@@ -54,8 +58,12 @@ fn every_event_fits_the_schema() {
     };
     let calls = [
         Call::Reset,
-        Call::Other { request: 0x3b6e },
-        Call::Unreadable { request: 0x3b6e },
+        Call::Other {
+            request: VFIO_DEVICE_SET_IRQS,
+        },
+        Call::Unreadable {
+            request: VFIO_DEVICE_SET_IRQS,
+        },
         Call::Feature {
             feature: 1,
             op,
@@ -85,7 +93,7 @@ fn every_event_fits_the_schema() {
     ];
     for call in calls {
         let malformed = Answer::Malformed("loops".into());
-        scene.call(1, call, Err(Errno(25)), malformed);
+        scene.call(1, call, Err(Errno::ENOTTY), malformed);
     }
     scene.set_irqs(IrqAction::Unknown(9), 0, 1, IrqData::Unknown(3));
     scene.set_irqs(IrqAction::Mask, 0, 1, IrqData::Bool(vec![true]));
@@ -152,8 +160,8 @@ fn every_event_fits_the_schema() {
         fault(FaultOutcome::Fallback),
         fault(FaultOutcome::Other(0x400)),
         zap(ZapCause::Ioctl {
-            request: 0x3b75,
-            feature: Some(3),
+            request: VFIO_DEVICE_FEATURE,
+            feature: Some(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY),
         }),
         zap(ZapCause::ConfigWrite {
             offset: 4,
@@ -177,7 +185,7 @@ fn every_event_fits_the_schema() {
         },
         Body::NodeOpen {
             node: Node::Cdev { number: None },
-            result: Err(Errno(16)),
+            result: Err(Errno::EBUSY),
         },
         Body::NodeClose {
             node: Node::Container { key: NodeKey(2) },
@@ -201,7 +209,7 @@ fn every_event_fits_the_schema() {
             write: false,
             requested: 9,
             begin_ns: 1,
-            result: Err(Errno(5)),
+            result: Err(Errno::EIO),
         },
         Body::PrecopyInfo {
             device: Some(device),
@@ -215,7 +223,7 @@ fn every_event_fits_the_schema() {
             file: 0xf,
             begin_ns: 1,
             bytes: None,
-            result: Err(Errno(22)),
+            result: Err(Errno::EINVAL),
         },
         Body::Unknown { kind: 99 },
         Body::Lost { count: 2 },

@@ -76,7 +76,7 @@ fn other_lines() -> Vec<Output> {
         region: 2,
         offset: 0x1000,
         size: 1 << 20,
-        result: Err(Errno(14)),
+        result: Err(Errno::EFAULT),
         origin: Origin::Seen,
         task: task.clone(),
     };

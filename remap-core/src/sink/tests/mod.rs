@@ -45,7 +45,7 @@ fn scene() -> Scene {
     scene.wake(&[0]);
     scene.trap(&[0]);
     scene.wait(2_000_000_000);
-    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno(110)));
+    scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::ETIMEDOUT));
     scene.wait(200_000_000);
     scene.trigger(&[2]);
     scene.wake(&[2]);

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::path::Path;
-use std::process::Command;
 
 use remap_core::parse::uapi::{
     REMAP_IRQ_INFO_CAP_REGIONS, REMAP_IRQ_SUBTYPE_BITMAP, REMAP_IRQ_SUBTYPE_VECTORS,
     REMAP_IRQ_TYPE, VFIO_IRQ_INFO_CAP_TYPE, VFIO_IRQ_INFO_FLAG_CAPS, remap_irq_info,
     remap_irq_info_cap_regions, remap_irq_info_cap_type,
 };
+
+use crate::c;
 
 /// Every expression in C, and what the mirror says it is.
 fn mirror() -> BTreeMap<&'static str, u64> {
@@ -54,38 +55,11 @@ fn mirror() -> BTreeMap<&'static str, u64> {
 fn the_mirror_is_what_the_header_says() {
     let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/driver/remap_irq.h");
     let mirror = mirror();
-    let mut program = String::from("#include <stddef.h>\n#include <stdio.h>\n");
-    program += &format!("#include \"{}\"\nint main(void) {{\n", header.display());
-    for c in mirror.keys() {
-        program += &format!("printf(\"%s=%llu\\n\", \"{c}\", (unsigned long long)({c}));\n");
-    }
-    program += "return 0; }\n";
-
-    let scratch = tempfile::tempdir().unwrap();
-    let (source, binary) = (
-        scratch.path().join("mirror.c"),
-        scratch.path().join("mirror"),
-    );
-    std::fs::write(&source, program).unwrap();
-    let mut cc = Command::new("cc");
-    let built = cc
-        .args(["-Wall", "-Werror", "-o"])
-        .arg(&binary)
-        .arg(&source);
-    let built = built
-        .status()
-        .expect("this test needs a C compiler named cc");
-    assert!(
-        built.success(),
-        "the header does not compile for user space"
-    );
-
-    let output = Command::new(&binary).output().unwrap();
-    let output = String::from_utf8(output.stdout).unwrap();
-    let header: BTreeMap<&str, u64> = output
-        .lines()
-        .map(|line| line.split_once('=').expect("expression=value"))
-        .map(|(c, value)| (c, value.parse().unwrap()))
+    let include = format!("#include <stddef.h>\n#include \"{}\"", header.display());
+    let header = c::values(&include, mirror.keys().copied(), false);
+    let mirror: BTreeMap<String, u64> = mirror
+        .into_iter()
+        .map(|(c, value)| (c.to_owned(), value))
         .collect();
     assert_eq!(mirror, header);
 }

@@ -1,0 +1,5 @@
+//! The numbers that are written in Rust against the C headers that define them.
+
+mod c;
+mod remap_irq;
+mod uapi;
