@@ -36,7 +36,7 @@ impl Error {
     }
 
     /// An error with this code and this sentence.
-    pub fn says(code: Code, sentence: impl fmt::Display) -> Self {
+    pub fn with_message(code: Code, sentence: impl fmt::Display) -> Self {
         Self {
             code,
             cause: anyhow::Error::msg(sentence.to_string()),

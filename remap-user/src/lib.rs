@@ -4,7 +4,6 @@ pub mod cli;
 pub mod cmd;
 pub mod exit;
 pub mod kernel;
-pub mod probe;
+pub mod live;
 pub mod respond;
-pub mod source;
 pub mod vfio;

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 use remap_core::event::DeviceState;
-use remap_user::source::process::{Doing, doing};
+use remap_user::live::process::{Activity, activity};
 
 use crate::rig::child::{remap, run};
 use crate::rig::trace::Trace;
@@ -49,8 +49,9 @@ fn crowd(lab: &mut Lab) -> Result<()> {
         let mut inside = 0;
         for task in std::fs::read_dir("/proc/self/task")? {
             let tid = task?.file_name().to_string_lossy().parse()?;
-            let syscall = |doing| matches!(doing, Doing::Syscall(call) if call.number == IOCTL);
-            inside += usize::from(syscall(doing(pid, tid)));
+            let syscall =
+                |activity| matches!(activity, Activity::Syscall(call) if call.number == IOCTL);
+            inside += usize::from(syscall(activity(pid, tid)));
         }
         Ok((inside >= CROWD).then_some(()))
     })?;

@@ -15,8 +15,12 @@ use crate::{
     cmd::output::Format,
     exit::{Code, Error},
     kernel::{Kernel, layout::measure},
-    probe::load::{LoadError, Options, Probes},
-    source::process::sees_all_pids,
+    live::{
+        error::LoadError,
+        hooks::lookup,
+        probes::{LoadOptions, Probes},
+        process::sees_all_pids,
+    },
     vfio::sysfs::Host,
 };
 use remap_core::account::Misses;
@@ -124,7 +128,7 @@ impl Doctor {
             devices(&Host::default()),
             processes(),
         ];
-        match Kernel::running() {
+        match Kernel::running(&lookup::functions()) {
             Ok(kernel) => {
                 checks.push(Check::ok("kernel types", "BTF and symbols can be read"));
                 checks.extend(hooks::checks(&kernel));
@@ -149,7 +153,7 @@ impl Doctor {
         out.flush()?;
         match checks.iter().find(|check| check.status == Status::Failed) {
             None => Ok(()),
-            Some(check) => Err(Error::says(
+            Some(check) => Err(Error::with_message(
                 Code::Machine,
                 format!(
                     "this machine cannot trace: {}: {}",
@@ -245,7 +249,7 @@ fn account(probes: &Probes) -> Check {
     let name = "account";
     let unknown = "how often a kprobe did not fire, or a kretprobe had no room for one more thread, is \
                    unknown; a return that is missed for that shows as return_missed";
-    match probes.missed() {
+    match probes.hooks.missed() {
         Ok(Misses { known: true, .. }) => {
             Check::ok(name, "every run that the kernel skips is counted")
         }
@@ -264,7 +268,7 @@ fn account(probes: &Probes) -> Check {
 /// The proof: load and attach everything, and take it out again.
 fn probes() -> Vec<Check> {
     let name = "probes";
-    let options = Options {
+    let options = LoadOptions {
         ring_bytes: 1 << 20,
         tracing: true,
         diagnostics: false,
@@ -272,7 +276,7 @@ fn probes() -> Vec<Check> {
     match Probes::attach(options) {
         Ok(mut probes) => {
             let attached = if probes.missing.is_empty() {
-                let count = probes.hooks.len();
+                let count = probes.hooks.count();
                 Check::ok(
                     name,
                     format!("all {count} hooks were attached and detached again"),
@@ -299,8 +303,8 @@ fn walk(probes: &mut Probes) -> Check {
         walk.run()
             .map_err(|error| LoadError::Loader(error.to_string()))
     });
-    match walked.and_then(|()| probes.conclude_walk()) {
-        Ok(found) if found.unfound.is_empty() => Check::ok(
+    match walked.and_then(|()| probes.walk_result()) {
+        Ok(found) if found.missing.is_empty() => Check::ok(
             name,
             format!(
                 "{} open devices were found, with their interrupts and mappings; mappings for DMA \
@@ -308,7 +312,7 @@ fn walk(probes: &mut Probes) -> Check {
                 found.devices
             ),
         ),
-        Ok(found) => Check::new(name, Status::Limited, found.unfound.join("; "), ""),
+        Ok(found) => Check::new(name, Status::Limited, found.missing.join("; "), ""),
         Err(error) => limited(error.to_string()),
     }
 }

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::cmd::machine::{create_ready_file, open_device};
 use crate::cmd::output::{Format, Printer};
-use crate::cmd::serve::stop_signal;
+use crate::cmd::signals::stop_signal;
 use crate::exit::{Code, Error};
 use crate::respond::ack::AckForm;
 use crate::respond::drill::{DrillError, Options, drill};
@@ -117,7 +117,7 @@ impl Drill {
         if good {
             return Ok(());
         }
-        Err(Error::says(
+        Err(Error::with_message(
             Code::Failed,
             if interrupted {
                 format!("the drill of {bdf} was interrupted after {done} of {asked} cycles")

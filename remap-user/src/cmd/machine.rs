@@ -55,7 +55,7 @@ pub fn create_ready_file(path: Option<&Path>) -> Result<(), Error> {
     std::fs::write(path, "").map_err(|error| {
         let errno = remap_core::event::Errno::of(&error);
         let path = path.display();
-        Error::says(
+        Error::with_message(
             Code::Failed,
             format!("creating the ready file {path} failed: {errno}"),
         )

@@ -7,7 +7,7 @@ pub mod serve;
 pub mod trace;
 
 mod machine;
-mod modules;
 mod output;
 mod select;
+mod signals;
 mod writer;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::exit::{Code, Error};
-use crate::source::process::sees_all_pids;
+use crate::live::process::sees_all_pids;
 use crate::vfio::sysfs::Bdf;
 use remap_core::model::Class;
 use remap_core::pipeline::Filter;
@@ -48,7 +48,7 @@ impl Filters {
             None => None,
         };
         if self.vm.is_some() && !sees_all_pids() {
-            return Err(Error::says(
+            return Err(Error::with_message(
                 Code::Machine,
                 "--vm: which virtual machine a process runs cannot be told from inside of a PID \
                  namespace; run remap outside of it, or use --device",

@@ -1,14 +1,12 @@
 //! `remap serve BDF`: owns a device and remaps it whenever its driver asks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 
 use crate::cmd::machine::{create_ready_file, open_device};
 use crate::cmd::output::{Format, Printer};
+use crate::cmd::signals::stop_signal;
 use crate::exit::Error;
 use crate::respond::ack::AckForm;
 use crate::respond::serve::Service;
@@ -75,29 +73,4 @@ impl Serve {
         let printed = printer.finish();
         served.and(printed)
     }
-}
-
-/// Notified when the process is asked to end. From here on SIGINT, SIGTERM and SIGHUP end it only
-/// when they come a second time. Must be called within a tokio runtime.
-pub fn stop_signal() -> Result<Arc<Notify>, Error> {
-    let notify = Arc::new(Notify::new());
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signal = signal(kind)?;
-        let notify = Arc::clone(&notify);
-        tokio::spawn(async move {
-            if signal.recv().await.is_some() {
-                notify.notify_one();
-            }
-            // Asked again: something hangs, in a driver perhaps. The kernel closes the device,
-            // which disables its IRQs and ends its wait, as it does for any owner that dies.
-            if signal.recv().await.is_some() {
-                std::process::exit(128 + kind.as_raw_value());
-            }
-        });
-    }
-    Ok(notify)
 }

@@ -7,38 +7,31 @@ use std::{
 };
 
 use clap::Args;
-use remap_common::counter::Counter;
-use tokio::{sync::Notify, task::JoinHandle};
-
-use crate::{
-    cmd::{
-        machine::create_ready_file,
-        modules::{self, Modules, Next},
-        select::Filters,
-        serve::stop_signal,
-        writer,
-    },
-    exit::{Code, Error},
-    probe::{
-        load::{LoadError, Probes},
-        table::can_be_probed,
-        walk::Walk,
-    },
-    source::{
-        clock::monotonic_ns, early::EarlyCalls, process::vm_name, qemu_log::QemuLogs,
-        ring::RingSource, watermark::Watermark,
-    },
-};
 use remap_core::{
-    account::{Account, Miss, Missing, RECURSION, Taken},
+    account::{Miss, RECURSION},
     correlate::Options,
     model::{Class, Summary},
     pipeline::Pipeline,
     sink::{
         Sink,
         json::Json,
-        select::Select,
+        select::{Select, Selection},
         text::{Text, TextOptions},
+    },
+};
+use tokio::sync::Notify;
+
+use crate::{
+    cmd::{
+        machine::create_ready_file,
+        select::Filters,
+        signals::stop_signal,
+        writer::{self, Writer},
+    },
+    exit::{Code, Error},
+    live::{
+        clock::monotonic_ns, hooks::lookup::can_be_probed, probes::LoadOptions, process::vm_name,
+        qemu_log::QemuLogs, session::Session,
     },
 };
 
@@ -101,24 +94,12 @@ fn power_of_two(text: &str) -> Result<u32, String> {
     }
 }
 
-impl From<LoadError> for Error {
-    fn from(error: LoadError) -> Self {
-        let code = match error {
-            LoadError::Loader(_) => Code::Failed,
-            _ => Code::Machine,
-        };
-        Self::new(code, error)
-    }
-}
-
-/// How often losses are looked for, and how long an event may wait for the next one.
-const TICK: Duration = Duration::from_millis(20);
-
 impl Trace {
     /// Traces until it is ended.
+    ///
+    /// # Errors
+    /// If an argument is wrong, the trace fails, or records were lost and `--fail-on-loss` is set.
     pub fn run(self) -> Result<(), Error> {
-        let filter = self.filters.filter()?;
-        let selection = self.filters.selection();
         if self.probe_log {
             log::set_logger(&Stderr).map_err(anyhow::Error::msg)?;
             log::set_max_level(log::LevelFilter::Trace);
@@ -126,77 +107,74 @@ impl Trace {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let summary = runtime.block_on(async {
-            let stop = stop_signal()?;
-            // None if it is ended while it waits for something to trace.
-            let probes = tokio::select! {
-                probes = modules::attach(self.loading()) => Some(probes?),
-                () = self.ended(&stop) => None,
-            };
-            let end = self.ended(&stop);
-            let options = Options {
-                sees_consumers: probes.as_ref().is_some_and(|probes| {
-                    probes.has("eventfd_ctx_do_read") && probes.has("eventfd_read")
-                }),
-                stages: self.stages,
-                interrupts: selection.names(Class::Irq),
-                mappings: selection.names(Class::Mapping) || selection.names(Class::Dma),
-                ..Options::default()
-            };
-            let start_ns = monotonic_ns()?;
-            let logs = QemuLogs::new(&self.qemu_log, start_ns)?;
-            let (out, thread) = writer::start();
-            let gone = thread.gone();
-            let summary = if self.json {
-                let sink = Select::new(Json::new(out), selection);
-                let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
-                self.follow(probes, pipeline, logs, &gone, end).await
-            } else {
-                let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-                let text = Text::new(out, TextOptions { colour, start_ns });
-                let sink = Select::new(text, selection);
-                let pipeline = Pipeline::new(options, filter, Box::new(vm_name), self.events, sink);
-                self.follow(probes, pipeline, logs, &gone, end).await
-            };
-            // Its error first: what the trace has to say of a broken pipe is only that.
-            thread.finish().map_err(Error::from).and(summary)
-        })?;
-        if summary.exact() == Some(false) {
-            return Err(Error::says(
-                Code::Failed,
-                "the account does not balance: more or fewer records were delivered and lost \
-                 than seen; please report this",
-            ));
-        }
-        if self.fail_on_loss && summary.lost_total() > 0 {
-            return Err(Error::says(Code::Lost, self.lost(&summary)));
-        }
-        Ok(())
+        let summary = runtime.block_on(self.trace())?;
+        self.judge(&summary)
     }
 
-    /// What was lost, and what helps against it.
-    fn lost(&self, summary: &Summary) -> String {
-        let mut remedies = Vec::new();
-        if summary.lost.contains_key("ring_full") {
-            remedies.push("with a larger --buffer");
-        }
-        // Where interrupts call the function, the traced form stays.
-        let helped = |miss: &Miss| miss.reason == RECURSION && can_be_probed(miss.program);
-        if !self.kprobes && summary.missed.iter().any(helped) {
-            remedies.push("with --kprobes");
-        }
-        let reasons: Vec<&str> = summary.lost.keys().map(String::as_str).collect();
-        let (count, reasons) = (summary.lost_total(), reasons.join(", "));
-        match remedies.as_slice() {
-            [] => format!("{count} records were lost ({reasons})"),
-            _ => format!(
-                "{count} records were lost ({reasons}); trace again {}",
-                remedies.join(" and ")
-            ),
+    async fn trace(&self) -> Result<Summary, Error> {
+        // Before the first step that takes time: a wrong argument fails at once.
+        self.filters.filter()?;
+        let stop = stop_signal()?;
+        let session = Session::attach(self.load_options(), self.ended(&stop)).await?;
+        let start_ns = monotonic_ns()?;
+        let logs = QemuLogs::new(&self.qemu_log, start_ns)?;
+        let (out, thread) = writer::start();
+        let gone = thread.gone();
+        let end = async {
+            tokio::select! {
+                () = self.ended(&stop) => {}
+                () = gone.notified() => {}
+            }
+        };
+        let summary = if self.json {
+            self.follow(session, Json::new(out), logs, end).await
+        } else {
+            self.follow(session, text(out, start_ns), logs, end).await
+        };
+        // The writer's error first: a broken pipe also fails the trace.
+        thread.finish().map_err(Error::from).and(summary)
+    }
+
+    /// Runs the session into a sink.
+    async fn follow<S: Sink>(
+        &self,
+        session: Session,
+        sink: S,
+        logs: QemuLogs,
+        end: impl Future<Output = ()>,
+    ) -> Result<Summary, Error> {
+        let selection = self.filters.selection();
+        let options = self.correlation(&session, &selection);
+        let pipeline = Pipeline::new(
+            options,
+            self.filters.filter()?,
+            Box::new(vm_name),
+            self.events,
+            Select::new(sink, selection),
+        );
+        let on_ready = || create_ready_file(self.ready_file.as_deref());
+        session.run(pipeline, logs, on_ready, end).await
+    }
+
+    fn correlation(&self, session: &Session, selection: &Selection) -> Options {
+        Options {
+            sees_consumers: session.has("eventfd_ctx_do_read") && session.has("eventfd_read"),
+            stages: self.stages,
+            interrupts: selection.names(Class::Irq),
+            mappings: selection.names(Class::Mapping) || selection.names(Class::Dma),
+            ..Options::default()
         }
     }
 
-    /// Waits until the user ends it, or it has lasted long enough from here on.
+    fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            ring_bytes: self.buffer << 20,
+            tracing: !self.kprobes,
+            diagnostics: self.probe_log,
+        }
+    }
+
+    /// Waits until the user ends the trace, or for its duration from now on.
     async fn ended(&self, stop: &Notify) {
         let duration = async {
             match self.duration {
@@ -210,184 +188,47 @@ impl Trace {
         }
     }
 
-    /// How the programs are loaded.
-    fn loading(&self) -> crate::probe::load::Options {
-        crate::probe::load::Options {
-            ring_bytes: self.buffer << 20,
-            tracing: !self.kprobes,
-            diagnostics: self.probe_log,
+    /// Whether the account of the trace is as it should be.
+    fn judge(&self, summary: &Summary) -> Result<(), Error> {
+        if summary.exact() == Some(false) {
+            return Err(Error::with_message(
+                Code::Failed,
+                "the account does not balance: more or fewer records were delivered and lost \
+                 than seen; please report this",
+            ));
         }
+        if self.fail_on_loss && summary.lost_total() > 0 {
+            return Err(Error::with_message(Code::Lost, self.lost(summary)));
+        }
+        Ok(())
     }
 
-    async fn follow<S: Sink>(
-        &self,
-        probes: Option<Probes>,
-        pipeline: Pipeline<S>,
-        mut logs: QemuLogs,
-        gone: &Notify,
-        end: impl Future<Output = ()>,
-    ) -> Result<Summary, Error> {
-        let Some(mut probes) = probes else {
-            return Ok(pipeline.finish(monotonic_ns()?, &Account::default())?);
-        };
-        tokio::pin!(end);
-        let mut source = RingSource::new(probes.take_ring()?)?;
-        let mut modules = Modules::of(&mut probes)?;
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // Meanwhile its records are taken from the ring.
-        let mut walking = walk(&mut probes)?;
-        let mut early = EarlyCalls::default();
-        let mut watermark = Watermark::default();
-        let mut walked = false;
-        let mut again = false;
-        let mut pipeline = if logs.is_empty() {
-            pipeline
-        } else {
-            pipeline.with_logs()
-        };
-        loop {
-            tokio::select! {
-                ready = source.ready(|record| pipeline.record(record)) => {
-                    ready?;
-                    // Only taken: asking for losses after each wake is dear.
-                    continue;
-                }
-                _ = tick.tick(), if !(pipeline.is_idle() && logs.is_empty() && early.is_empty()) => {}
-                ended = &mut walking, if !walked => {
-                    let rest = ended.map_err(io::Error::other)??;
-                    // Before the mappings, which may not be had as long as a process stands still.
-                    let files = probes.walked_files()?;
-                    let noted = |pid, tid| probes.is_in_call(pid, tid);
-                    early.look(&files, noted, |event| pipeline.observed(event))?;
-                    if !rest.is_over() {
-                        walking = tokio::task::spawn_blocking(move || rest.go_on());
-                        continue;
-                    }
-                    walked = !again;
-                    if again {
-                        again = false;
-                        walking = walk(&mut probes)?;
-                        continue;
-                    }
-                    let found = probes.conclude_walk()?;
-                    for sentence in &found.unfound {
-                        eprintln!("remap: {sentence}");
-                    }
-                    create_ready_file(self.ready_file.as_deref())?;
-                }
-                changed = modules.changed() => {
-                    changed?;
-                    match modules.settle(&mut probes)? {
-                        Next::Nothing => {}
-                        Next::Walk if walked => {
-                            walked = false;
-                            walking = walk(&mut probes)?;
-                        }
-                        Next::Walk => again = true,
-                        Next::Attach if pipeline.taken() == Taken::default() => {
-                            probes = modules::attach(self.loading()).await?;
-                            source = RingSource::new(probes.take_ring()?)?;
-                            modules = Modules::of(&mut probes)?;
-                            walked = false;
-                            walking = walk(&mut probes)?;
-                        }
-                        Next::Attach => eprintln!("remap: {NOT_MEASURED}"),
-                    }
-                    continue;
-                }
-                () = gone.notified() => break,
-                () = &mut end => break,
-            }
-            let now_ns = monotonic_ns()?;
-            source.drain(|record| pipeline.record(record));
-            let settled = pipeline.taken().all() + probes.counters().lost();
-            let seen = probes.counters().get(Counter::Seen);
-            if !watermark.reaches(now_ns, settled, seen) {
-                continue;
-            }
-            // After the watermark was taken: what was written before it is there.
-            logs.poll(|checkpoint| pipeline.checkpoint(checkpoint))
-                .map_err(unreadable)?;
-            early.poll(|event| pipeline.observed(event))?;
-            pipeline.losses(lost_so_far(&probes)?);
-            pipeline.advance(now_ns)?;
-            probes.flush_diagnostics();
+    /// The records that were lost, and the remedies.
+    fn lost(&self, summary: &Summary) -> String {
+        let mut remedies = Vec::new();
+        if summary.lost.contains_key("ring_full") {
+            remedies.push("with a larger --buffer");
         }
-        // What has returned by now does not last.
-        early.poll(|event| pipeline.observed(event))?;
-        self.finish(&mut probes, source, logs, pipeline)
-    }
-
-    /// Detaches, takes what is still in the ring, and closes the account.
-    fn finish<S: Sink>(
-        &self,
-        probes: &mut Probes,
-        mut source: RingSource,
-        logs: QemuLogs,
-        mut pipeline: Pipeline<S>,
-    ) -> Result<Summary, Error> {
-        let returns = probes.left()?;
-        let missed = probes.missed()?;
-        probes.detach();
-        // A program that was running when it was detached may still have a record to submit.
-        // What it counted as sent must arrive; the loop ends at the latest with its last try.
-        let mut counters = probes.counters();
-        for _ in 0..LAST_TRIES {
-            source.drain(|record| pipeline.record(record));
-            let taken = pipeline.taken();
-            let settled = probes.counters();
-            let quiet = settled == counters;
-            counters = settled;
-            if quiet && counters.get(Counter::Sent) == taken.all() {
-                break;
-            }
-            std::thread::yield_now();
+        // A function that interrupts call stays traced with --kprobes.
+        let helps = |miss: &Miss| miss.reason == RECURSION && can_be_probed(miss.program);
+        if !self.kprobes && summary.missed.iter().any(helps) {
+            remedies.push("with --kprobes");
         }
-        let taken = pipeline.taken();
-        let missing = Missing {
-            skipped: probes.skipped()?,
-            missed,
-            returns,
-        };
-        let account = Account::close(&counters, taken, missing);
-        pipeline.losses(account.total_lost() - taken.undecodable);
-        let logs = logs
-            .finish(|checkpoint| pipeline.checkpoint(checkpoint))
-            .map_err(unreadable)?;
-        pipeline.logs(logs);
-        let summary = pipeline.finish(monotonic_ns()?, &account)?;
-        probes.flush_diagnostics();
-        Ok(summary)
+        let reasons: Vec<&str> = summary.lost.keys().map(String::as_str).collect();
+        let (count, reasons) = (summary.lost_total(), reasons.join(", "));
+        match remedies.as_slice() {
+            [] => format!("{count} records were lost ({reasons})"),
+            _ => format!(
+                "{count} records were lost ({reasons}); trace again {}",
+                remedies.join(" and ")
+            ),
+        }
     }
 }
 
-/// A log that is there and cannot be read.
-fn unreadable((path, error): (PathBuf, io::Error)) -> Error {
-    let path = path.display();
-    let errno = remap_core::event::Errno::of(&error);
-    Error::says(
-        Code::Failed,
-        format!("reading the QEMU log {path} failed: {errno}; give a file that this user may read"),
-    )
-}
-
-/// Said of a module that comes too late for its structures to be measured.
-const NOT_MEASURED: &str = "a module was loaded whose structures were not there to be measured when \
-                            the trace began: start it again to see what that module brings";
-
-/// Begins a walk over what was there before.
-fn walk(probes: &mut Probes) -> Result<JoinHandle<io::Result<Walk>>, Error> {
-    let walk = probes.walk()?;
-    Ok(tokio::task::spawn_blocking(move || walk.go_on()))
-}
-
-/// How often the ring is looked at for the last records.
-const LAST_TRIES: u32 = 10_000;
-
-/// What the programs have lost so far.
-fn lost_so_far(probes: &Probes) -> io::Result<u64> {
-    Ok(probes.counters().lost() + probes.skipped()?.total() + probes.missed()?.total())
+fn text(out: Writer, start_ns: u64) -> Text<Writer> {
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    Text::new(out, TextOptions { colour, start_ns })
 }
 
 /// Writes the probes' own diagnostics to stderr.
@@ -395,7 +236,7 @@ struct Stderr;
 
 impl log::Log for Stderr {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        // The reactor and the loader have things to say too; nobody asked for those.
+        // The reactor and the loader log too, under other targets.
         metadata.target().starts_with("remap")
     }
 

@@ -364,4 +364,4 @@ fn word(bytes: &[u8], at: usize) -> Result<u32, BtfError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

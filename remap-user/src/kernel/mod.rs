@@ -1,19 +1,16 @@
-//! What the running kernel looks like: its types, its symbols, and which form a hook has on it.
+//! The running kernel: its types, its symbols, the layout of its structures.
 //!
-//! `btf`, `prototype`, `layout` and `shape` are pure over bytes and names; only [`Kernel::running`] reads files.
+//! `btf`, `prototype` and `layout` are pure over bytes and names; only [`Kernel::running`] reads files.
 
 pub mod btf;
 pub mod layout;
 pub mod prototype;
-pub mod shape;
 pub mod symbol;
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
 use btf::Btf;
 use symbol::Symbols;
-
-use crate::probe::table;
 
 /// Where the kernel shows its own types (`/sys/kernel/btf/<module>` for a module's).
 const BTF: &str = "/sys/kernel/btf";
@@ -67,11 +64,11 @@ pub enum KernelError {
 }
 
 impl Kernel {
-    /// Reads the types and symbols of the running kernel.
+    /// Reads the types of the running kernel, and its symbols among `functions`.
     ///
     /// # Errors
     /// If the core kernel's BTF or the symbol table cannot be read or understood.
-    pub fn running() -> Result<Self, KernelError> {
+    pub fn running(functions: &BTreeSet<&str>) -> Result<Self, KernelError> {
         let path = Path::new(BTF).join("vmlinux");
         let core = Arc::new(parse(&path, read(&path)?, None)?);
         let path = Path::new(BTF).join("vfio");
@@ -86,7 +83,7 @@ impl Kernel {
             drivers: drivers(&core),
             core,
             vfio,
-            symbols: Symbols::parse(&text, &table::functions(), &variables),
+            symbols: Symbols::parse(&text, functions, &variables),
         })
     }
 

@@ -67,7 +67,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Resul
 
 /// CLOCK_MONOTONIC, ns.
 pub fn now() -> Result<u64> {
-    Ok(remap_user::source::clock::monotonic_ns()?)
+    Ok(remap_user::live::clock::monotonic_ns()?)
 }
 
 /// The lab: one device, and whoever watches it.

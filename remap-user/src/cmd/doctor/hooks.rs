@@ -4,16 +4,17 @@
 use std::fmt;
 
 use super::{Check, OTHER_KERNEL, Status};
-use crate::kernel::{
-    Kernel,
+use crate::kernel::Kernel;
+use crate::live::hooks::{
+    row::{Category, Place, Requirement, Row},
     shape::{Form, form},
+    table::TABLE,
 };
-use crate::probe::table::{Need, Place, Row, TABLE, Topic};
 
 /// A check for each hook: its form here, or what will be missing.
 pub(super) fn checks(kernel: &Kernel) -> impl Iterator<Item = Check> {
     TABLE.iter().map(|row| Check {
-        topic: Some(row.topic.name()),
+        topic: Some(row.category.name()),
         ..check(row, kernel)
     })
 }
@@ -29,8 +30,8 @@ fn check(row: &Row, kernel: &Kernel) -> Check {
         }
         Form::Absent { reason, lack } => (reason, lack),
     };
-    let status = match (lack, row.need) {
-        (true, Need::Essential) => Status::Failed,
+    let status = match (lack, row.requirement) {
+        (true, Requirement::Essential) => Status::Failed,
         (true, _) => Status::Limited,
         (false, _) => Status::Absent,
     };
@@ -39,12 +40,12 @@ fn check(row: &Row, kernel: &Kernel) -> Check {
         _ if lack => OTHER_KERNEL,
         _ => "",
     };
-    Check::new(&name, status, format!("{reason}: {}", row.without), remedy)
+    Check::new(&name, status, format!("{reason}: {}", row.impact), remedy)
 }
 
 /// A line for each topic, and below it one for each hook that is not there, or for `all`.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, hooks: &[&Check], all: bool) -> fmt::Result {
-    for topic in Topic::ALL {
+    for topic in Category::ALL {
         let own = || {
             let own = |check: &&&Check| check.topic == Some(topic.name());
             hooks.iter().filter(own)
@@ -83,7 +84,7 @@ mod tests {
     use super::super::Lines;
     use super::*;
 
-    fn hook(name: &str, topic: Topic, status: Status, detail: &str) -> Check {
+    fn hook(name: &str, topic: Category, status: Status, detail: &str) -> Check {
         Check {
             topic: Some(topic.name()),
             ..Check::new(name, status, detail, "")
@@ -95,15 +96,15 @@ mod tests {
         let lacking = "no zap_vma_ptes in this kernel: no zaps";
         vec![
             Check::ok("kernel types", "BTF and symbols can be read"),
-            hook("hook zap_vma", Topic::Mappings, Status::Limited, lacking),
-            hook("hook vfio_mmap", Topic::Mappings, Status::Ok, there),
+            hook("hook zap_vma", Category::Mappings, Status::Limited, lacking),
+            hook("hook vfio_mmap", Category::Mappings, Status::Ok, there),
             hook(
                 "hook iommufd_ioctl",
-                Topic::Dma,
+                Category::Dma,
                 Status::Absent,
                 "no iommufd",
             ),
-            hook("hook data_read", Topic::Migration, Status::Ok, there),
+            hook("hook data_read", Category::Migration, Status::Ok, there),
             Check::ok("probes", "all"),
         ]
     }

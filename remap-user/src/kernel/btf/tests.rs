@@ -68,7 +68,7 @@ fn kernel() -> Vec<u8> {
 
 /// A kernel with a function that reads and one that writes, and a driver with two that read a
 /// file: `acme_save`, and `acme_walk`, which gets a pointer to a pointer.
-pub(in crate::kernel) fn vendor() -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn vendor() -> (Vec<u8>, Vec<u8>) {
     let mut b = Builder::new(0);
     b.add("char", KIND_INT, 0, 1, &[0]); // 1
     b.add("long int", KIND_INT, 0, 8, &[0]); // 2

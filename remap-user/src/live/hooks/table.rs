@@ -1,6 +1,6 @@
-//! The rows.
+//! The table of hooks.
 
-use super::{Need, Place, Program, Row, Topic, When};
+use super::row::{Category, Place, Program, Requirement, Row, When};
 
 const fn entry(name: &'static str) -> Program {
     Program {
@@ -16,76 +16,77 @@ const fn at_return(name: &'static str) -> Program {
     }
 }
 
-/// The module of the device file.
+/// The module of the device's file operations.
 const VFIO: Place = Place::Module("vfio");
 
-/// The module of the iommufd.
+/// The module of iommufds.
 const IOMMUFD: Place = Place::Module("iommufd");
 
-/// What most rows have in common.
+/// The defaults of a row.
 const ROW: Row = Row {
     hook: "",
-    topic: Topic::Devices,
+    category: Category::Devices,
     functions: &[],
     beside: None,
     place: VFIO,
     traced: &[],
     probed: &[],
     in_interrupts: false,
-    tells: true,
-    without: "",
-    need: Need::Wanted,
+    emits: true,
+    impact: "",
+    requirement: Requirement::Wanted,
 };
 
-/// All hooks, in the order in which they are attached: what learns comes before what reports.
+/// All hooks, in the order of attachment: hooks that only record state come before hooks that
+/// depend on that state.
 pub const TABLE: &[Row] = &[
     Row {
         hook: "eventfd_ctx_put",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_ctx_put"],
         place: Place::Core,
         traced: &[entry("eventfd_ctx_put_fentry")],
         probed: &[entry("eventfd_ctx_put_kprobe")],
         in_interrupts: true,
-        // It forgets contexts of failed calls, and of what the kernel lets go of by itself.
-        tells: false,
-        without: "a recycled eventfd may be taken for a device's",
+        // It removes the contexts of failed calls, and those whose last reference the kernel drops.
+        emits: false,
+        impact: "a reused eventfd context may be attributed to a device by mistake",
         ..ROW
     },
     Row {
         hook: "eventfd_ctx_fileget",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_ctx_fileget"],
         place: Place::Core,
         traced: &[at_return("eventfd_ctx_fileget_fexit")],
         probed: &[at_return("eventfd_ctx_fileget_kretprobe")],
-        without: "unmask eventfds are not known, so an ack through one is not seen, and no missing-ack finding can be trusted where one is used",
+        impact: "unmask eventfds are unknown, so acks through them are not traced; missing-ack findings are unreliable where they are used",
         ..ROW
     },
     Row {
         hook: "eventfd_ctx_fdget",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_ctx_fdget"],
         place: Place::Core,
         traced: &[at_return("eventfd_ctx_fdget_fexit")],
         probed: &[at_return("eventfd_ctx_fdget_kretprobe")],
-        without: "no eventfd is known to be a device's, so there are no triggers",
-        need: Need::Essential,
+        impact: "the eventfds of devices are unknown, so there are no triggers",
+        requirement: Requirement::Essential,
         ..ROW
     },
     Row {
         hook: "eventfd_release",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_release"],
         place: Place::Core,
         traced: &[entry("eventfd_release_fentry")],
         probed: &[entry("eventfd_release_kprobe")],
-        without: "a closed eventfd looks like one that nobody reads, so no never-read finding can be trusted",
+        impact: "closing an eventfd is not traced, so never-read findings are unreliable",
         ..ROW
     },
     Row {
         hook: "eventfd_read",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_read"],
         place: Place::Core,
         traced: &[at_return("eventfd_read_fexit")],
@@ -93,12 +94,12 @@ pub const TABLE: &[Row] = &[
             entry("eventfd_read_kprobe"),
             at_return("eventfd_read_kretprobe"),
         ],
-        without: "no wake stage; no aliased-trigger, self-trigger, deadlock and never-read findings",
+        impact: "no wake stage; no aliased-trigger, self-trigger, deadlock and never-read findings",
         ..ROW
     },
     Row {
         hook: "eventfd_write",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_write"],
         place: Place::Core,
         traced: &[
@@ -109,263 +110,263 @@ pub const TABLE: &[Row] = &[
             entry("eventfd_write_kprobe"),
             at_return("eventfd_write_kretprobe"),
         ],
-        without: "no ack by eventfd, so bitmap cycles never complete: no missing-ack finding can be trusted; no self-trigger, ack-before-requery and ack-with-mapping findings of them",
+        impact: "acks by eventfd are not traced, so bitmap cycles never complete and missing-ack findings are unreliable; no self-trigger, ack-before-requery and ack-with-mapping findings for them",
         ..ROW
     },
     Row {
         hook: "unmap",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["remove_vma", "vma_close", "vm_area_free"],
         place: Place::Core,
         traced: &[entry("unmap_fentry")],
         probed: &[entry("unmap_kprobe")],
-        without: "no unmap stage, so what is unmapped seems to be mapped: no ack-with-mapping and dma-mapped findings can be trusted",
+        impact: "no unmap stage; unmapped ranges still count as mapped, so ack-with-mapping and dma-mapped findings are unreliable",
         ..ROW
     },
     Row {
         hook: "vfio_ioctl",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_device_fops_unl_ioctl"],
         probed: &[
-            // The last of a row is attached first: here the entry, which takes no notice of a call
-            // until all is in place, so that a return without one is a loss for certain.
+            // The last program of a row is attached first. Here that is the entry: it emits nothing
+            // until all hooks are in place, so that a return without an entry is certainly a loss.
             at_return("vfio_ioctl_kretprobe"),
             entry("vfio_ioctl_kprobe"),
         ],
-        without: "nothing of a device is known",
-        need: Need::Essential,
+        impact: "device ioctls are not traced, so nothing about a device is known",
+        requirement: Requirement::Essential,
         ..ROW
     },
     Row {
         hook: "vfio_mmap",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["vfio_device_fops_mmap"],
         probed: &[entry("vfio_mmap_kprobe"), at_return("vfio_mmap_kretprobe")],
-        without: "no map and unmap stages; no ack-with-mapping and dma-mapped findings",
+        impact: "no map and unmap stages; no ack-with-mapping and dma-mapped findings",
         ..ROW
     },
     Row {
         hook: "vfio_write",
-        topic: Topic::Migration,
+        category: Category::Migration,
         functions: &["vfio_device_fops_write"],
         probed: &[
             entry("vfio_write_kprobe"),
             at_return("vfio_write_kretprobe"),
         ],
-        without: "no transitions of migration v1, and none of the findings about them (missing-ack, not-enabled, impossible-change, …); no causes of zaps by config space",
+        impact: "no state changes of the legacy migration region (v1) and no findings about them (missing-ack, not-enabled, impossible-change, …); zaps caused by config writes have no cause",
         ..ROW
     },
     Row {
         hook: "vfio_release",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_device_fops_release"],
         probed: &[entry("vfio_release_kprobe")],
-        without: "the death of an owner does not abort its cycles; no request-ignored finding can be trusted, and data-left is told late",
+        impact: "cycles are not aborted when their owner exits; request-ignored findings are unreliable, and data-left is reported late",
         ..ROW
     },
     Row {
         hook: "eventfd_ctx_do_read",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_ctx_do_read"],
         place: Place::Core,
         traced: &[entry("eventfd_ctx_do_read_fentry")],
         probed: &[entry("eventfd_ctx_do_read_kprobe")],
         in_interrupts: true,
-        without: "what the kernel itself serves looks unread, so no never-read and request-ignored findings can be trusted",
+        impact: "reads by the kernel itself (irqfd, virqfd) are not traced, so never-read and request-ignored findings are unreliable",
         ..ROW
     },
     Row {
         hook: "group_open",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_group_fops_open"],
         probed: &[entry("group_open_kprobe"), at_return("node_open_kretprobe")],
-        without: "no opens of groups",
+        impact: "opens of groups are not traced",
         ..ROW
     },
     Row {
         hook: "group_release",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_group_fops_release"],
         probed: &[entry("group_release_kprobe")],
-        without: "no closes of groups",
+        impact: "closes of groups are not traced",
         ..ROW
     },
     Row {
         hook: "group_ioctl",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_group_fops_unl_ioctl"],
         probed: &[
             entry("group_ioctl_kprobe"),
             at_return("group_ioctl_kretprobe"),
         ],
-        without: "which group a device came from is unknown",
+        impact: "the group of a device is unknown",
         ..ROW
     },
     Row {
         hook: "container_open",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_fops_open"],
         probed: &[
             entry("container_open_kprobe"),
             at_return("node_open_kretprobe"),
         ],
-        without: "no opens of containers",
-        need: Need::WherePresent,
+        impact: "opens of containers are not traced",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "container_release",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_fops_release"],
         probed: &[entry("container_release_kprobe")],
-        without: "no closes of containers",
-        need: Need::WherePresent,
+        impact: "closes of containers are not traced",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "container_ioctl",
-        topic: Topic::Dma,
+        category: Category::Dma,
         functions: &["vfio_fops_unl_ioctl"],
         probed: &[entry("dma_kprobe"), at_return("dma_kretprobe")],
-        without: "no mappings for DMA through containers; no dma-mapped finding",
-        need: Need::WherePresent,
+        impact: "DMA mappings through containers are not traced; no dma-mapped findings for them",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "cdev_open",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["vfio_device_fops_cdev_open"],
         beside: Some("vfio_df_ioctl_bind_iommufd"),
         probed: &[entry("cdev_open_kprobe"), at_return("node_open_kretprobe")],
-        without: "no opens of devices' own nodes",
-        need: Need::WherePresent,
+        impact: "opens of device cdevs are not traced",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "iommufd_open",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["iommufd_fops_open"],
         place: IOMMUFD,
         probed: &[
             entry("iommufd_open_kprobe"),
             at_return("node_open_kretprobe"),
         ],
-        without: "no opens of iommufds",
+        impact: "opens of iommufds are not traced",
         ..ROW
     },
     Row {
         hook: "iommufd_release",
-        topic: Topic::Devices,
+        category: Category::Devices,
         functions: &["iommufd_fops_release"],
         place: IOMMUFD,
         probed: &[entry("iommufd_release_kprobe")],
-        without: "no closes of iommufds",
+        impact: "closes of iommufds are not traced",
         ..ROW
     },
     Row {
         hook: "iommufd_ioctl",
-        topic: Topic::Dma,
+        category: Category::Dma,
         functions: &["iommufd_fops_ioctl"],
         place: IOMMUFD,
         probed: &[entry("dma_kprobe"), at_return("dma_kretprobe")],
-        without: "no mappings for DMA through iommufds; no dma-mapped finding",
+        impact: "DMA mappings through iommufds are not traced; no dma-mapped findings for them",
         ..ROW
     },
     Row {
         hook: "unmap_mapping_range",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["unmap_mapping_range"],
         place: Place::Core,
         traced: &[entry("unmap_mapping_range_fentry")],
         probed: &[entry("unmap_mapping_range_kprobe")],
-        without: "no zaps (kernels from 6.10), so what made a region fault again is unknown",
+        impact: "no zaps (kernels from 6.10), so the causes of repeated faults are unknown",
         ..ROW
     },
     Row {
         hook: "vfio_mmap_open",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["vfio_pci_mmap_open"],
         place: Place::Module("vfio_pci_core"),
         probed: &[entry("vfio_mmap_open_kprobe")],
-        without: "copies of mappings are told as zaps",
-        need: Need::WherePresent,
+        impact: "VMA copies (fork, split) are reported as zaps",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "zap_vma",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["zap_vma_ptes", "zap_special_vma_range"],
         place: Place::Core,
         traced: &[entry("zap_vma_fentry")],
         probed: &[entry("zap_vma_kprobe")],
-        without: "no zaps (kernels before 6.10), so what made a region fault again is unknown",
+        impact: "no zaps (kernels before 6.10), so the causes of repeated faults are unknown",
         ..ROW
     },
     Row {
         hook: "fault",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["vm_fault_t (struct vm_fault *)"],
         place: Place::PciCore,
         probed: &[entry("fault_core_kprobe"), at_return("fault_kretprobe")],
-        without: "no faults, so what a zap costs is unknown; no access-refused finding",
+        impact: "no faults, so the cost of a zap is unknown; no access-refused findings",
         ..ROW
     },
     Row {
         hook: "fault_order",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["vm_fault_t (struct vm_fault *, unsigned int)"],
         place: Place::PciCore,
         probed: &[entry("fault_order_kprobe"), at_return("fault_kretprobe")],
-        without: "no faults of more than a page",
-        need: Need::WherePresent,
+        impact: "faults on ranges of more than one page are not traced",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "fault_vendor",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &[
             "vm_fault_t (struct vm_fault *)",
             "vm_fault_t (struct vm_fault *, enum page_entry_size)",
         ],
         place: Place::Vendor,
         probed: &[entry("fault_vendor_kprobe"), at_return("fault_kretprobe")],
-        without: "no faults that the driver handles itself; no access-refused finding of them",
-        need: Need::WherePresent,
+        impact: "faults that a vendor driver handles are not traced; no access-refused findings for them",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "fault_vendor_order",
-        topic: Topic::Mappings,
+        category: Category::Mappings,
         functions: &["vm_fault_t (struct vm_fault *, unsigned int)"],
         place: Place::Vendor,
         probed: &[entry("fault_order_kprobe"), at_return("fault_kretprobe")],
-        without: "no faults of more than a page that the driver handles itself",
-        need: Need::WherePresent,
+        impact: "faults on ranges of more than one page that a vendor driver handles are not traced",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "data_read",
-        topic: Topic::Migration,
+        category: Category::Migration,
         functions: &["ssize_t (struct file *, char *, size_t, loff_t *)"],
         place: Place::Vendor,
         probed: &[entry("data_read_kprobe"), at_return("data_kretprobe")],
-        without: "what is saved while the device migrates is not seen; no data-left finding",
-        need: Need::WherePresent,
+        impact: "reads of migration data are not traced; no data-left findings",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "data_write",
-        topic: Topic::Migration,
+        category: Category::Migration,
         functions: &["ssize_t (struct file *, const char *, size_t, loff_t *)"],
         place: Place::Vendor,
         probed: &[entry("data_write_kprobe"), at_return("data_kretprobe")],
-        without: "what is loaded while the device migrates is not seen",
-        need: Need::WherePresent,
+        impact: "writes of migration data are not traced",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "data_ioctl",
-        topic: Topic::Migration,
+        category: Category::Migration,
         functions: &[
             "long int (struct file *, unsigned int, long unsigned int)",
             "long (struct file *, unsigned int, unsigned long)",
@@ -375,20 +376,20 @@ pub const TABLE: &[Row] = &[
             entry("data_ioctl_kprobe"),
             at_return("data_ioctl_kretprobe"),
         ],
-        without: "how much a migration has still to save is not seen",
-        need: Need::WherePresent,
+        impact: "the remaining amount of migration data is unknown",
+        requirement: Requirement::WherePresent,
         ..ROW
     },
     Row {
         hook: "eventfd_signal",
-        topic: Topic::Interrupts,
+        category: Category::Interrupts,
         functions: &["eventfd_signal_mask"],
         place: Place::Core,
         traced: &[entry("eventfd_signal_fentry")],
         probed: &[entry("eventfd_signal_kprobe")],
         in_interrupts: true,
-        without: "no triggers, so no cycles",
-        need: Need::Essential,
+        impact: "no triggers, so no cycles",
+        requirement: Requirement::Essential,
         ..ROW
     },
 ];

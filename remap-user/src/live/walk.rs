@@ -1,5 +1,5 @@
-//! The walks over what was there before the trace: devices, their interrupts, their mappings.
-//! The programs are in `remap-ebpf/src/walk/`; they report through the ring like all others.
+//! The walks over everything that was there before the trace: devices, their interrupts, their
+//! mappings. The programs are in `remap-ebpf/src/walk/`; they emit into the ring like all others.
 
 use std::{
     collections::VecDeque,
@@ -15,13 +15,14 @@ use aya::{
 use remap_common::walk::{Met, interrupts};
 use zerocopy::FromBytes as _;
 
+use super::error::one_line;
 use remap_core::event::DeviceKey;
 
-/// One walk: its program, what it iterates over (`bpf_iter_…`), and what a trace lacks without it.
+/// One walk: its program, its iterator (`bpf_iter_…`), and what a trace lacks without it.
 struct Step {
     program: &'static str,
     over: &'static str,
-    without: &'static str,
+    impact: &'static str,
 }
 
 /// In this order: devices become known before their mappings.
@@ -29,29 +30,29 @@ const STEPS: [Step; 2] = [
     Step {
         program: "walk_files",
         over: "task_file",
-        without: "devices that were open before the trace are known from their next call on, and \
-                  their interrupts from the next SET_IRQS; calls that are under way are not told",
+        impact: "devices that were open before the trace are known only from their next call on, \
+                 and their interrupts from the next SET_IRQS; calls in flight are not reported",
     },
     Step {
         program: "walk_mappings",
         over: "task_vma",
-        without: "mappings that were made before the trace are not known",
+        impact: "mappings that were made before the trace are unknown",
     },
 ];
 
-/// Loads the programs of the walks. Answers a sentence for each that this kernel does not take.
+/// Loads the programs of the walks. Returns a sentence for each that this kernel refuses.
 pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Vec<String> {
     let mut missing = Vec::new();
     for step in &STEPS {
         let loaded = program(ebpf, step).and_then(|program| {
             program
                 .load(step.over, btf)
-                .map_err(|error| super::load::chain(&error))
+                .map_err(|error| one_line(&error))
         });
         if let Err(reason) = loaded {
             missing.push(format!(
                 "no walk over {} ({reason}): {}",
-                step.over, step.without
+                step.over, step.impact
             ));
         }
     }
@@ -62,7 +63,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, step: &Step) -> Result<&'a mut Iter, String> 
     ebpf.program_mut(step.program)
         .ok_or_else(|| format!("the object has no program {}", step.program))?
         .try_into()
-        .map_err(|error: ProgramError| super::load::chain(&error))
+        .map_err(|error: ProgramError| one_line(&error))
 }
 
 /// A walk, or the rest of one.
@@ -71,36 +72,33 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Every hook is in place by now, so that what changes during the walk is seen.
+    /// To be called when all hooks are attached, so that changes during the walk are traced.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, String> {
         let mut steps = VecDeque::new();
         for step in &STEPS {
             let program = program(ebpf, step)?;
             if program.fd().is_err() {
-                // It was not loaded, and that has been said.
+                // It was not loaded, which `load` has reported.
                 continue;
             }
             let file = program.attach().and_then(|link| program.take_link(link));
-            let file = file.map_err(|error| super::load::chain(&error))?;
-            steps.push_back(
-                file.into_file()
-                    .map_err(|error| super::load::chain(&error))?,
-            );
+            let file = file.map_err(|error| one_line(&error))?;
+            steps.push_back(file.into_file().map_err(|error| one_line(&error))?);
         }
         Ok(Self { steps })
     }
 
-    /// Whether all of it was walked.
-    pub fn is_over(&self) -> bool {
+    /// Whether the walk is complete.
+    pub fn is_complete(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// Walks over the files, or after that over the mappings, which can take as long as a process
-    /// stands still; blocks meanwhile. The records of what is found come through the ring.
+    /// Runs the next step: the files, then the mappings. Blocks; the walk over mappings waits for
+    /// the mmap lock of each process. The records arrive through the ring.
     ///
     /// # Errors
-    /// If the kernel fails to go on.
-    pub fn go_on(mut self) -> io::Result<Self> {
+    /// If a read of the iterator fails.
+    pub fn step(mut self) -> io::Result<Self> {
         let mut nothing = [0; 64];
         let Some(mut file) = self.steps.pop_front() else {
             return Ok(self);
@@ -109,26 +107,26 @@ impl Walk {
             match file.read(&mut nothing) {
                 Ok(0) => return Ok(self),
                 Ok(_) => {}
-                // The kernel lets others go first after a million objects without output.
-                Err(error) if again(&error) => {}
+                // EAGAIN: the kernel pauses an iterator after a million objects without output.
+                Err(error) if is_retry(&error) => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Walks to the end.
+    /// Runs all steps.
     ///
     /// # Errors
-    /// As [`Self::go_on`].
+    /// As [`Self::step`].
     pub fn run(mut self) -> io::Result<()> {
-        while !self.is_over() {
-            self = self.go_on()?;
+        while !self.is_complete() {
+            self = self.step()?;
         }
         Ok(())
     }
 }
 
-fn again(error: &io::Error) -> bool {
+fn is_retry(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
@@ -140,50 +138,48 @@ fn again(error: &io::Error) -> bool {
 pub struct DeviceFile {
     /// The process, in the initial PID namespace.
     pub pid: u32,
-    /// Its number there.
+    /// Its fd in that process.
     pub fd: u32,
     /// The device.
     pub device: DeviceKey,
 }
 
-/// What a walk has found.
+/// The result of a walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// How many devices are open.
     pub devices: usize,
     /// A sentence for each of them whose interrupts could not be found.
-    pub unfound: Vec<String>,
+    pub missing: Vec<String>,
 }
 
-/// What the last walk has to say. Forgets what it met, so that the next walk looks at everything
-/// again.
-pub(super) fn conclude(ebpf: &mut Ebpf) -> Result<Found, String> {
+/// Takes the result of the last walk and clears its map, so that the next walk starts anew.
+pub(super) fn take_result(ebpf: &mut Ebpf) -> Result<Found, String> {
     let map = ebpf.map_mut("MET").ok_or("the object has no map MET")?;
     let mut met: HashMap<_, u64, [u8; size_of::<Met>()]> =
-        map.try_into().map_err(|error| super::load::chain(&error))?;
+        map.try_into().map_err(|error| one_line(&error))?;
     let devices: Vec<_> = met.iter().filter_map(Result::ok).collect();
     let mut found = Found {
         devices: devices.len(),
-        unfound: Vec::new(),
+        missing: Vec::new(),
     };
     for (device, bytes) in devices {
         let device_met = Met::read_from_bytes(&bytes).map_err(|error| error.to_string())?;
-        found.unfound.extend(sentence(&device_met));
-        // Another walk is not under way, so nobody else removes it.
+        found.missing.extend(sentence(&device_met));
+        // No other walk runs, so the entry is still there.
         let _ = met.remove(&device);
     }
-    found.unfound.sort();
+    found.missing.sort();
     Ok(found)
 }
 
-/// The files of devices that a walk has met so far. Forgets them.
-pub(super) fn files(ebpf: &mut Ebpf) -> Result<Vec<DeviceFile>, String> {
+/// Takes the files of devices that the current walk has found so far.
+pub(super) fn take_files(ebpf: &mut Ebpf) -> Result<Vec<DeviceFile>, String> {
     let name = "DEVICE_FILES";
     let map = ebpf
         .map_mut(name)
         .ok_or_else(|| format!("the object has no map {name}"))?;
-    let mut map: HashMap<_, u64, u64> =
-        map.try_into().map_err(|error| super::load::chain(&error))?;
+    let mut map: HashMap<_, u64, u64> = map.try_into().map_err(|error| one_line(&error))?;
     let places: Vec<_> = map.iter().filter_map(Result::ok).collect();
     let mut files = Vec::new();
     for (place, device) in places {
@@ -209,8 +205,8 @@ fn sentence(met: &Met) -> Option<String> {
         _ => "a kernel structure could not be read",
     };
     Some(format!(
-        "{name} was open before the trace, and interrupts enabled before it cannot be found \
-         ({reason}): each is known from its next SET_IRQS on"
+        "{name} was open before the trace, and its enabled interrupts cannot be found ({reason}): \
+         each is known from its next SET_IRQS on"
     ))
 }
 
@@ -228,11 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_device_whose_interrupts_are_not_found_is_worth_a_sentence() {
+    fn only_a_device_without_its_interrupts_gets_a_sentence() {
         assert_eq!(sentence(&met("0000:01:00.0", interrupts::WALKED)), None);
-        let told = sentence(&met("0000:01:00.0", interrupts::ELSEWHERE)).unwrap();
-        assert!(told.starts_with("0000:01:00.0 was open before") && told.contains("vfio_pci_core"));
-        let told = sentence(&met("", interrupts::UNREADABLE)).unwrap();
-        assert!(told.starts_with("a device without a name"));
+        let text = sentence(&met("0000:01:00.0", interrupts::ELSEWHERE)).unwrap();
+        assert!(text.starts_with("0000:01:00.0 was open before") && text.contains("vfio_pci_core"));
+        let text = sentence(&met("", interrupts::UNREADABLE)).unwrap();
+        assert!(text.starts_with("a device without a name"));
     }
 }

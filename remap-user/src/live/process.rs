@@ -1,4 +1,4 @@
-//! Processes of this machine, by the pid that the probes see.
+//! Processes of this machine, by their pid in the initial PID namespace.
 
 use std::{
     fs::{self, File},
@@ -15,23 +15,23 @@ use remap_core::vmm::name;
 /// `include/linux/proc_ns.h`).
 const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
-/// More of a command line is not looked at, bytes.
-const LONGEST: u64 = 1 << 20;
+/// The longest command line that is read, bytes.
+const MAX_CMDLINE: u64 = 1 << 20;
 
-/// What a thread is doing, as far as `/proc` tells.
+/// What a thread is doing, according to `/proc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
-    /// It is gone.
-    Nothing,
-    /// It is in a system call, and waits there.
+pub enum Activity {
+    /// It has exited.
+    Exited,
+    /// It is blocked in a system call.
     Syscall(Syscall),
-    /// It waits, and not in a system call.
-    Outside,
-    /// It runs, in a system call or not; or it cannot be seen.
+    /// It is blocked, but not in a system call.
+    OutsideSyscall,
+    /// It runs, in a system call or not; or `/proc` does not show it.
     Unknown,
 }
 
-/// A system call under way: `/proc/PID/task/TID/syscall`.
+/// A system call in flight: `/proc/PID/task/TID/syscall`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syscall {
     /// Its number (x86_64).
@@ -43,22 +43,22 @@ pub struct Syscall {
 }
 
 /// What a thread is doing.
-pub fn doing(pid: u32, tid: u32) -> Doing {
+pub fn activity(pid: u32, tid: u32) -> Activity {
     match fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) {
         Ok(text) => parse(&text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Doing::Nothing,
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Doing::Nothing,
-        Err(_) => Doing::Unknown,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Activity::Exited,
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Activity::Exited,
+        Err(_) => Activity::Unknown,
     }
 }
 
 /// A number and eight words, `-1` and two words outside of a system call, or `running`.
-pub(crate) fn parse(text: &str) -> Doing {
+pub(crate) fn parse(text: &str) -> Activity {
     let mut words = text.split_ascii_whitespace();
     let number = match words.next().and_then(|number| number.parse().ok()) {
         Some(number @ 0..) => number,
-        Some(-1) => return Doing::Outside,
-        _ => return Doing::Unknown,
+        Some(-1) => return Activity::OutsideSyscall,
+        _ => return Activity::Unknown,
     };
     let mut word = || {
         let digits = words.next()?.strip_prefix("0x")?;
@@ -67,48 +67,47 @@ pub(crate) fn parse(text: &str) -> Doing {
     let mut all = [0; 8];
     for slot in &mut all {
         let Some(word) = word() else {
-            return Doing::Unknown;
+            return Activity::Unknown;
         };
         *slot = word;
     }
     let [a, b, c, d, e, f, stack, counter] = all;
-    Doing::Syscall(Syscall {
+    Activity::Syscall(Syscall {
         number,
         arguments: [a, b, c, d, e, f],
         place: [stack, counter],
     })
 }
 
-/// Whether `/proc` speaks of the pids that the probes see: those of the initial PID namespace.
+/// Whether `/proc` shows the pids of the initial PID namespace, which the probes record.
 pub fn sees_all_pids() -> bool {
     let namespace = fs::metadata("/proc/self/ns/pid");
     namespace.is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
 }
 
-/// How long something is waited for that `/proc` may not give as long as a process stands still: what
-/// is in its memory needs a lock that it may hold.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long to wait for `/proc` to show the memory of a process: that needs its mmap lock, which a
+/// blocked process may hold.
+const MEMORY_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Asks on a thread of its own; `None` if there was no answer in time, or none at all.
-pub(super) fn patiently<T: Send + 'static>(
-    ask: impl FnOnce() -> Option<T> + Send + 'static,
+/// Runs `read` on a thread of its own; `None` if it returns none, or not in time.
+pub(super) fn with_timeout<T: Send + 'static>(
+    read: impl FnOnce() -> Option<T> + Send + 'static,
 ) -> Option<T> {
-    let (answer, wait) = mpsc::channel();
-    thread::spawn(move || answer.send(ask()));
-    wait.recv_timeout(PATIENCE).ok().flatten()
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(read()));
+    receiver.recv_timeout(MEMORY_TIMEOUT).ok().flatten()
 }
 
-/// The name of the virtual machine that the process `pid` runs. `None` if it runs none that is
-/// named, is gone, or if `/proc` here does not speak of the pids that the probes see: those are
-/// the initial PID namespace's.
+/// The name of the virtual machine that the process `pid` runs. `None` if it runs none with a
+/// name, has exited, or if `/proc` does not show the pids of the initial PID namespace.
 pub fn vm_name(pid: u32) -> Option<String> {
     if !sees_all_pids() {
         return None;
     }
-    let cmdline = patiently(move || {
+    let cmdline = with_timeout(move || {
         let file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
         let mut cmdline = Vec::new();
-        file.take(LONGEST).read_to_end(&mut cmdline).ok()?;
+        file.take(MAX_CMDLINE).read_to_end(&mut cmdline).ok()?;
         Some(cmdline)
     });
     name::of_cmdline(&cmdline?)

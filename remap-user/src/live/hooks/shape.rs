@@ -1,7 +1,7 @@
 //! Which form a hook has on this kernel: pure over BTF and symbols.
 
-use super::{Kernel, Module, prototype};
-use crate::probe::table::{Need, Place, Row};
+use super::row::{Place, Requirement, Row};
+use crate::kernel::{Kernel, Module, prototype};
 
 /// How a hook can be attached here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,14 +79,14 @@ fn absent(row: &Row, kernel: &Kernel) -> Form {
     match by_prototype(row, kernel) {
         None => Form::Absent {
             reason: format!("the kernel has no {functions}"),
-            lack: row.need != Need::WherePresent,
+            lack: row.requirement != Requirement::WherePresent,
         },
         Some(modules) => {
             let untyped = prototype::untyped(modules);
             if untyped.is_empty() {
                 Form::Absent {
                     reason: format!("no driver has a function {functions}"),
-                    lack: row.need != Need::WherePresent,
+                    lack: row.requirement != Requirement::WherePresent,
                 }
             } else {
                 Form::Absent {
@@ -111,7 +111,7 @@ mod tests {
             btf::{Btf, tests::vendor},
             symbol::Symbols,
         },
-        probe::table::{Program, Topic, When},
+        live::hooks::row::{Category, Program, When},
     };
 
     const READ: &str = "ssize_t (struct file *, char *, size_t)";
@@ -140,19 +140,19 @@ mod tests {
         }
     }
 
-    fn row(place: Place, functions: &'static [&'static str], need: Need) -> Row {
+    fn row(place: Place, functions: &'static [&'static str], requirement: Requirement) -> Row {
         Row {
             hook: "hook",
-            topic: Topic::Devices,
+            category: Category::Devices,
             functions,
             beside: None,
             place,
             traced: &[],
             probed: &[],
             in_interrupts: false,
-            tells: true,
-            without: "nothing",
-            need,
+            emits: true,
+            impact: "nothing",
+            requirement,
         }
     }
 
@@ -165,26 +165,26 @@ mod tests {
 
     #[test]
     fn a_vendors_function_is_missed_only_where_nobody_can_tell() {
-        let saves = row(Place::Vendor, &[READ], Need::WherePresent);
+        let saves = row(Place::Vendor, &[READ], Requirement::WherePresent);
         let found = Form::Probed(vec!["acme_save".to_owned()]);
         assert_eq!(form(&saves, &kernel(true), true), found);
         assert_eq!(is_lack(&form(&saves, &kernel(false), true)), Some(true));
-        let loads = row(Place::Vendor, &["void (int)"], Need::WherePresent);
+        let loads = row(Place::Vendor, &["void (int)"], Requirement::WherePresent);
         assert_eq!(is_lack(&form(&loads, &kernel(true), true)), Some(false));
     }
 
     #[test]
     fn what_is_not_loaded_is_not_missed_but_vfio_itself() {
-        let iommufd = row(Place::Module("iommufd"), &["fops"], Need::Wanted);
+        let iommufd = row(Place::Module("iommufd"), &["fops"], Requirement::Wanted);
         assert_eq!(is_lack(&form(&iommufd, &kernel(true), true)), Some(false));
-        let gone = row(Place::Module("vfio"), &["vfio_gone"], Need::Wanted);
+        let gone = row(Place::Module("vfio"), &["vfio_gone"], Requirement::Wanted);
         assert_eq!(is_lack(&form(&gone, &kernel(true), true)), Some(true));
     }
 
     #[test]
     fn a_stub_is_not_probed() {
         let functions = &["vfio_device_fops_cdev_open"];
-        let mut open = row(Place::Module("vfio"), functions, Need::WherePresent);
+        let mut open = row(Place::Module("vfio"), functions, Requirement::WherePresent);
         let found = Form::Probed(vec![functions[0].to_owned()]);
         assert_eq!(form(&open, &kernel(true), true), found);
         open.beside = Some("vfio_df_ioctl_bind_iommufd");
@@ -211,7 +211,7 @@ mod tests {
                     name: "program",
                     when: When::Entry,
                 }],
-                ..row(Place::Core, functions, Need::Wanted)
+                ..row(Place::Core, functions, Requirement::Wanted)
             };
             let form = form(&row, &kernel, false);
             assert_eq!(matches!(form, Form::Traced(_)), traced, "{form:?}");

@@ -1,10 +1,10 @@
 //! The programs' counters, read in memory that is shared with them.
 //!
-//! Asking the kernel for a map's entry would cost records: meanwhile it skips every kprobe that
-//! fires on that CPU (kernel/bpf/syscall.c, `bpf_map_copy_value`), and where it preempts its own
-//! code that can last as long as another task runs.
+//! A look-up by bpf(2) would lose records: meanwhile the kernel skips every kprobe that fires on
+//! that CPU (kernel/bpf/syscall.c, `bpf_map_copy_value`). On a preemptible kernel that can take as
+//! long as another task runs.
 
-#![expect(unsafe_code, reason = "mmap(2), munmap(2) and reads of what they give")]
+#![expect(unsafe_code, reason = "mmap(2), munmap(2) and reads of that memory")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -19,16 +19,16 @@ pub struct CounterMap {
     cpus: usize,
 }
 
-// SAFETY: an address range of the process, which no thread owns.
+// SAFETY: an address range belongs to the process, not to a thread.
 unsafe impl Send for CounterMap {}
 
 impl CounterMap {
-    /// Maps the counters of `cpus` CPUs, all that the machine can have.
+    /// Maps the counters of `cpus` CPUs: all possible CPUs of the machine.
     ///
     /// # Errors
-    /// What mmap(2) says.
+    /// If mmap(2) fails.
     pub fn new(map: BorrowedFd<'_>, cpus: usize) -> io::Result<Self> {
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        // SAFETY: a new mapping, at an address that the kernel chooses, overlaps no existing memory.
         let address = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -51,8 +51,8 @@ impl CounterMap {
     pub fn sum(&self, counter: Counter) -> u64 {
         let of_cpu = |cpu: usize| {
             let at = cpu * STRIDE as usize + counter as usize;
-            // SAFETY: `at` is a word of the line of one of the `cpus` that are mapped; the
-            // programs change it meanwhile, so it is read as it is, once.
+            // SAFETY: `at` is within the line of one of the `cpus` that are mapped. The programs
+            // change the word meanwhile, so the read is volatile.
             unsafe { self.words.add(at).read_volatile() }
         };
         (0..self.cpus).map(of_cpu).sum()
@@ -61,7 +61,7 @@ impl CounterMap {
 
 impl Drop for CounterMap {
     fn drop(&mut self) {
-        // SAFETY: this range was mapped by `new`, and nothing else refers to it.
+        // SAFETY: `new` mapped this range, and nothing else refers to it.
         unsafe { libc::munmap(self.words.as_ptr().cast(), bytes(self.cpus)) };
     }
 }

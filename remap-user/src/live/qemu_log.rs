@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::clock::WallClock;
+use crate::exit::{Code, Error};
 use remap_core::vmm::{
     checkpoint::{Checkpoint, device, is_checkpoint},
     lines::Lines,
@@ -210,6 +211,16 @@ fn read(
         arguments: printable(line.arguments.as_bytes()),
         device: device(&line).map(|name| printable(name.as_bytes())),
     });
+}
+
+/// A log that exists and cannot be read.
+pub(super) fn unreadable_log((path, error): (PathBuf, io::Error)) -> Error {
+    let path = path.display();
+    let errno = remap_core::event::Errno::of(&error);
+    Error::with_message(
+        Code::Failed,
+        format!("reading the QEMU log {path} failed: {errno}; give a file that this user may read"),
+    )
 }
 
 /// What each log is called: the file's name without its extension, or the whole path where two

@@ -1,6 +1,6 @@
-//! Runs of programs that never happened, as the kernel counts them: it skips a program while another
-//! one runs on that CPU (`recursion`), and a kprobe does not fire while another one does, or while more
-//! threads are in the function than a kretprobe has room for (`probe_missed`, its `maxactive`).
+//! Program runs that the kernel skipped, by its own counters. It skips a program while another
+//! one runs on that CPU (`recursion`). A kprobe does not fire while another one runs, and a
+//! kretprobe does not while its `maxactive` threads are in the function (`probe_missed`).
 #![expect(unsafe_code, reason = "bpf(2) has no safe wrapper for this")]
 
 use std::{
@@ -10,46 +10,47 @@ use std::{
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_prog_info};
 
-/// Where `struct bpf_prog_info` says how often the program was skipped.
+/// Offset in `struct bpf_prog_info` of the number of skipped runs.
 const RECURSION: usize = mem::offset_of!(bpf_prog_info, recursion_misses);
-/// Where `struct bpf_link_info` of a kprobe says how often it was missed: `perf_event.kprobe.missed`
-/// within the union, behind a type and padding, `func_name`, `name_len`, `offset` and `addr`.
+/// Offset in `struct bpf_link_info` of the number of missed kprobe runs:
+/// `perf_event.kprobe.missed` in the union, after a type and padding, `func_name`, `name_len`,
+/// `offset` and `addr`.
 const MISSED: usize = mem::offset_of!(bpf_link_info, __bindgen_anon_1) + 8 + 8 + 4 + 4 + 8;
 
 /// How often the kernel has skipped a program because another one was running on that CPU (since
-/// 5.12: 9ed9e9ba2337); `None` where it does not tell. Before 6.7 (dd8657894c11) a skipped kprobe is
-/// not counted; what the programs see of it is a return without an entry, or an entry without a
-/// return, which they count.
+/// 5.12: 9ed9e9ba2337); `None` if the kernel does not count it. Before 6.7 (dd8657894c11) the kernel
+/// does not count a skipped kprobe; the programs then see a return without an entry, or an entry
+/// without a return, and count those.
 ///
 /// # Errors
-/// If the program cannot be asked.
+/// If the program cannot be queried.
 pub fn skipped(program: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     word::<{ size_of::<bpf_prog_info>().div_ceil(8) }>(program, RECURSION)
 }
 
-/// How often the kprobe or kretprobe of a link was missed; `None` where the kernel does not tell
+/// How often the kprobe or kretprobe of a link was missed; `None` if the kernel does not count it
 /// (before 6.7: 7ac8d0d26192).
 ///
 /// # Errors
-/// If the link cannot be asked.
+/// If the link cannot be queried.
 pub fn missed(link: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     word::<{ size_of::<bpf_link_info>().div_ceil(8) + 1 }>(link, MISSED)
 }
 
-/// A file of the link with this id, to ask it by.
+/// A file descriptor of the link with this id, to query it with.
 ///
 /// # Errors
-/// If there is no such link, or it may not be seen.
+/// If there is no such link, or this process may not open it.
 pub fn open_link(id: u32) -> io::Result<OwnedFd> {
     // SAFETY: all zeros is a valid value of this union of integers.
     let mut attr: bpf_attr = unsafe { mem::zeroed() };
     attr.__bindgen_anon_6.__bindgen_anon_1.link_id = id;
     let fd = bpf(bpf_cmd::BPF_LINK_GET_FD_BY_ID, &mut attr)?;
-    // SAFETY: a new fd that nobody else has.
+    // SAFETY: a new fd without another owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The word at `offset` of what the kernel tells of a program or link; `None` if it tells less.
+/// The word at `offset` of the information about a program or link; `None` if that is shorter.
 fn word<const WORDS: usize>(fd: BorrowedFd<'_>, offset: usize) -> io::Result<Option<u64>> {
     let mut info = [0u64; WORDS];
     // SAFETY: all zeros is a valid value of this union of integers.
@@ -58,7 +59,7 @@ fn word<const WORDS: usize>(fd: BorrowedFd<'_>, offset: usize) -> io::Result<Opt
     attr.info.info_len = u32::try_from(size_of_val(&info)).unwrap_or(u32::MAX);
     attr.info.info = info.as_mut_ptr() as u64;
     bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    // SAFETY: the kernel has filled in how much it wrote.
+    // SAFETY: the kernel stored the length that it wrote.
     let length = unsafe { attr.info.info_len } as usize;
     Ok((length >= offset + 8)
         .then(|| info.get(offset / 8).copied())
@@ -66,8 +67,8 @@ fn word<const WORDS: usize>(fd: BorrowedFd<'_>, offset: usize) -> io::Result<Opt
 }
 
 fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
-    // SAFETY: the kernel reads and writes no more than the size that it is given, and the memory
-    // that `attr` points to outlives the call.
+    // SAFETY: the kernel reads and writes at most the size that is passed, and the memory that
+    // `attr` points to outlives the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,

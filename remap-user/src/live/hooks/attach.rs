@@ -1,4 +1,4 @@
-//! One program on one function.
+//! Attaches one program to one function.
 
 use std::{any::Any, io, os::fd::OwnedFd};
 
@@ -7,10 +7,8 @@ use aya::{
     programs::{FEntry, FExit, KProbe, Program, ProgramError, kprobe::KProbeLink, links::FdLink},
 };
 
-use super::{
-    missed::open_link,
-    table::{self, When},
-};
+use super::row::{self, When};
+use crate::live::account::missed_runs::open_link;
 
 /// What keeps a program attached.
 pub(super) struct Link {
@@ -18,10 +16,10 @@ pub(super) struct Link {
     _attached: Box<dyn Any + Send>,
     /// The program.
     pub(super) program: &'static str,
-    /// Whether it is a kprobe, which can miss calls.
+    /// Whether it is a kprobe or kretprobe, which can miss calls.
     pub(super) probed: bool,
-    /// The link of a kprobe, to ask what it has missed, where that is allowed (CAP_SYS_ADMIN). It
-    /// keeps the program attached too.
+    /// The link of a kprobe, to query its missed runs, where that is allowed (CAP_SYS_ADMIN). It
+    /// also keeps the program attached.
     pub(super) kprobe: Option<OwnedFd>,
 }
 
@@ -47,10 +45,10 @@ impl Link {
     }
 }
 
-/// Attaches a program to a function, traced where there is BTF, else probed.
+/// Attaches a program to a function: traced with `btf`, else as a kprobe or kretprobe.
 pub(super) fn program(
     program: &mut Program,
-    row: &table::Program,
+    row: &row::Program,
     function: &str,
     btf: Option<&Btf>,
 ) -> Result<Link, ProgramError> {
@@ -69,7 +67,7 @@ pub(super) fn program(
         }
         (None, _) => {
             let program: &mut KProbe = program.try_into()?;
-            // It may be on other functions already.
+            // It may be attached to other functions already.
             if program.fd().is_err() {
                 program.load()?;
             }

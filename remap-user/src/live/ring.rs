@@ -1,21 +1,18 @@
-//! The live source: the programs' ring, awaited on the reactor.
+//! A ring of the programs, awaited on the reactor.
 
-#![expect(
-    unsafe_code,
-    reason = "the reactor wants a promise about the life of the fd"
-)]
+#![expect(unsafe_code, reason = "the reactor requires that the fd stays open")]
 
 use std::io;
 
 use aya::maps::{MapData, RingBuf};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// The ring of the attached programs.
-pub struct RingSource {
+/// A ring of the attached programs.
+pub(super) struct Ring {
     ring: AsyncFd<RingBuf<MapData>>,
 }
 
-impl RingSource {
+impl Ring {
     /// Watches a ring on the current tokio runtime.
     ///
     /// # Errors
@@ -33,14 +30,14 @@ impl RingSource {
     /// If the reactor fails.
     pub async fn ready(&mut self, take: impl FnMut(&[u8])) -> io::Result<()> {
         let mut guard = self.ring.readable_mut().await?;
-        // Before the drain: what arrives meanwhile makes the ring readable again.
+        // Before the drain: a record that arrives meanwhile makes the ring readable again.
         guard.clear_ready();
         drop(guard);
         self.drain(take);
         Ok(())
     }
 
-    /// Drains what is there without waiting, as far as it was submitted.
+    /// Drains all submitted records, without waiting.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8])) {
         while let Some(record) = self.ring.get_mut().next() {
             take(&record);

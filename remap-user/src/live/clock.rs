@@ -1,4 +1,4 @@
-//! Clocks of this machine, and how one is told in terms of the other.
+//! CLOCK_MONOTONIC and CLOCK_REALTIME of this machine, and the offset between them.
 
 use std::io;
 
@@ -19,15 +19,15 @@ fn nanoseconds(clock: ClockId) -> io::Result<u64> {
     Ok(seconds * 1_000_000_000 + nanos)
 }
 
-/// How often the clocks are read; the reading that was least disturbed counts.
+/// How often the clocks are read; the reading with the smallest error counts.
 const READINGS: u32 = 64;
 
-/// How CLOCK_REALTIME stands to CLOCK_MONOTONIC.
+/// The offset of CLOCK_REALTIME from CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallClock {
-    /// What CLOCK_REALTIME is ahead by, ns.
+    /// How far CLOCK_REALTIME is ahead, ns.
     ahead_ns: i128,
-    /// How far that may be off, ns.
+    /// The error of that, ns.
     error_ns: u64,
 }
 
@@ -50,7 +50,7 @@ impl WallClock {
         best.ok_or_else(|| io::Error::other("the clocks were not read"))
     }
 
-    /// The wall clock was read somewhere between two readings of the monotonic one.
+    /// From a reading of the wall clock between two readings of the monotonic one.
     fn between(before: u64, wall: u64, after: u64) -> Self {
         let half = after.saturating_sub(before).div_ceil(2);
         Self {
@@ -59,19 +59,18 @@ impl WallClock {
         }
     }
 
-    /// A time of CLOCK_REALTIME as one of CLOCK_MONOTONIC, ns; `None` if that was before it
-    /// began.
+    /// Converts a time of CLOCK_REALTIME to CLOCK_MONOTONIC, ns; `None` if it was before boot.
     pub fn monotonic(self, wall_ns: u64) -> Option<u64> {
         u64::try_from(i128::from(wall_ns) - self.ahead_ns).ok()
     }
 
-    /// How far a time may be off, ns.
+    /// The error of a converted time, ns.
     pub fn error_ns(self) -> u64 {
         self.error_ns
     }
 
-    /// How far the wall clock has been moved against the monotonic one since then, ns; 0 where
-    /// that is within the error of both readings.
+    /// How far the wall clock was set relative to the monotonic one between the two readings, ns;
+    /// 0 if that is within their errors.
     pub fn moved(self, later: Self) -> u64 {
         let moved = self.ahead_ns.abs_diff(later.ahead_ns);
         let error = u128::from(self.error_ns) + u128::from(later.error_ns);
@@ -87,12 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_of_the_wall_is_told_with_its_error() {
+    fn a_wall_time_is_converted_with_its_error() {
         let clock = WallClock::between(1000, 5_000_050, 1101);
         assert_eq!(clock.error_ns(), 51);
         assert_eq!(clock.monotonic(5_000_050), Some(1051));
         assert_eq!(clock.monotonic(0), None);
-        // A wall clock that is behind: the machine has not got the time yet.
+        // A wall clock that is behind, as before its first synchronization.
         let behind = WallClock::between(1000, 10, 1000);
         assert_eq!(behind.monotonic(10), Some(1000));
     }
@@ -106,11 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_tells_both() {
+    fn this_machine_has_both() {
         let clock = WallClock::measure().unwrap();
         let wall = nanoseconds(ClockId::Realtime).unwrap();
         let before = monotonic_ns().unwrap();
-        let told = clock.monotonic(wall).unwrap();
-        assert!(told <= before + clock.error_ns(), "{told} {before}");
+        let converted = clock.monotonic(wall).unwrap();
+        assert!(
+            converted <= before + clock.error_ns(),
+            "{converted} {before}"
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Calls on devices that were under way when the trace began. The kernel arms a return at the entry,
-//! so no probe will see them return: `/proc` is asked instead, what the threads do that may be in
-//! one, and then until each of them does something else.
+//! Calls on devices that were in flight when the trace began. The kernel arms a return probe at the
+//! entry, so no probe sees them return. `/proc` shows what the threads of their processes are doing,
+//! and when each of them does something else.
 
 use std::{
     fs::{self, File},
@@ -10,27 +10,27 @@ use std::{
 
 use super::{
     clock::monotonic_ns,
-    process::{self, Doing, Syscall, doing, patiently},
+    process::{self, Activity, Syscall, activity, with_timeout},
+    walk::DeviceFile,
 };
-use crate::probe::walk::DeviceFile;
 use remap_core::{
     decode,
     event::{Body, DeviceKey, EarlyCall, Event, Task},
 };
 
-/// Such calls, as long as they last.
+/// The calls that are still in flight.
 #[derive(Debug, Default)]
-pub struct EarlyCalls(Vec<Early>);
+pub struct InFlightCalls(Vec<Watched>);
 
 #[derive(Debug)]
-struct Early {
+struct Watched {
     device: DeviceKey,
     task: Task,
     syscall: Syscall,
     seen_ns: u64,
 }
 
-impl Early {
+impl Watched {
     fn event(&self, time_ns: u64, body: Body) -> Event {
         Event {
             time_ns,
@@ -41,22 +41,22 @@ impl Early {
     }
 }
 
-impl EarlyCalls {
+impl InFlightCalls {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Looks at every thread of the processes that have these files. A call that the probes saw
-    /// begin is none: `noted` knows the threads (pid, tid) that are in one now.
+    /// Checks every thread of the processes that have these files. `is_traced` returns whether the
+    /// probes have seen a thread (pid, tid) enter its current call; such a call does not count.
     ///
     /// # Errors
-    /// If the clock or `noted` fails.
-    pub fn look(
+    /// If the clock or `is_traced` fails.
+    pub fn find(
         &mut self,
         files: &[DeviceFile],
-        noted: impl Fn(u32, u32) -> io::Result<bool>,
-        mut tell: impl FnMut(Event),
+        is_traced: impl Fn(u32, u32) -> io::Result<bool>,
+        mut emit: impl FnMut(Event),
     ) -> io::Result<()> {
         if !process::sees_all_pids() {
             return Ok(());
@@ -65,8 +65,8 @@ impl EarlyCalls {
         pids.sort_unstable();
         pids.dedup();
         for (pid, tid) in pids.into_iter().flat_map(threads) {
-            let known = |early: &Early| (early.task.pid, early.task.tid) == (pid, tid);
-            let Doing::Syscall(syscall) = doing(pid, tid) else {
+            let known = |call: &Watched| (call.task.pid, call.task.tid) == (pid, tid);
+            let Activity::Syscall(syscall) = activity(pid, tid) else {
                 continue;
             };
             let file = files
@@ -76,19 +76,20 @@ impl EarlyCalls {
                 continue;
             };
             let memory = |pointer, bytes| {
-                let memory = patiently(move || memory(pid, pointer, bytes).ok());
+                let memory = with_timeout(move || memory(pid, pointer, bytes).ok());
                 memory.unwrap_or_default()
             };
             let Some(call) = decode::early(syscall.number, &syscall.arguments, memory) else {
                 continue;
             };
-            // The same call before and after the probes were asked, so they have not seen it begin.
-            let before = noted(pid, tid)?;
-            let lasts = doing(pid, tid) == Doing::Syscall(syscall);
-            if before || !lasts || noted(pid, tid)? {
+            // The thread is in the same call before and after the query, so the probes have not seen
+            // its entry.
+            let before = is_traced(pid, tid)?;
+            let lasts = activity(pid, tid) == Activity::Syscall(syscall);
+            if before || !lasts || is_traced(pid, tid)? {
                 continue;
             }
-            self.add(file.device, task(pid, tid), syscall, call, &mut tell)?;
+            self.add(file.device, task(pid, tid), syscall, call, &mut emit)?;
         }
         Ok(())
     }
@@ -99,13 +100,13 @@ impl EarlyCalls {
         task: Task,
         syscall: Syscall,
         call: EarlyCall,
-        tell: &mut impl FnMut(Event),
+        emit: &mut impl FnMut(Event),
     ) -> io::Result<()> {
         let stack = format!("/proc/{}/task/{}/stack", task.pid, task.tid);
         let stack = fs::read_to_string(stack).unwrap_or_default();
-        // Of the same call before and after.
-        let lasts = doing(task.pid, task.tid) == Doing::Syscall(syscall);
-        let early = Early {
+        // The stack is that of the call only if the call has not returned meanwhile.
+        let lasts = activity(task.pid, task.tid) == Activity::Syscall(syscall);
+        let watched = Watched {
             device,
             task,
             syscall,
@@ -116,41 +117,41 @@ impl EarlyCalls {
             call,
             waits_in: decode::waits_in(if lasts { &stack } else { "" }),
         };
-        tell(early.event(early.seen_ns, body));
-        self.0.push(early);
+        emit(watched.event(watched.seen_ns, body));
+        self.0.push(watched);
         Ok(())
     }
 
-    /// Looks which of them are over.
+    /// Checks which of them have returned.
     ///
     /// # Errors
     /// If the clock fails.
-    pub fn poll(&mut self, mut tell: impl FnMut(Event)) -> io::Result<()> {
+    pub fn poll(&mut self, mut emit: impl FnMut(Event)) -> io::Result<()> {
         let mut lasting = Vec::new();
-        for mut early in std::mem::take(&mut self.0) {
-            let seen = doing(early.task.pid, early.task.tid);
+        for mut call in std::mem::take(&mut self.0) {
+            let seen = activity(call.task.pid, call.task.tid);
             let now = monotonic_ns()?;
-            let same = seen == Doing::Syscall(early.syscall);
-            // Who runs may do so in that call.
-            if same || seen == Doing::Unknown {
+            let same = seen == Activity::Syscall(call.syscall);
+            // A running thread may still be in that call.
+            if same || seen == Activity::Unknown {
                 if same {
-                    early.seen_ns = now;
+                    call.seen_ns = now;
                 }
-                lasting.push(early);
+                lasting.push(call);
                 continue;
             }
             let body = Body::EarlyOver {
-                device: early.device,
-                seen_ns: early.seen_ns,
+                device: call.device,
+                seen_ns: call.seen_ns,
             };
-            tell(early.event(now, body));
+            emit(call.event(now, body));
         }
         self.0 = lasting;
         Ok(())
     }
 }
 
-/// The threads of a process; none if it is gone.
+/// The threads of a process; empty if it has exited.
 fn threads(pid: u32) -> Vec<(u32, u32)> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"));
     let tid = |entry: io::Result<fs::DirEntry>| {
@@ -169,7 +170,7 @@ fn task(pid: u32, tid: u32) -> Task {
     }
 }
 
-/// What a process has at an address; fewer bytes where its memory ends.
+/// The memory of a process at an address; shorter where its mapping ends.
 fn memory(pid: u32, pointer: u64, bytes: usize) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; bytes];
     let read = File::open(format!("/proc/{pid}/mem"))?.read_at(&mut buffer, pointer)?;
@@ -189,51 +190,53 @@ mod tests {
 
     /// A thread that waits in a read(2) of this pipe.
     fn reader(mut pipe: PipeReader) -> (u32, thread::JoinHandle<()>) {
-        let (say, hear) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let handle = thread::spawn(move || {
             let tid = fs::read_link("/proc/thread-self").unwrap();
             let tid = tid.file_name().unwrap().to_str().unwrap().parse().unwrap();
-            say.send(tid).unwrap();
+            sender.send(tid).unwrap();
             pipe.read_exact(&mut [0]).unwrap();
         });
-        (hear.recv().unwrap(), handle)
+        (receiver.recv().unwrap(), handle)
     }
 
     #[test]
-    fn a_call_lasts_until_its_thread_does_something_else() {
+    fn a_call_is_in_flight_until_its_thread_does_something_else() {
         let (pipe, mut other) = io::pipe().unwrap();
         let fd = pipe.as_raw_fd().cast_unsigned();
         let pid = std::process::id();
         let (tid, handle) = reader(pipe);
         let syscall = loop {
-            match doing(pid, tid) {
-                Doing::Syscall(syscall) if syscall.arguments[0] == u64::from(fd) => break syscall,
+            match activity(pid, tid) {
+                Activity::Syscall(syscall) if syscall.arguments[0] == u64::from(fd) => {
+                    break syscall;
+                }
                 _ => thread::yield_now(),
             }
         };
-        let mut calls = EarlyCalls::default();
-        let mut told = Vec::new();
+        let mut calls = InFlightCalls::default();
+        let mut events = Vec::new();
         let device = DeviceKey(1);
         let call = EarlyCall::Write { region: 9 };
         calls
             .add(device, task(pid, tid), syscall, call, &mut |event| {
-                told.push(event)
+                events.push(event)
             })
             .unwrap();
-        calls.poll(|event| told.push(event)).unwrap();
-        assert!(!calls.is_empty() && told.len() == 1, "{told:?}");
+        calls.poll(|event| events.push(event)).unwrap();
+        assert!(!calls.is_empty() && events.len() == 1, "{events:?}");
         other.write_all(&[1]).unwrap();
         handle.join().unwrap();
-        calls.poll(|event| told.push(event)).unwrap();
+        calls.poll(|event| events.push(event)).unwrap();
         assert!(calls.is_empty());
-        let Body::EarlyOver { seen_ns, .. } = told[1].body else {
-            panic!("{told:?}");
+        let Body::EarlyOver { seen_ns, .. } = events[1].body else {
+            panic!("{events:?}");
         };
-        assert!(told[0].time_ns <= seen_ns && seen_ns <= told[1].time_ns);
+        assert!(events[0].time_ns <= seen_ns && seen_ns <= events[1].time_ns);
     }
 
     #[test]
-    fn memory_is_read_where_there_is_some() {
+    fn memory_of_a_process_is_read() {
         let word = 0x1234_5678_u32.to_ne_bytes();
         let pid = std::process::id();
         assert_eq!(memory(pid, word.as_ptr() as u64, 4).unwrap(), word);

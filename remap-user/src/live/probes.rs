@@ -1,0 +1,304 @@
+//! The loaded programs: hooks, walks, counters.
+
+use std::{io, os::fd::AsFd as _};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, Endianness,
+    maps::{Map, MapData, RingBuf},
+    util::nr_cpus,
+};
+use aya_log::EbpfLogger;
+use remap_common::{
+    counter::STRIDE,
+    layout::{KernelAddresses, KernelLayout},
+};
+use remap_core::account::{Counters, Misses};
+use zerocopy::IntoBytes as _;
+
+use super::{
+    account::{counters::CounterMap, stale_calls},
+    controls,
+    error::LoadError,
+    hooks::{lookup, row::Requirement, set::HookSet, table::TABLE},
+    module_events,
+    walk::{self, DeviceFile, Found, Walk},
+};
+use crate::kernel::{
+    Kernel,
+    layout::{Measured, measure},
+};
+
+/// The object that the build script made; empty in a build without a BPF toolchain.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/remap-ebpf"));
+
+/// The symbol of the operations of a device's file.
+const DEVICE_OPERATIONS: &str = "vfio_device_fops";
+
+/// Reported if the address of [`DEVICE_OPERATIONS`] is unknown.
+const OPERATIONS_HIDDEN: &str = "the address of vfio_device_fops is hidden or missing: devices \
+                                 that were open before the trace are not found; \
+                                 `sysctl kernel.kptr_restrict=1` shows it to root";
+
+/// How to load the programs.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Size of the ring, bytes: a power of two, and at least a page.
+    pub ring_bytes: u32,
+    /// Whether fentry and fexit may be used; otherwise hooks use kprobes.
+    pub tracing: bool,
+    /// Whether the programs log their own diagnostics (aya-log).
+    pub diagnostics: bool,
+}
+
+/// Whether hooks of a newly loaded module could be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleHooks {
+    /// This many hooks were attached.
+    Attached(usize),
+    /// The module brings structures that were missing when the layout was measured: the programs
+    /// must be loaded again.
+    LayoutChanged,
+}
+
+/// The loaded and attached programs. Dropping it removes them from the kernel.
+pub struct Probes {
+    ebpf: Ebpf,
+    counters: CounterMap,
+    /// The layout that the programs read by.
+    layout: KernelLayout,
+    /// The hooks.
+    pub hooks: HookSet,
+    /// A sentence for each missing hook or member, with its impact.
+    pub missing: Vec<String>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+}
+
+impl Probes {
+    /// Loads the programs and attaches all hooks that this kernel has.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; a missing hook that is not essential is a sentence in `missing`.
+    pub fn attach(options: LoadOptions) -> Result<Self, LoadError> {
+        let kernel = Kernel::running(&lookup::functions())?;
+        if !kernel.has_vfio() {
+            return Err(LoadError::Unloaded);
+        }
+        let measured = measure(&kernel);
+        if let Some(member) = measured.fatal.first() {
+            return Err(LoadError::Layout(member.clone()));
+        }
+        let mut probes = Self::load(options, &kernel, measured)?;
+        probes.attach_hooks(&kernel)?;
+        probes.set_device_operations(&kernel)?;
+        let missing = walk::load(&mut probes.ebpf, probes.hooks.btf());
+        probes.missing.extend(missing);
+        probes
+            .missing
+            .extend(module_events::watch(&mut probes.ebpf));
+        controls::set_open(&mut probes.ebpf, true).map_err(LoadError::Loader)?;
+        Ok(probes)
+    }
+
+    /// Loads the object; nothing is attached yet.
+    fn load(options: LoadOptions, kernel: &Kernel, measured: Measured) -> Result<Self, LoadError> {
+        if OBJECT.is_empty() {
+            return Err(LoadError::NoObject);
+        }
+        // Parsed from the bytes that were read already: the kernel serves these megabytes one page
+        // at a time.
+        let btf = Btf::parse(kernel.core.bytes(), Endianness::default())
+            .map_err(|error| LoadError::Loader(error.to_string()))?;
+        let cpus = possible_cpus().map_err(LoadError::Loader)?;
+        let mut ebpf = load_object(options, cpus, &btf, &measured.layout, &measured.addresses)?;
+        let logger = options
+            .diagnostics
+            .then(|| EbpfLogger::init(&mut ebpf))
+            .transpose()
+            .map_err(|error| LoadError::Loader(error.to_string()))?;
+        let counters = map_counters(&ebpf, cpus)
+            .map_err(|error| LoadError::Loader(format!("mapping the counters: {error}")))?;
+        Ok(Self {
+            ebpf,
+            counters,
+            layout: measured.layout,
+            hooks: HookSet::new(btf, options.tracing),
+            missing: measured.missing,
+            logger,
+        })
+    }
+
+    fn attach_hooks(&mut self, kernel: &Kernel) -> Result<(), LoadError> {
+        for row in TABLE {
+            let Err(reason) = self.hooks.attach(&mut self.ebpf, row, kernel) else {
+                continue;
+            };
+            if row.requirement == Requirement::Essential {
+                return Err(LoadError::Essential {
+                    hook: row.hook,
+                    reason,
+                    impact: row.impact,
+                });
+            }
+            let sentence = format!("no hook {} ({reason}): {}", row.hook, row.impact);
+            self.missing.push(sentence);
+        }
+        Ok(())
+    }
+
+    fn set_device_operations(&mut self, kernel: &Kernel) -> Result<(), LoadError> {
+        match kernel.symbols.address_of(DEVICE_OPERATIONS) {
+            Some(address) => controls::set_device_operations(&mut self.ebpf, address)
+                .map_err(LoadError::Loader)?,
+            None => self.missing.push(OPERATIONS_HIDDEN.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Attaches the hooks of a newly loaded module.
+    ///
+    /// # Errors
+    /// If the kernel's types or symbols cannot be read, or a map of the programs not be written.
+    pub fn attach_new_hooks(&mut self) -> Result<ModuleHooks, LoadError> {
+        let kernel = Kernel::running(&lookup::functions())?;
+        if measure(&kernel).layout != self.layout {
+            return Ok(ModuleHooks::LayoutChanged);
+        }
+        if let Some(address) = kernel.symbols.address_of(DEVICE_OPERATIONS) {
+            controls::set_device_operations(&mut self.ebpf, address).map_err(LoadError::Loader)?;
+        }
+        let count = self.hooks.attach_new(&mut self.ebpf, &kernel);
+        Ok(ModuleHooks::Attached(count))
+    }
+
+    /// A walk over everything that was there before the trace.
+    ///
+    /// # Errors
+    /// If the kernel refuses an iterator.
+    pub fn walk(&mut self) -> Result<Walk, LoadError> {
+        Walk::new(&mut self.ebpf).map_err(LoadError::Loader)
+    }
+
+    /// The result of a finished walk.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn walk_result(&mut self) -> Result<Found, LoadError> {
+        walk::take_result(&mut self.ebpf).map_err(LoadError::Loader)
+    }
+
+    /// The files of devices that the current walk has found since the last call.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn walked_files(&mut self) -> Result<Vec<DeviceFile>, LoadError> {
+        walk::take_files(&mut self.ebpf).map_err(LoadError::Loader)
+    }
+
+    /// The ring of the records; can be taken once.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_ring(&mut self) -> io::Result<RingBuf<MapData>> {
+        self.take_ring_named("RECORDS")
+    }
+
+    /// The ring of the modules that are loaded and unloaded; can be taken once.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_module_ring(&mut self) -> io::Result<RingBuf<MapData>> {
+        self.take_ring_named("MODULES")
+    }
+
+    fn take_ring_named(&mut self, name: &str) -> io::Result<RingBuf<MapData>> {
+        let map = self.ebpf.take_map(name);
+        let map =
+            map.ok_or_else(|| io::Error::other(format!("the ring {name} was taken before")))?;
+        RingBuf::try_from(map).map_err(io::Error::other)
+    }
+
+    /// The counters of the programs, now.
+    pub fn counters(&self) -> Counters {
+        Counters::read(|counter| self.counters.sum(counter))
+    }
+
+    /// The program runs that the kernel skipped.
+    ///
+    /// # Errors
+    /// If a program cannot be queried.
+    pub fn skipped(&self) -> io::Result<Misses> {
+        self.hooks.skipped(&self.ebpf)
+    }
+
+    /// Everything that the programs and the kernel count as lost so far.
+    ///
+    /// # Errors
+    /// If a program or a link cannot be queried.
+    pub fn lost(&self) -> io::Result<u64> {
+        Ok(self.counters().lost() + self.skipped()?.total() + self.hooks.missed()?.total())
+    }
+
+    /// How many calls are stale: their return was lost. The programs must still be attached.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn stale_calls(&self) -> io::Result<u64> {
+        stale_calls::count(&self.ebpf)
+    }
+
+    /// Whether the programs have seen a thread enter a call on a device that has not returned.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn is_in_call(&self, pid: u32, tid: u32) -> io::Result<bool> {
+        stale_calls::is_in_call(&self.ebpf, pid, tid)
+    }
+
+    /// Detaches every program; counters and records can still be read.
+    pub fn detach(&mut self) {
+        // From here on the entries ignore new calls. If this fails, such a call is counted as a
+        // missed return.
+        let _ = controls::set_open(&mut self.ebpf, false);
+        self.hooks.detach();
+    }
+
+    /// Hands the programs' own diagnostics to the logger, if they were enabled.
+    pub fn flush_diagnostics(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+    }
+}
+
+fn load_object(
+    options: LoadOptions,
+    cpus: u32,
+    btf: &Btf,
+    layout: &KernelLayout,
+    addresses: &KernelAddresses,
+) -> Result<Ebpf, LoadError> {
+    let diagnostics = u32::from(options.diagnostics);
+    EbpfLoader::new()
+        .btf(Some(btf))
+        .map_max_entries("RECORDS", options.ring_bytes)
+        .map_max_entries("COUNTERS", cpus * STRIDE)
+        .override_global("LAYOUT", layout.as_bytes(), true)
+        .override_global("ADDRESSES", addresses.as_bytes(), true)
+        .override_global("DIAGNOSTICS", &diagnostics, true)
+        .load(OBJECT)
+        .map_err(|error| LoadError::of(&error))
+}
+
+/// How many CPUs the machine can have.
+fn possible_cpus() -> Result<u32, String> {
+    let cpus = nr_cpus().map_err(|(file, error)| format!("{file}: {error}"))?;
+    u32::try_from(cpus).map_err(|error| error.to_string())
+}
+
+fn map_counters(ebpf: &Ebpf, cpus: u32) -> io::Result<CounterMap> {
+    let Some(Map::Array(map)) = ebpf.map("COUNTERS") else {
+        return Err(io::Error::other("the object has no array COUNTERS"));
+    };
+    let cpus = usize::try_from(cpus).map_err(io::Error::other)?;
+    CounterMap::new(map.fd().as_fd(), cpus)
+}

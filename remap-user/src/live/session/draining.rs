@@ -1,0 +1,92 @@
+//! The draining state: the programs are detached, and their last records are taken.
+
+use remap_common::counter::Counter;
+use remap_core::{
+    account::{Account, Misses, Missing},
+    model::Summary,
+    pipeline::Pipeline,
+    sink::Sink,
+};
+
+use crate::{
+    exit::Error,
+    live::{
+        clock::monotonic_ns,
+        probes::Probes,
+        qemu_log::{QemuLogs, unreadable_log},
+        ring::Ring,
+    },
+};
+
+/// How often the ring is polled for the last records.
+const MAX_POLLS: u32 = 10_000;
+
+/// A trace that ends.
+pub(super) struct Draining<S> {
+    probes: Probes,
+    ring: Ring,
+    pipeline: Pipeline<S>,
+    logs: QemuLogs,
+    /// Calls whose return was lost.
+    stale_calls: u64,
+    /// Kprobes that did not fire.
+    missed: Misses,
+}
+
+impl<S: Sink> Draining<S> {
+    /// Detaches the programs, after the queries that need them attached.
+    pub fn begin(
+        mut probes: Probes,
+        ring: Ring,
+        pipeline: Pipeline<S>,
+        logs: QemuLogs,
+    ) -> Result<Self, Error> {
+        let stale_calls = probes.stale_calls()?;
+        let missed = probes.hooks.missed()?;
+        probes.detach();
+        Ok(Self {
+            probes,
+            ring,
+            pipeline,
+            logs,
+            stale_calls,
+            missed,
+        })
+    }
+
+    /// Takes the last records. A program that was running when it was detached may still submit
+    /// one. All records that are counted as sent must arrive; the number of polls is bounded.
+    pub fn drain(&mut self) {
+        let mut counters = self.probes.counters();
+        for _ in 0..MAX_POLLS {
+            self.ring.drain(|record| self.pipeline.record(record));
+            let before = std::mem::replace(&mut counters, self.probes.counters());
+            let sent = counters.get(Counter::Sent);
+            if counters == before && sent == self.pipeline.taken().all() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Closes the account, and writes the summary.
+    pub fn finish(mut self) -> Result<Summary, Error> {
+        let taken = self.pipeline.taken();
+        let missing = Missing {
+            skipped: self.probes.skipped()?,
+            missed: self.missed,
+            returns: self.stale_calls,
+        };
+        let account = Account::close(&self.probes.counters(), taken, missing);
+        self.pipeline
+            .losses(account.total_lost() - taken.undecodable);
+        let logs = self
+            .logs
+            .finish(|checkpoint| self.pipeline.checkpoint(checkpoint))
+            .map_err(unreadable_log)?;
+        self.pipeline.logs(logs);
+        let summary = self.pipeline.finish(monotonic_ns()?, &account)?;
+        self.probes.flush_diagnostics();
+        Ok(summary)
+    }
+}

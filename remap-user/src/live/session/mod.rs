@@ -1,0 +1,78 @@
+//! A live trace, from its first hook to its summary.
+//!
+//! ```text
+//! Attaching ──▶ Running ──▶ Draining ──▶ Finished (a summary)
+//!     └───────────────── end ─────────────▶
+//! ```
+//!
+//! Attaching loads the programs, and waits for the module `vfio` where it is missing. Running walks
+//! over everything that was there before, and feeds the pipeline with records, losses and
+//! watermarks until the end. Draining detaches the programs, takes the last records and closes the
+//! account. Each state is a type; a replay feeds the same pipeline from a recording.
+
+mod draining;
+mod running;
+mod walking;
+
+use remap_core::{account::Account, model::Summary, pipeline::Pipeline, sink::Sink};
+
+use self::running::Running;
+use super::{
+    attaching::attach,
+    clock::monotonic_ns,
+    probes::{LoadOptions, Probes},
+    qemu_log::QemuLogs,
+};
+use crate::exit::Error;
+
+/// A trace whose hooks are attached.
+pub struct Session {
+    options: LoadOptions,
+    /// `None` if the trace was ended while it was attaching.
+    probes: Option<Probes>,
+}
+
+impl Session {
+    /// Attaches the hooks. If `end` completes first, the trace will be empty.
+    ///
+    /// # Errors
+    /// If the programs cannot be loaded.
+    pub async fn attach(
+        options: LoadOptions,
+        end: impl Future<Output = ()>,
+    ) -> Result<Self, Error> {
+        let probes = tokio::select! {
+            probes = attach(options) => Some(probes?),
+            () = end => None,
+        };
+        Ok(Self { options, probes })
+    }
+
+    /// Whether the hook of this name is attached.
+    pub fn has(&self, hook: &str) -> bool {
+        let probes = self.probes.as_ref();
+        probes.is_some_and(|probes| probes.hooks.has(hook))
+    }
+
+    /// Feeds the pipeline until `end` completes, then drains and closes the account. `on_ready` is
+    /// called whenever a walk over everything that was there before is complete.
+    ///
+    /// # Errors
+    /// If a map, the ring, a log or the output fails, or `on_ready` does.
+    pub async fn run<S: Sink>(
+        self,
+        pipeline: Pipeline<S>,
+        logs: QemuLogs,
+        on_ready: impl Fn() -> Result<(), Error>,
+        end: impl Future<Output = ()>,
+    ) -> Result<Summary, Error> {
+        let Some(probes) = self.probes else {
+            return Ok(pipeline.finish(monotonic_ns()?, &Account::default())?);
+        };
+        let mut running = Running::new(self.options, probes, pipeline, logs)?;
+        running.run(on_ready, end).await?;
+        let mut draining = running.end()?;
+        draining.drain();
+        draining.finish()
+    }
+}

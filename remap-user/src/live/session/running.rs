@@ -1,0 +1,219 @@
+//! The running state: records, losses and watermarks go into the pipeline as they arrive.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    time::Duration,
+};
+
+use remap_common::counter::Counter;
+use remap_core::{account::Taken, pipeline::Pipeline, sink::Sink};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::{draining::Draining, walking::Walking};
+use crate::{
+    exit::Error,
+    live::{
+        attaching::attach,
+        clock::monotonic_ns,
+        in_flight::InFlightCalls,
+        modules::{ModuleAction, Modules},
+        probes::{LoadOptions, Probes},
+        qemu_log::{QemuLogs, unreadable_log},
+        ring::Ring,
+        walk::Walk,
+        watermark::Watermark,
+    },
+};
+
+/// How often losses are queried, and how long an event may wait for the next one.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Reported for a module that was loaded too late for its structures to be measured.
+const NOT_MEASURED: &str = "a module was loaded whose structures could not be measured when the \
+                            trace began: start the trace again to trace that module";
+
+/// A trace that runs.
+pub(super) struct Running<S> {
+    options: LoadOptions,
+    /// The programs, and what reads from them.
+    attached: Attached,
+    pipeline: Pipeline<S>,
+    logs: QemuLogs,
+    calls: InFlightCalls,
+    watermark: Watermark,
+    tick: Interval,
+}
+
+/// The programs, and what reads from them: replaced when the programs are loaded again.
+struct Attached {
+    probes: Probes,
+    ring: Ring,
+    modules: Modules,
+    walking: Walking,
+}
+
+impl Attached {
+    fn new(mut probes: Probes) -> Result<Self, Error> {
+        Ok(Self {
+            ring: Ring::new(probes.take_ring()?)?,
+            modules: Modules::new(&mut probes)?,
+            walking: Walking::start(&mut probes)?,
+            probes,
+        })
+    }
+}
+
+/// Why a running trace continues.
+enum Wake {
+    /// Records were taken from the ring.
+    Records,
+    /// Time has passed.
+    Tick,
+    /// A step of a walk is complete.
+    WalkStep(Walk),
+    /// Modules were loaded or unloaded.
+    Modules,
+    /// The trace ends.
+    End,
+}
+
+impl<S: Sink> Running<S> {
+    pub fn new(
+        options: LoadOptions,
+        probes: Probes,
+        pipeline: Pipeline<S>,
+        logs: QemuLogs,
+    ) -> Result<Self, Error> {
+        let attached = Attached::new(probes)?;
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pipeline = if logs.is_empty() {
+            pipeline
+        } else {
+            pipeline.with_logs()
+        };
+        Ok(Self {
+            options,
+            attached,
+            pipeline,
+            logs,
+            calls: InFlightCalls::default(),
+            watermark: Watermark::default(),
+            tick,
+        })
+    }
+
+    /// Runs until `end` completes.
+    pub async fn run(
+        &mut self,
+        on_ready: impl Fn() -> Result<(), Error>,
+        end: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let mut end = pin!(end);
+        loop {
+            match self.wake(end.as_mut()).await? {
+                // Not followed by an advance: querying losses after each wake is expensive.
+                Wake::Records => {}
+                Wake::Tick => self.advance()?,
+                Wake::WalkStep(rest) => {
+                    if self.walk_step(rest)? {
+                        on_ready()?;
+                        self.advance()?;
+                    }
+                }
+                Wake::Modules => self.apply_module_events().await?,
+                Wake::End => return Ok(()),
+            }
+        }
+    }
+
+    async fn wake(&mut self, end: Pin<&mut impl Future<Output = ()>>) -> io::Result<Wake> {
+        let is_idle = self.pipeline.is_idle() && self.logs.is_empty() && self.calls.is_empty();
+        let Attached {
+            ring,
+            modules,
+            walking,
+            ..
+        } = &mut self.attached;
+        let pipeline = &mut self.pipeline;
+        tokio::select! {
+            ready = ring.ready(|record| pipeline.record(record)) => ready.map(|()| Wake::Records),
+            _ = self.tick.tick(), if !is_idle => Ok(Wake::Tick),
+            rest = walking.step() => rest.map(Wake::WalkStep),
+            changed = modules.changed() => changed.map(|()| Wake::Modules),
+            () = end => Ok(Wake::End),
+        }
+    }
+
+    /// Takes what a step of a walk has found. Returns whether all walks are complete.
+    fn walk_step(&mut self, rest: Walk) -> Result<bool, Error> {
+        let Attached {
+            probes, walking, ..
+        } = &mut self.attached;
+        // Before the walk over mappings, which waits while a process holds its mmap lock.
+        let files = probes.walked_files()?;
+        let pipeline = &mut self.pipeline;
+        self.calls.find(
+            &files,
+            |pid, tid| probes.is_in_call(pid, tid),
+            |event| pipeline.observed(event),
+        )?;
+        if !walking.proceed(rest, probes)? {
+            return Ok(false);
+        }
+        for sentence in &probes.walk_result()?.missing {
+            eprintln!("remap: {sentence}");
+        }
+        Ok(true)
+    }
+
+    async fn apply_module_events(&mut self) -> Result<(), Error> {
+        let Attached {
+            probes,
+            modules,
+            walking,
+            ..
+        } = &mut self.attached;
+        match modules.apply(probes)? {
+            ModuleAction::None => {}
+            ModuleAction::Walk => walking.repeat(probes)?,
+            ModuleAction::Reload if self.pipeline.taken() == Taken::default() => {
+                self.attached = Attached::new(attach(self.options).await?)?;
+            }
+            ModuleAction::Reload => eprintln!("remap: {NOT_MEASURED}"),
+        }
+        Ok(())
+    }
+
+    /// Hands on everything that happened before now, if all of it was taken.
+    fn advance(&mut self) -> Result<(), Error> {
+        let Attached { probes, ring, .. } = &mut self.attached;
+        let pipeline = &mut self.pipeline;
+        let now_ns = monotonic_ns()?;
+        ring.drain(|record| pipeline.record(record));
+        let settled = pipeline.taken().all() + probes.counters().lost();
+        let seen = probes.counters().get(Counter::Seen);
+        if !self.watermark.reaches(now_ns, settled, seen) {
+            return Ok(());
+        }
+        // After the time of the watermark: lines that were written before it can be read by now.
+        self.logs
+            .poll(|checkpoint| pipeline.checkpoint(checkpoint))
+            .map_err(unreadable_log)?;
+        self.calls.poll(|event| pipeline.observed(event))?;
+        pipeline.losses(probes.lost()?);
+        pipeline.advance(now_ns)?;
+        probes.flush_diagnostics();
+        Ok(())
+    }
+
+    /// Ends the running state: detaches the programs.
+    pub fn end(mut self) -> Result<Draining<S>, Error> {
+        // Calls that have returned by now are not in flight at the end.
+        let pipeline = &mut self.pipeline;
+        self.calls.poll(|event| pipeline.observed(event))?;
+        let Attached { probes, ring, .. } = self.attached;
+        Draining::begin(probes, ring, self.pipeline, self.logs)
+    }
+}
