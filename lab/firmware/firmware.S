@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # The firmware of the lab's virtual machine: it is all that runs there, and it
 # proves that the assigned device went on where it was.
 #
