@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_pipe_is_told_from_other_errors() {
+    fn a_broken_pipe_differs_from_other_errors() {
         let broken = io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(Error::from(anyhow::Error::new(broken).context("writing")).is_broken_pipe());
         assert!(!Error::from(io::Error::from(io::ErrorKind::NotFound)).is_broken_pipe());

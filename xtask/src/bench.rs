@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use crate::build::{self, Binary};
 use crate::kernel::{self, Choice};
-use crate::lab::{self, Driver, Spec};
+use crate::lab;
 use crate::process::step;
+use crate::spec::{Driver, Spec};
 use crate::watch::Output;
 use crate::{interrupt, setup};
 

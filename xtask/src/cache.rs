@@ -58,7 +58,7 @@ pub fn entry(at: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
             let _ = draft.keep();
             Ok(())
         }
-        // Somebody else was faster, with the same.
+        // Another process was faster, with the same content.
         Err(_) if at.exists() => Ok(()),
         Err(error) => {
             let from = draft.path().display();
@@ -70,7 +70,7 @@ pub fn entry(at: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 /// How the names of unfinished entries begin.
 const DRAFT: &str = ".draft-";
 
-/// Removes what killed runs left: drafts that nobody can be filling any more.
+/// Removes what killed runs left: drafts that are too old to be filled still.
 fn remove_stale(parent: &Path) {
     let hour = Duration::from_secs(3600);
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_slower_takes_what_is_there() {
+    fn the_slower_process_takes_what_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().join("a");
         let slow = |draft: &Path| {

@@ -1,4 +1,4 @@
-//! The lab's PCI devices: what QEMU is told, and where each one will be.
+//! The lab's PCI devices: QEMU's arguments for them, and the address of each.
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use crate::build::Binary;
 use crate::device::Placed;
 use crate::guest_modules::Modules;
 use crate::initramfs::Cpio;
-use crate::lab::{Driver, Spec};
+use crate::spec::{Driver, Spec};
 use crate::{busybox, counter, driver};
 
 /// Where the modules that tests load themselves are.

@@ -1,4 +1,4 @@
-//! `cargo xtask lab`: boots a guest, runs one command in it, judges.
+//! `cargo xtask lab`: boots a guest, runs one command in it and checks how it ended.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -10,10 +10,11 @@ use clap::{Parser, ValueEnum};
 
 use crate::build::{self, Binary};
 use crate::device::{self, Device};
-use crate::kernel::{self, Choice, Kernel};
+use crate::kernel::{self, Choice};
 use crate::outcome::Usage;
 use crate::overlay::Packages;
 use crate::scenario::Scenario;
+use crate::spec::{Driver, Spec};
 use crate::watch::{self, Output};
 use crate::{cache, driver, guest, interrupt, qemu, setup};
 
@@ -75,67 +76,6 @@ pub struct Args {
 enum WhichDriver {
     None,
     Built,
-}
-
-/// The driver of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Driver {
-    /// None: the devices are bound to vfio-pci.
-    None,
-    /// This file.
-    Built(PathBuf),
-}
-
-/// One run of a guest.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// Processors.
-    pub smp: u32,
-    /// Count instructions.
-    pub icount: bool,
-    /// The driver under test.
-    pub driver: Driver,
-    /// Its parameters.
-    pub driver_args: String,
-    /// Bind the devices to vfio-pci all the same.
-    pub stock: bool,
-    /// Folders that are copied over the guest's root.
-    pub overlays: Vec<PathBuf>,
-    /// The devices.
-    pub devices: Vec<Device>,
-    /// Modules of the kernel to load beside those of VFIO.
-    pub modules: Vec<&'static str>,
-    /// Give up after this.
-    pub timeout: Duration,
-    /// Further arguments for QEMU.
-    pub qemu_args: Vec<String>,
-    /// Binaries of this workspace that the guest gets.
-    pub binaries: Vec<Binary>,
-    /// The command; empty: a shell on this terminal.
-    pub argv: Vec<String>,
-}
-
-impl Spec {
-    /// A run of `argv` on `kernel` with the usual machine.
-    pub fn new(kernel: Kernel, driver: Driver, argv: Vec<String>) -> Spec {
-        Spec {
-            kernel,
-            smp: 2,
-            icount: false,
-            driver,
-            driver_args: String::new(),
-            stock: false,
-            overlays: Vec::new(),
-            devices: vec![Device::Nvme],
-            modules: Vec::new(),
-            timeout: Duration::from_secs(300),
-            qemu_args: Vec::new(),
-            binaries: vec![Binary::Guest, Binary::Remap, Binary::LabTests],
-            argv,
-        }
-    }
 }
 
 /// How a run ended.

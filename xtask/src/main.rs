@@ -1,4 +1,4 @@
-//! Builds, boots and judges remap: `cargo xtask setup|build|lab|demo|test|bench|mutants`.
+//! Builds, boots and checks remap: `cargo xtask setup|build|lab|demo|test|bench|mutants`.
 
 mod apt;
 mod archive;
@@ -18,6 +18,7 @@ mod interrupt;
 mod kernel;
 mod lab;
 mod linker;
+mod lint;
 mod mutants;
 mod outcome;
 mod overlay;
@@ -25,6 +26,7 @@ mod process;
 mod qemu;
 mod scenario;
 mod setup;
+mod spec;
 mod suite;
 mod test;
 mod tool;
@@ -35,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Builds, boots and judges remap.
+/// Builds, boots and checks remap.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An error that says: not on this machine, until somebody changes it.
+/// The machine lacks something; the error names it and the remedy.
 #[derive(Debug)]
 pub struct Cannot(pub String);
 
@@ -14,7 +14,7 @@ impl fmt::Display for Cannot {
 
 impl std::error::Error for Cannot {}
 
-/// An error that says: asked for in a way that has no meaning.
+/// The arguments contradict each other.
 #[derive(Debug)]
 pub struct Usage(pub String);
 
@@ -26,7 +26,7 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// An error that says: the user, or whoever runs us, wants us to end.
+/// The user, or the parent process, asked for an end (SIGINT, SIGTERM).
 #[derive(Debug)]
 pub struct Interrupted;
 

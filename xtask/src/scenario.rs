@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::cache::{self, sha256};
 use crate::device::Device;
-use crate::lab::Spec;
+use crate::spec::Spec;
 use crate::suite::Suite;
 use crate::{firmware, overlay};
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guest_is_told_the_name_that_the_command_line_knows() {
+    fn the_guest_gets_the_name_of_the_command_line() {
         let command = Scenario::QemuMigration.command();
         assert_eq!(command.last().map(String::as_str), Some("qemu-migration"));
     }

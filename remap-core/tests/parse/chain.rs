@@ -259,7 +259,7 @@ fn mainlines_irqs_are_no_remap_irqs() {
 }
 
 #[test]
-fn a_remap_irq_is_told_by_type_and_subtype() {
+fn a_remap_irq_has_its_type_and_subtype() {
     let remap = |subtype| {
         let answer = Answer::irq(5, 1, 1).kind(3, 1, subtype).regions(64, 0x201);
         irq::parse(&answer.bytes).unwrap().remap

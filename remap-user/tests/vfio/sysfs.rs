@@ -134,7 +134,7 @@ fn vfio_devices_are_found() {
 }
 
 #[test]
-fn before_vfio_dev_the_drivers_module_tells() {
+fn before_vfio_dev_the_drivers_module_decides() {
     let machine = Machine::new()
         .device("0000:01:00.0", Some("vendor"), false, Some(4))
         .device("0000:02:00.0", Some("nvme"), false, Some(5));
@@ -188,7 +188,7 @@ fn refusal(machine: &Machine) -> Error {
 }
 
 #[test]
-fn what_cannot_be_opened_is_told_with_the_remedy() {
+fn what_cannot_be_opened_is_reported_with_the_remedy() {
     let machine = Machine::new();
     assert!(matches!(refusal(&machine), Error::NoDevice(_)));
 

@@ -8,8 +8,9 @@ use clap::Parser;
 
 use crate::build::{self, Binary};
 use crate::kernel::{self, Series};
-use crate::lab::{self, Driver, Spec};
+use crate::lab;
 use crate::process::step;
+use crate::spec::{Driver, Spec};
 use crate::watch::Output;
 use crate::{driver, interrupt, setup};
 

@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 
 use crate::driver;
 use crate::kernel::{self, Series};
-use crate::lab::{self, Driver, Spec};
+use crate::lab;
 use crate::process::step;
 use crate::scenario::Scenario;
+use crate::spec::{Driver, Spec};
 use crate::watch::Output;
 
 /// How a story of the scenario begins.

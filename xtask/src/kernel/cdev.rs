@@ -12,7 +12,7 @@ use crate::outcome::Usage;
 use crate::process::{command, quiet, step};
 use crate::{apt, cache};
 
-/// What the modules, and every module that is built against them, are told.
+/// The configuration of the modules, and of every module that is built against them.
 const OPTIONS: [&str; 2] = ["CONFIG_IOMMUFD=m", "CONFIG_VFIO_DEVICE_CDEV=y"];
 const FLAGS: &str = "-DCONFIG_IOMMUFD_MODULE=1 -DCONFIG_VFIO_DEVICE_CDEV=1";
 /// The folders and files of the source that are built, or included.
@@ -63,14 +63,14 @@ impl Kernel {
     }
 }
 
-/// What `make` is told when a module is built against the variant in `at`.
+/// The arguments of `make` for a module that is built against the variant in `at`.
 pub fn make_args(at: &Path) -> Vec<String> {
     let symbols = format!("KBUILD_EXTRA_SYMBOLS={}", at.join(SYMBOLS).display());
     let options = OPTIONS.iter().map(|&option| option.to_owned());
     options.chain([symbols]).collect()
 }
 
-/// What the compiler is told then.
+/// The arguments of the compiler then.
 pub fn flags() -> &'static str {
     FLAGS
 }

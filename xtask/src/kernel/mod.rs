@@ -88,7 +88,7 @@ impl Kernel {
         end.map_or(&self.release, |(at, _)| &self.release[..at])
     }
 
-    /// What `make` is told of the tools to build a module with.
+    /// The arguments of `make` that name the tools to build a module with.
     pub fn make_args(&self) -> Vec<String> {
         let mut args = match self.series {
             Series::V6_1 | Series::V6_12 => Vec::new(),
@@ -100,7 +100,7 @@ impl Kernel {
         args
     }
 
-    /// What the compiler is told for a module.
+    /// The arguments of the compiler for a module.
     pub fn flags(&self) -> &'static str {
         self.cdev.as_ref().map_or("", |_| cdev::flags())
     }

@@ -19,7 +19,7 @@ const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 /// Makes BTF of a module's DWARF; the headers ask for one as new as they are.
 const PAHOLE: &str = "usr/bin/pahole";
 
-/// What `make` is told for the kernel in `directory`.
+/// The arguments of `make` for the kernel in `directory`.
 pub fn make_args(directory: &Path) -> Vec<String> {
     vec![
         format!("CC={CC}"),

@@ -14,9 +14,10 @@ use super::report::Report;
 use crate::build::{self, Binary};
 use crate::device::Device;
 use crate::kernel::{self, Series};
-use crate::lab::{self, Driver, Outcome, Spec};
+use crate::lab::{self, Outcome};
 use crate::overlay;
 use crate::scenario::equip_with_qemu;
+use crate::spec::{Driver, Spec};
 use crate::suite::Suite;
 use crate::watch::Output;
 use crate::{driver, interrupt};
@@ -166,7 +167,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Whether the guest's kernel stood still because the machine's own timer did not fire: on a busy
-/// host the emulator loses one at times. The kernel tells this from any other stall
+/// host the emulator loses one at times. The kernel's log distinguishes this from any other stall
 /// (kernel/rcu/tree_stall.h, `rcu_check_gp_kthread_expired_fqs_timer`). It is no verdict on what
 /// runs in the guest; a second time in a row it counts.
 fn lost_a_timer(log: &Path) -> bool {
@@ -222,7 +223,7 @@ mod tests {
     use super::lost_a_timer;
 
     #[test]
-    fn a_lost_timer_is_told_from_another_stall() {
+    fn a_lost_timer_differs_from_another_stall() {
         let log = |text: &str| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::report::Report;
 use crate::build::{self, Binary};
 use crate::kernel::{self, Series};
+use crate::lint::RULES;
 use crate::process::{command, run as run_command, step};
 use crate::{cache, driver, interrupt};
 
@@ -19,6 +20,9 @@ pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Resu
         }
         Ok(())
     };
+    for rule in &RULES {
+        lint(&format!("lint: {}", rule.name), &|| rule.run())?;
+    }
     lint("lint: format", &|| cargo(&["fmt", "--all", "--check"], &[]))?;
     lint("lint: clippy", &|| {
         cargo(
