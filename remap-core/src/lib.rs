@@ -13,5 +13,6 @@ pub mod model;
 pub mod order;
 pub mod parse;
 pub mod pipeline;
+pub mod replay;
 pub mod sink;
 pub mod vmm;

@@ -18,6 +18,7 @@ mod member;
 mod migration;
 mod qemu;
 mod recycle;
+mod replay;
 mod rig;
 mod states;
 mod stock;
@@ -77,6 +78,7 @@ fn tests() -> Vec<Test> {
         recycle::tests(),
         migration::tests(),
         attach::tests(),
+        replay::tests(),
     ];
     let shared = [
         ack::tests(),

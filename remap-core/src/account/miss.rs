@@ -1,17 +1,21 @@
 //! Runs of the programs that the kernel skipped, by program and function.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// The kernel skipped a program because another one was running on that CPU.
 pub const RECURSION: &str = "recursion";
 /// A kprobe did not fire because another one did, or a kretprobe had no room for one more thread.
 pub const PROBE_MISSED: &str = "probe_missed";
 
 /// Runs of one program that never happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Miss {
     /// Why, as losses are named.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The program.
-    pub program: &'static str,
+    pub program: Cow<'static, str>,
     /// The function that was called meanwhile; `None` where the program is on several.
     pub function: Option<String>,
     /// How often.
@@ -59,14 +63,14 @@ impl Misses {
             Some(0) => {}
             Some(count) => {
                 let same = |miss: &&mut Miss| {
-                    (miss.reason, miss.program, miss.function.as_deref())
+                    (&*miss.reason, &*miss.program, miss.function.as_deref())
                         == (reason, program, function)
                 };
                 match self.by.iter_mut().find(same) {
                     Some(miss) => miss.count += count,
                     None => self.by.push(Miss {
-                        reason,
-                        program,
+                        reason: reason.into(),
+                        program: program.into(),
                         function: function.map(str::to_owned),
                         count,
                         record,

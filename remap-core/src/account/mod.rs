@@ -5,6 +5,8 @@
 //! it skipped (`recursion`), kprobes that it did not fire (`probe_missed`); calls that were left
 //! without their return; and records that user space did not get or understand.
 
+use serde::{Deserialize, Serialize};
+
 mod miss;
 
 use std::collections::BTreeMap;
@@ -70,7 +72,7 @@ pub struct Missing {
 }
 
 /// The account of a trace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Everything that should have become an event; `None` where the kernel does not tell how
     /// often it has skipped a program.
@@ -133,6 +135,8 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     #[test]
@@ -150,10 +154,10 @@ mod tests {
             delivered: 85,
             undecodable: 1,
         };
-        let miss = |reason, function: &str, count| Misses {
+        let miss = |reason: &'static str, function: &str, count| Misses {
             by: vec![Miss {
-                reason,
-                program: "program",
+                reason: Cow::Borrowed(reason),
+                program: "program".into(),
                 function: Some(function.to_owned()),
                 count,
                 record: true,

@@ -1,7 +1,7 @@
 //! Wire bytes → [`Event`]. No unsafe, no clock, no file; what is not known is a value.
 
 mod call;
-mod early;
+pub mod in_flight;
 mod memory;
 #[cfg(test)]
 mod tests;
@@ -11,8 +11,6 @@ use remap_common::{
     uapi,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
-
-pub use early::{early, waits_in};
 
 use crate::event::{
     Answer, Body, ContextKey, DeviceKey, Errno, Event, Node, NodeKey, Origin, Role, Target, Task,

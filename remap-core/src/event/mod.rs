@@ -3,6 +3,8 @@
 //! An [`Event`] is one record of the kernel side after decoding. Nothing here knows a wire
 //! layout, a clock or a file; whatever could not be read is `None` or an `Unknown` variant.
 
+use serde::{Deserialize, Serialize};
+
 mod body;
 mod call;
 mod early;
@@ -27,7 +29,7 @@ pub struct DeviceKey(pub u64);
 pub struct ContextKey(pub u64);
 
 /// The task that an event happened in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Task {
     /// Process id (the kernel's tgid), in the initial PID namespace.
     pub pid: u32,

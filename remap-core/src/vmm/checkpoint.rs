@@ -3,10 +3,12 @@
 //! Names and formats are of QEMU's `migration/trace-events`, `hw/vfio/trace-events` and
 //! `system/trace-events`.
 
+use serde::{Deserialize, Serialize};
+
 use super::log::Line;
 
 /// A point of a migration, as the VMM told it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// When (CLOCK_MONOTONIC ns), from the VMM's wall clock; [`Checkpoint::error_ns`] says how
     /// exact that is.

@@ -8,6 +8,8 @@
 //! The first up to QEMU 10.1 (with the thread's id), the second since then. Both are of the wall
 //! clock, to the microsecond, rounded down.
 
+use serde::{Deserialize, Serialize};
+
 /// The unit of the stamps, ns: what happened did so within it, after the stamp.
 pub const RESOLUTION_NS: u64 = 1000;
 
@@ -25,7 +27,7 @@ pub struct Line<'a> {
 }
 
 /// What was read of a log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogAccount {
     /// The name that the user knows it by.
     pub name: String,

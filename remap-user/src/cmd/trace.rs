@@ -1,7 +1,8 @@
 //! `remap trace`: what the probes see, live and in order, until the user ends it.
 
 use std::{
-    io::{self, IsTerminal as _},
+    fs::File,
+    io::{self, BufWriter, IsTerminal as _},
     path::PathBuf,
     time::Duration,
 };
@@ -10,8 +11,10 @@ use clap::Args;
 use remap_core::{
     account::{Miss, RECURSION},
     correlate::Options,
+    event::Errno,
     model::{Class, Summary},
-    pipeline::Pipeline,
+    pipeline::{Pipeline, VmNames},
+    replay::{Capture, Feed, Start, VERSION},
     sink::{
         Sink,
         json::Json,
@@ -75,9 +78,12 @@ pub struct Trace {
     /// but a kernel that preempts its own code (PREEMPT full or lazy) skips none of them.
     #[arg(long)]
     kprobes: bool,
-    /// Let the probes tell about themselves, on stderr.
+    /// Write the diagnostics of the probes to stderr.
     #[arg(long)]
     probe_log: bool,
+    /// Write a recording of the trace for tests; see CONTRIBUTING.
+    #[arg(long, value_name = "FILE", hide = true)]
+    capture: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -127,9 +133,11 @@ impl Trace {
             }
         };
         let summary = if self.json {
-            self.follow(session, Json::new(out), logs, end).await
+            self.follow(session, Json::new(out), logs, start_ns, end)
+                .await
         } else {
-            self.follow(session, text(out, start_ns), logs, end).await
+            self.follow(session, text(out, start_ns), logs, start_ns, end)
+                .await
         };
         // The writer's error first: a broken pipe also fails the trace.
         thread.finish().map_err(Error::from).and(summary)
@@ -141,19 +149,44 @@ impl Trace {
         session: Session,
         sink: S,
         logs: QemuLogs,
+        start_ns: u64,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
         let selection = self.filters.selection();
         let options = self.correlation(&session, &selection);
-        let pipeline = Pipeline::new(
-            options,
-            self.filters.filter()?,
-            Box::new(vm_name),
-            self.events,
-            Select::new(sink, selection),
-        );
+        let capture = self.capture(Start {
+            version: VERSION,
+            start_ns,
+            sees_consumers: options.sees_consumers,
+            logs: !logs.is_empty(),
+        })?;
+        let names: VmNames = Box::new(vm_name);
+        let names = match &capture {
+            Some(capture) => capture.vm_names(names),
+            None => names,
+        };
+        let filter = self.filters.filter()?;
+        let sink = Select::new(sink, selection);
+        let pipeline = Pipeline::new(options, filter, names, self.events, sink);
         let on_ready = || create_ready_file(self.ready_file.as_deref());
-        session.run(pipeline, logs, on_ready, end).await
+        let feed = Feed::new(pipeline, capture);
+        session.run(feed, logs, on_ready, end).await
+    }
+
+    /// The recording of `--capture`.
+    fn capture(&self, start: Start) -> Result<Option<Capture>, Error> {
+        let Some(path) = &self.capture else {
+            return Ok(None);
+        };
+        let capture =
+            File::create(path).and_then(|file| Capture::new(Box::new(BufWriter::new(file)), start));
+        capture.map(Some).map_err(|error| {
+            let (path, errno) = (path.display(), Errno::of(&error));
+            Error::with_message(
+                Code::Failed,
+                format!("creating the recording {path} failed: {errno}"),
+            )
+        })
     }
 
     fn correlation(&self, session: &Session, selection: &Selection) -> Options {
@@ -210,7 +243,7 @@ impl Trace {
             remedies.push("with a larger --buffer");
         }
         // A function that interrupts call stays traced with --kprobes.
-        let helps = |miss: &Miss| miss.reason == RECURSION && can_be_probed(miss.program);
+        let helps = |miss: &Miss| miss.reason == RECURSION && can_be_probed(&miss.program);
         if !self.kprobes && summary.missed.iter().any(helps) {
             remedies.push("with --kprobes");
         }

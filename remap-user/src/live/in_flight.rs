@@ -14,8 +14,8 @@ use super::{
     walk::DeviceFile,
 };
 use remap_core::{
-    decode,
-    event::{Body, DeviceKey, EarlyCall, Event, Task},
+    decode::in_flight::{self, ObservedCall, ObservedReturn},
+    event::{DeviceKey, Task},
 };
 
 /// The calls that are still in flight.
@@ -28,17 +28,6 @@ struct Watched {
     task: Task,
     syscall: Syscall,
     seen_ns: u64,
-}
-
-impl Watched {
-    fn event(&self, time_ns: u64, body: Body) -> Event {
-        Event {
-            time_ns,
-            cpu: 0,
-            task: self.task.clone(),
-            body,
-        }
-    }
 }
 
 impl InFlightCalls {
@@ -56,7 +45,7 @@ impl InFlightCalls {
         &mut self,
         files: &[DeviceFile],
         is_traced: impl Fn(u32, u32) -> io::Result<bool>,
-        mut emit: impl FnMut(Event),
+        mut emit: impl FnMut(ObservedCall),
     ) -> io::Result<()> {
         if !process::sees_all_pids() {
             return Ok(());
@@ -65,23 +54,13 @@ impl InFlightCalls {
         pids.sort_unstable();
         pids.dedup();
         for (pid, tid) in pids.into_iter().flat_map(threads) {
-            let known = |call: &Watched| (call.task.pid, call.task.tid) == (pid, tid);
-            let Activity::Syscall(syscall) = activity(pid, tid) else {
+            let Some((device, syscall)) = self.candidate(files, pid, tid) else {
                 continue;
             };
-            let file = files
-                .iter()
-                .find(|file| (file.pid, u64::from(file.fd)) == (pid, syscall.arguments[0]));
-            let Some(file) = file.filter(|_| !self.0.iter().any(known)) else {
-                continue;
-            };
-            let memory = |pointer, bytes| {
-                let memory = with_timeout(move || memory(pid, pointer, bytes).ok());
-                memory.unwrap_or_default()
-            };
-            let Some(call) = decode::early(syscall.number, &syscall.arguments, memory) else {
-                continue;
-            };
+            let needed = in_flight::pointed_to(syscall.number, &syscall.arguments);
+            let memory = needed.and_then(|(address, bytes)| {
+                with_timeout(move || memory(pid, address, bytes).ok())
+            });
             // The thread is in the same call before and after the query, so the probes have not seen
             // its entry.
             let before = is_traced(pid, tid)?;
@@ -89,9 +68,24 @@ impl InFlightCalls {
             if before || !lasts || is_traced(pid, tid)? {
                 continue;
             }
-            self.add(file.device, task(pid, tid), syscall, call, &mut emit)?;
+            let memory = memory.unwrap_or_default();
+            emit(self.add(device, task(pid, tid), syscall, memory)?);
         }
         Ok(())
+    }
+
+    /// The device and the system call of a thread, if the call is on one of these files and new.
+    fn candidate(&self, files: &[DeviceFile], pid: u32, tid: u32) -> Option<(DeviceKey, Syscall)> {
+        let known = |call: &Watched| (call.task.pid, call.task.tid) == (pid, tid);
+        let Activity::Syscall(syscall) = activity(pid, tid) else {
+            return None;
+        };
+        let file = files
+            .iter()
+            .find(|file| (file.pid, u64::from(file.fd)) == (pid, syscall.arguments[0]))?;
+        let is_new = !self.0.iter().any(known);
+        (is_new && in_flight::is_traced(syscall.number, &syscall.arguments))
+            .then_some((file.device, syscall))
     }
 
     fn add(
@@ -99,52 +93,54 @@ impl InFlightCalls {
         device: DeviceKey,
         task: Task,
         syscall: Syscall,
-        call: EarlyCall,
-        emit: &mut impl FnMut(Event),
-    ) -> io::Result<()> {
+        memory: Vec<u8>,
+    ) -> io::Result<ObservedCall> {
         let stack = format!("/proc/{}/task/{}/stack", task.pid, task.tid);
         let stack = fs::read_to_string(stack).unwrap_or_default();
         // The stack is that of the call only if the call has not returned meanwhile.
         let lasts = activity(task.pid, task.tid) == Activity::Syscall(syscall);
-        let watched = Watched {
+        let seen_ns = monotonic_ns()?;
+        let observed = ObservedCall {
+            time_ns: seen_ns,
+            task: task.clone(),
+            device: device.0,
+            number: syscall.number,
+            arguments: syscall.arguments,
+            memory,
+            stack: if lasts { stack } else { String::new() },
+        };
+        self.0.push(Watched {
             device,
             task,
             syscall,
-            seen_ns: monotonic_ns()?,
-        };
-        let body = Body::Early {
-            device,
-            call,
-            waits_in: decode::waits_in(if lasts { &stack } else { "" }),
-        };
-        emit(watched.event(watched.seen_ns, body));
-        self.0.push(watched);
-        Ok(())
+            seen_ns,
+        });
+        Ok(observed)
     }
 
     /// Checks which of them have returned.
     ///
     /// # Errors
     /// If the clock fails.
-    pub fn poll(&mut self, mut emit: impl FnMut(Event)) -> io::Result<()> {
+    pub fn poll(&mut self, mut emit: impl FnMut(ObservedReturn)) -> io::Result<()> {
         let mut lasting = Vec::new();
         for mut call in std::mem::take(&mut self.0) {
             let seen = activity(call.task.pid, call.task.tid);
             let now = monotonic_ns()?;
-            let same = seen == Activity::Syscall(call.syscall);
-            // A running thread may still be in that call.
-            if same || seen == Activity::Unknown {
-                if same {
-                    call.seen_ns = now;
-                }
+            if seen == Activity::Syscall(call.syscall) {
+                call.seen_ns = now;
                 lasting.push(call);
-                continue;
+            } else if seen == Activity::Unknown {
+                // A running thread may still be in that call.
+                lasting.push(call);
+            } else {
+                emit(ObservedReturn {
+                    time_ns: now,
+                    task: call.task,
+                    device: call.device.0,
+                    seen_ns: call.seen_ns,
+                });
             }
-            let body = Body::EarlyOver {
-                device: call.device,
-                seen_ns: call.seen_ns,
-            };
-            emit(call.event(now, body));
         }
         self.0 = lasting;
         Ok(())
@@ -215,24 +211,25 @@ mod tests {
             }
         };
         let mut calls = InFlightCalls::default();
-        let mut events = Vec::new();
-        let device = DeviceKey(1);
-        let call = EarlyCall::Write { region: 9 };
-        calls
-            .add(device, task(pid, tid), syscall, call, &mut |event| {
-                events.push(event)
-            })
+        let observed = calls
+            .add(DeviceKey(1), task(pid, tid), syscall, Vec::new())
             .unwrap();
-        calls.poll(|event| events.push(event)).unwrap();
-        assert!(!calls.is_empty() && events.len() == 1, "{events:?}");
+        let mut returned = Vec::new();
+        calls.poll(|call| returned.push(call)).unwrap();
+        assert!(!calls.is_empty() && returned.is_empty(), "{returned:?}");
         other.write_all(&[1]).unwrap();
         handle.join().unwrap();
-        calls.poll(|event| events.push(event)).unwrap();
+        calls.poll(|call| returned.push(call)).unwrap();
         assert!(calls.is_empty());
-        let Body::EarlyOver { seen_ns, .. } = events[1].body else {
-            panic!("{events:?}");
+        let [
+            ObservedReturn {
+                seen_ns, time_ns, ..
+            },
+        ] = returned[..]
+        else {
+            panic!("{returned:?}");
         };
-        assert!(events[0].time_ns <= seen_ns && seen_ns <= events[1].time_ns);
+        assert!(observed.time_ns <= seen_ns && seen_ns <= time_ns);
     }
 
     #[test]

@@ -37,8 +37,8 @@ struct MissLine<'a> {
 impl<'a> MissLine<'a> {
     fn of(miss: &'a Miss) -> Self {
         Self {
-            reason: miss.reason,
-            program: miss.program,
+            reason: &miss.reason,
+            program: &miss.program,
             function: miss.function.as_deref(),
             count: miss.count,
             record: miss.record,

@@ -131,7 +131,7 @@ impl Table<'_> {
         writeln!(f)?;
         for miss in &summary.missed {
             let function = miss.function.as_deref().unwrap_or("several functions");
-            let (reason, program) = (miss.reason, miss.program);
+            let (reason, program) = (&miss.reason, &miss.program);
             write!(f, "    {reason} {}: {program} on {function}", miss.count)?;
             f.write_str(if miss.record { "\n" } else { NO_RECORD })?;
         }

@@ -68,8 +68,8 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
         delivered,
         lost: [("ring_full".to_owned(), 1), (RECURSION.to_owned(), 2)].into(),
         missed: vec![Miss {
-            reason: RECURSION,
-            program: "eventfd_signal_fentry",
+            reason: RECURSION.into(),
+            program: "eventfd_signal_fentry".into(),
             function: Some("eventfd_signal_mask".to_owned()),
             count: 2,
             record: true,

@@ -4,7 +4,7 @@ use remap_common::counter::Counter;
 use remap_core::{
     account::{Account, Misses, Missing},
     model::Summary,
-    pipeline::Pipeline,
+    replay::Feed,
     sink::Sink,
 };
 
@@ -25,7 +25,7 @@ const MAX_POLLS: u32 = 10_000;
 pub(super) struct Draining<S> {
     probes: Probes,
     ring: Ring,
-    pipeline: Pipeline<S>,
+    feed: Feed<S>,
     logs: QemuLogs,
     /// Calls whose return was lost.
     stale_calls: u64,
@@ -38,7 +38,7 @@ impl<S: Sink> Draining<S> {
     pub fn begin(
         mut probes: Probes,
         ring: Ring,
-        pipeline: Pipeline<S>,
+        feed: Feed<S>,
         logs: QemuLogs,
     ) -> Result<Self, Error> {
         let stale_calls = probes.stale_calls()?;
@@ -47,7 +47,7 @@ impl<S: Sink> Draining<S> {
         Ok(Self {
             probes,
             ring,
-            pipeline,
+            feed,
             logs,
             stale_calls,
             missed,
@@ -59,10 +59,10 @@ impl<S: Sink> Draining<S> {
     pub fn drain(&mut self) {
         let mut counters = self.probes.counters();
         for _ in 0..MAX_POLLS {
-            self.ring.drain(|record| self.pipeline.record(record));
+            self.ring.drain(|record| self.feed.record(record));
             let before = std::mem::replace(&mut counters, self.probes.counters());
             let sent = counters.get(Counter::Sent);
-            if counters == before && sent == self.pipeline.taken().all() {
+            if counters == before && sent == self.feed.taken().all() {
                 return;
             }
             std::thread::yield_now();
@@ -71,21 +71,20 @@ impl<S: Sink> Draining<S> {
 
     /// Closes the account, and writes the summary.
     pub fn finish(mut self) -> Result<Summary, Error> {
-        let taken = self.pipeline.taken();
+        let taken = self.feed.taken();
         let missing = Missing {
             skipped: self.probes.skipped()?,
             missed: self.missed,
             returns: self.stale_calls,
         };
         let account = Account::close(&self.probes.counters(), taken, missing);
-        self.pipeline
-            .losses(account.total_lost() - taken.undecodable);
+        self.feed.losses(account.total_lost() - taken.undecodable);
         let logs = self
             .logs
-            .finish(|checkpoint| self.pipeline.checkpoint(checkpoint))
+            .finish(|checkpoint| self.feed.checkpoint(checkpoint))
             .map_err(unreadable_log)?;
-        self.pipeline.logs(logs);
-        let summary = self.pipeline.finish(monotonic_ns()?, &account)?;
+        self.feed.logs(logs);
+        let summary = self.feed.finish(monotonic_ns()?, &account)?;
         self.probes.flush_diagnostics();
         Ok(summary)
     }

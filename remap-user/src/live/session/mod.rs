@@ -14,7 +14,7 @@ mod draining;
 mod running;
 mod walking;
 
-use remap_core::{account::Account, model::Summary, pipeline::Pipeline, sink::Sink};
+use remap_core::{account::Account, model::Summary, replay::Feed, sink::Sink};
 
 use self::running::Running;
 use super::{
@@ -61,15 +61,15 @@ impl Session {
     /// If a map, the ring, a log or the output fails, or `on_ready` does.
     pub async fn run<S: Sink>(
         self,
-        pipeline: Pipeline<S>,
+        feed: Feed<S>,
         logs: QemuLogs,
         on_ready: impl Fn() -> Result<(), Error>,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
         let Some(probes) = self.probes else {
-            return Ok(pipeline.finish(monotonic_ns()?, &Account::default())?);
+            return Ok(feed.finish(monotonic_ns()?, &Account::default())?);
         };
-        let mut running = Running::new(self.options, probes, pipeline, logs)?;
+        let mut running = Running::new(self.options, probes, feed, logs)?;
         running.run(on_ready, end).await?;
         let mut draining = running.end()?;
         draining.drain();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use remap_common::counter::Counter;
-use remap_core::{account::Taken, pipeline::Pipeline, sink::Sink};
+use remap_core::{account::Taken, replay::Feed, sink::Sink};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{draining::Draining, walking::Walking};
@@ -38,7 +38,7 @@ pub(super) struct Running<S> {
     options: LoadOptions,
     /// The programs, and what reads from them.
     attached: Attached,
-    pipeline: Pipeline<S>,
+    feed: Feed<S>,
     logs: QemuLogs,
     calls: InFlightCalls,
     watermark: Watermark,
@@ -82,21 +82,21 @@ impl<S: Sink> Running<S> {
     pub fn new(
         options: LoadOptions,
         probes: Probes,
-        pipeline: Pipeline<S>,
+        feed: Feed<S>,
         logs: QemuLogs,
     ) -> Result<Self, Error> {
         let attached = Attached::new(probes)?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let pipeline = if logs.is_empty() {
-            pipeline
+        let feed = if logs.is_empty() {
+            feed
         } else {
-            pipeline.with_logs()
+            feed.with_logs()
         };
         Ok(Self {
             options,
             attached,
-            pipeline,
+            feed,
             logs,
             calls: InFlightCalls::default(),
             watermark: Watermark::default(),
@@ -129,16 +129,16 @@ impl<S: Sink> Running<S> {
     }
 
     async fn wake(&mut self, end: Pin<&mut impl Future<Output = ()>>) -> io::Result<Wake> {
-        let is_idle = self.pipeline.is_idle() && self.logs.is_empty() && self.calls.is_empty();
+        let is_idle = self.feed.is_idle() && self.logs.is_empty() && self.calls.is_empty();
         let Attached {
             ring,
             modules,
             walking,
             ..
         } = &mut self.attached;
-        let pipeline = &mut self.pipeline;
+        let feed = &mut self.feed;
         tokio::select! {
-            ready = ring.ready(|record| pipeline.record(record)) => ready.map(|()| Wake::Records),
+            ready = ring.ready(|record| feed.record(record)) => ready.map(|()| Wake::Records),
             _ = self.tick.tick(), if !is_idle => Ok(Wake::Tick),
             rest = walking.step() => rest.map(Wake::WalkStep),
             changed = modules.changed() => changed.map(|()| Wake::Modules),
@@ -153,11 +153,11 @@ impl<S: Sink> Running<S> {
         } = &mut self.attached;
         // Before the walk over mappings, which waits while a process holds its mmap lock.
         let files = probes.walked_files()?;
-        let pipeline = &mut self.pipeline;
+        let feed = &mut self.feed;
         self.calls.find(
             &files,
             |pid, tid| probes.is_in_call(pid, tid),
-            |event| pipeline.observed(event),
+            |call| feed.call(call),
         )?;
         if !walking.proceed(rest, probes)? {
             return Ok(false);
@@ -178,7 +178,7 @@ impl<S: Sink> Running<S> {
         match modules.apply(probes)? {
             ModuleAction::None => {}
             ModuleAction::Walk => walking.repeat(probes)?,
-            ModuleAction::Reload if self.pipeline.taken() == Taken::default() => {
+            ModuleAction::Reload if self.feed.taken() == Taken::default() => {
                 self.attached = Attached::new(attach(self.options).await?)?;
             }
             ModuleAction::Reload => eprintln!("remap: {NOT_MEASURED}"),
@@ -189,21 +189,21 @@ impl<S: Sink> Running<S> {
     /// Hands on everything that happened before now, if all of it was taken.
     fn advance(&mut self) -> Result<(), Error> {
         let Attached { probes, ring, .. } = &mut self.attached;
-        let pipeline = &mut self.pipeline;
+        let feed = &mut self.feed;
         let now_ns = monotonic_ns()?;
-        ring.drain(|record| pipeline.record(record));
-        let settled = pipeline.taken().all() + probes.counters().lost();
+        ring.drain(|record| feed.record(record));
+        let settled = feed.taken().all() + probes.counters().lost();
         let seen = probes.counters().get(Counter::Seen);
         if !self.watermark.reaches(now_ns, settled, seen) {
             return Ok(());
         }
         // After the time of the watermark: lines that were written before it can be read by now.
         self.logs
-            .poll(|checkpoint| pipeline.checkpoint(checkpoint))
+            .poll(|checkpoint| feed.checkpoint(checkpoint))
             .map_err(unreadable_log)?;
-        self.calls.poll(|event| pipeline.observed(event))?;
-        pipeline.losses(probes.lost()?);
-        pipeline.advance(now_ns)?;
+        self.calls.poll(|call| feed.returned(call))?;
+        feed.losses(probes.lost()?);
+        feed.advance(now_ns)?;
         probes.flush_diagnostics();
         Ok(())
     }
@@ -211,9 +211,9 @@ impl<S: Sink> Running<S> {
     /// Ends the running state: detaches the programs.
     pub fn end(mut self) -> Result<Draining<S>, Error> {
         // Calls that have returned by now are not in flight at the end.
-        let pipeline = &mut self.pipeline;
-        self.calls.poll(|event| pipeline.observed(event))?;
+        let feed = &mut self.feed;
+        self.calls.poll(|call| feed.returned(call))?;
         let Attached { probes, ring, .. } = self.attached;
-        Draining::begin(probes, ring, self.pipeline, self.logs)
+        Draining::begin(probes, ring, self.feed, self.logs)
     }
 }

@@ -1,0 +1,193 @@
+//! A captured trace is replayed as it was.
+
+use std::{cell::RefCell, io, rc::Rc};
+
+use remap_common::record::{self, Header, answer, kind, origin};
+use zerocopy::IntoBytes as _;
+
+use super::*;
+use crate::{
+    correlate::Options,
+    pipeline::Filter,
+    sink::text::{Text, TextOptions},
+};
+
+/// A kernel address.
+const DEVICE: u64 = 0xffff_8880_0123_4000;
+
+/// A writer that can be read while others hold it.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn header(kind: u32, time_ns: u64) -> Header {
+    let mut comm = [0; 16];
+    comm[..3].copy_from_slice(b"vmm");
+    Header {
+        kind,
+        cpu: 0,
+        time_ns,
+        pid: 7,
+        tid: 8,
+        comm,
+    }
+}
+
+fn opened() -> record::Device {
+    let mut name = [0; record::NAME_BYTES];
+    name[..12].copy_from_slice(b"0000:01:00.0");
+    record::Device {
+        header: header(kind::DEVICE, 10),
+        device: DEVICE,
+        name,
+        driver: [0; record::NAME_BYTES],
+        origin: origin::SEEN,
+        reserved: 0,
+    }
+}
+
+fn closed() -> record::Close {
+    record::Close {
+        header: header(kind::CLOSE, 30),
+        device: DEVICE,
+        dying: answer::YES,
+        reserved: 0,
+    }
+}
+
+fn start() -> Start {
+    Start {
+        version: VERSION,
+        start_ns: 5,
+        sees_consumers: true,
+        logs: false,
+    }
+}
+
+fn text(out: Shared) -> Text<Shared> {
+    let options = TextOptions {
+        colour: false,
+        start_ns: 5,
+    };
+    Text::new(out, options)
+}
+
+fn pipeline(names: VmNames, out: Shared) -> Pipeline<Text<Shared>> {
+    let options = Options {
+        sees_consumers: true,
+        ..Options::default()
+    };
+    Pipeline::new(options, Filter::default(), names, true, text(out))
+}
+
+/// Captures a short trace: its output, and the recording.
+fn capture() -> (Vec<u8>, Vec<u8>) {
+    let (recording, output) = (Shared::default(), Shared::default());
+    let capture = Capture::new(Box::new(recording.clone()), start()).unwrap();
+    let names = capture.vm_names(Box::new(|_| Some("web".to_owned())));
+    let mut feed = Feed::new(pipeline(names, output.clone()), Some(capture));
+    feed.record(opened().as_bytes());
+    feed.call(ObservedCall {
+        time_ns: 20,
+        task: crate::event::Task {
+            pid: 7,
+            tid: 9,
+            comm: "vmm".to_owned(),
+        },
+        device: DEVICE,
+        number: remap_common::uapi::SYS_PWRITE64,
+        arguments: [
+            3,
+            0,
+            4,
+            9 << remap_common::uapi::VFIO_PCI_OFFSET_SHIFT,
+            0,
+            0,
+        ],
+        memory: Vec::new(),
+        stack: "[<0>] rr_wait+0x12/0x340 [remap_ref]\n".to_owned(),
+    });
+    feed.losses(2);
+    feed.advance(1_000_000_000).unwrap();
+    feed.record(closed().as_bytes());
+    let account = Account {
+        seen: Some(4),
+        delivered: 2,
+        lost: [("ring_full".to_owned(), 2)].into(),
+        missed: Vec::new(),
+    };
+    feed.finish(2_000_000_000, &account).unwrap();
+    (output.0.take(), recording.0.take())
+}
+
+#[test]
+fn a_replay_writes_what_the_trace_wrote() {
+    let (live, recording) = capture();
+    assert!(live.windows(3).any(|word| word == b"web"), "{live:?}");
+    let recording = Recording::open(recording.as_slice()).unwrap();
+    assert_eq!(recording.start, start());
+    let output = Shared::default();
+    let pipeline = pipeline(recording.vm_names(), output.clone());
+    let summary = recording.replay(pipeline).unwrap();
+    assert_eq!(summary.lost_total(), 2);
+    let replayed = output.0.take();
+    assert_eq!(String::from_utf8(replayed), String::from_utf8(live));
+}
+
+#[test]
+fn a_recording_has_no_kernel_address() {
+    let (_, recording) = capture();
+    let address = DEVICE.to_ne_bytes();
+    assert!(recording.windows(8).all(|word| word != address));
+    let text = String::from_utf8_lossy(&recording);
+    assert!(!text.contains(&DEVICE.to_string()), "{text}");
+}
+
+#[test]
+fn user_addresses_stay() {
+    let mut numbers = addresses::Numbers::default();
+    let map = record::Map {
+        header: header(kind::MAP, 1),
+        device: DEVICE,
+        address: 0x7f00_0000_1000,
+        size: 0x1000,
+        offset: 0,
+        result: -22,
+        origin: origin::SEEN,
+        reserved: 0,
+    };
+    let mut bytes = map.as_bytes().to_vec();
+    numbers.replace(&mut bytes);
+    let expected = record::Map { device: 1, ..map };
+    assert_eq!(bytes, expected.as_bytes());
+    assert_eq!(
+        (numbers.of(DEVICE), numbers.of(!0), numbers.of(0)),
+        (1, 2, 0)
+    );
+}
+
+#[test]
+fn what_is_no_recording_is_refused() {
+    let (_, recording) = capture();
+    for bad in [
+        &[][..],
+        &recording[..20],
+        b"{\"type\":\"summary\"}\n",
+        &[1, 0, 0, 0, 255, 255, 255, 255],
+        &[1, 0, 0, 0, 2, 0, 0, 0, b'{', b'}'],
+    ] {
+        assert!(Recording::open(bad).is_err(), "{bad:?}");
+    }
+    let cut = Recording::open(&recording[..recording.len() - 1]).unwrap();
+    let pipeline = pipeline(cut.vm_names(), Shared::default());
+    assert!(cut.replay(pipeline).is_err());
+}
