@@ -1,15 +1,17 @@
 //! `remap doctor`: what this machine can show, and what it cannot.
 
+mod check;
+mod hooks;
+mod text;
+
 use std::{
-    fmt, fs,
+    fs,
     io::{self, Write as _},
     path::Path,
 };
 
-mod hooks;
-
+use check::{Check, OTHER_KERNEL, Status, VFIO};
 use clap::Args;
-use serde::Serialize;
 
 use crate::{
     cmd::output::Format,
@@ -25,98 +27,17 @@ use crate::{
 };
 use remap_core::account::Misses;
 
-/// Says what this machine can show and what it cannot, with the reason and the remedy.
+/// Reports what this machine can trace and what it cannot, with the reason and the remedy.
 ///
 /// Loads the probes for a moment, and opens no device. Exits with 3 if a trace is impossible here.
 #[derive(Args, Debug)]
 pub struct Doctor {
-    /// Write JSON Lines; they have all hooks.
+    /// Write JSON Lines, with every check and every hook.
     #[arg(long)]
     json: bool,
-    /// Write a line for each hook, also for those that are there.
+    /// Write a line for each hook, and the checks that fail only because another one did.
     #[arg(long)]
     all: bool,
-}
-
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-    /// As it should be.
-    Ok,
-    /// Something will be missing from a trace.
-    Limited,
-    /// Not here, and so nothing to see of it; or only what owns a device is concerned.
-    Absent,
-    /// A trace is impossible.
-    Failed,
-}
-
-/// One line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Check {
-    r#type: &'static str,
-    name: String,
-    status: Status,
-    /// What a hook is for; only hooks have one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic: Option<&'static str>,
-    detail: String,
-    /// What to do about it; empty where there is nothing to do.
-    remedy: String,
-}
-
-impl Check {
-    fn new(name: &str, status: Status, detail: impl Into<String>, remedy: &str) -> Self {
-        Self {
-            r#type: "check",
-            name: name.to_owned(),
-            status,
-            topic: None,
-            detail: detail.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-
-    fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(name, Status::Ok, detail, "")
-    }
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = match self.status {
-            Status::Ok => "ok",
-            Status::Limited => "limited",
-            Status::Absent => "absent",
-            Status::Failed => "failed",
-        };
-        write!(f, "{status:<8} {:<20} {}", self.name, self.detail)?;
-        if !self.remedy.is_empty() {
-            write!(f, "; {}", self.remedy)?;
-        }
-        Ok(())
-    }
-}
-
-/// All lines for people, the hooks by their topics.
-struct Lines<'a>(&'a [Check], bool);
-
-impl fmt::Display for Lines<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(checks, all) = self;
-        let mut hooks = Vec::new();
-        for check in *checks {
-            if check.topic.is_some() {
-                hooks.push(check);
-                continue;
-            }
-            // They follow one another, and the next check closes them.
-            hooks::write(f, &std::mem::take(&mut hooks), *all)?;
-            writeln!(f, "{check}")?;
-        }
-        hooks::write(f, &hooks, *all)
-    }
 }
 
 impl Doctor {
@@ -148,7 +69,7 @@ impl Doctor {
             Format::Json => checks
                 .iter()
                 .try_for_each(|check| format.write(&mut out, check))?,
-            Format::Text => write!(out, "{}", Lines(&checks, self.all))?,
+            Format::Text => write!(out, "{}", text::Lines::new(&checks, self.all))?,
         }
         out.flush()?;
         match checks.iter().find(|check| check.status == Status::Failed) {
@@ -165,7 +86,7 @@ impl Doctor {
 }
 
 fn vfio_module() -> Check {
-    let name = "vfio";
+    let name = VFIO;
     if Path::new("/sys/module/vfio").exists() {
         Check::ok(name, "the module is there")
     } else {
@@ -211,25 +132,26 @@ fn devices(host: &Host) -> Check {
 fn processes() -> Check {
     let name = "processes";
     if sees_all_pids() {
-        Check::ok(name, "/proc shows those that the probes see")
+        Check::ok(name, "/proc and the probes use the same PID namespace")
     } else {
         Check::new(
             name,
             Status::Limited,
-            "remap is in a PID namespace: virtual machines have no names, and calls that are under \
-             way when a trace begins are not told",
-            "run it outside of the namespace",
+            "remap is in a PID namespace: it cannot name virtual machines, and does not find calls \
+             that are in flight when a trace begins",
+            "run it in the host's PID namespace",
         )
     }
 }
 
-/// What to do where the kernel itself lacks something.
-const OTHER_KERNEL: &str = "use a kernel that has it, or report this one to remap";
-
 fn layout(kernel: &Kernel) -> Vec<Check> {
     let measured = measure(kernel);
     let name = "kernel structures";
-    let limited = |detail: String| Check::new(name, Status::Limited, detail, OTHER_KERNEL);
+    let limited = |detail: String| {
+        // The types of VFIO are in the BTF of its module.
+        let unloaded = kernel.vfio.is_none() && detail.starts_with("no vfio_");
+        Check::new(name, Status::Limited, detail, OTHER_KERNEL).caused_by(unloaded.then_some(VFIO))
+    };
     let mut checks: Vec<Check> = measured.missing.into_iter().map(limited).collect();
     for member in measured.fatal {
         let detail = format!("no {member} in BTF, so nothing can be traced");
@@ -238,7 +160,7 @@ fn layout(kernel: &Kernel) -> Vec<Check> {
     if checks.is_empty() {
         checks.push(Check::ok(
             name,
-            "every member that the probes read is described",
+            "BTF describes every member that the probes read",
         ));
     }
     checks
@@ -247,8 +169,8 @@ fn layout(kernel: &Kernel) -> Vec<Check> {
 /// Whether every loss can be counted here.
 fn account(probes: &Probes) -> Check {
     let name = "account";
-    let unknown = "how often a kprobe did not fire, or a kretprobe had no room for one more thread, is \
-                   unknown; a return that is missed for that shows as return_missed";
+    let unknown = "how many calls a kprobe or a full kretprobe missed is unknown; a missed return is \
+                   counted as return_missed";
     match probes.hooks.missed() {
         Ok(Misses { known: true, .. }) => {
             Check::ok(name, "every run that the kernel skips is counted")
@@ -256,16 +178,14 @@ fn account(probes: &Probes) -> Check {
         Ok(_) => Check::new(
             name,
             Status::Absent,
-            format!(
-                "this kernel does not tell it (it does since 6.7, with CAP_SYS_ADMIN): {unknown}"
-            ),
+            format!("the kernel reports it from 6.7 on, and with CAP_SYS_ADMIN only: {unknown}"),
             "",
         ),
         Err(error) => Check::new(name, Status::Limited, format!("{error}: {unknown}"), ""),
     }
 }
 
-/// The proof: load and attach everything, and take it out again.
+/// Loads and attaches every program, and removes them again.
 fn probes() -> Vec<Check> {
     let name = "probes";
     let options = LoadOptions {
@@ -286,16 +206,15 @@ fn probes() -> Vec<Check> {
             };
             vec![attached, account(&probes), walk(&mut probes)]
         }
-        Err(error) => vec![Check::new(
-            name,
-            Status::Failed,
-            error.to_string(),
-            "see the lines above",
-        )],
+        Err(error) => {
+            let cause = matches!(error, LoadError::Unloaded).then_some(VFIO);
+            let failed = Check::new(name, Status::Failed, error.to_string(), "");
+            vec![failed.caused_by(cause)]
+        }
     }
 }
 
-/// The proof that a trace finds what is there before it.
+/// Runs the walk that finds what is open before a trace.
 fn walk(probes: &mut Probes) -> Check {
     let name = "late attach";
     let limited = |detail: String| Check::new(name, Status::Limited, detail, OTHER_KERNEL);
@@ -307,8 +226,8 @@ fn walk(probes: &mut Probes) -> Check {
         Ok(found) if found.missing.is_empty() => Check::ok(
             name,
             format!(
-                "{} open devices were found, with their interrupts and mappings; mappings for DMA \
-                 are known from when a trace begins",
+                "found {} open devices with their interrupts and mappings; DMA mappings made \
+                 before a trace are not found",
                 found.devices
             ),
         ),
@@ -322,16 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_status_name_reason_and_remedy() {
-        let check = Check::new("iommu", Status::Absent, "no group", "enable it");
-        assert_eq!(
-            check.to_string(),
-            "absent   iommu                no group; enable it"
-        );
-    }
-
-    #[test]
-    fn a_machine_without_groups_is_told_what_to_do() {
+    fn a_machine_without_groups_has_no_iommu() {
         let sys = tempfile::tempdir().unwrap();
         assert_eq!(iommu(sys.path()).status, Status::Absent);
         fs::create_dir_all(sys.path().join("kernel/iommu_groups/7")).unwrap();
