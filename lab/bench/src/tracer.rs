@@ -39,8 +39,8 @@ impl Tracer {
         Ok(Self(child))
     }
 
-    /// Ends it. A record that was lost cost less than one that was delivered: then the figures are
-    /// wrong, and this fails.
+    /// Ends it. A lost record costs less than a delivered one, so that the figures hold only while
+    /// almost none is lost. (A kernel that preempts its own code skips a program now and then.)
     pub fn stop(mut self) -> Result<()> {
         kill_process(Pid::from_child(&self.0), Signal::INT)?;
         let status = self.0.wait()?;
@@ -49,9 +49,10 @@ impl Tracer {
         let summary = output.lines().last().context("remap trace wrote nothing")?;
         let summary: Value = serde_json::from_str(summary)?;
         let lost = summary["lost"].as_object().context("no summary")?;
-        ensure!(lost.is_empty(), "records were lost: {lost:?}");
-        let seen = summary["seen"].as_u64();
-        ensure!(seen > Some(0), "no operation was recorded: {summary}");
+        let lost: u64 = lost.values().filter_map(Value::as_u64).sum();
+        let seen = summary["seen"].as_u64().context("an unknown loss")?;
+        ensure!(seen > 0, "no operation was recorded: {summary}");
+        ensure!(lost * 1000 <= seen, "{lost} of {seen} records were lost");
         Ok(())
     }
 }

@@ -1,16 +1,19 @@
-//! Healthy drills: the trace says exactly what the driver's log says.
+//! Drills without faults: the trace agrees with the driver's log in every signal, requery, ack, wait
+//! and state change.
 
 use anyhow::{Result, ensure};
 
-use crate::rig::Lab;
-use crate::rig::child::{remap, run};
+use crate::rig::judge::driver;
+use crate::rig::lab::Lab;
 use crate::rig::trace::{Trace, Traced};
-use crate::{ALL, Test, truth};
+use crate::{ALL, Test};
 
-/// The cycles that are asked of each kernel and encoding.
+/// The cycles that each kernel and encoding has to pass.
 const MANY: u64 = 500;
-/// Enough to see that another way works too.
+/// Enough for a second interface.
 const SOME: u64 = 50;
+/// The regions that a drill has remapped in one of its cycles: three are trapped, and given back.
+const REGIONS: u64 = 6;
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -29,12 +32,10 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// Drills beside a tracer of its own.
+/// A drill beside a tracer of its own.
 fn drill(lab: &Lab, trace: Trace, cycles: u64) -> Result<Traced> {
     lab.driver.clear_log()?;
-    let bdf = lab.bdf.to_string();
-    let ended = run(remap(&["drill", &bdf, "--cycles", &cycles.to_string()]))?;
-    ended.expect(0)?;
+    lab.drill(&["--cycles", &cycles.to_string()])?.expect(0)?;
     trace.end(0)
 }
 
@@ -45,7 +46,7 @@ fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
     ensure!(summary.seen == Some(summary.delivered), "{summary:?}");
     ensure!(summary.findings.is_empty(), "{summary:?}");
     let log = lab.driver.log()?;
-    truth::agree(lines, &log)?;
+    driver::agree(lines, &log)?;
     ensure!(
         log.waits().len() as u64 == cycles,
         "{} waits",
@@ -70,18 +71,31 @@ fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
     Ok(())
 }
 
-/// The form of the hooks that may be skipped: what is lost is counted, and nothing is said of what
-/// it may have touched.
+/// The form of the hooks that the kernel may skip. A skipped run is counted by its program's name
+/// (from 6.7 on), a lost return by its call; what is reported all the same agrees with the driver.
 fn lossy(lab: &mut Lab) -> Result<()> {
     let traced = drill(lab, Trace::start_lossy(&[])?, SOME)?;
-    traced.lines.found(&[])?;
-    if traced.summary.lost() == 0 {
-        return truth::agree(&traced.lines, &lab.driver.log()?);
+    let (summary, log) = (&traced.summary, lab.driver.log()?);
+    if summary.lost() == 0 {
+        return driver::agree(&traced.lines, &log);
     }
-    for cycle in traced.lines.cycles() {
-        let whole = ["remapped", "unchanged"].contains(&cycle.outcome.as_str());
-        let excused = cycle.reason.as_deref() == Some("records lost");
-        ensure!(whole || excused, "{cycle:?}");
-    }
+    let lost = |reason: &str| summary.lost.get(reason).copied().unwrap_or(0);
+    let skipped = lost("probe_missed") + lost("recursion");
+    ensure!(
+        skipped + lost("return_missed") == summary.lost(),
+        "another loss: {summary:?}"
+    );
+    ensure!(
+        summary.missed.is_empty() == (skipped == 0),
+        "programs were skipped and not named: {summary:?}"
+    );
+    driver::agree_in_part(&traced.lines, &log)?;
+    // A lost record touches at most the regions of one trigger.
+    let complete = traced.lines.cycles().filter(|cycle| cycle.is_complete());
+    let (complete, most) = (complete.count() as u64, SOME * REGIONS);
+    ensure!(
+        complete <= most && complete + summary.lost() * REGIONS >= most,
+        "{complete} of {most} cycles are complete: {summary:?}"
+    );
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Ends of a service, at bad moments too: the driver never waits for the dead, and the device can
-//! be opened again.
+//! `remap serve` and other users that end, also during a state change: the driver stops waiting at
+//! once, and the device can be opened again.
 
 use std::sync::Arc;
 
@@ -10,40 +10,40 @@ use remap_user::vfio::error::Error;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::Signal;
 
-use crate::rig::child::{Ended, Running};
+use crate::rig::lab::Lab;
 use crate::rig::log::Kind;
-use crate::rig::{Lab, now, until};
-use crate::{ALL, Test, VECTORS, member};
+use crate::rig::now;
+use crate::rig::peer;
+use crate::rig::process::{Ended, Running};
+use crate::{ALL, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
     vec![
+        Test::new("death::sigkill_of_serve_before_it_reads", ALL, |lab| {
+            in_a_wait(lab, Hold::Stopped, Signal::KILL)
+        }),
         Test::new(
-            "death::sigkill_of_a_service_that_has_not_read",
-            ALL,
-            |lab| in_a_wait(lab, Hold::Stopped, Signal::KILL),
-        ),
-        Test::new(
-            "death::sigkill_of_a_service_that_is_not_heard",
+            "death::sigkill_of_serve_whose_acks_are_ignored",
             ALL,
             |lab| in_a_wait(lab, Hold::Ignored, Signal::KILL),
         ),
-        Test::new("death::sigterm_in_a_wait", ALL, |lab| {
+        Test::new("death::sigterm_of_serve_during_a_wait", ALL, |lab| {
             in_a_wait(lab, Hold::Ignored, Signal::TERM)
         }),
-        Test::new("death::sigint_of_an_idle_service", ALL, |lab| {
+        Test::new("death::sigint_of_idle_serve", ALL, |lab| {
             idle(lab, Signal::INT)
         }),
-        Test::new("death::sigterm_of_an_idle_service", ALL, |lab| {
+        Test::new("death::sigterm_of_idle_serve", ALL, |lab| {
             idle(lab, Signal::TERM)
         }),
-        Test::new("death::sigkill_of_an_idle_service", ALL, |lab| {
+        Test::new("death::sigkill_of_idle_serve", ALL, |lab| {
             idle(lab, Signal::KILL)
         }),
-        Test::new("death::in_every_state", VECTORS, in_every_state),
+        Test::new("death::of_a_user_in_every_state", VECTORS, in_every_state),
     ]
 }
 
-/// The states in which an owner can die; the first ones only where the kernel has PRE_COPY.
+/// The states in which the user is killed; the first two only where the kernel has PRE_COPY.
 const STATES: [DeviceState; 7] = [
     DeviceState::PreCopy,
     DeviceState::PreCopyP2p,
@@ -54,42 +54,42 @@ const STATES: [DeviceState; 7] = [
     DeviceState::Resuming,
 ];
 
-/// The owner is killed in each state: who it was, and in what it died, is told.
+/// The user is killed in each state: the trace has its pid and the state.
 fn in_every_state(lab: &mut Lab) -> Result<()> {
     lab.driver.parameter("limp", "1")?;
     let precopy = lab.open()?.migration()?.context("no migration")?.pre_copy();
     let states = &STATES[if precopy { 0 } else { 2 }..];
-    let (owners, lines) = lab.watch(|lab| {
-        let mut owners = Vec::new();
+    let (users, lines) = lab.watch(|lab| {
+        let mut users = Vec::new();
         for state in states {
             lab.driver.closed()?;
-            owners.push((member::dies_in(lab.bdf, *state)?, state.to_string()));
+            users.push((peer::dies_in(lab.bdf, *state)?, state.to_string()));
         }
         lab.driver.closed()?;
-        Ok(owners)
+        Ok(users)
     })?;
     lines.found(&[])?;
-    let told: Vec<_> = lines
+    let traced: Vec<_> = lines
         .closed()
         .filter(|closed| closed.dying == Some(true))
         .map(|closed| (closed.pid, closed.state.clone().unwrap_or_default()))
         .collect();
-    ensure!(told == owners, "told {told:?} instead of {owners:?}");
+    ensure!(traced == users, "traced {traced:?} instead of {users:?}");
     Ok(())
 }
 
-/// Why a wait goes on.
+/// Why a state change waits for its acks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
-    /// The service is stopped before it can answer.
+    /// `remap serve` is stopped before it can read.
     Stopped,
-    /// The driver takes no ack.
+    /// The driver ignores acks.
     Ignored,
 }
 
 const TIMEOUT_NS: u64 = 60_000_000_000;
 
-/// A service for a device that this process has opened.
+/// `remap serve` for a device that this process has opened.
 fn serve_for(lab: &Lab, device: &Device) -> Result<Running> {
     use std::os::fd::AsRawFd;
     let fd = device.file();
@@ -100,7 +100,7 @@ fn serve_for(lab: &Lab, device: &Device) -> Result<Running> {
     service
 }
 
-/// That a process ended as the signal has it: a service that may say so ends with 0.
+/// That a process ended by the signal: by SIGKILL, or else with exit code 0.
 fn ended_by(ended: &Ended, signal: Signal) -> Result<()> {
     use std::os::unix::process::ExitStatusExt;
     if signal == Signal::KILL {
@@ -113,9 +113,9 @@ fn ended_by(ended: &Ended, signal: Signal) -> Result<()> {
     ended.expect(0).map(drop)
 }
 
-/// Ends a service while a state change waits for it.
+/// Ends `remap serve` while a state change waits for it.
 fn in_a_wait(lab: &mut Lab, hold: Hold, signal: Signal) -> Result<()> {
-    let ((), told) = lab.watch(|lab| {
+    let ((), lines) = lab.watch(|lab| {
         let device = lab.open()?;
         let service = serve_for(lab, &device)?;
         match hold {
@@ -142,12 +142,15 @@ fn in_a_wait(lab: &mut Lab, hold: Hold, signal: Signal) -> Result<()> {
         );
         over_soon(lab, ended_ns)
     })?;
-    told.found(&[])?;
+    lines.found(&[])?;
     let failed =
         |change: &&crate::rig::trace::Transition| change.result.as_deref() == Some("ECANCELED");
-    ensure!(told.transitions().filter(failed).count() == 1, "{told:#?}");
-    ensure!(told.cycles().count() >= 3, "{told:#?}");
-    for cycle in told.cycles() {
+    ensure!(
+        lines.transitions().filter(failed).count() == 1,
+        "{lines:#?}"
+    );
+    ensure!(lines.cycles().count() >= 3, "{lines:#?}");
+    for cycle in lines.cycles() {
         ensure!(
             cycle.outcome == "aborted" && cycle.reason.is_some(),
             "{cycle:?}"
@@ -156,35 +159,33 @@ fn in_a_wait(lab: &mut Lab, hold: Hold, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-/// The driver's wait ended because its user did, and not by the time-out.
+/// The driver's wait ended because its user ended, and not by the timeout.
 fn over_soon(lab: &Lab, ended_ns: u64) -> Result<()> {
     let log = lab.driver.log()?;
     let waits = log.waits();
     let (wait, result) = waits.first().context("no wait in the log")?;
     ensure!(*result == Some(-Errno::ECANCELED.0), "{wait:?}");
-    ensure!(wait.end_ns >= ended_ns, "it was over before: {wait:?}");
+    ensure!(
+        wait.end_ns >= ended_ns,
+        "it ended before its user: {wait:?}"
+    );
     ensure!(
         (wait.end_ns - ended_ns) * 10 < TIMEOUT_NS,
-        "it was long in ending: {wait:?}"
+        "it ended long after its user: {wait:?}"
     );
     Ok(())
 }
 
-/// Ends a service that has answered and waits for the next trigger.
+/// Ends `remap serve` when it has acked and waits for the next trigger.
 fn idle(lab: &mut Lab, signal: Signal) -> Result<()> {
-    let ((), told) = lab.watch(|lab| {
+    let ((), lines) = lab.watch(|lab| {
         let service = lab.serve(&[])?;
-        ensure!(lab.driver.mappings()? > 0, "the service has nothing mapped");
+        ensure!(lab.driver.mappings()? > 0, "remap serve has nothing mapped");
         lab.driver.trigger(0x5)?;
-        until("the service's acks", || {
-            let open = lab.driver.stat("outstanding")? != "0x0";
-            Ok((!open).then_some(()))
-        })?;
+        lab.driver.settle()?;
         let ended = service.end(signal)?;
         ended_by(&ended, signal)?;
-        until("the device to be closed", || {
-            Ok((lab.driver.stat("open")? == "0").then_some(()))
-        })?;
+        lab.driver.closed()?;
         ensure!(lab.driver.mappings()? == 0, "something is still mapped");
         let log = lab.driver.log()?;
         let reasons = log.all(|kind| match kind {
@@ -192,13 +193,13 @@ fn idle(lab: &mut Lab, signal: Signal) -> Result<()> {
             _ => None,
         });
         let asked = reasons.iter().any(|(_, reason)| *reason == "ioctl");
-        // Who is killed cannot ask.
+        // A killed process cannot disable its IRQ by ioctl.
         ensure!(
             asked != (signal == Signal::KILL) && !reasons.is_empty(),
             "{reasons:?}"
         );
         Ok(())
     })?;
-    told.found(&[])?;
-    told.complete()
+    lines.found(&[])?;
+    lines.complete()
 }

@@ -1,33 +1,35 @@
-//! The faults of the driver: each gives its finding and no other; drill and serve survive it.
+//! The driver's faults: each gives its finding and no other; drill and serve survive it.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
-use crate::rig::child::{remap, run};
+use crate::rig::SHORT_MS;
+use crate::rig::lab::Lab;
 use crate::rig::log::Kind;
-use crate::rig::{Group, Lab, SHORT_MS, until};
+use crate::rig::process::{remap, run};
+use crate::rig::suite::Group;
 use crate::{ALL, BITMAP, Test, VECTORS};
 
-/// A fault, and what comes of it.
+/// A fault, and its effects.
 #[derive(Clone, Copy)]
 struct Case {
     /// As it is armed.
     fault: &'static str,
     groups: &'static [Group],
-    /// The rule that is found while a drill goes on; `None`: nothing is wrong.
+    /// The rule of the finding during a drill; `None`: no finding.
     rule: Option<&'static str>,
     /// The drill's exit code.
     exit: i32,
-    /// How it is met by `remap serve`.
+    /// How `remap serve` reacts.
     serve: Serve,
 }
 
-/// How `remap serve` meets a fault.
+/// How `remap serve` reacts to a fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Serve {
-    /// It does not start, and says so.
+    /// It does not start, and prints the reason.
     Refuses,
-    /// It answers triggers as ever.
+    /// It answers triggers as without the fault.
     Answers,
 }
 
@@ -46,7 +48,7 @@ const fn case(
     }
 }
 
-/// A chain that is spoiled before a service has begun.
+/// A malformed chain that `remap serve` reads at its start.
 const fn refused(fault: &'static str, rule: &'static str) -> Case {
     Case {
         serve: Serve::Refuses,
@@ -57,10 +59,10 @@ const fn refused(fault: &'static str, rule: &'static str) -> Case {
 const REGION: &str = "malformed-region-info";
 const IRQ: &str = "malformed-irq-info";
 
-/// Region 2 has a chain while it is trapped, region 9 always has one. A drill that had to leave a
-/// region alone, or was told of one that it must not touch, says so and exits with 1.
+/// Region 2 has a capability chain while it is trapped, region 9 always. A drill that cannot remap a
+/// region, or whose trigger names a region outside the mask, prints that and exits with 1.
 const CASES: &[Case] = &[
-    // Both counts are one after the other in the counter: a bitmap is another one then.
+    // The counter is the sum of both signals, which is another bitmap.
     case("double-signal", BITMAP, Some("aliased-trigger"), 1),
     case("name-unchanged", ALL, Some("named-unchanged"), 0),
     case("name-missing", ALL, Some("outside-mask"), 1),
@@ -97,7 +99,7 @@ pub fn tests() -> Vec<Test> {
     tests
 }
 
-/// That the fault that was armed has fired since the log was emptied.
+/// That the armed fault has fired since the log was cleared.
 fn fired(lab: &Lab, fault: &str) -> Result<()> {
     let name = fault.split(' ').next();
     let fired = lab.driver.log()?.0.iter().any(
@@ -107,18 +109,17 @@ fn fired(lab: &Lab, fault: &str) -> Result<()> {
     lab.driver.clear_log()
 }
 
-/// A drill that meets a fault in the first of its two cycles.
+/// A drill of two cycles, with a fault in the first.
 fn drill(lab: &Lab, fault: &str, exit: i32) -> Result<()> {
     lab.driver.fault(fault)?;
-    let bdf = lab.bdf.to_string();
-    let ended = run(remap(&["drill", &bdf, "--cycles", "2"]))?;
+    let ended = lab.drill(&["--cycles", "2"])?;
     ended.expect(exit).context("remap drill")?;
     fired(lab, fault)
 }
 
 fn meet(lab: &mut Lab, case: &Case) -> Result<()> {
-    let ((), told) = lab.watch(|lab| {
-        // Who follows a bitmap that was added up remaps other regions than the driver waits for.
+    let ((), lines) = lab.watch(|lab| {
+        // A user that reads the sum remaps other regions than the driver waits for.
         if case.fault == "double-signal" {
             lab.driver.timeout_ms(SHORT_MS)?;
         }
@@ -131,27 +132,27 @@ fn meet(lab: &mut Lab, case: &Case) -> Result<()> {
         Ok(())
     })?;
     let rules: Vec<&str> = case.rule.into_iter().collect();
-    told.found(&rules)
+    lines.found(&rules)
 }
 
-/// A service that the fault keeps from starting.
+/// The fault prevents `remap serve` from starting.
 fn refuse(lab: &Lab, fault: &str) -> Result<()> {
     lab.driver.fault(fault)?;
     let ended = run(remap(&["serve", &lab.bdf.to_string()]))?;
-    ended.says(1, &["malformed"]).context("remap serve")
+    ended.fails(1, &["malformed"]).context("remap serve")
 }
 
-/// The regions that the tests have the driver trap and give back.
+/// The regions that the driver traps and untraps.
 const REGIONS: u64 = 0x5;
 
-/// A service that meets the fault, then one more trigger, and is ended.
+/// `remap serve` with the fault, then one more trigger, then SIGTERM.
 fn serve(lab: &Lab, fault: &str) -> Result<()> {
     let service = lab.serve(&[])?;
     lab.driver.fault(fault)?;
     lab.driver.clear_log()?;
     for _ in 0..2 {
         lab.driver.trigger(REGIONS)?;
-        answered(lab)?;
+        lab.driver.settle()?;
     }
     fired(lab, fault)?;
     service
@@ -161,45 +162,37 @@ fn serve(lab: &Lab, fault: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Waits until the driver has nothing to wait for any more.
-fn answered(lab: &Lab) -> Result<()> {
-    until("the service's acks", || {
-        let open = |key| Ok::<_, anyhow::Error>(lab.driver.stat(key)? != "0x0");
-        Ok((!open("outstanding")? && !open("queued")?).then_some(()))
-    })
-}
-
-/// Vectors carry no sum, so a second signal harms nobody; but it comes before the ack. The service
-/// stands meanwhile, so that it cannot be faster than the driver's second signal.
+/// A counter of a vector carries no bitmap, so that a second signal corrupts nothing; but it precedes
+/// the ack. `remap serve` is stopped meanwhile, so that its ack cannot precede the second signal.
 fn double_signal(lab: &mut Lab) -> Result<()> {
-    let ((), told) = lab.watch(|lab| {
+    let ((), lines) = lab.watch(|lab| {
         let service = lab.serve(&[])?;
         lab.driver.fault("double-signal")?;
         service.stop()?;
         lab.driver.trigger(REGIONS)?;
         service.signal(Signal::CONT)?;
-        answered(lab)?;
+        lab.driver.settle()?;
         fired(lab, "double-signal")?;
         lab.driver.trigger(REGIONS)?;
-        answered(lab)?;
+        lab.driver.settle()?;
         service.end(Signal::TERM)?.expect(0)?;
-        // A drill goes on as if nothing had been; how much of it is a finding is up to its speed.
+        // The drill afterwards is not watched: whether it has the finding depends on its speed.
         Ok(())
     })?;
-    told.found(&["trigger-before-ack"])?;
+    lines.found(&["trigger-before-ack"])?;
     drill(lab, "double-signal", 0)
 }
 
-/// The driver waits in vain, gives up, and gives the regions back.
+/// The driver ignores the acks; its wait times out, and it untraps the regions.
 fn ignore_acks(lab: &mut Lab) -> Result<()> {
-    let ((), told) = lab.watch(|lab| {
+    let ((), lines) = lab.watch(|lab| {
         lab.driver.timeout_ms(SHORT_MS)?;
         drill(lab, "ignore-acks", 1)
     })?;
-    told.found(&["wait-timeout"])?;
-    let failed = told
+    lines.found(&["wait-timeout"])?;
+    let failed = lines
         .transitions()
         .filter(|change| change.result.as_deref() == Some("ETIMEDOUT"));
-    ensure!(failed.count() == 1, "{told:#?}");
+    ensure!(failed.count() == 1, "{lines:#?}");
     Ok(())
 }

@@ -1,40 +1,39 @@
-//! Users that break the protocol: each is found, under its own rule and no other.
+//! Users that violate the protocol: each gives the finding of its own rule, and no other.
 
 use anyhow::{Result, ensure};
 use remap_core::event::{DeviceState, Errno};
 use remap_user::vfio::error::Error;
 
+use crate::rig::SHORT_MS;
+use crate::rig::lab::Lab;
 use crate::rig::trace::Lines;
-use crate::rig::{Lab, SHORT_MS};
-use crate::user::{Trigger, User, remap_irq};
+use crate::rig::user::{Trigger, User, remap_irq};
 use crate::{ALL, BITMAP, Test};
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::new(
-            "finding::nothing_is_wrong_with_a_correct_user",
-            ALL,
-            correct,
-        ),
+        Test::new("finding::none_of_a_correct_user", ALL, correct),
         Test::new("finding::ack-before-requery", ALL, ack_before_requery),
         Test::new("finding::ack-with-mapping", ALL, ack_with_mapping),
         Test::new("finding::missing-ack", ALL, missing_ack),
         Test::new("finding::self-trigger", BITMAP, self_trigger),
         Test::new("finding::deadlock", ALL, |lab| deadlock(lab, false)),
-        Test::new("finding::deadlock_of_a_known_reader", ALL, |lab| {
-            deadlock(lab, true)
-        }),
+        Test::new(
+            "finding::deadlock_of_a_thread_that_has_read_before",
+            ALL,
+            |lab| deadlock(lab, true),
+        ),
         Test::new("finding::not-enabled", ALL, not_enabled),
     ]
 }
 
-/// The state that takes the mappings away, on every kernel.
+/// The state that revokes the mappings, on every kernel.
 const SAVING: DeviceState = DeviceState::StopCopy;
 
-/// What the tracer says of a user.
+/// What the tracer reports about a user.
 fn watch(lab: &mut Lab, act: impl FnOnce(&Lab, &mut User) -> Result<()>) -> Result<Lines> {
-    let ((), told) = lab.watch(|lab| act(lab, &mut User::new(lab)?))?;
-    Ok(told)
+    let ((), lines) = lab.watch(|lab| act(lab, &mut User::new(lab)?))?;
+    Ok(lines)
 }
 
 fn failed_with(result: Result<(), Error>, errno: Errno) -> Result<()> {
@@ -44,29 +43,29 @@ fn failed_with(result: Result<(), Error>, errno: Errno) -> Result<()> {
 }
 
 fn correct(lab: &mut Lab) -> Result<()> {
-    let told = watch(lab, |lab, user| {
+    let lines = watch(lab, |lab, user| {
         user.map()?;
         user.go(lab, SAVING, User::answer)??;
         user.back(lab)
     })?;
-    told.found(&[])?;
-    told.complete()?;
-    ensure!(told.cycles().count() == 6, "{told:#?}");
+    lines.found(&[])?;
+    lines.complete()?;
+    ensure!(lines.cycles().count() == 6, "{lines:#?}");
     Ok(())
 }
 
-/// It has nothing mapped, so the driver does not notice.
+/// It has nothing mapped, so that the driver accepts the ack.
 fn ack_before_requery(lab: &mut Lab) -> Result<()> {
-    let told = watch(lab, |lab, user| {
+    let lines = watch(lab, |lab, user| {
         user.go(lab, SAVING, |user, trigger| user.ack(trigger))??;
         user.back(lab)
     })?;
-    told.found(&["ack-before-requery"])
+    lines.found(&["ack-before-requery"])
 }
 
-/// It unmaps only after the ack; the driver still waits for that.
+/// It unmaps after the ack; the driver waits until then.
 fn ack_with_mapping(lab: &mut Lab) -> Result<()> {
-    let told = watch(lab, |lab, user| {
+    let lines = watch(lab, |lab, user| {
         user.map()?;
         user.go(lab, SAVING, |user, trigger| {
             for region in &trigger.regions {
@@ -80,15 +79,15 @@ fn ack_with_mapping(lab: &mut Lab) -> Result<()> {
         })??;
         user.back(lab)
     })?;
-    told.found(&["ack-with-mapping"])
+    lines.found(&["ack-with-mapping"])
 }
 
 fn missing_ack(lab: &mut Lab) -> Result<()> {
-    let told = watch(lab, |lab, user| {
+    let lines = watch(lab, |lab, user| {
         lab.driver.timeout_ms(SHORT_MS)?;
         let mut late: Vec<Trigger> = Vec::new();
         let change = user.change(SAVING);
-        crate::rig::until("the time-out", || {
+        crate::rig::until("the timeout", || {
             for trigger in user.read()? {
                 for region in &trigger.regions {
                     user.device.region_info(*region)?;
@@ -100,15 +99,15 @@ fn missing_ack(lab: &mut Lab) -> Result<()> {
         ensure!(!late.is_empty(), "the driver has not signalled");
         failed_with(change.join().unwrap_or(Ok(())), Errno::ETIMEDOUT)
     })?;
-    told.found(&["missing-ack"])?;
-    let unacked = told.cycles().filter(|cycle| cycle.outcome == "unacked");
-    ensure!(unacked.count() == 3, "{told:#?}");
+    lines.found(&["missing-ack"])?;
+    let unacked = lines.cycles().filter(|cycle| cycle.outcome == "unacked");
+    ensure!(unacked.count() == 3, "{lines:#?}");
     Ok(())
 }
 
-/// It acknowledges as the first proposal had it, and takes its own 1 for a trigger of region 0.
+/// It acks by writing 1, as the first proposal had it, and reads its own 1 as a trigger of region 0.
 fn self_trigger(lab: &mut Lab) -> Result<()> {
-    let told = watch(lab, |lab, user| {
+    let lines = watch(lab, |lab, user| {
         let mut first = true;
         user.go(lab, SAVING, |user, trigger| {
             if !std::mem::take(&mut first) {
@@ -125,13 +124,13 @@ fn self_trigger(lab: &mut Lab) -> Result<()> {
         user.settle(lab)?;
         user.back(lab)
     })?;
-    told.found(&["self-trigger"])
+    lines.found(&["self-trigger"])
 }
 
-/// One thread for everything: nobody is there who could answer. With `known` the thread has
-/// already been seen to read the eventfds.
+/// One thread both changes the state and reads the eventfds, so that no ack can come. With `known`,
+/// the tracer has already seen this thread read the eventfds.
 fn deadlock(lab: &mut Lab, known: bool) -> Result<()> {
-    let told = watch(lab, |lab, user| {
+    let lines = watch(lab, |lab, user| {
         if known {
             for _ in 0..2 {
                 lab.driver.trigger(0x205)?;
@@ -142,14 +141,14 @@ fn deadlock(lab: &mut Lab, known: bool) -> Result<()> {
         failed_with(user.device.set_state(SAVING).map(drop), Errno::ETIMEDOUT)?;
         user.settle(lab)
     })?;
-    told.found(&["deadlock"])
+    lines.found(&["deadlock"])
 }
 
 fn not_enabled(lab: &mut Lab) -> Result<()> {
-    let ((), told) = lab.watch(|lab| {
+    let ((), lines) = lab.watch(|lab| {
         let device = lab.open()?;
         remap_irq(&device)?;
         failed_with(device.set_state(SAVING).map(drop), Errno::ENODEV)
     })?;
-    told.found(&["not-enabled"])
+    lines.found(&["not-enabled"])
 }

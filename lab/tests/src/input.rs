@@ -1,4 +1,4 @@
-//! Bad input, bad surroundings, and the ways in which a tracer ends: each a clear line.
+//! Bad input, missing prerequisites, and the ways in which a tracer ends: each gives one clear line.
 
 use std::process::Command;
 
@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::rig::Lab;
-use crate::rig::child::{Output, Running, as_nobody, remap, run};
+use crate::rig::lab::Lab;
+use crate::rig::process::{Output, Running, as_nobody, remap, run};
 use crate::rig::trace::{Trace, Traced};
 use crate::{ALL, ANY, Test, VECTORS};
 
@@ -19,36 +19,36 @@ pub fn tests() -> Vec<Test> {
         Test::new("input::a_device_without_the_remap_irq", ALL, without_irq),
         Test::new("input::a_busy_group_names_its_holder", ALL, busy),
         Test::new("input::without_rights", ALL, without_rights),
-        Test::new("input::list_shows_what_a_device_is_made_of", ALL, list),
+        Test::new("input::list_shows_regions_and_irqs", ALL, list),
         Test::new("input::doctor_finds_every_hook", ANY, doctor),
-        Test::new("input::a_trace_shows_what_is_asked_for", VECTORS, filters),
-        Test::new("input::inside_of_a_pid_namespace", VECTORS, |_| inside()),
-        Test::new("input::a_trace_ends_by_itself", ALL, duration),
-        Test::new("input::a_trace_ends_with_ctrl_c_and_a_table", ALL, ctrl_c),
+        Test::new("input::filters_of_a_trace", VECTORS, filters),
+        Test::new("input::in_a_pid_namespace", VECTORS, |_| inside()),
+        Test::new("input::a_trace_ends_after_its_duration", ALL, duration),
+        Test::new("input::ctrl_c_ends_a_trace_with_a_table", ALL, ctrl_c),
         Test::new(
-            "input::a_trace_ends_quietly_with_its_reader",
+            "input::a_closed_pipe_ends_a_trace_silently",
             ALL,
             broken_pipe,
         ),
     ]
 }
 
-/// The commands that own a device.
-const OWNERS: [&str; 2] = ["serve", "drill"];
+/// The commands that open a device.
+const USERS: [&str; 2] = ["serve", "drill"];
 
 fn no_such_device(_: &mut Lab) -> Result<()> {
-    for command in OWNERS {
-        run(remap(&[command, "0000:7e:1f.7"]))?.says(1, &["no PCI device 0000:7e:1f.7"])?;
+    for command in USERS {
+        run(remap(&[command, "0000:7e:1f.7"]))?.fails(1, &["no PCI device 0000:7e:1f.7"])?;
     }
     Ok(())
 }
 
 fn malformed(lab: &mut Lab) -> Result<()> {
     for text in ["nonsense", "0000:01:00", "0000:01:20.0", "0000:01:00.8", ""] {
-        for command in OWNERS {
-            run(remap(&[command, text]))?.says(2, &["not a PCI address"])?;
+        for command in USERS {
+            run(remap(&[command, text]))?.fails(2, &["not a PCI address"])?;
         }
-        run(remap(&["trace", "--device", text]))?.says(2, &["not a PCI address"])?;
+        run(remap(&["trace", "--device", text]))?.fails(2, &["not a PCI address"])?;
     }
     let bdf = lab.bdf.to_string();
     for arguments in [
@@ -68,9 +68,9 @@ fn malformed(lab: &mut Lab) -> Result<()> {
 
 fn not_bound(lab: &mut Lab) -> Result<()> {
     lab.driver.unbind()?;
-    for command in OWNERS {
+    for command in USERS {
         let ended = run(remap(&[command, &lab.bdf.to_string()]))?;
-        ended.says(
+        ended.fails(
             1,
             &["unbound, not bound to a vfio driver", "driver_override"],
         )?;
@@ -81,16 +81,16 @@ fn not_bound(lab: &mut Lab) -> Result<()> {
 fn without_irq(lab: &mut Lab) -> Result<()> {
     lab.driver.bind("vfio-pci")?;
     let bdf = lab.bdf.to_string();
-    run(remap(&["serve", &bdf]))?.says(1, &["has no remap IRQ"])?;
-    run(remap(&["drill", &bdf]))?.says(1, &["has no migration"])
+    run(remap(&["serve", &bdf]))?.fails(1, &["has no remap IRQ"])?;
+    run(remap(&["drill", &bdf]))?.fails(1, &["has no migration"])
 }
 
 fn busy(lab: &mut Lab) -> Result<()> {
     let service = lab.serve(&[])?;
     let holder = format!("remap ({})", service.pid());
     let bdf = lab.bdf.to_string();
-    for command in OWNERS {
-        run(remap(&[command, &bdf]))?.says(1, &["busy", &holder])?;
+    for command in USERS {
+        run(remap(&[command, &bdf]))?.fails(1, &["busy", &holder])?;
     }
     let listed = listed(lab)?;
     ensure!(listed["holders"][0]["pid"] == service.pid(), "{listed}");
@@ -100,12 +100,12 @@ fn busy(lab: &mut Lab) -> Result<()> {
 
 fn without_rights(lab: &mut Lab) -> Result<()> {
     let bdf = lab.bdf.to_string();
-    run(as_nobody(remap(&["trace", "--duration", "0"])))?.says(3, &["root"])?;
-    for command in OWNERS {
-        run(as_nobody(remap(&[command, &bdf])))?.says(3, &["not allowed"])?;
+    run(as_nobody(remap(&["trace", "--duration", "0"])))?.fails(3, &["root"])?;
+    for command in USERS {
+        run(as_nobody(remap(&[command, &bdf])))?.fails(3, &["not allowed"])?;
     }
     let doctor = run(as_nobody(remap(&["doctor"])))?;
-    doctor.says(3, &["cannot trace"])
+    doctor.fails(3, &["cannot trace"])
 }
 
 /// The line of `list --json` about the device.
@@ -172,14 +172,14 @@ fn doctor(_: &mut Lab) -> Result<()> {
     let hooks: Vec<&Value> = checks.iter().filter(hooks).collect();
     ensure!(hooks.len() > 5, "{checks:?}");
     for check in hooks {
-        // Absent is what this kernel does in another way, or not at all.
+        // Absent: this kernel does not have the function, or does not need the hook.
         let fine = check["status"] == "ok" || check["status"] == "absent";
         ensure!(fine, "{check}");
     }
     Ok(())
 }
 
-/// Who is in another PID namespace than the probes is told what that takes.
+/// In a PID namespace, remap names what does not work there.
 fn inside() -> Result<()> {
     let inside = |arguments: &[&str]| {
         let mut command = Command::new("busybox");
@@ -187,7 +187,7 @@ fn inside() -> Result<()> {
         command.args(arguments);
         run(command)
     };
-    inside(&["trace", "--vm", "guest"])?.says(3, &["--vm", "PID namespace", "--device"])?;
+    inside(&["trace", "--vm", "guest"])?.fails(3, &["--vm", "PID namespace", "--device"])?;
     let doctor = inside(&["doctor"])?;
     let doctor = &doctor.expect(0)?.stdout;
     let limited = |line: &str| line.starts_with("limited") && line.contains("processes");
@@ -195,7 +195,7 @@ fn inside() -> Result<()> {
     Ok(())
 }
 
-/// Three tracers of the same, each asked for something else.
+/// Three tracers of the same drill, each with other filters.
 fn filters(lab: &mut Lab) -> Result<()> {
     let (bdf, own) = (lab.bdf.to_string(), std::process::id().to_string());
     let small = ["--buffer", "1"];
@@ -204,21 +204,21 @@ fn filters(lab: &mut Lab) -> Result<()> {
     let part = start(&["--device", &bdf, "--pid", &own, "--class", "migration"])?;
     let long = start(&["--min-latency", "1000s"])?;
     lab.use_it()?;
-    let told = |trace: Trace| -> Result<_> {
+    let ended = |trace: Trace| -> Result<_> {
         let Traced { lines, summary } = trace.end(0)?;
         Ok((lines.cycles().count(), lines.transitions().count(), summary))
     };
-    let (cycles, changes, summary) = told(other)?;
+    let (cycles, changes, summary) = ended(other)?;
     ensure!(
         (cycles, changes) == (0, 0) && summary.withheld.records > 0 && summary.transitions == 0,
         "{summary:?}"
     );
-    let (cycles, changes, summary) = told(part)?;
+    let (cycles, changes, summary) = ended(part)?;
     ensure!(
         cycles == 0 && changes > 0 && summary.cycles > 0 && summary.withheld.by_class > 0,
         "{summary:?}"
     );
-    let (cycles, changes, summary) = told(long)?;
+    let (cycles, changes, summary) = ended(long)?;
     ensure!(
         (cycles, changes) == (0, 0) && summary.cycles > 0 && summary.withheld.by_latency > 0,
         "{summary:?}"
@@ -244,9 +244,13 @@ fn ctrl_c(lab: &mut Lab) -> Result<()> {
 }
 
 fn broken_pipe(_: &mut Lab) -> Result<()> {
-    // It ends as soon as it sees that nobody reads, which may be before it is ready.
+    // It ends at its first write to the closed pipe, which may precede its readiness.
     let ended = Running::start(remap(&["trace", "--json"]), Output::Broken)?.wait()?;
     ended.expect(0)?;
-    ensure!(ended.stderr.is_empty(), "not quiet: {}", ended.stderr);
+    ensure!(
+        ended.stderr.is_empty(),
+        "output on stderr: {}",
+        ended.stderr
+    );
     Ok(())
 }

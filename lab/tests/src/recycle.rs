@@ -1,13 +1,13 @@
-//! Eventfds that are not the device's: those of others, and those whose kernel memory was the
-//! device's before.
+//! Eventfds that are not the device's: foreign ones, and ones whose kernel memory belonged to an
+//! eventfd of the device before.
 
 use anyhow::{Result, ensure};
 use remap_user::vfio::eventfd::EventFd;
 use serde_json::Value;
 
-use crate::rig::Lab;
+use crate::rig::lab::Lab;
 use crate::rig::trace::Trace;
-use crate::user::User;
+use crate::rig::user::User;
 use crate::{ALL, Test};
 
 pub fn tests() -> Vec<Test> {
@@ -21,7 +21,7 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// Writes and reads an eventfd of its own so often.
+/// Writes and reads a foreign eventfd so often.
 fn use_eventfd(times: u64) -> Result<()> {
     let eventfd = EventFd::new()?;
     for _ in 0..times {
@@ -31,7 +31,7 @@ fn use_eventfd(times: u64) -> Result<()> {
     Ok(())
 }
 
-/// With no device open nothing is seen at all.
+/// While no device is open, nothing is recorded.
 fn foreign(_: &mut Lab) -> Result<()> {
     let trace = Trace::start(&["--events"])?;
     use_eventfd(10_000)?;
@@ -43,13 +43,13 @@ fn foreign(_: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// How often the device's eventfds are thrown away.
+/// How often the device's eventfds are closed.
 const ROUNDS: u64 = 20;
-/// Eventfds that are made afterwards: enough to get the memory of those that were closed.
+/// Eventfds that are made afterwards: enough to reuse the memory of those that were closed.
 const OTHERS: u64 = 100;
 
-/// Nobody triggers anything: so no trigger's signal, read or write may be seen, whatever happens
-/// to the eventfds that get the memory of the device's.
+/// Nothing is triggered, so that no signal, read or write may be traced, whatever is done to the
+/// eventfds that reuse the memory.
 fn recycled(lab: &mut Lab) -> Result<()> {
     let trace = Trace::start(&["--events"])?;
     for _ in 0..ROUNDS {
@@ -65,7 +65,7 @@ fn recycled(lab: &mut Lab) -> Result<()> {
         }
     }
     let traced = trace.end(0)?;
-    traced.lines.found(&[])?;
+    traced.found(&[])?;
     ensure!(
         traced.lines.cycles().count() == 0,
         "{:#?}",

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use remap_user::vfio::sysfs::Bdf;
 
 use super::log::{Kind, Line, Log};
-use super::{Group, until};
+use super::suite::Group;
+use super::until;
 
 /// The module, and the PCI driver that it registers.
 const MODULE: &str = "remap_ref";
@@ -22,7 +24,7 @@ const DEFAULTS: [(&str, &str); 3] = [("limp", "0"), ("whole", "0x201"), ("partia
 
 /// The driver of one device.
 pub struct Driver {
-    bdf: String,
+    bdf: Bdf,
     group: Group,
     /// The migration interface that it was loaded with.
     migration: &'static str,
@@ -30,9 +32,9 @@ pub struct Driver {
 
 impl Driver {
     /// The driver as it was loaded at boot.
-    pub fn new(bdf: &str, group: Group) -> Self {
+    pub fn new(bdf: Bdf, group: Group) -> Self {
         Self {
-            bdf: bdf.to_owned(),
+            bdf,
             group,
             migration: "v2",
         }
@@ -40,7 +42,7 @@ impl Driver {
 
     fn file(&self, name: &str) -> PathBuf {
         Path::new("/sys/kernel/debug/remap_ref")
-            .join(&self.bdf)
+            .join(self.bdf.to_string())
             .join(name)
     }
 
@@ -48,8 +50,7 @@ impl Driver {
         write(&self.file(name), text)
     }
 
-    /// Bound, as at boot, without faults, with an empty log, and with nobody who has the device
-    /// open.
+    /// Bound, as at boot, without faults, with an empty log, and with a closed device.
     pub fn clean(&mut self) -> Result<()> {
         if self.migration != "v2" {
             self.reload("v2")?;
@@ -64,7 +65,7 @@ impl Driver {
         self.clear_log()
     }
 
-    /// Waits until nobody has the device open.
+    /// Waits until the device is closed.
     pub fn closed(&self) -> Result<()> {
         until("the device to be closed", || {
             Ok((self.stat("open")? == "0").then_some(()))
@@ -72,8 +73,8 @@ impl Driver {
     }
 
     /// The device's PCI address.
-    pub fn bdf(&self) -> &str {
-        &self.bdf
+    pub fn bdf(&self) -> Bdf {
+        self.bdf
     }
 
     /// Pages that faulted in again while the driver limped, by region, since the device was bound.
@@ -107,7 +108,7 @@ impl Driver {
         self.put("fault", fault)
     }
 
-    /// Has the driver signal these regions, outside of any migration. Does not wait.
+    /// Makes the driver signal these regions, outside of any migration. Does not wait.
     pub fn trigger(&self, regions: u64) -> Result<()> {
         self.put("trigger", &format!("{regions:#x}"))
     }
@@ -129,10 +130,22 @@ impl Driver {
         })
     }
 
-    /// Waits until a state change waits for its user.
+    /// Waits until a state change waits for its acks.
     pub fn wait_for_wait(&self) -> Result<Line> {
-        self.wait_for("a wait that goes on", |kind| {
+        self.wait_for("a wait that has not ended", |kind| {
             matches!(kind, Kind::Wait { result: None, .. })
+        })
+    }
+
+    /// Whether every trigger has been acknowledged, and none is queued.
+    pub fn is_settled(&self) -> Result<bool> {
+        Ok(self.stat("outstanding")? == "0x0" && self.stat("queued")? == "0x0")
+    }
+
+    /// Waits until every trigger has been acknowledged.
+    pub fn settle(&self) -> Result<()> {
+        until("the acks of all triggers", || {
+            Ok(self.is_settled()?.then_some(()))
         })
     }
 
@@ -159,7 +172,7 @@ impl Driver {
         Ok(counts.into_iter().sum())
     }
 
-    /// Loads the driver anew, with this migration interface.
+    /// Reloads the driver, with this migration interface.
     pub fn reload(&mut self, migration: &'static str) -> Result<()> {
         self.unbind()?;
         busybox(&["rmmod", MODULE])?;
@@ -177,7 +190,10 @@ impl Driver {
         }
         self.unbind()?;
         write(&self.device().join("driver_override"), to)?;
-        write(Path::new("/sys/bus/pci/drivers_probe"), &self.bdf)?;
+        write(
+            Path::new("/sys/bus/pci/drivers_probe"),
+            &self.bdf.to_string(),
+        )?;
         let bound = self.bound();
         ensure!(
             bound.as_deref() == Some(to),
@@ -186,10 +202,10 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes the device away from its driver.
+    /// Unbinds the device from its driver.
     pub fn unbind(&self) -> Result<()> {
         match self.bound() {
-            Some(_) => write(&self.device().join("driver/unbind"), &self.bdf),
+            Some(_) => write(&self.device().join("driver/unbind"), &self.bdf.to_string()),
             None => Ok(()),
         }
     }
@@ -200,7 +216,7 @@ impl Driver {
     }
 
     fn device(&self) -> PathBuf {
-        Path::new("/sys/bus/pci/devices").join(&self.bdf)
+        Path::new("/sys/bus/pci/devices").join(self.bdf.to_string())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The driver's log, as values. `lab/driver/README.md` says what each line means.
+//! The driver's log, as values. `lab/driver/README.md` describes each line.
 
 use std::collections::HashMap;
 
@@ -47,13 +47,13 @@ pub enum Kind {
 pub struct Line {
     /// Before the action.
     pub begin_ns: u64,
-    /// After it; 0 while it lasts.
+    /// After it; 0 until it has ended.
     pub end_ns: u64,
     /// What it was.
     pub kind: Kind,
 }
 
-/// The log. Nothing was overwritten in it.
+/// The log, of which nothing was overwritten.
 #[derive(Clone, Debug)]
 pub struct Log(pub Vec<Line>);
 
@@ -81,7 +81,7 @@ impl Words<'_> {
         Ok(u32::try_from(self.number("region")?)?)
     }
 
-    /// `None` while it lasts.
+    /// `None`: not ended yet.
     fn result(&self) -> Result<Option<i32>> {
         match self.text("result")? {
             "pending" => Ok(None),
@@ -97,7 +97,10 @@ impl Log {
     pub fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines();
         let head = lines.next().unwrap_or_default();
-        ensure!(head == "# overwritten 0", "the log is not whole: {head}");
+        ensure!(
+            head == "# overwritten 0",
+            "lines of the log were overwritten: {head}"
+        );
         let parsed = lines.map(|line| parse(line).with_context(|| format!("in {line:?}")));
         Ok(Self(parsed.collect::<Result<_>>()?))
     }

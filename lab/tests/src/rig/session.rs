@@ -1,84 +1,72 @@
-//! A tracer that many tests share: each has its own span of time in it.
+//! A tracer that many tests share: each collects the lines about its own span of time.
+
+use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result};
 
-use super::trace::{Line, Lines, Trace};
-use super::{Lab, now, until};
+use super::trace::{Line, Lines, Trace, Traced};
+use super::{pass, until};
 
-/// Longer than evidence settles before a finding is told, ns.
+/// Longer than evidence settles before a finding is reported, ns.
 const SETTLED_NS: u64 = 150_000_000;
 
 /// The tracer, once a test has needed it.
-#[derive(Default)]
 pub struct Session {
+    arguments: &'static [&'static str],
     trace: Option<Trace>,
+    /// What was reported and belongs to no span that was collected.
     lines: Vec<Line>,
 }
 
 impl Session {
-    fn take(&mut self) -> Result<()> {
-        let trace = self.trace.as_ref().context("no tracer")?;
-        self.lines.extend(trace.take()?.0);
+    /// A tracer with these further arguments, not started yet.
+    pub fn new(arguments: &'static [&'static str]) -> Self {
+        Self {
+            arguments,
+            trace: None,
+            lines: Vec::new(),
+        }
+    }
+
+    /// Starts the tracer, unless it runs.
+    pub fn start(&mut self) -> Result<()> {
+        if self.trace.is_none() {
+            self.trace = Some(Trace::start(self.arguments)?);
+        }
         Ok(())
     }
 
-    /// When the last state change began that was told, ns.
-    fn last_change(&mut self) -> Result<u64> {
-        self.take()?;
-        let begin = |line: &Line| match line {
-            Line::Transition(transition) => Some(transition.begin_ns),
-            _ => None,
-        };
-        Ok(self.lines.iter().filter_map(begin).max().unwrap_or(0))
-    }
-
-    /// Takes what was told of the time between `begin_ns` and `end_ns`; forgets the rest.
-    fn between(&mut self, begin_ns: u64, end_ns: u64) -> Lines {
-        let inside = |line: &Line| {
-            let ns = match line {
-                Line::Cycle(cycle) => cycle.trigger_ns,
-                Line::Transition(transition) => Some(transition.begin_ns),
-                Line::Finding(finding) => Some(finding.time_ns),
-                Line::Closed(closed) => Some(closed.time_ns),
-                _ => None,
+    /// Takes the lines about a span, once all of them have been reported. `mark` does something
+    /// that the tracer reports after them, in the order of time.
+    pub fn collect(
+        &mut self,
+        span_ns: &RangeInclusive<u64>,
+        mark: impl FnOnce() -> Result<()>,
+    ) -> Result<Lines> {
+        let settled_ns = span_ns.end() + SETTLED_NS;
+        pass(settled_ns)?;
+        mark()?;
+        until("the tracer to report everything", || {
+            let trace = self.trace.as_ref().context("no tracer")?;
+            self.lines.extend(trace.take()?.0);
+            let is_mark = |line: &Line| {
+                matches!(line, Line::Transition(_) | Line::Event(_))
+                    && line.time_ns() > Some(settled_ns)
             };
-            ns.is_some_and(|ns| (begin_ns..=end_ns).contains(&ns))
-        };
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.retain(inside);
-        Lines(lines)
+            Ok(self.lines.iter().any(is_mark).then_some(()))
+        })?;
+        let inside = |line: &mut Line| line.time_ns().is_some_and(|ns| span_ns.contains(&ns));
+        Ok(Lines(self.lines.extract_if(.., inside).collect()))
     }
 
-    /// Ends it: nothing was lost, and the account balances.
-    pub fn end(&mut self) -> Result<()> {
+    /// Ends the tracer, if it runs: its account balances. The lines are those that no span has
+    /// taken.
+    pub fn end(&mut self) -> Result<Option<Traced>> {
         let Some(trace) = self.trace.take() else {
-            return Ok(());
+            return Ok(None);
         };
-        trace.end(0)?.summary.lost_nothing()
-    }
-}
-
-impl Lab {
-    /// Does something that leaves the device closed, and gives what the shared tracer said of it.
-    pub fn watch<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<(T, Lines)> {
-        if self.session.trace.is_none() {
-            self.session.trace = Some(Trace::start(&[])?);
-        }
-        let begin_ns = now()?;
-        let done = act(self)?;
-        let end_ns = now()?;
-        // The tracer tells in the order of time: a state change that is late enough is behind all
-        // that there is to say.
-        self.driver.clean()?;
-        let late_ns = end_ns + SETTLED_NS;
-        until("the evidence to settle", || {
-            Ok((now()? > late_ns).then_some(()))
-        })?;
-        self.use_it().context("the device afterwards")?;
-        self.used = true;
-        until("the tracer to have told everything", || {
-            Ok((self.session.last_change()? > late_ns).then_some(()))
-        })?;
-        Ok((done, self.session.between(begin_ns, end_ns)))
+        let mut traced = trace.end(0)?;
+        traced.lines.0.splice(..0, self.lines.drain(..));
+        Ok(Some(traced))
     }
 }

@@ -1,14 +1,14 @@
 //! `remap trace --json` as a child, and its lines as values (`docs/json.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::child::{Ended, Output, Running, remap};
+use super::process::{Collected, Ended, Output, Running, remap};
 
 /// One line of a trace.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,28 +18,44 @@ pub enum Line {
     Cycle(Box<Cycle>),
     /// A state change.
     Transition(Transition),
-    /// Something that is wrong.
+    /// A violation, or something unusual.
     Finding(Finding),
     /// A record as it arrived.
     Event(Value),
-    /// The time in which a virtual machine ran nowhere.
+    /// The time in which a virtual machine ran on neither side of its migration.
     Downtime(Downtime),
-    /// A call that was under way when the trace began.
+    /// A call that was in flight when the trace began.
     EarlyCall(EarlyCall),
-    /// Pages that were taken out of mappings.
+    /// Pages that were zapped in mappings.
     Zap(Zap),
-    /// Something is taken for a device's.
+    /// An eventfd or a region that was inferred to be a device's.
     Inferred(Inferred),
     /// A device was closed for the last time.
     Closed(Closed),
     /// The end.
     Summary(Summary),
-    /// What no test reads.
+    /// Of a type that no test reads.
     #[serde(other)]
     Other,
 }
 
-/// The time in which a virtual machine ran nowhere.
+impl Line {
+    /// When it happened, CLOCK_MONOTONIC ns; `None` of what has no time of its own.
+    pub fn time_ns(&self) -> Option<u64> {
+        match self {
+            Self::Cycle(cycle) => cycle.trigger_ns,
+            Self::Transition(transition) => Some(transition.begin_ns),
+            Self::Finding(finding) => Some(finding.time_ns),
+            Self::Event(event) => event["time_ns"].as_u64(),
+            Self::Downtime(downtime) => Some(downtime.whole.begin_ns),
+            Self::Zap(zap) => Some(zap.time_ns),
+            Self::Closed(closed) => Some(closed.time_ns),
+            Self::EarlyCall(_) | Self::Inferred(_) | Self::Summary(_) | Self::Other => None,
+        }
+    }
+}
+
+/// The time in which a virtual machine ran on neither side of its migration.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Downtime {
     pub source: String,
@@ -59,13 +75,13 @@ pub struct Closed {
     pub pid: u32,
 }
 
-/// Something is taken for a device's.
+/// An eventfd or a region that was inferred to be a device's.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Inferred {
     pub origin: String,
 }
 
-/// Pages that were taken out of mappings.
+/// Pages that were zapped in mappings.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Zap {
     pub device: String,
@@ -90,7 +106,7 @@ pub struct Pages {
 }
 
 impl Zap {
-    /// How many faults populated each region again, of those that were touched.
+    /// How many faults populated each region again, of the regions that were touched.
     pub fn faults(&self) -> BTreeMap<u32, u64> {
         let of = |region: &ZappedRegion| {
             let count = region.pages.iter().map(|pages| pages.faults).sum();
@@ -101,7 +117,7 @@ impl Zap {
     }
 }
 
-/// A call that was under way when the trace began.
+/// A call that was in flight when the trace began.
 #[derive(Clone, Debug, Deserialize)]
 pub struct EarlyCall {
     pub device: String,
@@ -153,6 +169,23 @@ pub struct Cycle {
     pub transition: Option<TransitionRef>,
 }
 
+impl Cycle {
+    /// Whether nothing went wrong.
+    pub fn is_good(&self) -> bool {
+        ["remapped", "unchanged"].contains(&self.outcome.as_str())
+    }
+
+    /// Whether nothing went wrong, and nothing is missing.
+    pub fn is_complete(&self) -> bool {
+        self.is_good() && self.missing.is_empty()
+    }
+
+    /// Whether it is incomplete because records of it were lost.
+    pub fn is_incomplete(&self) -> bool {
+        self.outcome == "incomplete" && self.reason.as_deref() == Some("records lost")
+    }
+}
+
 /// A state change.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Transition {
@@ -166,7 +199,7 @@ pub struct Transition {
     pub waited_ns: Option<u64>,
 }
 
-/// Something that is wrong.
+/// A violation, or something unusual.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Finding {
     pub rule: String,
@@ -175,7 +208,7 @@ pub struct Finding {
     pub time_ns: u64,
 }
 
-/// What the filters kept back.
+/// What the filters withheld.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Withheld {
     pub records: u64,
@@ -189,9 +222,9 @@ pub struct Summary {
     pub seen: Option<u64>,
     pub delivered: u64,
     pub lost: BTreeMap<String, u64>,
-    /// What the filters kept back.
+    /// What the filters withheld.
     pub withheld: Withheld,
-    /// Whose runs never happened.
+    /// Program runs that the kernel skipped, per program.
     pub missed: Vec<Value>,
     pub cycles: u64,
     pub transitions: u64,
@@ -205,7 +238,7 @@ impl Summary {
         self.lost.values().sum()
     }
 
-    /// That nothing was; else what, and whose runs never happened.
+    /// That nothing was lost; else what, and the programs that the kernel skipped.
     pub fn lost_nothing(&self) -> Result<()> {
         let (lost, missed) = (&self.lost, Value::from(self.missed.clone()));
         ensure!(self.lost() == 0, "the tracer lost {lost:?}: {missed}");
@@ -222,11 +255,17 @@ impl Summary {
     }
 }
 
-/// What a trace says, in its order.
+/// The lines of a trace, in its order.
 #[derive(Clone, Debug, Default)]
 pub struct Lines(pub Vec<Line>);
 
 impl Lines {
+    /// Those of a span of time.
+    pub fn within(&self, span_ns: &RangeInclusive<u64>) -> Self {
+        let inside = |line: &&Line| line.time_ns().is_some_and(|ns| span_ns.contains(&ns));
+        Self(self.0.iter().filter(inside).cloned().collect())
+    }
+
     /// The cycles.
     pub fn cycles(&self) -> impl Iterator<Item = &Cycle> {
         self.0.iter().filter_map(|line| match line {
@@ -267,7 +306,7 @@ impl Lines {
         })
     }
 
-    /// The ends of a device's use.
+    /// The last closes of a device.
     pub fn closed(&self) -> impl Iterator<Item = &Closed> {
         self.0.iter().filter_map(|line| match line {
             Line::Closed(closed) => Some(closed),
@@ -275,7 +314,7 @@ impl Lines {
         })
     }
 
-    /// From what something was inferred to be a device's.
+    /// The origins of all that was inferred to be a device's.
     pub fn inferred(&self) -> Vec<&str> {
         let lines = self.0.iter().filter_map(|line| match line {
             Line::Inferred(inferred) => Some(inferred.origin.as_str()),
@@ -284,7 +323,7 @@ impl Lines {
         lines.collect()
     }
 
-    /// The calls that were under way when the trace began.
+    /// The calls that were in flight when the trace began.
     pub fn early_calls(&self) -> impl Iterator<Item = &EarlyCall> {
         self.0.iter().filter_map(|line| match line {
             Line::EarlyCall(call) => Some(call),
@@ -300,7 +339,7 @@ impl Lines {
         })
     }
 
-    /// That these rules, each at least once, and no others were found.
+    /// That the findings are of these rules, each at least once, and of no others.
     pub fn found(&self, rules: &[&str]) -> Result<()> {
         let found: BTreeSet<&str> = self
             .findings()
@@ -321,43 +360,41 @@ impl Lines {
         Ok(())
     }
 
-    /// That every cycle is complete: nothing is missing, and nothing went wrong.
+    /// That every cycle is complete.
     pub fn complete(&self) -> Result<()> {
         for cycle in self.cycles() {
-            let whole = ["remapped", "unchanged"].contains(&cycle.outcome.as_str());
-            ensure!(whole && cycle.missing.is_empty(), "not complete: {cycle:?}");
+            ensure!(cycle.is_complete(), "not complete: {cycle:?}");
         }
         Ok(())
     }
 }
 
-/// A trace that runs.
+/// A running `remap trace --json`.
 pub struct Trace {
     process: Running,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Collected,
 }
 
-/// Whether this kernel preempts its own code. A program of fentry or fexit may lose its processor
-/// then, and the kernel skips it for whoever comes there next (kernel/bpf/trampoline.c,
-/// `__bpf_prog_enter_recur`), where one of a kprobe runs undisturbed. Elsewhere it is the kprobe
-/// that may be skipped, by a map's own system call.
+/// Whether this kernel preempts its own code. There a program of fentry or fexit may lose its
+/// processor, and the kernel skips the same program for the next task that gets there
+/// (kernel/bpf/trampoline.c, `__bpf_prog_enter_recur`); a program of a kprobe is not preempted.
+/// On other kernels a kprobe may be skipped, by a map's own system call.
 fn preempted() -> Result<bool> {
     const MODE: &str = "/sys/kernel/debug/sched/preempt";
     let modes = std::fs::read_to_string(MODE).with_context(|| format!("reading {MODE}"))?;
     Ok(modes.contains("(full)") || modes.contains("(lazy)"))
 }
 
-fn take(lines: &Mutex<Vec<String>>) -> Result<Lines> {
-    let taken = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+fn parse(lines: Vec<String>) -> Result<Lines> {
     let parse = |line: String| {
         serde_json::from_str(&line).with_context(|| format!("a line of the trace: {line}"))
     };
-    Ok(Lines(taken.into_iter().map(parse).collect::<Result<_>>()?))
+    Ok(Lines(lines.into_iter().map(parse).collect::<Result<_>>()?))
 }
 
 /// A trace that has ended.
 pub struct Traced {
-    /// What it said, without the summary.
+    /// Its lines, without the summary.
     pub lines: Lines,
     /// The last line.
     pub summary: Summary,
@@ -376,18 +413,11 @@ impl Trace {
     }
 
     fn start_with(kprobes: bool, arguments: &[&str]) -> Result<Self> {
-        let lines = Arc::new(Mutex::new(Vec::new()));
+        let lines = Collected::default();
         let mut command = remap(&["trace", "--json"]);
         command.args(kprobes.then_some("--kprobes"));
         command.args(arguments);
-        let collected = Arc::clone(&lines);
-        let collect = move |line| {
-            collected
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(line);
-        };
-        let process = Running::start_ready(command, Output::Lines(Box::new(collect)))?;
+        let process = Running::start_ready(command, Output::Collected(lines.clone()))?;
         Ok(Self { process, lines })
     }
 
@@ -396,38 +426,31 @@ impl Trace {
         &self.process
     }
 
-    /// How many lines it has said that were not taken.
-    pub fn told(&self) -> usize {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+    /// Whether a line was written that has not been taken.
+    pub fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
     }
 
-    /// What it has said since the last call.
+    /// The lines since the last call.
     pub fn take(&self) -> Result<Lines> {
-        take(&self.lines)
+        parse(self.lines.take())
     }
 
     /// Ends it as Ctrl-C does. Its account must balance, and it must exit with `code`.
     pub fn end(self, code: i32) -> Result<Traced> {
-        let lines = Arc::clone(&self.lines);
-        let ended = self.process.end(Signal::INT)?;
-        Traced::new(&ended, &lines, code)
+        Traced::new(&self.process.end(Signal::INT)?, &self.lines, code)
     }
 
-    /// Waits for its own end.
+    /// Waits until it ends by itself. As [`Self::end`].
     pub fn wait(self, code: i32) -> Result<Traced> {
-        let lines = Arc::clone(&self.lines);
-        let ended = self.process.wait()?;
-        Traced::new(&ended, &lines, code)
+        Traced::new(&self.process.wait()?, &self.lines, code)
     }
 }
 
 impl Traced {
-    fn new(ended: &Ended, lines: &Mutex<Vec<String>>, code: i32) -> Result<Self> {
+    fn new(ended: &Ended, lines: &Collected, code: i32) -> Result<Self> {
         ended.expect(code).context("remap trace")?;
-        let mut lines = take(lines)?.0;
+        let mut lines = parse(lines.take())?.0;
         let Some(Line::Summary(summary)) = lines.pop() else {
             anyhow::bail!("the trace does not end with a summary");
         };
@@ -436,5 +459,11 @@ impl Traced {
             lines: Lines(lines),
             summary,
         })
+    }
+
+    /// That nothing was lost, and that these rules were found and no others.
+    pub fn found(&self, rules: &[&str]) -> Result<()> {
+        self.summary.lost_nothing()?;
+        self.lines.found(rules)
     }
 }

@@ -1,8 +1,8 @@
-//! Three who count the same: the tracer, a program in C that uses no BPF, and a bpftrace script.
+//! Three counters that must agree: the tracer, a program in C that uses no BPF, and a bpftrace
+//! script.
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use remap_core::parse::region::Area;
@@ -13,18 +13,18 @@ use serde_json::Value;
 use super::Body;
 use super::irq::{VECTORS, with};
 use super::memory::touch;
-use super::rig::Stock;
 use remap_common::uapi::{
     VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_IRQ_INFO,
     VFIO_DEVICE_GET_REGION_INFO, VFIO_DEVICE_RESET, VFIO_DEVICE_SET_IRQS,
 };
 
-use crate::ledger::Ledger;
-use crate::rig::child::{Output, Running};
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence::{Place, Whence, signal, zapped};
+use crate::rig::process::{Collected, Output, Running};
+use crate::rig::stock::Stock;
 use crate::rig::until;
-use crate::vmm::assigned::{Assigned, MSIX};
-use crate::vmm::sys::PAGE;
-use crate::words::{Place, Whence, signal, zapped};
+use crate::rig::vmm::assigned::{Assigned, MSIX};
+use crate::rig::vmm::sys::PAGE;
 
 pub const TESTS: &[(&str, Body)] = &[("stock::agree::c_and_bpftrace_count_the_same", agree)];
 
@@ -44,10 +44,10 @@ const REQUESTS: [(&str, u32); 6] = [
 /// Counts by name; a request's name is its number.
 type Counts = BTreeMap<String, u64>;
 
-/// Somebody else who counts, by probes of their own.
+/// Another counter, with probes of its own.
 struct Counting {
     process: Running,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Collected,
 }
 
 /// How many probes of a function are armed.
@@ -62,22 +62,14 @@ fn armed(function: &str) -> Result<usize> {
 }
 
 impl Counting {
-    /// Starts it; returns when its probes are armed and it has said `ready`, where it does.
+    /// Starts it; returns when its probes are armed and it has printed the line `ready`, if any.
     fn start(command: Command, ready: Option<&str>) -> Result<Self> {
         let before = [armed(SIGNAL)?, armed(IOCTL)?];
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let collected = Arc::clone(&lines);
-        let collect = move |line| {
-            collected
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(line);
-        };
-        let mut process = Running::start(command, Output::Lines(Box::new(collect)))?;
+        let lines = Collected::default();
+        let mut process = Running::start(command, Output::Collected(lines.clone()))?;
         until("another counter's probes", || {
             process.is_alive()?;
-            let said = lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_ready = ready.is_none_or(|ready| said.iter().any(|line| line == ready));
+            let is_ready = ready.is_none_or(|ready| lines.contains(ready));
             let now = [armed(SIGNAL)?, armed(IOCTL)?];
             Ok((is_ready && now[0] > before[0] && now[1] > before[1]).then_some(()))
         })?;
@@ -87,8 +79,7 @@ impl Counting {
     /// Ends it, and gives what it printed.
     fn end(self) -> Result<Vec<String>> {
         self.process.end(Signal::INT)?.expect(0)?;
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(lines.clone())
+        Ok(self.lines.take())
     }
 }
 
@@ -139,8 +130,8 @@ fn of_bpftrace(lines: &[String]) -> Result<Counts> {
     Ok(counts)
 }
 
-/// What the tracer told.
-fn of_events(events: &[Value]) -> Result<Counts> {
+/// What the tracer counted.
+fn of_events<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
     let mut counts = Counts::new();
     for event in events {
         match event["kind"].as_str().unwrap_or_default() {
@@ -150,7 +141,10 @@ fn of_events(events: &[Value]) -> Result<Counts> {
                 let known = REQUESTS.iter().find(|(name, _)| call["name"] == *name);
                 let number = match call["request"].as_u64() {
                     Some(number) => number,
-                    None => known.with_context(|| format!("what is {call}?"))?.1.into(),
+                    None => known
+                        .with_context(|| format!("an unknown call: {call}"))?
+                        .1
+                        .into(),
                 };
                 *counts.entry(number.to_string()).or_default() += 1;
                 *counts.entry("ioctls".to_owned()).or_default() += 1;
@@ -202,14 +196,14 @@ fn agree(stock: &mut Stock) -> Result<()> {
         bpftrace = other.end().context("bpftrace")?;
         Ok(())
     };
-    let events = stock.watch(&[], act)?;
-    let told = of_events(&events)?;
-    ensure!(told.len() == 2 + REQUESTS.len(), "{told:?}");
+    let lines = stock.watch(&[], act)?;
+    let traced = of_events(lines.events())?;
+    ensure!(traced.len() == 2 + REQUESTS.len(), "{traced:?}");
     let (c, bpftrace) = (of_c(&c)?, of_bpftrace(&bpftrace)?);
-    ensure!(c == told, "C counted {c:?}, and told are {told:?}");
+    ensure!(c == traced, "C counted {c:?}, the tracer {traced:?}");
     ensure!(
-        bpftrace == told,
-        "bpftrace counted {bpftrace:?}, and told are {told:?}"
+        bpftrace == traced,
+        "bpftrace counted {bpftrace:?}, the tracer {traced:?}"
     );
     Ok(())
 }

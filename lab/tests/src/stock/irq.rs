@@ -1,23 +1,23 @@
-//! Interrupts: `SET_IRQS` of every kind, signals by software and by a device, who takes them.
+//! Interrupts: `SET_IRQS` of every kind, signals by software and by a device, consumers of the signals.
 
 use anyhow::{Context, Result, ensure};
 use remap_user::vfio::device::{Action, Data};
 
 use super::Body;
-use super::rig::Stock;
-use crate::ledger::Ledger;
 use crate::rig::driver::busybox;
-use crate::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
-use crate::vmm::{Vmm, open, sys};
-use crate::words::{Place, Whence, signal};
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence::{Place, Whence, signal};
+use crate::rig::stock::Stock;
+use crate::rig::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
+use crate::rig::vmm::{Vmm, open, sys};
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::irq::every_kind_of_set_irqs", set_irqs),
     ("stock::irq::intx_of_a_device", intx),
     ("stock::irq::msi_of_a_device", msi),
     ("stock::irq::sixty_five_vectors", vectors),
-    ("stock::irq::taken_in_the_kernel", irqfd),
-    ("stock::irq::req_of_an_unbind", req),
+    ("stock::irq::consumed_by_kvm", irqfd),
+    ("stock::irq::req_at_an_unbind", req),
 ];
 
 /// Does something with one device, and closes it.
@@ -34,7 +34,7 @@ pub fn with(
     Ok(())
 }
 
-/// Every action, with every kind of data, on every index that the kernel lets have it.
+/// Every action, with every kind of data, on every index for which the kernel has it.
 fn set_irqs(stock: &mut Stock) -> Result<()> {
     let nic = stock.nic;
     let act = |_: &mut Stock, ledger: &Ledger| {
@@ -55,7 +55,7 @@ fn kinds(nic: &mut Assigned<'_>, index: u32) -> Result<()> {
     nic.trigger(index, last, 2)?;
     let place = Place::trigger(index, last);
     nic.read(place, 2)?;
-    // What a bool says is what happens.
+    // A bool of false does nothing, one of true triggers.
     let no = vec![false; usize::try_from(count)?];
     nic.set_irqs(index, 0, Action::Trigger, Data::Bool(&no))?;
     nic.set_irqs(index, last, Action::Trigger, Data::Bool(&[true]))?;
@@ -68,7 +68,7 @@ fn kinds(nic: &mut Assigned<'_>, index: u32) -> Result<()> {
         nic.set_irqs(index, 0, Action::Unmask, Data::Bool(&[true]))?;
         unmask_by_eventfd(nic)?;
     }
-    // Nothing is there to be read any more.
+    // The counter is 0 again.
     ensure!(nic.eventfd(place)?.read()?.is_none(), "one count too many");
     nic.happened(1, format_args!("{place}: read EAGAIN"));
     nic.disable(index)?;
@@ -76,7 +76,7 @@ fn kinds(nic: &mut Assigned<'_>, index: u32) -> Result<()> {
     Ok(())
 }
 
-/// The kernel listens to an eventfd: what is written to it the kernel takes.
+/// An unmask eventfd: the kernel consumes what is written to it.
 fn unmask_by_eventfd(nic: &mut Assigned<'_>) -> Result<()> {
     let place = Place::unmask(INTX, 0);
     nic.enable_unmask(INTX)?;
@@ -89,14 +89,14 @@ fn unmask_by_eventfd(nic: &mut Assigned<'_>) -> Result<()> {
     nic.set_irqs(INTX, 0, Action::Unmask, Data::Eventfd(&[None]))
 }
 
-/// Registers of the edu device in BAR 0: raise an interrupt, and end it.
+/// Registers of the edu device in BAR 0: raise an interrupt, and clear it.
 const RAISE: u64 = 0x60;
 const ACKNOWLEDGE: u64 = 0x64;
 /// `PCI_COMMAND`, and in it memory and bus master.
 const COMMAND: u64 = 4;
 const MASTER: u16 = 6;
 
-/// How often the device is asked for an interrupt.
+/// How many interrupts the device is made to raise.
 const INTERRUPTS: u32 = 20;
 
 fn intx(stock: &mut Stock) -> Result<()> {
@@ -108,7 +108,7 @@ fn intx(stock: &mut Stock) -> Result<()> {
             for _ in 0..INTERRUPTS {
                 edu.device().write(&bar, RAISE, &1_u32.to_le_bytes())?;
                 edu.signalled(Place::trigger(INTX, 0), Whence::Interrupt)?;
-                // The kernel has masked it, and the device still asks.
+                // The kernel has masked it, and the device still asserts it.
                 edu.device()
                     .write(&bar, ACKNOWLEDGE, &1_u32.to_le_bytes())?;
                 edu.set_irqs(INTX, 0, Action::Unmask, Data::None(1))?;
@@ -141,7 +141,7 @@ fn msi(stock: &mut Stock) -> Result<()> {
 /// As many as the lab's NVMe controller has.
 pub const VECTORS: u32 = 65;
 
-/// Each vector gets its own number of signals.
+/// Each vector is signalled another number of times.
 fn vectors(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     let act = |_: &mut Stock, ledger: &Ledger| {
@@ -156,8 +156,8 @@ fn vectors(stock: &mut Stock) -> Result<()> {
                 nvme.trigger(MSIX, sub, more.into())?;
                 nvme.read(place, 1 + u64::from(more))?;
             }
-            // All of them get another eventfd, and most lose it, in one call each; what their users
-            // do with the old ones is their own affair.
+            // One call replaces all eventfds, another removes most of them; uses of the old ones are not
+            // traced.
             let old = nvme.replace(MSIX, VECTORS)?;
             for eventfd in &old {
                 eventfd.write(1)?;
@@ -174,7 +174,7 @@ fn vectors(stock: &mut Stock) -> Result<()> {
                 eventfd.write(1)?;
                 ensure!(eventfd.read()? == Some(1), "an eventfd lost a count");
             }
-            // Two lose their eventfd: nothing is signalled there.
+            // Two lose their eventfd: they are not signalled.
             nvme.set_irqs(MSIX, 10, Action::Trigger, Data::Eventfd(&[None, None]))?;
             nvme.set_irqs(MSIX, 8, Action::Trigger, Data::None(4))?;
             for sub in [8, 9] {
@@ -188,7 +188,7 @@ fn vectors(stock: &mut Stock) -> Result<()> {
     stock.watch(&[], act).map(drop)
 }
 
-/// KVM takes every count itself: nobody reads, and nothing is wrong with that.
+/// KVM's irqfd consumes every count: there is no read, and no finding.
 fn irqfd(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     busybox(&["modprobe", "kvm-amd"]).context("loading KVM")?;
@@ -212,7 +212,7 @@ fn irqfd(stock: &mut Stock) -> Result<()> {
     stock.watch(&[], act).map(drop)
 }
 
-/// Whoever takes the device away asks its user first, who gives it up.
+/// An unbind signals the REQ interrupt; the user then closes the device.
 fn req(stock: &mut Stock) -> Result<()> {
     let nic = stock.nic;
     let device = format!("/sys/bus/pci/devices/{nic}");
@@ -226,7 +226,7 @@ fn req(stock: &mut Stock) -> Result<()> {
         let group = assigned.release()?.context("no group")?;
         let unbound = unbind.join();
         ensure!(matches!(unbound, Ok(Ok(()))), "unbinding: {unbound:?}");
-        // The group has no device any more, and still a number.
+        // The group has no device any more, and keeps its number.
         group.close();
         vmm.close();
         std::fs::write("/sys/bus/pci/drivers_probe", nic.to_string())?;

@@ -1,4 +1,4 @@
-//! A tracer that comes late knows what one knows that was there from the start.
+//! A tracer that starts late has the same state as one that ran from the start.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,21 @@ use serde_json::Value;
 
 use super::Body;
 use super::irq::VECTORS;
-use super::rig::Stock;
-use crate::ledger::Ledger;
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence::{self, Place, Whence, signal};
 use crate::rig::now;
+use crate::rig::stock::Stock;
 use crate::rig::trace::{Lines, Trace};
-use crate::vmm::Vmm;
-use crate::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
-use crate::vmm::sys::PAGE;
-use crate::words::{self, Place, Whence, signal};
+use crate::rig::vmm::Vmm;
+use crate::rig::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
+use crate::rig::vmm::sys::PAGE;
 
-pub const TESTS: &[(&str, Body)] = &[("stock::late::equals_early", equals)];
+pub const TESTS: &[(&str, Body)] = &[("stock::late::a_late_tracer_equals_an_early_one", equals)];
 
 /// Counted sentences.
 type Counts = BTreeMap<String, i64>;
 
-/// What is there: devices, eventfds, mappings with their addresses and owners; however it came to
-/// be known.
+/// The devices, eventfds, and mappings with their addresses and pids, whatever the origin.
 fn picture<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
     let mut counts = Counts::new();
     for event in events {
@@ -32,7 +31,7 @@ fn picture<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
         if !["device", "context", "map"].contains(&kind) {
             continue;
         }
-        let sentence = words::of(event)?.context("no sentence")?;
+        let sentence = sentence::of(event)?.context("no sentence")?;
         let (sentence, _) = sentence.rsplit_once(", ").context("no origin")?;
         let owner = match kind {
             "map" => format!(" at {} of {}", event["address"], event["pid"]),
@@ -57,7 +56,7 @@ fn same(what: &str, one: &Counts, other: &Counts) -> Result<()> {
     Ok(())
 }
 
-/// What a VMM has set up: one device by INTx, one by MSI, one by 65 vectors.
+/// The state of a VMM: one device with INTx, one with MSI, one with 65 vectors.
 struct Machine<'a> {
     vmm: Vmm<'a>,
     edu: Assigned<'a>,
@@ -103,7 +102,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Everything that was set up is used, and given back.
+    /// Uses all of it, and closes it.
     fn used(self) -> Result<()> {
         let Self {
             vmm,
@@ -145,53 +144,50 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Two tracers, one after the other, come to a VMM that is there. Each finds what the one knows
-/// that was there before the VMM; and what happens from then on is told alike.
+/// Two tracers start, one after the other, beside a running VMM. Each finds the state that the early
+/// tracer has; from then on the second traces the same as the early one.
 fn equals(stock: &mut Stock) -> Result<()> {
     let mut late: Vec<Lines> = Vec::new();
     let mut attached_ns = 0;
     let act = |stock: &mut Stock, ledger: &Ledger| {
         let machine = Machine::new(stock, ledger)?;
         let first = Trace::start(&["--events"])?.end(0)?;
-        first.lines.found(&[])?;
+        first.found(&[])?;
         late.push(first.lines);
         let second = Trace::start(&["--events"])?;
         attached_ns = now()?;
         machine.used()?;
         let second = second.end(0)?;
-        second.summary.lost_nothing()?;
-        second.lines.found(&[])?;
+        second.found(&[])?;
         late.push(second.lines);
         Ok(())
     };
     let early = stock.watch(&[], act)?;
     let before = |event: &&Value| event["time_ns"].as_u64() < Some(attached_ns);
-    let there = picture(early.iter().filter(before))?;
-    ensure!(there.len() > 80, "only {} things are there", there.len());
+    let there = picture(early.events().filter(before))?;
+    ensure!(
+        there.len() > 80,
+        "only {} devices, eventfds and mappings",
+        there.len()
+    );
     for (number, lines) in late.iter().enumerate() {
         let found = lines.events().filter(|event| origin(event) == "found");
         let found = picture(found)?;
-        same(&format!("attached late, time {number}"), &found, &there)?;
+        same(&format!("late tracer {number}"), &found, &there)?;
     }
     let [_, second] = late.as_slice() else {
         anyhow::bail!("{} traces", late.len());
     };
-    let since: Vec<Value> = early
-        .iter()
-        .filter(|event| !before(event))
-        .cloned()
-        .collect();
-    let told: Vec<Value> = second
-        .events()
-        .filter(|event| origin(event) != "found")
-        .cloned()
-        .collect();
-    let count = |events: &[Value]| -> Result<Counts> {
-        let mut counts = Counts::new();
-        for sentence in words::all(events)? {
-            *counts.entry(sentence).or_default() += 1;
-        }
-        Ok(counts)
-    };
-    same("told since", &count(&told)?, &count(&since)?)
+    let since = early.events().filter(|event| !before(event));
+    let traced = second.events().filter(|event| origin(event) != "found");
+    same("traced since", &counted(traced)?, &counted(since)?)
+}
+
+/// How often each sentence is true of the events.
+fn counted<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
+    let mut counts = Counts::new();
+    for sentence in sentence::all(events)? {
+        *counts.entry(sentence).or_default() += 1;
+    }
+    Ok(counts)
 }

@@ -7,15 +7,19 @@ use serde_json::Value;
 
 use super::Body;
 use super::irq::with;
-use super::rig::Stock;
-use crate::ledger::Ledger;
-use crate::vmm::sys::{self, Memory, PAGE};
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::stock::Stock;
+use crate::rig::trace::Lines;
+use crate::rig::vmm::sys::{self, Memory, PAGE};
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::memory::mappings", mappings),
     ("stock::memory::faults_of_a_fresh_mapping", faults),
     ("stock::memory::dma", dma),
-    ("stock::memory::a_shared_region_loses_its_mmap", stray),
+    (
+        "stock::memory::a_region_mapped_for_dma_loses_its_mmap",
+        stray,
+    ),
 ];
 
 /// Pages that are touched, in this order: neighbours, far ones, one of them again.
@@ -34,15 +38,25 @@ pub fn touch(mapping: &Mapping, pages: &[u64]) -> Result<i64> {
 }
 
 /// The faults of a region that populated something.
-pub fn populated(events: &[Value], region: u32) -> Vec<&Value> {
+pub fn populated(lines: &Lines, region: u32) -> Vec<&Value> {
     let ours = |event: &&Value| {
         event["kind"] == "fault" && event["region"] == region && event["outcome"] == "populated"
     };
-    events.iter().filter(ours).collect()
+    lines.events().filter(ours).collect()
 }
 
-/// That the faults are just those that these touches need: each is of a page that nothing has
-/// populated yet, and populates what it says.
+/// The faults of a region that populated something: as many as the kernel has counted.
+pub fn as_counted(lines: &Lines, region: u32, counted: i64) -> Result<Vec<&Value>> {
+    let traced = populated(lines, region);
+    ensure!(
+        i64::try_from(traced.len())? == counted && counted > 0,
+        "the kernel counted {counted} faults, the tracer {traced:?}"
+    );
+    Ok(traced)
+}
+
+/// That the faults are just those that these touches need: each is of a page that no earlier fault
+/// has populated.
 pub fn explained(faults: &[&Value], size: u64, touched: &[u64]) -> Result<()> {
     let mut faults = faults.iter();
     let mut there: Vec<(u64, u64)> = Vec::new();
@@ -55,13 +69,13 @@ pub fn explained(faults: &[&Value], size: u64, touched: &[u64]) -> Result<()> {
             continue;
         }
         let fault = faults.next();
-        let fault = fault.with_context(|| format!("page {page}: no fault was told"))?;
+        let fault = fault.with_context(|| format!("page {page}: no fault was traced"))?;
         let (offset, bytes) = (fault["offset"].as_u64(), fault["bytes"].as_u64());
         ensure!(
             offset.map(|offset| offset / PAGE) == Some(*page),
             "page {page}: {fault}"
         );
-        let bytes = bytes.with_context(|| format!("nothing said of the size: {fault}"))?;
+        let bytes = bytes.with_context(|| format!("a fault without its size: {fault}"))?;
         // All of the mapping, or a block that is aligned by its size.
         let begin = if bytes == size { 0 } else { at / bytes * bytes };
         there.push((begin, begin + bytes));
@@ -71,7 +85,7 @@ pub fn explained(faults: &[&Value], size: u64, touched: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// Every region that can be mapped, whole and in parts, three times.
+/// Every region that can be mapped, its areas and parts of them, three times.
 fn mappings(stock: &mut Stock) -> Result<()> {
     let devices = [stock.edu, stock.nvme, stock.nic];
     let act = |_: &mut Stock, ledger: &Ledger| {
@@ -113,26 +127,22 @@ fn faults(stock: &mut Stock) -> Result<()> {
             Ok(())
         })
     };
-    let events = stock.watch(&[], act)?;
-    let told = populated(&events, 2);
-    ensure!(
-        i64::try_from(told.len())? == counted && counted > 0,
-        "the kernel counted {counted} faults, and told are {told:?}"
-    );
-    explained(&told, size, &PAGES)
+    let lines = stock.watch(&[], act)?;
+    let traced = as_counted(&lines, 2, counted)?;
+    explained(&traced, size, &PAGES)
 }
 
-/// Where the devices see the memory.
+/// The IOVA of the memory.
 const IOVA: u64 = 0x1_0000_0000;
 /// Bytes of memory.
 const MEMORY: u64 = 1 << 20;
-/// Pages of a region that other devices may reach.
+/// Pages of a region that are mapped for DMA.
 const SHARED: u64 = 16;
 
 /// Memory and a region are mapped for DMA, unmapped one by one, and all at once.
 fn dma(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
-    let (mut counted, mut told_of) = (0, Vec::new());
+    let mut counted = 0;
     let act = |_: &mut Stock, ledger: &Ledger| {
         with(ledger, nvme, |vmm, nvme| {
             let memory = Memory::new(usize::try_from(MEMORY)?)?;
@@ -153,22 +163,20 @@ fn dma(stock: &mut Stock) -> Result<()> {
             counted = faults;
             vmm.unmap_dma(2 * IOVA, area.size)?;
             vmm.unmap_all_dma(2 * MEMORY)?;
-            // What the kernel touched for it is there for the process too.
-            told_of = (0..SHARED).collect();
-            ensure!(touch(nvme.mappings().first().context("unmapped")?, &told_of)? == 0);
+            // The kernel has touched the pages for it: they are populated for the process too.
+            let pages: Vec<u64> = (0..SHARED).collect();
+            let again = touch(nvme.mappings().first().context("unmapped")?, &pages)?;
+            ensure!(again == 0, "{again} faults of populated pages");
             Ok(())
         })
     };
-    let events = stock.watch(&[], act)?;
-    let told = populated(&events, 2);
-    ensure!(
-        i64::try_from(told.len())? == counted && counted > 0,
-        "the kernel counted {counted} faults, and told are {told:?}"
-    );
-    explained(&told, SHARED * PAGE, &told_of)
+    let lines = stock.watch(&[], act)?;
+    let traced = as_counted(&lines, 2, counted)?;
+    let pages: Vec<u64> = (0..SHARED).collect();
+    explained(&traced, SHARED * PAGE, &pages)
 }
 
-/// A region is unmapped that other devices can still reach by its DMA mapping.
+/// A region is unmapped while it is mapped for DMA, so that other devices still reach it.
 fn stray(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     let act = |_: &mut Stock, ledger: &Ledger| {
@@ -181,7 +189,7 @@ fn stray(stock: &mut Stock) -> Result<()> {
             let address = nvme.map(&region, area)?.address();
             vmm.map_dma(address, IOVA, area.size)?;
             nvme.unmap()?;
-            // It goes on as if nothing were wrong.
+            // It continues.
             nvme.region(4)?;
             vmm.unmap_dma(IOVA, area.size)
         })

@@ -1,6 +1,6 @@
-//! Devices bound to vfio-pci as it is, used as a VMM uses them: what mainline does in place of
-//! the remap IRQ. Whoever uses a device writes down what it does, and the trace must say the same,
-//! equally often: no more and no less.
+//! Devices bound to vfio-pci as it is, used as a VMM uses them: what mainline has in place of the
+//! remap IRQ. A user records what it does, and the trace must report the same, equally often: no
+//! more and no less.
 
 mod agree;
 mod irq;
@@ -8,23 +8,19 @@ mod late;
 mod memory;
 mod passed;
 mod power;
-mod rig;
-
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use libtest_mimic::{Arguments, Failed, Trial};
 
-use rig::Stock;
+use crate::rig::stock::Stock;
+use crate::rig::suite::{Group, Test};
 
 /// What a test does.
 type Body = fn(&mut Stock) -> Result<()>;
 
 /// Every test, in the order in which they run.
-fn tests() -> Vec<(&'static str, Body)> {
-    let last: &[(&str, Body)] = &[("stock::nothing_was_lost_or_found_beside", Stock::end)];
-    [
+pub fn tests() -> Vec<Test<Stock>> {
+    let last: &[(&str, Body)] = &[("stock::nothing_was_lost_or_found_beside", Stock::account)];
+    let all = [
         irq::TESTS,
         memory::TESTS,
         power::TESTS,
@@ -32,20 +28,7 @@ fn tests() -> Vec<(&'static str, Body)> {
         late::TESTS,
         agree::TESTS,
         last,
-    ]
-    .concat()
-}
-
-/// Runs the group.
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let rig = Arc::new(Mutex::new(Stock::new()?));
-    let trial = |(name, body): (&str, Body)| {
-        let rig = Arc::clone(&rig);
-        Trial::test(name, move || {
-            let mut rig = rig.lock().unwrap_or_else(PoisonError::into_inner);
-            body(&mut rig).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
-    let trials = tests().into_iter().map(trial).collect();
-    Ok(libtest_mimic::run(arguments, trials).exit_code())
+    ];
+    let test = |(name, body): &(&str, Body)| Test::new(*name, &[Group::Stock], *body);
+    all.into_iter().flatten().map(test).collect()
 }

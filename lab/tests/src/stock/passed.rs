@@ -1,5 +1,5 @@
-//! Device files and eventfds that change hands: what is a device's stays the device's, whoever
-//! has it and by whatever number, and what is not never becomes it.
+//! Device files and eventfds in several processes: a device's file or eventfd stays the device's in
+//! every process and under every number, and a foreign one never becomes the device's.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -10,33 +10,29 @@ use remap_user::vfio::eventfd::EventFd;
 
 use super::Body;
 use super::irq::with;
-use super::rig::Stock;
-use crate::ledger::Ledger;
-use crate::member;
-use crate::vmm::assigned::{Assigned, MSIX};
-use crate::words::{Place, Whence, signal};
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence::{Place, Whence, signal};
+use crate::rig::peer;
+use crate::rig::stock::Stock;
+use crate::rig::vmm::assigned::{Assigned, MSIX};
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::passed::by_inheritance", |stock| {
-        handed(stock, member::inherits)
+        handed(stock, peer::inherits)
     }),
     ("stock::passed::into_a_pid_namespace", |stock| {
-        handed(stock, member::inherits_in_a_namespace)
+        handed(stock, peer::inherits_in_a_namespace)
     }),
     ("stock::passed::over_a_socket", |stock| {
-        handed(stock, member::receives)
+        handed(stock, peer::receives)
     }),
-    ("stock::passed::by_fork", |stock| {
-        grown(stock, member::forks)
-    }),
-    ("stock::passed::by_exec", |stock| {
-        grown(stock, member::execs)
-    }),
-    ("stock::passed::by_a_shared_space", outlived),
+    ("stock::passed::by_fork", |stock| grown(stock, peer::forks)),
+    ("stock::passed::by_exec", |stock| grown(stock, peer::execs)),
+    ("stock::passed::by_a_shared_mm", outlived),
     ("stock::passed::eventfds_recycled", recycled),
 ];
 
-/// Another process uses the device while this one has it open, and this one after that.
+/// Another process uses the device while this one has it open, then this one uses it.
 fn handed(stock: &mut Stock, pass: fn(&Assigned<'_>) -> Result<()>) -> Result<()> {
     let nvme = stock.nvme;
     let act = |_: &mut Stock, ledger: &Ledger| {
@@ -48,20 +44,20 @@ fn handed(stock: &mut Stock, pass: fn(&Assigned<'_>) -> Result<()>) -> Result<()
             nvme.disable(MSIX)
         })
     };
-    let events = stock.watch(&[], act)?;
+    let lines = stock.watch(&[], act)?;
     let own = std::process::id();
-    let others = events
-        .iter()
+    let others = lines
+        .events()
         .filter(|event| event["pid"] != own && !event["device"].is_null())
         .count();
-    ensure!(others > 0, "all is told of this process");
-    // The host's init has nothing to do with it: that is what a process is in a namespace of its own.
-    let first = events.iter().any(|event| event["pid"] == 1);
-    ensure!(!first, "a pid of a namespace is told");
+    ensure!(others > 0, "every event is this process's");
+    // The host's init uses no device; a process in a PID namespace of its own has this pid there.
+    let first = lines.events().any(|event| event["pid"] == 1);
+    ensure!(!first, "an event has the pid of a namespace");
     Ok(())
 }
 
-/// Another process opens the device and ends before its use does.
+/// Another process opens the device and ends, and the device is used after that.
 fn grown(
     stock: &mut Stock,
     start: fn(remap_user::vfio::sysfs::Bdf, &Ledger) -> Result<()>,
@@ -70,25 +66,27 @@ fn grown(
     stock.watch(&[], |_, ledger| start(nvme, ledger)).map(drop)
 }
 
-/// The address space of another process outlives it, and so does the mapping in it; its end is told,
-/// although the process that ends it has never used a device.
+/// The mm of another process outlives it, and with it the mapping. The munmap is traced, although the
+/// process that ends the mm has never used a device.
 fn outlived(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |_, nvme| member::leaves_its_space(nvme))
-    };
-    let events = stock.watch(&[], act)?;
+    let act =
+        |_: &mut Stock, ledger: &Ledger| with(ledger, nvme, |_, nvme| peer::leaves_its_space(nvme));
+    let lines = stock.watch(&[], act)?;
     let own = std::process::id();
     let unmapped = |event: &serde_json::Value| event["kind"] == "unmap" && event["pid"] != own;
-    ensure!(events.iter().any(unmapped), "its end is told of another");
+    ensure!(
+        lines.events().any(unmapped),
+        "no munmap by the other process"
+    );
     Ok(())
 }
 
-/// How many eventfds the device is given, and loses again.
+/// How many eventfds are set, and removed again.
 const EVENTFDS: u32 = 1000;
 
-/// Each eventfd is the device's for a while, and somebody else's memory soon after: another one is
-/// made, and used by user space and by the kernel.
+/// Each eventfd is the device's for a while; soon after, a foreign one reuses its memory, and is used
+/// by user space and by the kernel.
 fn recycled(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     let aio = Aio::new()?;
@@ -116,10 +114,10 @@ fn recycled(stock: &mut Stock) -> Result<()> {
                 nvme.happened(1, signal(place, Whence::Inside));
                 ensure!(own.read()? == Some(1), "no signal");
                 nvme.happened(1, format_args!("{place}: read 1"));
-                // The one before was pushed out by this one, and is somebody's own since.
+                // This one has replaced the one before, which is foreign since.
                 drop(before.take());
                 match round % 4 {
-                    // Taken away, then closed.
+                    // Removed, then closed.
                     0 => give(nvme, None)?,
                     // Closed while the device has it.
                     1 => {
@@ -129,7 +127,7 @@ fn recycled(stock: &mut Stock) -> Result<()> {
                         give(nvme, None)?;
                         continue;
                     }
-                    // All are taken away.
+                    // All are removed.
                     2 => nvme.disable(MSIX)?,
                     // The next one takes its place.
                     _ => {
@@ -138,7 +136,7 @@ fn recycled(stock: &mut Stock) -> Result<()> {
                         continue;
                     }
                 }
-                // Nobody's now: what its owner does with it concerns no device.
+                // Foreign now: its uses are not traced.
                 own.write(1)?;
                 ensure!(own.read()? == Some(1), "an eventfd lost a count");
                 drop(own);

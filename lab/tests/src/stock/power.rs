@@ -1,4 +1,4 @@
-//! What takes the pages of every mapping away, and the faults that bring them back.
+//! Calls that zap every mapping, and the faults that populate it again.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -15,14 +15,14 @@ use vfio_bindings::bindings::vfio::{
 
 use super::Body;
 use super::irq::with;
-use super::memory::{explained, populated, touch};
-use super::rig::Stock;
-use crate::ledger::Ledger;
-use crate::member;
+use super::memory::{as_counted, explained, touch};
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence::{WAKEUP, Whence, feature, signal, zapped};
+use crate::rig::peer;
+use crate::rig::stock::Stock;
 use crate::rig::until;
-use crate::vmm::assigned::Assigned;
-use crate::vmm::sys::PAGE;
-use crate::words::{WAKEUP, Whence, feature, signal, zapped};
+use crate::rig::vmm::assigned::Assigned;
+use crate::rig::vmm::sys::PAGE;
 
 pub const TESTS: &[(&str, Body)] = &[
     ("stock::power::memory_decode", |stock| {
@@ -39,7 +39,7 @@ pub const TESTS: &[(&str, Body)] = &[
     ("stock::power::low_power_with_wakeup", wakeup),
 ];
 
-/// What takes the pages away.
+/// The call that zaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Off {
     /// Memory decode in the command register.
@@ -48,7 +48,7 @@ enum Off {
     D3,
     /// `DEVICE_FEATURE` `LOW_POWER_ENTRY`.
     LowPower,
-    /// `DEVICE_RESET`: the device is there again when it is over.
+    /// `DEVICE_RESET`: the device has memory access again when it returns.
     Reset,
     /// `PCI_HOT_RESET`, likewise.
     HotReset,
@@ -65,8 +65,7 @@ const POWER: u32 = 1;
 const POWER_CONTROL: u64 = 4;
 const D3: u16 = 3;
 
-/// The region that is mapped, and its size in pages: few, so that whatever the kernel does at once
-/// is done soon.
+/// The region that is mapped: a small one.
 const REGION: u32 = 0;
 /// Rounds of off and on.
 const ROUNDS: u64 = 3;
@@ -84,7 +83,7 @@ fn power(device: &Assigned<'_>) -> Result<u64> {
     anyhow::bail!("{} has no power management", device.bdf())
 }
 
-/// Takes the pages away.
+/// Makes the call that zaps.
 fn off(device: &Assigned<'_>, how: Off) -> Result<()> {
     let call = match how {
         Off::Decode => {
@@ -118,7 +117,7 @@ fn off(device: &Assigned<'_>, how: Off) -> Result<()> {
     Ok(())
 }
 
-/// Gives access again. Without mappings nobody would notice.
+/// Restores memory access.
 fn on(device: &Assigned<'_>, how: Off) -> Result<()> {
     match how {
         Off::Decode => device.set_config(COMMAND, ON),
@@ -132,12 +131,12 @@ fn on(device: &Assigned<'_>, how: Off) -> Result<()> {
             ensure!(done.is_ok(), "LOW_POWER_EXIT: {done:?}");
             Ok(())
         }
-        // The device has come out of it as from its start.
+        // Memory access is there again.
         Off::Reset | Off::HotReset => Ok(()),
     }
 }
 
-/// Who can be taken away like this.
+/// A device for which this call zaps.
 fn victim(stock: &Stock, how: Off) -> Bdf {
     match how {
         Off::D3 => stock.nic,
@@ -162,7 +161,7 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
             for round in 0..ROUNDS {
                 off(device, how)?;
                 if lasting && round == 0 {
-                    member::touch(device, REGION)?;
+                    peer::touch(device, REGION)?;
                 }
                 on(device, how)?;
                 counted += mapping(device)?;
@@ -171,20 +170,16 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
         })
     };
     let rules: &'static [&'static str] = if lasting { &["access-refused"] } else { &[] };
-    let events = stock.watch(rules, act)?;
-    let told = populated(&events, REGION);
-    ensure!(
-        i64::try_from(told.len())? == counted && counted > 0,
-        "the kernel counted {counted} faults, and told are {told:?}"
-    );
-    // Between two zaps all that was touched comes back.
-    let zaps: Vec<u64> = events
-        .iter()
+    let lines = stock.watch(rules, act)?;
+    let traced = as_counted(&lines, REGION, counted)?;
+    // Between two zaps all that is touched faults in once.
+    let zaps: Vec<u64> = lines
+        .events()
         .filter(|event| event["kind"] == "zap")
         .filter_map(|zap| zap["time_ns"].as_u64())
         .collect();
     let pages: Vec<u64> = (0..size / PAGE).take(4).collect();
-    let mut rest = told.as_slice();
+    let mut rest = traced.as_slice();
     while let Some(first) = rest.first() {
         let next = zaps
             .iter()
@@ -194,8 +189,8 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
         explained(&rest[..part], size, &pages)?;
         rest = &rest[part..];
     }
-    let refused = events
-        .iter()
+    let refused = lines
+        .events()
         .filter(|event| event["kind"] == "fault" && event["outcome"] == "refused");
     let refused = refused.count();
     ensure!(
@@ -205,8 +200,8 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
     Ok(())
 }
 
-/// The device sleeps until somebody needs it: the host, and then its own user. Its user is told by an
-/// eventfd, which is no interrupt of the device.
+/// The device sleeps until the host, and then its user, resumes it. The user is woken by an eventfd,
+/// which is no interrupt of the device.
 fn wakeup(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     let power = format!("/sys/bus/pci/devices/{nvme}/power");
@@ -228,8 +223,11 @@ fn wakeup(stock: &mut Stock) -> Result<()> {
                 } else {
                     device.region(REGION)?;
                 }
-                ensure!(eventfd.read()? == Some(1), "nobody was woken");
-                // The host needs it on a thread that is in no call on the device.
+                ensure!(
+                    eventfd.read()? == Some(1),
+                    "the wakeup eventfd was not signalled"
+                );
+                // The host resumes it in a thread that is in no call on the device.
                 let whence = if by_host {
                     Whence::Outside
                 } else {
@@ -243,8 +241,8 @@ fn wakeup(stock: &mut Stock) -> Result<()> {
             Ok(())
         })
     };
-    stock.watch(&[], act)?;
-    let woken = stock
+    let lines = stock.watch(&[], act)?;
+    let woken = lines
         .zaps()
         .filter(|zap| zap.cause == "low_power_entry_with_wakeup")
         .map(|zap| zap.wakeup_ns.is_some())

@@ -1,14 +1,14 @@
-//! Three who saw the same: QEMU, the driver and the tracer. What they say of a device's states must
-//! agree, one by one, in order and in time.
+//! A device's state changes by QEMU's trace, by the driver's log and by the tracer: they agree one by
+//! one, in order and in time.
 
 use anyhow::{Context, Result, bail, ensure};
 use remap_core::errno;
 
-use super::clock::Ahead;
-use super::log;
-use super::story::Story;
-use super::vm::Ended;
 use crate::rig::log::{Kind, Log};
+use crate::rig::qemu::clock::Ahead;
+use crate::rig::qemu::log;
+use crate::rig::qemu::scenario::Outcome;
+use crate::rig::qemu::vm::Ended;
 use crate::rig::trace::{Lines, Transition};
 
 /// A state change as the driver logged it.
@@ -22,7 +22,7 @@ struct Change<'a> {
     result: i32,
 }
 
-/// What they agree on.
+/// What all three agree on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     /// State changes.
@@ -31,10 +31,10 @@ pub struct Agreement {
     pub failed: usize,
 }
 
-/// Holds the three against each other, for all of a story.
-pub fn judge(story: &Story, trace: &Lines) -> Result<Agreement> {
+/// Compares the three, for a whole scenario.
+pub fn judge(outcome: &Outcome, trace: &Lines) -> Result<Agreement> {
     let mut agreement = Agreement::default();
-    for (device, log) in &story.logs {
+    for (device, log) in &outcome.logs {
         let changes = changes(log)?;
         let traced: Vec<&Transition> = trace
             .transitions()
@@ -42,14 +42,14 @@ pub fn judge(story: &Story, trace: &Lines) -> Result<Agreement> {
             .collect();
         tracer_and_driver(&traced, &changes)
             .with_context(|| format!("{device}: the trace and the driver's log"))?;
-        let vms = story.vms.iter().filter(|vm| vm.device == *device);
+        let vms = outcome.vms.iter().filter(|vm| vm.device == *device);
         let both: Vec<_> = changes.iter().zip(traced).collect();
-        qemu_and_both(vms, &both, &story.ahead)
+        qemu_and_both(vms, &both, &outcome.ahead)
             .with_context(|| format!("{device}: QEMU's trace and the driver's log"))?;
         agreement.changes += changes.len();
         agreement.failed += changes.iter().filter(|change| change.result != 0).count();
     }
-    ensure!(agreement.changes > 0, "nobody saw any state change");
+    ensure!(agreement.changes > 0, "there was no state change");
     Ok(agreement)
 }
 
@@ -71,7 +71,7 @@ fn changes(log: &Log) -> Result<Vec<Change<'_>>> {
     states.into_iter().map(change).collect()
 }
 
-/// The tracer's calls are around what the driver does in them.
+/// The tracer's span of each state change contains the driver's.
 fn tracer_and_driver(traced: &[&Transition], changes: &[Change<'_>]) -> Result<()> {
     ensure!(
         traced.len() == changes.len(),
@@ -95,9 +95,8 @@ fn tracer_and_driver(traced: &[&Transition], changes: &[Change<'_>]) -> Result<(
     Ok(())
 }
 
-/// Goes through QEMU's trace as QEMU went through its code: each state that it asked for is one
-/// that the driver was asked for, and the tracer saw, after QEMU said so and before it took it for
-/// done.
+/// Follows QEMU's trace as QEMU ran: each state that it requested reached the driver, and the tracer,
+/// between QEMU's lines about the request and about its completion.
 fn qemu_and_both<'a>(
     vms: impl Iterator<Item = &'a Ended>,
     both: &[(&Change<'_>, &Transition)],
@@ -109,37 +108,37 @@ fn qemu_and_both<'a>(
         let mut lines = vm.log.iter();
         while let Some(line) = lines.next() {
             let (to, fallback) = match &line.kind {
-                // A reset, which asks for no state.
+                // A reset, which requests no state.
                 log::Kind::Is { state } => {
                     current = state;
                     continue;
                 }
-                // QEMU asks only for what is not yet.
+                // QEMU requests only another state than the current one.
                 log::Kind::Ask { to, .. } if to == current => continue,
                 log::Kind::Ask { to, fallback } => (to, fallback),
             };
-            let asked = || format!("the {} asked for {to}", vm.name);
+            let requested = || format!("the {} requested {to}", vm.name);
             let mut next = || {
-                changes
-                    .next()
-                    .with_context(|| format!("{}, and the driver knows nothing of it", asked()))
+                changes.next().with_context(|| {
+                    format!("{}, and the driver logged nothing of it", requested())
+                })
             };
             let (change, seen) = next()?;
             ensure!(
                 change.to == to,
                 "{}, and the driver got {change:?}",
-                asked()
+                requested()
             );
-            let asked_ns = ahead.earliest_ns(line.real_ns);
+            let requested_ns = ahead.earliest_ns(line.real_ns);
             ensure!(
-                change.begin_ns >= asked_ns,
+                change.begin_ns >= requested_ns,
                 "{} after {change:?}: {line:?}",
-                asked()
+                requested()
             );
             ensure!(
-                seen.begin_ns >= asked_ns,
-                "{} after the trace of it, {seen:?}: {line:?}",
-                asked()
+                seen.begin_ns >= requested_ns,
+                "{} after the tracer's {seen:?}: {line:?}",
+                requested()
             );
             let (last, seen) = match (change.result, fallback.as_str()) {
                 (0, _) | (_, "ERROR") => (change, seen),
@@ -148,53 +147,57 @@ fn qemu_and_both<'a>(
                     ensure!(
                         back.to == fallback,
                         "{}, fell back to {fallback}, and the driver got {back:?}",
-                        asked()
+                        requested()
                     );
                     (back, seen)
                 }
             };
             let Some(done) = lines.next() else {
-                bail!("{}, and said nothing more", asked());
+                bail!("{}, and traced nothing after it", requested());
             };
             let log::Kind::Is { state } = &done.kind else {
-                bail!("{}, and then said {done:?}", asked());
+                bail!("{}, and then traced {done:?}", requested());
             };
-            // What failed without anything to fall back to is reset.
+            // Without a state to fall back to, QEMU resets the device.
             let is = if last.result == 0 { last.to } else { "RUNNING" };
-            ensure!(state == is, "{}, and took {state} for {is}", asked());
+            ensure!(
+                state == is,
+                "{}, and traced {state} instead of {is}",
+                requested()
+            );
             let done_ns = ahead.latest_ns(done.real_ns);
             ensure!(
                 last.end_ns <= done_ns,
-                "{}, and took it for done before {last:?}: {done:?}",
-                asked()
+                "{}, and completed it before {last:?}: {done:?}",
+                requested()
             );
             ensure!(
                 seen.end_ns.is_some_and(|ns| ns <= done_ns),
-                "{}, and took it for done before the trace of it, {seen:?}: {done:?}",
-                asked()
+                "{}, and completed it before the tracer's {seen:?}: {done:?}",
+                requested()
             );
             current = state;
         }
     }
     match changes.next() {
         None => Ok(()),
-        Some((change, _)) => bail!("QEMU did not ask for {change:?}"),
+        Some((change, _)) => bail!("QEMU did not request {change:?}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::qemu::log::parse;
+    use crate::rig::qemu::log::parse;
     use crate::rig::trace::Line;
 
     const DEVICE: &str = "0000:01:00.0";
 
     /// CLOCK_REALTIME is 5 s ahead of CLOCK_MONOTONIC.
-    fn story(driver: &str, qemu: &str) -> Story {
-        Story {
-            tale: &crate::qemu::story::REFUSED,
-            span_ns: (0, u64::MAX),
+    fn outcome(driver: &str, qemu: &str) -> Outcome {
+        Outcome {
+            scenario: &crate::rig::qemu::scenario::REFUSED,
+            span_ns: 0..=u64::MAX,
             ahead: Ahead::exactly(5_000_000_000),
             steps: Vec::new(),
             vms: vec![Ended {
@@ -243,13 +246,13 @@ mod tests {
     fn failure(driver: &str, qemu: &str, traced: &[(&str, u64, u64, &str)]) -> String {
         format!(
             "{:#}",
-            judge(&story(driver, qemu), &trace(traced)).unwrap_err()
+            judge(&outcome(driver, qemu), &trace(traced)).unwrap_err()
         )
     }
 
     #[test]
     fn three_that_agree_pass() {
-        let agreement = judge(&story(DRIVER, QEMU), &trace(&TRACED)).unwrap();
+        let agreement = judge(&outcome(DRIVER, QEMU), &trace(&TRACED)).unwrap();
         assert_eq!(
             agreement,
             Agreement {
@@ -274,28 +277,28 @@ mod tests {
         let short = with(2, ("STOP", 1_999_999_999, 2_000_099_999, "ok"));
         assert!(short.contains("is not around"), "{short}");
         let long = with(2, ("STOP", 1_999_999_999, 2_999_999_999, "ok"));
-        assert!(long.contains("before the trace of it"), "{long}");
+        assert!(long.contains("before the tracer's"), "{long}");
         let early = with(2, ("STOP", 1_500_000_000, 2_000_100_001, "ok"));
-        assert!(early.contains("after the trace of it"), "{early}");
+        assert!(early.contains("after the tracer's"), "{early}");
     }
 
     #[test]
     fn a_qemu_that_disagrees_is_named() {
         let shorter: Vec<&str> = QEMU.lines().take(4).collect();
-        assert!(failure(DRIVER, &shorter.join("\n"), &TRACED).contains("did not ask for"));
+        assert!(failure(DRIVER, &shorter.join("\n"), &TRACED).contains("did not request"));
         let early = QEMU.replace("7.000101", "7.000099");
-        assert!(failure(DRIVER, &early, &TRACED).contains("took it for done before"));
+        assert!(failure(DRIVER, &early, &TRACED).contains("completed it before"));
         let late = QEMU.replace("6.999999", "7.000001");
-        assert!(failure(DRIVER, &late, &TRACED).contains("asked for STOP after"));
+        assert!(failure(DRIVER, &late, &TRACED).contains("requested STOP after"));
         let other = QEMU.replace("state STOP\n", "state RUNNING\n");
-        assert!(failure(DRIVER, &other, &TRACED).contains("took RUNNING for STOP"));
+        assert!(failure(DRIVER, &other, &TRACED).contains("traced RUNNING instead of STOP"));
         let more = format!(
             "{QEMU}9@7.1:vfio_migration_set_state  ({DEVICE}) new state RUNNING, recover state ERROR\n"
         );
         assert!(
-            failure(DRIVER, &more.replace("7.1:", "7.100000:"), &TRACED).contains("knows nothing")
+            failure(DRIVER, &more.replace("7.1:", "7.100000:"), &TRACED).contains("logged nothing")
         );
         let unanswered: Vec<&str> = QEMU.lines().take(5).collect();
-        assert!(failure(DRIVER, &unanswered.join("\n"), &TRACED).contains("said nothing more"));
+        assert!(failure(DRIVER, &unanswered.join("\n"), &TRACED).contains("traced nothing after"));
     }
 }

@@ -1,4 +1,4 @@
-//! Users of the device that are put together by hand, so that each may leave something out.
+//! A user of the remap IRQ that a test controls step by step, so that it can violate the protocol.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,17 +12,18 @@ use remap_user::respond::handshake::Handshake;
 use remap_user::vfio::device::Device;
 use remap_user::vfio::error::Error;
 
-use crate::rig::{Lab, until};
+use crate::rig::lab::Lab;
+use crate::rig::until;
 
-/// A process that owns the device: this one.
+/// This process as the user of the device.
 pub struct User {
-    /// What is mapped. Unmapped first.
+    /// Its mappings. Unmapped first.
     pub maps: Maps,
     /// The remap IRQ, enabled.
     pub handshake: Handshake,
     /// The device. Closed last.
     pub device: Arc<Device>,
-    /// The regions that may be named.
+    /// The regions that a trigger may name.
     pub regions: Vec<u32>,
 }
 
@@ -42,7 +43,7 @@ pub fn remap_irq(device: &Device) -> Result<IrqInfo> {
 }
 
 impl User {
-    /// Opens the device, enables the remap IRQ, and asks for every region that may be named.
+    /// Opens the device, enables the remap IRQ, and queries every region that it may name.
     pub fn new(lab: &Lab) -> Result<Self> {
         let device = lab.open()?;
         let irq = remap_irq(&device)?;
@@ -60,7 +61,7 @@ impl User {
         })
     }
 
-    /// Maps all that may be mapped.
+    /// Maps every area that may be mapped.
     pub fn map(&mut self) -> Result<()> {
         for region in self.regions.clone() {
             let done = self.maps.remap(&self.device, region);
@@ -69,7 +70,7 @@ impl User {
         Ok(())
     }
 
-    /// The triggers that can be read now. Nothing is read where there is nothing to read.
+    /// Reads the triggers that are readable now.
     pub fn read(&self) -> Result<Vec<Trigger>> {
         let triggers = self.handshake.triggers();
         let mut fds: Vec<_> = triggers
@@ -88,7 +89,7 @@ impl User {
         Ok(read)
     }
 
-    /// Answers as the protocol has it: requery, unmap, map, ack.
+    /// Answers as the protocol requires: requery, unmap, map, ack.
     pub fn answer(&mut self, trigger: &Trigger) -> Result<()> {
         for region in &trigger.regions {
             let done = self.maps.remap(&self.device, *region);
@@ -97,19 +98,19 @@ impl User {
         self.ack(trigger)
     }
 
-    /// Acknowledges.
+    /// Acks.
     pub fn ack(&self, trigger: &Trigger) -> Result<()> {
         Ok(self.handshake.ack(trigger.sub).map(drop)?)
     }
 
-    /// Changes the state, on another thread.
+    /// Changes the state in another thread.
     pub fn change(&self, to: DeviceState) -> JoinHandle<Result<(), Error>> {
         let device = Arc::clone(&self.device);
         std::thread::spawn(move || device.set_state(to).map(drop))
     }
 
-    /// Hands every trigger to `answer` until the driver has nothing more to wait for and the
-    /// state change has returned; gives what it returned.
+    /// Changes the state, and passes every trigger to `answer` until all are acked and the state change
+    /// has returned; gives its result.
     pub fn go(
         &mut self,
         lab: &Lab,
@@ -122,29 +123,24 @@ impl User {
             for trigger in self.read()? {
                 answer(self, &trigger)?;
             }
-            Ok((returned && settled(lab)?).then_some(()))
+            Ok((returned && lab.driver.is_settled()?).then_some(()))
         })?;
         Ok(change.join().unwrap_or(Ok(())))
     }
 
-    /// Answers every trigger until the driver waits for nothing any more.
+    /// Answers every trigger until all are acked.
     pub fn settle(&mut self, lab: &Lab) -> Result<()> {
-        until("the driver to wait for nothing", || {
+        until("the acks of all triggers", || {
             for trigger in self.read()? {
                 self.answer(&trigger)?;
             }
-            Ok(settled(lab)?.then_some(()))
+            Ok(lab.driver.is_settled()?.then_some(()))
         })
     }
 
-    /// Back to RUNNING, all answered as it should be.
+    /// Back to RUNNING, with correct answers.
     pub fn back(&mut self, lab: &Lab) -> Result<()> {
         self.go(lab, DeviceState::Running, Self::answer)??;
         Ok(())
     }
-}
-
-/// Whether the driver has nothing outstanding.
-pub fn settled(lab: &Lab) -> Result<bool> {
-    Ok(lab.driver.stat("outstanding")? == "0x0" && lab.driver.stat("queued")? == "0x0")
 }

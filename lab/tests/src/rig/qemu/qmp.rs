@@ -1,4 +1,4 @@
-//! The QEMU Machine Protocol: commands to a QEMU, and what it tells by itself.
+//! The QEMU Machine Protocol: commands to a QEMU, and its events.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::rig::PATIENCE;
 
-/// Something that QEMU told by itself.
+/// An event of QEMU's.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Its name, as in QEMU's QAPI schema.
     pub name: String,
-    /// What belongs to it.
+    /// Its data.
     pub data: Value,
-    /// When, CLOCK_REALTIME ns (QEMU says microseconds).
+    /// When, CLOCK_REALTIME ns (QEMU gives microseconds).
     pub real_ns: u64,
 }
 
@@ -61,12 +61,12 @@ struct Refusal {
 pub struct Qmp {
     lines: BufReader<UnixStream>,
     events: Vec<Event>,
-    /// How many of them were waited for.
+    /// How many of them [`Self::wait`] has looked at.
     taken: usize,
 }
 
 impl Qmp {
-    /// Shakes hands on QEMU's socket; `None` while nobody listens there.
+    /// Connects to QEMU's socket, and negotiates; `None` while QEMU does not listen yet.
     pub fn connect(socket: &Path) -> Result<Option<Self>> {
         let Ok(stream) = UnixStream::connect(socket) else {
             return Ok(None);
@@ -79,7 +79,7 @@ impl Qmp {
         };
         ensure!(
             matches!(qmp.read()?, Message::Greeting { .. }),
-            "QEMU does not greet"
+            "QEMU sent no greeting"
         );
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(Some(qmp))
@@ -90,9 +90,9 @@ impl Qmp {
         let length = self
             .lines
             .read_line(&mut line)
-            .context("waiting for QEMU to say something")?;
-        ensure!(length > 0, "QEMU hung up");
-        serde_json::from_str(&line).with_context(|| format!("QEMU said {}", line.trim()))
+            .context("waiting for a line of QEMU")?;
+        ensure!(length > 0, "QEMU closed its socket");
+        serde_json::from_str(&line).with_context(|| format!("a line of QEMU: {}", line.trim()))
     }
 
     fn keep(&mut self, message: Message) -> Option<Message> {
@@ -113,7 +113,7 @@ impl Qmp {
         }
     }
 
-    /// Has QEMU do something; gives its answer.
+    /// Executes a command; gives its result.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let request = json!({ "execute": command, "arguments": arguments });
         writeln!(self.lines.get_mut(), "{request}")
@@ -132,12 +132,12 @@ impl Qmp {
                         error.desc
                     )
                 }
-                Some(Message::Greeting { .. }) => bail!("QEMU greets again"),
+                Some(Message::Greeting { .. }) => bail!("QEMU sent a second greeting"),
             }
         }
     }
 
-    /// Waits for the next event from which `pick` takes something. Events are looked at once.
+    /// Waits for the next event from which `pick` takes something. Each event is looked at once.
     pub fn wait<T>(&mut self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> Result<T> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -147,21 +147,21 @@ impl Qmp {
                     return Ok(picked);
                 }
             }
-            ensure!(Instant::now() < end, "waited in vain for {what}");
+            ensure!(Instant::now() < end, "timed out waiting for {what}");
             let message = self.read().with_context(|| format!("waiting for {what}"))?;
             ensure!(
                 self.keep(message).is_none(),
-                "QEMU answers what nobody asked"
+                "QEMU answers without a command"
             );
         }
     }
 
-    /// What it has told so far.
-    pub fn told(&self) -> &[Event] {
+    /// The events so far.
+    pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// Waits until QEMU hangs up.
+    /// Waits until QEMU closes its socket.
     pub fn finish(mut self) {
         while self.read().is_ok() {}
     }

@@ -1,4 +1,4 @@
-//! QEMU's clock against the kernel's.
+//! The offset between QEMU's clock and the kernel's.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 
 use crate::rig::now;
 
-/// How far CLOCK_REALTIME, by which QEMU stamps, is ahead of CLOCK_MONOTONIC, by which the driver
-/// and the tracer do. Nobody sets the guest's clock, so that this never changes.
+/// How far CLOCK_REALTIME, QEMU's clock, is ahead of CLOCK_MONOTONIC, the clock of the driver and the
+/// tracer. The guest's clock is never set, so that this does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ahead {
     least_ns: u64,
@@ -15,7 +15,7 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Measures it: best of some readings.
+    /// Measures it: the narrowest bounds of some readings.
     pub fn measure() -> Result<Self> {
         let mut best = Self::once()?;
         for _ in 0..16 {
@@ -42,7 +42,7 @@ impl Ahead {
         })
     }
 
-    /// For tests of what is built on it.
+    /// A known offset, for unit tests.
     #[cfg(test)]
     pub fn exactly(ns: u64) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Ahead {
         }
     }
 
-    /// Whether both measured the same.
+    /// Whether both can be the same offset.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.least_ns.max(other.least_ns) <= self.most_ns.min(other.most_ns)
     }

@@ -1,4 +1,4 @@
-//! A device as its VMM holds it: interrupts, mappings, config space.
+//! A device as a VMM uses it: interrupts, mappings, config space. What it does is recorded in a ledger.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,9 +21,9 @@ use remap_user::vfio::open;
 use remap_user::vfio::sysfs::{Bdf, Host};
 
 use super::sys;
-use crate::ledger::Ledger;
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence::{self, Place, Whence};
 use crate::rig::until;
-use crate::words::{self, Place, Whence};
 
 /// IRQ indexes of a PCI device (`VFIO_PCI_*_IRQ_INDEX`).
 pub const INTX: u32 = VFIO_PCI_INTX_IRQ_INDEX;
@@ -75,7 +75,7 @@ impl<'a> Assigned<'a> {
     ) -> Result<Self> {
         let driver = Host::default().driver(bdf).context("no driver")?;
         ledger.add(bdf, format_args!("device of {driver}, seen"));
-        // The first file is closed again, and nothing changes by that.
+        // The first file is closed when this returns; the duplicate stays open.
         let mut device = Self::adopt(bdf, file.as_raw_fd(), ledger)?;
         device.group = Some((group, number));
         Ok(device)
@@ -100,29 +100,29 @@ impl<'a> Assigned<'a> {
         self.bdf
     }
 
-    /// The device, for what is not written down here.
+    /// The device, for calls that are not recorded here.
     pub fn device(&self) -> &Arc<Device> {
         &self.device
     }
 
-    /// Where what it does is written down.
+    /// The ledger.
     pub fn ledger(&self) -> &'a Ledger {
         self.ledger
     }
 
-    /// Writes a call down that was made on the device, and gives its result.
+    /// Records a call on the device, and gives its result.
     pub fn called<T>(&self, call: &str, result: Result<T, Error>) -> Result<T, i32> {
         let result = plain(result);
         self.ledger.call(self.bdf, call, &result);
         result
     }
 
-    /// Writes down that this happened to the device, so often.
+    /// Records that this happened to the device, so often.
     pub fn happened(&self, times: i64, action: impl std::fmt::Display) {
         self.ledger.times(self.bdf, action, times);
     }
 
-    /// Asks for a region.
+    /// Queries a region.
     pub fn region(&self, index: u32) -> Result<Region> {
         let region = self.device.region_info(index);
         let call = format!("GET_REGION_INFO {index}");
@@ -137,19 +137,19 @@ impl<'a> Assigned<'a> {
             Data::Bool(values) => ("bool", u32::try_from(values.len())?),
             Data::Eventfd(fds) => ("eventfd", u32::try_from(fds.len())?),
         };
-        let call = words::set_irqs(index, start, count, action_name(action), name);
+        let call = sentence::set_irqs(index, start, count, action_name(action), name);
         let done = self.device.set_irqs(index, start, action, data);
         self.called(&call, done)
             .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
     }
 
-    /// Gives every sub-index from 0 an eventfd of its own, to be signalled.
+    /// Sets an eventfd of its own for every sub-index from 0.
     pub fn enable(&mut self, index: u32, count: u32) -> Result<()> {
         let places = (0..count).map(|sub| Place::trigger(index, sub)).collect();
         self.give(index, Action::Trigger, places)
     }
 
-    /// Gives sub-index 0 an eventfd by which it is unmasked.
+    /// Sets an eventfd by which sub-index 0 is unmasked.
     pub fn enable_unmask(&mut self, index: u32) -> Result<()> {
         self.give(index, Action::Unmask, vec![Place::unmask(index, 0)])
     }
@@ -168,7 +168,7 @@ impl<'a> Assigned<'a> {
         Ok(())
     }
 
-    /// Gives every sub-index from 0 another eventfd, and hands out those that it had.
+    /// Sets a new eventfd for every sub-index from 0, and gives the old ones.
     pub fn replace(&mut self, index: u32, count: u32) -> Result<Vec<EventFd>> {
         let taken = (0..count).filter_map(|sub| self.eventfds.remove(&Place::trigger(index, sub)));
         let old = taken.collect();
@@ -176,7 +176,7 @@ impl<'a> Assigned<'a> {
         Ok(old)
     }
 
-    /// Disables an index. Its eventfds stay open, and stand for nothing any more.
+    /// Disables an index. Its eventfds stay open, and are no longer the device's.
     pub fn disable(&self, index: u32) -> Result<()> {
         self.set_irqs(index, 0, Action::Trigger, Data::None(0))
     }
@@ -192,13 +192,13 @@ impl<'a> Assigned<'a> {
         eventfd.with_context(|| format!("no eventfd for {place}"))
     }
 
-    /// Has the kernel signal one sub-index, `times` times, by software.
+    /// Software triggers: the kernel signals one sub-index, `times` times.
     pub fn trigger(&self, index: u32, sub: u32, times: i64) -> Result<()> {
         for _ in 0..times {
             self.set_irqs(index, sub, Action::Trigger, Data::None(1))?;
         }
         let place = Place::trigger(index, sub);
-        self.happened(times, words::signal(place, Whence::Inside));
+        self.happened(times, sentence::signal(place, Whence::Inside));
         Ok(())
     }
 
@@ -210,7 +210,7 @@ impl<'a> Assigned<'a> {
         Ok(())
     }
 
-    /// Waits until the kernel has signalled a place once, of its own accord, and reads it.
+    /// Waits until the kernel has signalled a place once, and reads it.
     pub fn signalled(&self, place: Place, whence: Whence) -> Result<()> {
         let eventfd = self.eventfd(place)?;
         until("a signal", || {
@@ -223,7 +223,7 @@ impl<'a> Assigned<'a> {
             let [polled] = polled;
             Ok((!polled.revents().is_empty()).then_some(()))
         })?;
-        self.happened(1, words::signal(place, whence));
+        self.happened(1, sentence::signal(place, whence));
         self.read(place, 1)
     }
 
@@ -240,7 +240,7 @@ impl<'a> Assigned<'a> {
         self.mappings.last().context("nothing is mapped")
     }
 
-    /// Asks for a region, and maps its first page.
+    /// Queries a region, and maps its first page.
     pub fn map_page(&mut self, index: u32) -> Result<()> {
         let region = self.region(index)?;
         let page = Area {
@@ -260,7 +260,7 @@ impl<'a> Assigned<'a> {
         Ok(())
     }
 
-    /// What is mapped.
+    /// Its mappings.
     pub fn mappings(&self) -> &[Mapping] {
         &self.mappings
     }
@@ -302,13 +302,12 @@ impl<'a> Assigned<'a> {
     pub fn set_feature(&self, number: u32, name: &str, data: &mut [u8]) -> Result<(), i32> {
         use vfio_bindings::bindings::vfio::VFIO_DEVICE_FEATURE_SET;
         let done = self.device.feature(VFIO_DEVICE_FEATURE_SET | number, data);
-        self.called(&words::feature(name, "set"), done)
+        self.called(&sentence::feature(name, "set"), done)
     }
 
-    /// Moves the device into a migration state, which succeeds; gives the data file where one was
-    /// made.
+    /// Sets the migration state, which succeeds; gives the data file, if one was made.
     pub fn set_state(&self, state: DeviceState) -> Result<Option<File>> {
-        let call = format!("{} {state}", words::feature("MIG_DEVICE_STATE", "set"));
+        let call = format!("{} {state}", sentence::feature("MIG_DEVICE_STATE", "set"));
         self.called(&call, self.device.set_state(state))
             .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
     }
@@ -340,22 +339,21 @@ impl<'a> Assigned<'a> {
         }))
     }
 
-    /// Writes down that the group will be closed by what becomes of the process: at the latest with
-    /// the device, which needs it.
+    /// Records that the process's end or execve will close the group.
     pub fn left_behind(&self) {
         if let Some((_, number)) = &self.group {
             self.ledger
-                .add(super::NOBODY, format_args!("close group {number}"));
+                .add(super::NO_DEVICE, format_args!("close group {number}"));
         }
     }
 
-    /// Gives up this process's hold on the device, which others keep open.
+    /// Closes this process's file of the device, which other processes keep open.
     pub fn leave(mut self) -> Result<()> {
         self.unmap()
     }
 }
 
-/// A group that is held although its device is closed.
+/// A group that stays open after its device was closed.
 pub struct Group<'a> {
     file: File,
     number: String,
@@ -371,6 +369,6 @@ impl Group<'_> {
             ledger,
         } = self;
         drop(file);
-        ledger.add(super::NOBODY, format_args!("close group {number}"));
+        ledger.add(super::NO_DEVICE, format_args!("close group {number}"));
     }
 }

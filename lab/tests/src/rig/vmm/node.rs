@@ -1,4 +1,5 @@
-//! A device that is opened by its own node, and an iommufd for its DMA. What it does is written down.
+//! A device that is opened by its cdev, and an iommufd for its DMA. What it does is recorded in a
+//! ledger.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
@@ -8,10 +9,10 @@ use remap_core::event::Errno;
 use remap_user::vfio::sysfs::{Bdf, Host};
 
 use super::assigned::Assigned;
-use super::{NOBODY, open, sys};
-use crate::ledger::Ledger;
+use super::{NO_DEVICE, open, sys};
+use crate::rig::judge::ledger::Ledger;
 
-/// Such a device, and what its node is called.
+/// Such a device, and the number of its cdev.
 pub struct ByNode<'a> {
     node: File,
     iommufd: File,
@@ -22,15 +23,15 @@ pub struct ByNode<'a> {
 }
 
 impl<'a> ByNode<'a> {
-    /// Opens it, and gives it an address space for DMA.
+    /// Opens it, and attaches it to an IOAS.
     pub fn new(bdf: Bdf, ledger: &'a Ledger) -> Result<Self> {
         let iommufd = open("/dev/iommu")?;
-        ledger.add(NOBODY, "open iommufd: ok");
-        let path = Host::default().cdev(bdf).context("no node")?;
+        ledger.add(NO_DEVICE, "open iommufd: ok");
+        let path = Host::default().cdev(bdf).context("no cdev")?;
         let name = path.file_name().context("no name")?.to_string_lossy();
         let number = name.trim_start_matches("vfio").to_owned();
         let node = open(&path)?;
-        ledger.add(NOBODY, format_args!("open cdev {number}: ok"));
+        ledger.add(NO_DEVICE, format_args!("open cdev {number}: ok"));
         let driver = Host::default().driver(bdf).context("no driver")?;
         ledger.add(bdf, format_args!("device of {driver}, seen"));
         ledger.add(bdf, format_args!("file of cdev {number}"));
@@ -49,30 +50,30 @@ impl<'a> ByNode<'a> {
         })
     }
 
-    /// The device, to be used.
+    /// The device.
     pub fn device(&self) -> Result<Assigned<'a>> {
         Assigned::adopt(self.bdf, self.node.as_raw_fd(), self.ledger)
     }
 
-    /// Maps memory for the device, or fails to.
+    /// Maps memory for DMA; success or error is recorded.
     pub fn map(&self, address: usize, iova: u64, size: u64) {
         let done = sys::ioas_map(self.iommufd.as_fd(), self.ioas, address, iova, size);
         let result = done.map_or_else(|error| Errno::of(&error).to_string(), |()| "ok".to_owned());
         self.ledger.add(
-            NOBODY,
+            NO_DEVICE,
             format_args!("dma map {iova:#x}+{size:#x}: {result}"),
         );
     }
 
-    /// Ends a mapping, which is there.
+    /// Unmaps an existing DMA mapping.
     pub fn unmap(&self, iova: u64, size: u64) -> Result<()> {
         sys::ioas_unmap(self.iommufd.as_fd(), self.ioas, iova, size).context("IOAS_UNMAP")?;
         self.ledger
-            .add(NOBODY, format_args!("dma unmap {iova:#x}+{size:#x}: ok"));
+            .add(NO_DEVICE, format_args!("dma unmap {iova:#x}+{size:#x}: ok"));
         Ok(())
     }
 
-    /// Closes the node, and the iommufd.
+    /// Closes the cdev, and the iommufd.
     pub fn close(self) {
         let Self {
             node,
@@ -84,8 +85,8 @@ impl<'a> ByNode<'a> {
         } = self;
         drop(node);
         ledger.add(bdf, "close");
-        ledger.add(NOBODY, format_args!("close cdev {number}"));
+        ledger.add(NO_DEVICE, format_args!("close cdev {number}"));
         drop(iommufd);
-        ledger.add(NOBODY, "close iommufd");
+        ledger.add(NO_DEVICE, "close iommufd");
     }
 }

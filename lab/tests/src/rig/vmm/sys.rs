@@ -1,4 +1,4 @@
-//! The system calls of a VMM: each is one request, and gives what the kernel said.
+//! The system calls of a VMM: each makes one request, and gives the kernel's result.
 //!
 //! Written out here and not taken from the tool: what the tool is held against must not be the
 //! tool itself. Only the request numbers are shared: a test compares them with the kernel's headers.
@@ -30,7 +30,7 @@ const KVM_IRQFD: c_ulong = 0x4020_ae76;
 /// A page, bytes.
 pub const PAGE: u64 = 4096;
 
-/// Lets SIGBUS end this process at once. The handler that Rust programs start with looks for a
+/// Restores the default action of SIGBUS, which kills this process. The handler that Rust programs start with looks for a
 /// stack overflow and returns, so that the access is made a second time.
 pub fn die_of_sigbus() {
     // SAFETY: the default action runs no code of this process.
@@ -194,9 +194,9 @@ pub fn irqfd(vm: BorrowedFd<'_>, eventfd: BorrowedFd<'_>, gsi: u32) -> io::Resul
     structure(vm, KVM_IRQFD, &mut irqfd).map(drop)
 }
 
-/// Does something, and says how many page faults that took this thread, by the kernel's own count.
-/// What the process is made of is all there before, so that only what is touched can fault; the
-/// regions of a device are not brought in by that.
+/// Does something, and gives how many page faults this thread took, by the kernel's own count. The
+/// process's own pages are locked before, so that only what is touched can fault; that does not
+/// populate the regions of a device.
 pub fn faults_of<T>(act: impl FnOnce() -> T) -> io::Result<(T, i64)> {
     // SAFETY: no memory is handed over.
     if unsafe { libc::mlockall(libc::MCL_CURRENT) } != 0 {
@@ -215,19 +215,19 @@ fn faults() -> i64 {
     usage.ru_minflt
 }
 
-/// A process that has become two: whether this is the new one.
+/// fork(2): whether this is the child.
 ///
-/// Only for a process with one thread: the new one has no other.
+/// Only for a process with one thread: the child has no other.
 pub fn fork() -> io::Result<bool> {
-    // SAFETY: no pointers; with a single thread no lock is held by one that is gone.
+    // SAFETY: no pointers; with a single thread no lock is held by a thread that the child lacks.
     Ok(check(unsafe { libc::fork() })? == 0)
 }
 
 /// Bytes of stack for a process that only waits.
 const STACK: usize = 64 * 1024;
 
-/// Starts a process that lives in this one's address space and waits until `hold` is written to or
-/// closed by everybody else: it holds the address space when this process has ended.
+/// Starts a process that shares this one's mm and waits until `hold` is written to, or closed by all
+/// other processes: the mm lives on when this process has ended.
 pub fn hold_space(hold: RawFd) -> io::Result<()> {
     extern "C" fn wait(hold: *mut libc::c_void) -> c_int {
         let mut byte = 0u8;
@@ -238,9 +238,9 @@ pub fn hold_space(hold: RawFd) -> io::Result<()> {
             libc::_exit(0)
         }
     }
-    // Never freed: the other process stands on it.
+    // Never freed: it is the other process's stack.
     let stack = Box::leak(vec![0u8; STACK].into_boxed_slice()).as_mut_ptr_range();
-    // SAFETY: `wait` needs nothing but its stack, which nobody else has, and the number.
+    // SAFETY: `wait` needs nothing but its stack, which is used for nothing else, and the number.
     let process = unsafe {
         libc::clone(
             wait,

@@ -1,60 +1,52 @@
-//! A real VMM: an unmodified QEMU migrates a virtual machine with its device, on KVM, between two
+//! An unmodified QEMU migrates a virtual machine with its assigned device, on KVM, between two
 //! devices of the lab.
-
-mod clock;
-mod firmware;
-mod judge;
-mod log;
-mod qmp;
-mod scenario;
-mod story;
-mod teller;
-mod timeline;
-mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::rig::Lab;
+use crate::rig::judge::qemu::{Agreement, judge};
+use crate::rig::lab::Lab;
+use crate::rig::qemu::scenario::{self, Outcome, Scenario};
+use crate::rig::qemu::stage::{self, Hosts};
+use crate::rig::qemu::vm::Ended;
+use crate::rig::qemu::{firmware, log};
 use crate::rig::trace::{Downtime, Lines, Trace, Traced, Zap};
 use crate::{QEMU, Test};
-use judge::{Agreement, judge};
-use story::{Story, Tale};
-use teller::Hosts;
-use vm::Ended;
-
-pub use scenario::{OPTION, play};
 
 pub fn tests() -> Vec<Test> {
     vec![
         Test::new("qemu::migrates_there_and_back", QEMU, there_and_back),
         Test::new("qemu::migrates_untrapped", QEMU, untrapped),
         Test::new("qemu::cancels", QEMU, cancels),
-        Test::new("qemu::survives_its_destination", QEMU, survives),
-        Test::new("qemu::is_refused", QEMU, refused),
+        Test::new(
+            "qemu::survives_the_death_of_its_destination",
+            QEMU,
+            survives,
+        ),
+        Test::new("qemu::is_refused_by_the_driver", QEMU, refused),
         Test::new("qemu::lost_registers_are_noticed", QEMU, lost_registers),
-        Test::new("qemu::a_machine_is_picked_by_name", QEMU, picked),
+        Test::new("qemu::a_virtual_machine_is_selected_by_name", QEMU, picked),
     ]
 }
 
-/// A story that was told, what the tracer said of it, and what all agree on.
-struct Told {
-    story: Story,
+/// A scenario that was played, the trace of it, and what QEMU, the driver and the tracer agree on.
+struct Judged {
+    outcome: Outcome,
     lines: Lines,
     agreement: Agreement,
 }
 
-/// Has a story told beside the tracer, and the three who saw it compared.
-fn told(lab: &mut Lab, tale: &'static Tale) -> Result<(Told, &'static Ways)> {
+/// Plays a scenario beside the tracer, and compares QEMU's trace, the driver's log and the tracer.
+fn judged(lab: &mut Lab, scenario: &'static Scenario) -> Result<(Judged, &'static Ways)> {
     let mut hosts = Hosts::new()?;
     let ways = Ways::of(&hosts);
-    let (story, lines) = lab.watch(|_| tale.told(&mut hosts))?;
+    let (outcome, lines) = lab.watch(|_| scenario.play(&mut hosts))?;
     hosts.clean()?;
-    let agreement = judge(&story, &lines).context(tale.title)?;
+    let agreement = judge(&outcome, &lines).context(scenario.title)?;
     Ok((
-        Told {
-            story,
+        Judged {
+            outcome,
             lines,
             agreement,
         },
@@ -62,20 +54,20 @@ fn told(lab: &mut Lab, tale: &'static Tale) -> Result<(Told, &'static Ways)> {
     ))
 }
 
-/// The states of a device whose virtual machine boots, leaves, comes and ends.
+/// The states of a device while its virtual machine boots, comes in by migration, and ends.
 const BOOTS: [&str; 2] = ["RUNNING_P2P", "RUNNING"];
 const COMES: [&str; 3] = ["RESUMING", "RUNNING_P2P", "RUNNING"];
 const ENDS: [&str; 2] = ["RUNNING_P2P", "STOP"];
 
 /// What depends on whether a device is saved while its virtual machine still runs.
 struct Ways {
-    /// The states of a device whose virtual machine leaves.
+    /// The states of a device while its virtual machine migrates away.
     leaves: &'static [&'static str],
-    /// Those of one whose migration comes to nothing half way: it goes on.
+    /// Those while its migration fails half way, and the virtual machine continues.
     stays: &'static [&'static str],
-    /// Those of one that is refused.
+    /// Those while the driver refuses the migration.
     refused: &'static [&'static str],
-    /// Whether what is revoked is touched again.
+    /// Whether the firmware touches what is revoked.
     faults: bool,
 }
 
@@ -103,7 +95,7 @@ static WITHOUT_PRECOPY: Ways = Ways {
     faults: false,
 };
 
-/// The states that a virtual machine's device went through, as its QEMU has it.
+/// The states of a virtual machine's device, by QEMU's trace.
 fn states(vm: &Ended) -> Vec<&str> {
     let states = vm.log.iter().filter_map(|line| match &line.kind {
         log::Kind::Is { state } => Some(state.as_str()),
@@ -112,39 +104,39 @@ fn states(vm: &Ended) -> Vec<&str> {
     states.collect()
 }
 
-fn went(story: &Story, expected: &[&[&[&str]]]) -> Result<()> {
-    let went: Vec<Vec<&str>> = story.vms.iter().map(states).collect();
+fn went(outcome: &Outcome, expected: &[&[&[&str]]]) -> Result<()> {
+    let went: Vec<Vec<&str>> = outcome.vms.iter().map(states).collect();
     let expected: Vec<Vec<&str>> = expected.iter().map(|parts| parts.concat()).collect();
     ensure!(went == expected, "went {went:?} instead of {expected:?}");
     Ok(())
 }
 
-/// Beside a tracer that reads QEMU's logs too. What it says that the migrations cost is what the
-/// driver and QEMU have counted.
+/// Beside a tracer that also reads QEMU's logs. The faults and downtimes that it reports agree with
+/// what the driver and QEMU have counted.
 fn there_and_back(_: &mut Lab) -> Result<()> {
-    let tale = &story::LIMPING;
+    let scenario = &scenario::LIMPING;
     let mut hosts = Hosts::new()?;
     let ways = Ways::of(&hosts);
-    let logs: Vec<String> = teller::logs(tale).collect();
+    let logs: Vec<String> = stage::logs(scenario).collect();
     let arguments: Vec<&str> = logs.iter().flat_map(|log| ["--qemu-log", log]).collect();
     let trace = Trace::start(&arguments)?;
-    let story = tale.told(&mut hosts)?;
+    let outcome = scenario.play(&mut hosts)?;
     hosts.clean()?;
     let Traced { lines, summary } = trace.end(0)?;
     summary.lost_nothing()?;
     lines.found(&[])?;
-    let agreement = judge(&story, &lines)?;
+    let agreement = judge(&outcome, &lines)?;
     ensure!(agreement.failed == 0, "{agreement:?}");
     went(
-        &story,
+        &outcome,
         &[
             &[&BOOTS, ways.leaves],
             &[&COMES, ways.leaves],
             &[&COMES, &ENDS],
         ],
     )?;
-    ensure!(story.costs.len() == 2, "{:?}", story.costs);
-    for cost in &story.costs {
+    ensure!(outcome.costs.len() == 2, "{:?}", outcome.costs);
+    for cost in &outcome.costs {
         // One page of registers, and each of the others, once.
         let expected = if ways.faults {
             [(0, 1), (2, u64::from(firmware::PAGES))].into()
@@ -153,33 +145,37 @@ fn there_and_back(_: &mut Lab) -> Result<()> {
         };
         ensure!(cost.faults == expected, "{cost:?}");
     }
-    costs_agree(&story, &lines)
+    costs_agree(&outcome, &lines)
 }
 
-/// Pages that faulted in again, and downtimes: as the tracer has them, and as the others do.
-fn costs_agree(story: &Story, lines: &Lines) -> Result<()> {
+/// Compares the pages that faulted in again, and the downtimes.
+fn costs_agree(outcome: &Outcome, lines: &Lines) -> Result<()> {
     let mut zaps: Vec<_> = lines
         .zaps()
         .filter(|zap| zap.cause == "state_change")
         .map(Zap::faults)
         .collect();
     zaps.retain(|faults| !faults.is_empty());
-    let mut counted: Vec<_> = story.costs.iter().map(|cost| cost.faults.clone()).collect();
+    let mut counted: Vec<_> = outcome
+        .costs
+        .iter()
+        .map(|cost| cost.faults.clone())
+        .collect();
     counted.retain(|faults| !faults.is_empty());
     ensure!(zaps == counted, "traced {zaps:?}, counted {counted:?}");
     let moved: Vec<&Downtime> = lines
         .downtimes()
         .filter(|downtime| downtime.end == "moved")
         .collect();
-    ensure!(moved.len() == story.costs.len(), "{moved:#?}");
-    for (downtime, cost) in moved.into_iter().zip(&story.costs) {
+    ensure!(moved.len() == outcome.costs.len(), "{moved:#?}");
+    for (downtime, cost) in moved.into_iter().zip(&outcome.costs) {
         let whole = &downtime.whole;
         let ns = whole.end_ns.saturating_sub(whole.begin_ns);
         ensure!(
             downtime.complete && whole.kernel_ns + whole.vmm_ns == ns && whole.kernel_ns > 0,
             "{downtime:#?}"
         );
-        // QEMU tells of its stop after the downtime has begun, and of its run before it has ended.
+        // QEMU emits STOP after the downtime has begun, and RESUME before it has ended.
         ensure!(
             ns + downtime.error_ns >= cost.downtime_ns,
             "{downtime:#?} {cost:?}"
@@ -189,10 +185,10 @@ fn costs_agree(story: &Story, lines: &Lines) -> Result<()> {
 }
 
 fn untrapped(lab: &mut Lab) -> Result<()> {
-    let (told, _) = told(lab, &story::UNTRAPPED)?;
-    ensure!(told.agreement.failed == 0, "{:?}", told.agreement);
-    told.lines.found(&[])?;
-    let costs = &told.story.costs;
+    let (judged, _) = judged(lab, &scenario::UNTRAPPED)?;
+    ensure!(judged.agreement.failed == 0, "{:?}", judged.agreement);
+    judged.lines.found(&[])?;
+    let costs = &judged.outcome.costs;
     ensure!(
         costs.iter().all(|cost| cost.faults.is_empty()) && costs.len() == 2,
         "{costs:?}"
@@ -201,11 +197,11 @@ fn untrapped(lab: &mut Lab) -> Result<()> {
 }
 
 fn cancels(lab: &mut Lab) -> Result<()> {
-    let (told, ways) = told(lab, &story::CANCELLED)?;
-    ensure!(told.agreement.failed == 0, "{:?}", told.agreement);
-    told.lines.found(&[])?;
+    let (judged, ways) = judged(lab, &scenario::CANCELLED)?;
+    ensure!(judged.agreement.failed == 0, "{:?}", judged.agreement);
+    judged.lines.found(&[])?;
     went(
-        &told.story,
+        &judged.outcome,
         &[
             &[&["RESUMING"]],
             &[&BOOTS, ways.stays, ways.leaves],
@@ -215,49 +211,49 @@ fn cancels(lab: &mut Lab) -> Result<()> {
 }
 
 fn survives(lab: &mut Lab) -> Result<()> {
-    let (told, ways) = told(lab, &story::KILLED)?;
-    ensure!(told.agreement.failed == 0, "{:?}", told.agreement);
-    told.lines.found(&[])?;
+    let (judged, ways) = judged(lab, &scenario::KILLED)?;
+    ensure!(judged.agreement.failed == 0, "{:?}", judged.agreement);
+    judged.lines.found(&[])?;
     went(
-        &told.story,
+        &judged.outcome,
         &[&[&["RESUMING"]], &[&BOOTS, ways.stays, &ENDS]],
     )
 }
 
 fn refused(lab: &mut Lab) -> Result<()> {
-    let (told, ways) = told(lab, &story::REFUSED)?;
-    // QEMU has never asked for the remap IRQ, so nobody can know from outside that this device has
-    // one: the refusal is told together with that.
-    told.lines.found(&["never-asked"])?;
-    ensure!(told.agreement.failed == 1, "{:?}", told.agreement);
+    let (judged, ways) = judged(lab, &scenario::REFUSED)?;
+    // QEMU has not queried the remap IRQ, so that the tracer cannot see that the device has one: the
+    // finding names both possible reasons.
+    judged.lines.found(&["never-asked"])?;
+    ensure!(judged.agreement.failed == 1, "{:?}", judged.agreement);
     went(
-        &told.story,
+        &judged.outcome,
         &[&[&BOOTS, ways.refused, &ENDS], &[&["RESUMING"]]],
     )
 }
 
 fn lost_registers(lab: &mut Lab) -> Result<()> {
-    told(lab, &story::LOSSY).map(drop)
+    judged(lab, &scenario::LOSSY).map(drop)
 }
 
-/// Of two machines only one is asked for, by its name: all that is told is of its device.
+/// `--vm` selects one of two virtual machines: every line is about its device.
 fn picked(_: &mut Lab) -> Result<()> {
     let mut hosts = Hosts::new()?;
     let trace = Trace::start(&["--vm", "second"])?;
-    let story = story::LOSSY.told(&mut hosts)?;
+    let outcome = scenario::LOSSY.play(&mut hosts)?;
     hosts.clean()?;
     let traced = trace.end(0)?;
     traced.summary.lost_nothing()?;
-    let picked = story.vms.iter().find(|vm| vm.name == "second");
+    let picked = outcome.vms.iter().find(|vm| vm.name == "second");
     let picked = &picked.context("no second machine")?.device;
-    let told: BTreeSet<&str> = traced
+    let devices: BTreeSet<&str> = traced
         .lines
         .transitions()
         .map(|line| line.device.as_str())
         .collect();
     ensure!(
-        told == BTreeSet::from([picked.as_str()]),
-        "told of {told:?}"
+        devices == BTreeSet::from([picked.as_str()]),
+        "lines about {devices:?}"
     );
     let devices = &traced.summary.devices;
     let names: BTreeSet<Option<&str>> = devices

@@ -1,25 +1,25 @@
-//! What was done, counted, against what was told, counted: the same sentences, equally often.
+//! What users did, compared with what was traced: the same sentences, equally often.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
-use crate::words;
+use super::sentence;
+use crate::rig::trace::Lines;
 
-/// Who does something writes it down here, at once.
+/// Counts sentences about what a user does, at the moment it does it.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<BTreeMap<String, i64>>);
 
 impl Ledger {
-    /// This has happened to `device` once.
+    /// Counts an action on `device`.
     pub fn add(&self, device: impl Display, action: impl Display) {
         self.times(device, action, 1);
     }
 
-    /// This has happened so often.
+    /// Counts an action that was done so often.
     pub fn times(&self, device: impl Display, action: impl Display, times: i64) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(format!("{device} {action}")).or_default() += times;
@@ -43,14 +43,14 @@ impl Ledger {
             .clear();
     }
 
-    /// What is in it, for another process's ledger: a line for each sentence.
+    /// Its sentences and counts, one a line, for another process's ledger.
     pub fn lines(&self) -> String {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = |(sentence, times): (&String, &i64)| format!("{times} {sentence}\n");
         counts.iter().map(line).collect()
     }
 
-    /// Adds what another process has written down.
+    /// Adds the lines of another process's ledger.
     pub fn merge(&self, lines: &str) -> Result<()> {
         for line in lines.lines() {
             let (times, sentence) = line.split_once(' ').context("no sentence")?;
@@ -61,8 +61,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// That the events say just this.
-    pub fn agree(&self, events: &[Value]) -> Result<()> {
+    /// That the events give the same sentences, equally often.
+    pub fn agree(&self, lines: &Lines) -> Result<()> {
         let mut differences = self
             .0
             .lock()
@@ -70,19 +70,19 @@ impl Ledger {
             .clone();
         let done: i64 = differences.values().sum();
         ensure!(done > 0, "nothing was done");
-        for sentence in words::all(events)? {
+        for sentence in sentence::all(lines.events())? {
             *differences.entry(sentence).or_default() -= 1;
         }
         differences.retain(|_, difference| *difference != 0);
-        let tell = |(sentence, difference): (&String, &i64)| match difference {
-            more if *more < 0 => format!("told {} times too often: {sentence}", -more),
-            fewer => format!("not told {fewer} times: {sentence}"),
+        let describe = |(sentence, difference): (&String, &i64)| match difference {
+            more if *more < 0 => format!("traced {} times too often: {sentence}", -more),
+            fewer => format!("not traced {fewer} times: {sentence}"),
         };
-        let told: Vec<String> = differences.iter().map(tell).collect();
+        let differences: Vec<String> = differences.iter().map(describe).collect();
         ensure!(
-            told.is_empty(),
-            "done and told differ:\n{}",
-            told.join("\n")
+            differences.is_empty(),
+            "what was done and what was traced differ:\n{}",
+            differences.join("\n")
         );
         Ok(())
     }

@@ -1,11 +1,11 @@
-//! QEMU's own trace of a device's states: what it asked the kernel for, and what it took for done.
+//! QEMU's own trace of a device's states: its requests, and their completions.
 
 use anyhow::{Context, Result, ensure};
 
-/// What QEMU traced (`hw/vfio/trace-events` of QEMU 10.0).
+/// A trace event of QEMU (`hw/vfio/trace-events` of QEMU 10.0).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `vfio_migration_set_state`: it is about to ask for a state; with the one that it falls back
+    /// `vfio_migration_set_state`: QEMU is about to request a state; with the state that it falls back
     /// to, ERROR for a reset.
     Ask { to: String, fallback: String },
     /// `vfio_migration_set_device_state`: the device is in this state now.
@@ -19,7 +19,7 @@ pub struct Line {
     pub real_ns: u64,
     /// The device, by its PCI address.
     pub device: String,
-    /// What it was.
+    /// The event.
     pub kind: Kind,
 }
 
@@ -41,8 +41,8 @@ fn one(line: &str) -> Result<Option<Line>> {
     let name = head.rsplit(':').next().unwrap_or_default();
     let kind = match name {
         "vfio_migration_set_state" => {
-            let said = after(rest, "new state ")?;
-            let (to, fallback) = said
+            let states = after(rest, "new state ")?;
+            let (to, fallback) = states
                 .split_once(", recover state ")
                 .context("no recover state")?;
             Kind::Ask {

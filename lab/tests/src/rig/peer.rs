@@ -1,5 +1,5 @@
-//! Other processes with a device's file: this program once more, in another role. What they do
-//! they write down themselves, and print it when they are done.
+//! Other processes that use a device's file: this program in another role. Each keeps a ledger, and
+//! prints it when it is done.
 
 use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -19,17 +19,17 @@ use rustix::net::{
 };
 use rustix::process::Signal;
 
-use crate::ledger::Ledger;
-use crate::vmm::Vmm;
-use crate::vmm::assigned::{Assigned, MSIX};
-use crate::vmm::sys::{self, PAGE};
-use crate::words::Place;
+use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence::Place;
+use crate::rig::vmm::Vmm;
+use crate::rig::vmm::assigned::{Assigned, MSIX};
+use crate::rig::vmm::sys::{self, PAGE};
 
-/// How it is told that it is one.
-pub const OPTION: &str = "--member";
+/// The option that starts such a process.
+pub const OPTION: &str = "--peer";
 
 /// This program in a role.
-fn member(role: &str, words: &[String]) -> Command {
+fn peer(role: &str, words: &[String]) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.args([OPTION, role]).args(words);
     command
@@ -41,7 +41,7 @@ fn named(device: &Assigned<'_>) -> [String; 2] {
     [device.bdf().to_string(), fd.to_string()]
 }
 
-/// Does something while a file stays open in those that are started.
+/// Does something while a device's file is inherited by processes that are started.
 fn inherited<T>(device: &Assigned<'_>, act: impl FnOnce() -> Result<T>) -> Result<T> {
     let file = device.device().file();
     let flags = fcntl_getfd(file)?;
@@ -51,18 +51,18 @@ fn inherited<T>(device: &Assigned<'_>, act: impl FnOnce() -> Result<T>) -> Resul
     acted
 }
 
-/// Starts a member, awaits it, and takes over what it has written down.
+/// Runs a peer to its end, and merges its ledger.
 fn finish(mut command: Command, ledger: &Ledger) -> Result<()> {
     let output = command.stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "a member: {}", output.status);
+    ensure!(output.status.success(), "a peer: {}", output.status);
     ledger.merge(&String::from_utf8(output.stdout)?)
 }
 
-/// Another process maps the first page of a region, whose device does not answer, and touches it:
-/// it is killed. One access, and nobody who would try again.
+/// Another process maps the first page of a region of a device without memory access, and touches it:
+/// SIGBUS kills it. There is one access, and no retry.
 pub fn touch(device: &Assigned<'_>, region: u32) -> Result<()> {
     let [bdf, fd] = named(device);
-    let mut command = member("touch", &[bdf, fd, region.to_string()]);
+    let mut command = peer("touch", &[bdf, fd, region.to_string()]);
     command.stdout(Stdio::piped());
     let output = inherited(device, || Ok(command.spawn()?.wait_with_output()?))?;
     ensure!(
@@ -73,28 +73,30 @@ pub fn touch(device: &Assigned<'_>, region: u32) -> Result<()> {
     device.ledger().merge(&String::from_utf8(output.stdout)?)
 }
 
-/// Another process opens a device, takes it into a state, and is killed there. Gives its id.
+/// Another process opens a device, sets its state, and is killed in it. Gives its pid.
 pub fn dies_in(bdf: Bdf, state: DeviceState) -> Result<u32> {
     let number = state.to_uapi().context("no state of this protocol")?;
-    let mut command = member("own", &[bdf.to_string(), number.to_string()]);
+    let mut command = peer("own", &[bdf.to_string(), number.to_string()]);
     let mut owner = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
     let ready = owner.stdout.as_mut().context("no stdout")?;
-    ready.read_exact(&mut [0]).context("it did not get there")?;
+    ready
+        .read_exact(&mut [0])
+        .context("it did not reach the state")?;
     owner.kill()?;
     owner.wait()?;
     Ok(owner.id())
 }
 
-/// Another process uses a device that it has inherited.
+/// Another process uses a device's file that it inherits.
 pub fn inherits(device: &Assigned<'_>) -> Result<()> {
-    let command = member("use", &named(device));
+    let command = peer("use", &named(device));
     inherited(device, || finish(command, device.ledger()))
 }
 
-/// The same in a PID namespace of its own, where it is the first process.
+/// The same in a PID namespace of its own, where its pid is 1.
 pub fn inherits_in_a_namespace(device: &Assigned<'_>) -> Result<()> {
     let mut command = Command::new("busybox");
     command.args(["unshare", "-p", "-f"]);
@@ -103,10 +105,10 @@ pub fn inherits_in_a_namespace(device: &Assigned<'_>) -> Result<()> {
     inherited(device, || finish(command, device.ledger()))
 }
 
-/// Another process uses a device whose file it is sent over a socket.
+/// Another process uses a device's file that it receives over a socket.
 pub fn receives(device: &Assigned<'_>) -> Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
-    let mut command = member("receive", &[device.bdf().to_string()]);
+    let mut command = peer("receive", &[device.bdf().to_string()]);
     command.stdin(OwnedFd::from(theirs));
     let files = [device.device().file().as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -120,42 +122,42 @@ pub fn receives(device: &Assigned<'_>) -> Result<()> {
     finish(command, device.ledger())
 }
 
-/// Another process maps a region and ends, while a third one lives in its address space, and ends
-/// later: the mapping goes with that one.
+/// Another process maps a region and ends, while a third process shares its mm and ends later: the
+/// mapping ends with the mm.
 pub fn leaves_its_space(device: &Assigned<'_>) -> Result<()> {
     let [bdf, fd] = named(device);
-    let mut command = member("share", &[bdf, fd]);
+    let mut command = peer("share", &[bdf, fd]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut member = inherited(device, || Ok(command.spawn()?))?;
-    let hold = member.stdin.take().context("no pipe")?;
-    let ended = member.wait()?;
-    ensure!(ended.success(), "a member: {ended}");
-    let mut told = String::new();
-    let mut lines = member.stdout.take().context("no stdout")?;
-    // The third one has its stdout too: all of it is there when that has ended.
+    let mut peer = inherited(device, || Ok(command.spawn()?))?;
+    let hold = peer.stdin.take().context("no pipe")?;
+    let ended = peer.wait()?;
+    ensure!(ended.success(), "a peer: {ended}");
+    let mut ledger = String::new();
+    let mut lines = peer.stdout.take().context("no stdout")?;
+    // The third process has the same stdout: it is at its end when that process has ended.
     drop(hold);
-    lines.read_to_string(&mut told)?;
-    device.ledger().merge(&told)
+    lines.read_to_string(&mut ledger)?;
+    device.ledger().merge(&ledger)
 }
 
-/// A process opens a device, and ends; the one that it has forked goes on with it.
+/// A process opens a device, forks and ends; its child continues to use the device.
 pub fn forks(bdf: Bdf, ledger: &Ledger) -> Result<()> {
-    finish(member("fork", &[bdf.to_string()]), ledger)
+    finish(peer("fork", &[bdf.to_string()]), ledger)
 }
 
-/// A process opens a device, and becomes another program, which goes on with it.
+/// A process opens a device, and calls execve; the new program continues to use the device.
 pub fn execs(bdf: Bdf, ledger: &Ledger) -> Result<()> {
-    finish(member("exec", &[bdf.to_string()]), ledger)
+    finish(peer("exec", &[bdf.to_string()]), ledger)
 }
 
-/// Prints what was written down, for who has started this process.
-fn tell(ledger: &Ledger) -> Result<()> {
+/// Prints the ledger, for the parent process.
+fn print(ledger: &Ledger) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(ledger.lines().as_bytes())?;
     Ok(out.flush()?)
 }
 
-/// What a member does with a device: eventfds, a mapping, signals of its own.
+/// Uses a device: eventfds, a mapping, software triggers.
 fn use_it(device: &mut Assigned<'_>) -> Result<()> {
     device.map_page(0)?;
     device.enable(MSIX, 3)?;
@@ -166,7 +168,7 @@ fn use_it(device: &mut Assigned<'_>) -> Result<()> {
     device.disable(MSIX)
 }
 
-/// The file that was sent over the socket that is stdin.
+/// Receives a file over the socket that is stdin.
 fn receive() -> Result<OwnedFd> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut message = RecvAncillaryBuffer::new(&mut space);
@@ -185,7 +187,7 @@ fn receive() -> Result<OwnedFd> {
     file.context("no file was sent")
 }
 
-/// Does what it was started for.
+/// Plays the role that the command line names.
 pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
     let role = words.next().context("no role")?;
     let bdf: Bdf = words.next().context("no device")?.parse()?;
@@ -198,9 +200,9 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
             let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
             let region = words.next().context("no region")?.parse()?;
             device.map_page(region)?;
-            // It will be unmapped by the end of the process.
+            // The end of the process unmaps it.
             device.happened(1, format_args!("unmap {region} 0x0+{PAGE:#x}"));
-            tell(&ledger)?;
+            print(&ledger)?;
             sys::die_of_sigbus();
             let touched = device.mappings().first().map(|mapping| mapping.read_u32(0));
             bail!("the device answered: {touched:?}")
@@ -212,7 +214,7 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
             let data = device.set_state(DeviceState::from_uapi(number))?;
             std::io::stdout().write_all(b".")?;
             std::io::stdout().flush()?;
-            // Whoever has started it ends it.
+            // The parent process kills it.
             std::io::stdin().read_to_end(&mut Vec::new())?;
             drop(data);
         }
@@ -220,9 +222,9 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
             let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
             device.map_page(0)?;
             device.happened(1, format_args!("unmap 0 0x0+{PAGE:#x}"));
-            tell(&ledger)?;
+            print(&ledger)?;
             sys::hold_space(std::io::stdin().as_raw_fd())?;
-            // Nothing is unmapped on the way.
+            // No destructor unmaps anything.
             std::process::exit(0);
         }
         "use" => {
@@ -238,7 +240,7 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
         }
         "last" => {
             let mut device = Assigned::adopt(bdf, fd(&mut words)?, &ledger)?;
-            // The one that was inherited is the last but one.
+            // The inherited file is still open; the process's end closes it.
             use_it(&mut device)?;
             device.leave()?;
             ledger.add(bdf, "close");
@@ -247,11 +249,11 @@ pub fn main(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
         "exec" => return Err(executed(bdf, &ledger)?),
         _ => bail!("{role} is no role"),
     }
-    tell(&ledger)?;
+    print(&ledger)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens, forks, and ends. The new process has the same eventfds and mappings.
+/// Opens, forks, and ends. The child has the same eventfds and mappings.
 fn forked(bdf: Bdf, ledger: &Ledger) -> Result<ExitCode> {
     let mut vmm = Vmm::new(ledger)?;
     let mut device = vmm.assign(bdf)?;
@@ -259,9 +261,9 @@ fn forked(bdf: Bdf, ledger: &Ledger) -> Result<ExitCode> {
     device.enable(MSIX, 2)?;
     let (mut wait, end) = std::io::pipe()?;
     if !sys::fork()? {
-        // By the end of this process its copies go; the new one has heard of that by the pipe.
+        // The end of the parent unmaps its copy; the child waits for that by the pipe.
         device.happened(1, format_args!("unmap 0 0x0+{PAGE:#x}"));
-        tell(ledger)?;
+        print(ledger)?;
         drop(wait);
         std::process::exit(0);
     }
@@ -273,12 +275,12 @@ fn forked(bdf: Bdf, ledger: &Ledger) -> Result<ExitCode> {
     device.disable(MSIX)?;
     device.close()?;
     vmm.close();
-    tell(ledger)?;
+    print(ledger)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens, and becomes another program: its mappings go, and so do its eventfds, which the device
-/// has still.
+/// Opens, and calls execve: that unmaps its mappings and closes its eventfds, which are still set in
+/// the device.
 fn executed(bdf: Bdf, ledger: &Ledger) -> Result<anyhow::Error> {
     let mut vmm = Vmm::new(ledger)?;
     let mut device = vmm.assign(bdf)?;
@@ -291,8 +293,8 @@ fn executed(bdf: Bdf, ledger: &Ledger) -> Result<anyhow::Error> {
     }
     device.left_behind();
     vmm.left_behind();
-    tell(ledger)?;
-    let mut command = member("last", &named(&device));
+    print(ledger)?;
+    let mut command = peer("last", &named(&device));
     let file = device.device().file();
     fcntl_setfd(file, fcntl_getfd(file)? - FdFlags::CLOEXEC)?;
     Ok(command.exec().into())

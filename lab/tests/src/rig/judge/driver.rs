@@ -1,5 +1,5 @@
-//! The trace against the driver's own log: the same signals, answers, waits and state changes, at
-//! times that agree.
+//! A trace compared with the driver's own log: the same signals, requeries, acks, waits and state
+//! changes, at times that agree.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::rig::log::{Kind, Line, Log};
 use crate::rig::trace::{Cycle, Lines, Transition};
 
-/// Holds all of a trace against all of the log.
+/// Compares a whole trace with the whole log.
 pub fn agree(trace: &Lines, log: &Log) -> Result<()> {
     trace.found(&[])?;
     trace.complete()?;
@@ -16,6 +16,45 @@ pub fn agree(trace: &Lines, log: &Log) -> Result<()> {
     answers(trace, log).context("answers")?;
     changes(trace, log).context("state changes")?;
     waits(trace, log).context("waits")
+}
+
+/// Compares a trace whose tracer lost records with the whole log: what it reports did happen, and
+/// what it lacks it gives as lost.
+pub fn agree_in_part(trace: &Lines, log: &Log) -> Result<()> {
+    trace.found(&[])?;
+    let signals = log.signals();
+    let mut complete = 0;
+    for cycle in trace.cycles() {
+        ensure!(
+            cycle.is_good() || cycle.is_incomplete(),
+            "neither good nor incomplete by a loss: {cycle:?}"
+        );
+        complete += u64::from(cycle.is_complete());
+        let triggered = signals.iter().any(|(line, bits)| {
+            bits & 1 << cycle.region != 0 && within(cycle.trigger_ns, line).is_ok()
+        });
+        ensure!(
+            triggered || cycle.trigger_ns.is_none() && cycle.is_incomplete(),
+            "the driver did not signal then: {cycle:?}"
+        );
+    }
+    ensure!(complete > 0, "no cycle is complete");
+    let states = log.all(|kind| match kind {
+        Kind::State { to, .. } => Some(to.as_str()),
+        _ => None,
+    });
+    for change in trace.transitions() {
+        let happened = states.iter().any(|(line, to)| {
+            let same = change
+                .to
+                .as_deref()
+                .is_some_and(|to_| state(to_) == state(to));
+            same && change.begin_ns <= line.begin_ns
+                && change.end_ns.is_none_or(|end_ns| end_ns >= line.end_ns)
+        });
+        ensure!(happened, "the driver did not change state then: {change:?}");
+    }
+    Ok(())
 }
 
 /// That a moment lies within the driver's own times around it.
@@ -27,8 +66,8 @@ fn within(ns: Option<u64>, line: &Line) -> Result<()> {
     Ok(())
 }
 
-/// Every signal of the log is a trigger of the trace, and the other way round, in order, with the
-/// same regions, at the same time.
+/// The log's signals are the trace's triggers: in the same order, with the same regions, at the same
+/// time.
 fn signals(trace: &Lines, log: &Log) -> Result<()> {
     let mut triggers: BTreeMap<u64, Vec<&Cycle>> = BTreeMap::new();
     for cycle in trace.cycles() {
@@ -70,8 +109,7 @@ fn by_region(trace: &Lines) -> BTreeMap<u32, Vec<&Cycle>> {
     regions
 }
 
-/// For each cycle the driver has one requery and one ack, and each at a time that the trace's own
-/// allows.
+/// For each cycle the log has one requery and one ack, at times that agree with the trace.
 fn answers(trace: &Lines, log: &Log) -> Result<()> {
     let first = log.signals().first().map_or(0, |(line, _)| line.begin_ns);
     let after: Vec<&Line> = log.0.iter().filter(|line| line.begin_ns > first).collect();
@@ -91,7 +129,7 @@ fn answers(trace: &Lines, log: &Log) -> Result<()> {
             acks.len()
         );
         for ((cycle, requery), ack) in cycles.iter().zip(requeries).zip(acks) {
-            // The trace has the call's return, and the driver its own part of the call.
+            // The trace has the time of the call's return, the log that of the driver's part.
             let asked = cycle.requery_ns.is_some_and(|ns| ns >= requery.end_ns);
             let woke = cycle.wake_ns >= cycle.trigger_ns && cycle.wake_ns <= cycle.requery_ns;
             ensure!(asked && woke, "region {region}: {cycle:?} and {requery:?}");
@@ -153,35 +191,46 @@ fn changes(trace: &Lines, log: &Log) -> Result<()> {
             let within = cycle
                 .trigger_ns
                 .is_some_and(|ns| (line.begin_ns..=line.end_ns).contains(&ns));
-            let said = cycle
+            let named = cycle
                 .transition
                 .as_ref()
-                .is_some_and(|said| said.id == change.id);
-            ensure!(within == said, "{cycle:?} and {change:?}");
+                .is_some_and(|named| named.id == change.id);
+            ensure!(within == named, "{cycle:?} and {change:?}");
         }
-        let whole = change.end_ns.unwrap_or(0).saturating_sub(change.begin_ns);
+        let triggered = trace.cycles().any(|cycle| {
+            cycle
+                .transition
+                .as_ref()
+                .is_some_and(|of| of.id == change.id)
+        });
+        let end_ns = change.end_ns.context("it has not returned")?;
+        // Where nothing was triggered there is nothing to wait for.
+        let waited = match change.waited_ns {
+            Some(waited_ns) => triggered && waited_ns <= end_ns - change.begin_ns,
+            None => !triggered,
+        };
         ensure!(
-            change.waited_ns.is_none_or(|waited| waited <= whole),
-            "waited longer than it lasted: {change:?}"
+            waited,
+            "waited without a trigger, not at all, or too long: {change:?}"
         );
     }
     Ok(())
 }
 
-/// What the trace infers of the waits, and what the driver measured. The driver begins to wait
-/// after its last signal and ends after the last ack: so from its first signal to its wait's end
-/// is never less than what the trace says, and not much more.
+/// The waits that the trace infers, and those that the driver measured. The driver begins to wait
+/// after its last signal and ends after the last ack: from its first signal to the end of its wait is
+/// at least what the trace infers, and not much more.
 fn waits(trace: &Lines, log: &Log) -> Result<()> {
     let (signals, waits) = (log.signals(), log.waits());
     let (mut inferred, mut measured, mut waiting) = (0, 0, 0);
     for (change, line) in paired(trace, log)? {
         let inside = |other: &Line| (line.begin_ns..=line.end_ns).contains(&other.begin_ns);
         let wait = waits.iter().find(|(other, _)| inside(other));
-        // A change that the driver does not wait in may be answered before it returns all the same.
+        // A change in which the driver does not wait may still be acked before it returns.
         let Some((wait, result)) = wait else {
             continue;
         };
-        let waited = change.waited_ns.context("a wait that was not seen")?;
+        let waited = change.waited_ns.context("a wait that was not inferred")?;
         let done = matches!(
             wait.kind,
             Kind::Wait {
@@ -205,7 +254,7 @@ fn waits(trace: &Lines, log: &Log) -> Result<()> {
     ensure!(waiting > 0, "no state change waited");
     ensure!(
         inferred * 2 >= measured,
-        "the trace saw {inferred} ns of waiting, the driver {measured} ns"
+        "the trace infers waits of {inferred} ns, the driver measured {measured} ns"
     );
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A program that uses devices as a VMM does: one container, a group and a device file for each
-//! device. It writes down all that it does.
+//! A program that uses devices as a VMM does: one container, and a group and a device file for each
+//! device. It records what it does in a ledger.
 
 pub mod assigned;
 pub mod node;
@@ -13,11 +13,11 @@ use anyhow::{Context, Result, ensure};
 use remap_user::vfio::sysfs::Bdf;
 use vfio_bindings::bindings::vfio::VFIO_TYPE1v2_IOMMU;
 
-use crate::ledger::Ledger;
+use crate::rig::judge::ledger::Ledger;
 use assigned::Assigned;
 
-/// What is no device's own stands in the ledger like this.
-const NOBODY: &str = "-";
+/// Stands in the ledger in place of a device.
+const NO_DEVICE: &str = "-";
 
 /// The container, for devices to be assigned to.
 pub struct Vmm<'a> {
@@ -40,7 +40,7 @@ impl<'a> Vmm<'a> {
     /// Opens a container.
     pub fn new(ledger: &'a Ledger) -> Result<Self> {
         let container = open("/dev/vfio/vfio")?;
-        ledger.add(NOBODY, "open container: ok");
+        ledger.add(NO_DEVICE, "open container: ok");
         Ok(Self {
             container,
             ledger,
@@ -55,7 +55,7 @@ impl<'a> Vmm<'a> {
         let number = number.file_name().context("no group")?.to_string_lossy();
         let group = open(format!("/dev/vfio/{number}"))?;
         self.ledger
-            .add(NOBODY, format_args!("open group {number}: ok"));
+            .add(NO_DEVICE, format_args!("open group {number}: ok"));
         sys::set_container(group.as_fd(), self.container.as_fd()).context("SET_CONTAINER")?;
         if !std::mem::replace(&mut self.has_iommu, true) {
             sys::set_iommu(self.container.as_fd(), VFIO_TYPE1v2_IOMMU).context("SET_IOMMU")?;
@@ -69,36 +69,36 @@ impl<'a> Vmm<'a> {
     pub fn map_dma(&self, address: usize, iova: u64, size: u64) -> Result<()> {
         sys::map_dma(self.container.as_fd(), address, iova, size).context("MAP_DMA")?;
         self.ledger
-            .add(NOBODY, format_args!("dma map {iova:#x}+{size:#x}: ok"));
+            .add(NO_DEVICE, format_args!("dma map {iova:#x}+{size:#x}: ok"));
         Ok(())
     }
 
-    /// Ends a mapping, which is there.
+    /// Unmaps an existing DMA mapping.
     pub fn unmap_dma(&self, iova: u64, size: u64) -> Result<()> {
         let done = sys::unmap_dma(self.container.as_fd(), Some((iova, size)));
         ensure!(done.context("UNMAP_DMA")? == size, "another size");
         self.ledger
-            .add(NOBODY, format_args!("dma unmap {iova:#x}+{size:#x}: ok"));
+            .add(NO_DEVICE, format_args!("dma unmap {iova:#x}+{size:#x}: ok"));
         Ok(())
     }
 
-    /// Ends every mapping: `size` bytes in all.
+    /// Unmaps every DMA mapping: `size` bytes in all.
     pub fn unmap_all_dma(&self, size: u64) -> Result<()> {
         let done = sys::unmap_dma(self.container.as_fd(), None);
         ensure!(done.context("UNMAP_DMA")? == size, "another size");
         self.ledger
-            .add(NOBODY, format_args!("dma unmap_all 0x0+{size:#x}: ok"));
+            .add(NO_DEVICE, format_args!("dma unmap_all 0x0+{size:#x}: ok"));
         Ok(())
     }
 
-    /// Writes down that the container will be closed by what becomes of the process.
+    /// Records that the process's end or execve will close the container.
     pub fn left_behind(&self) {
-        self.ledger.add(NOBODY, "close container");
+        self.ledger.add(NO_DEVICE, "close container");
     }
 
-    /// Closes the container. The groups that were in it are closed.
+    /// Closes the container, whose groups are closed already.
     pub fn close(self) {
         drop(self.container);
-        self.ledger.add(NOBODY, "close container");
+        self.ledger.add(NO_DEVICE, "close container");
     }
 }

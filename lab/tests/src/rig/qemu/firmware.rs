@@ -1,8 +1,8 @@
-//! What the firmware in the virtual machine found: `lab/firmware/firmware.S` lays it out.
+//! The report of the firmware in the virtual machine; its layout is in `lab/firmware/firmware.S`.
 
 use anyhow::{Context, Result, ensure};
 
-/// Where it is in the virtual machine's memory.
+/// Its address in the virtual machine's memory.
 pub const ADDRESS: u64 = 0x1000;
 /// Its bytes.
 pub const LENGTH: u64 = 48;
@@ -10,7 +10,7 @@ pub const LENGTH: u64 = 48;
 pub const PAGES: u32 = 16;
 
 const MAGIC: &[u8] = b"rmapfirm";
-/// It found its device and goes lap after lap.
+/// It has found its device, and runs laps.
 const LAPS: u32 = 3;
 
 /// The report. Numbers of laps wrap.
@@ -20,18 +20,18 @@ pub struct Report {
     pub laps: u32,
     /// Comparisons that failed, ever.
     pub differences: u32,
-    /// Of the first that failed: whether it was what the last laps wrote (1) or what this one did (2).
+    /// Of the first that failed: 1, a word of an earlier lap; 2, a word of this lap.
     pub step: u32,
-    /// Of the first that failed.
+    /// Of the first that failed: the expected word.
     pub expected: u32,
-    /// Of the first that failed.
+    /// Of the first that failed: the word that was read.
     pub found: u32,
     /// Pages of BAR 2 read.
     pub touches: u32,
 }
 
 impl Report {
-    /// Reads the memory's bytes; `None` while the firmware is not yet at its laps.
+    /// Parses the memory's bytes; `None`: the firmware runs no laps yet.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>> {
         let word = |at: usize| -> Result<u32> {
             let bytes = bytes.get(at..at + 4).context("a short report")?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::firmware::{self, Report};
 use super::log::{self, Line};
 use super::qmp::{Event, Qmp};
-use crate::rig::child::{Output, Running};
+use crate::rig::process::{Output, Running};
 use crate::rig::until;
 
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -26,9 +26,9 @@ const TRACED: [&str; 4] = [
 const LOW: i32 = 10;
 const FIRMWARE: &str = "/lib/remap/firmware.bin";
 
-/// A virtual machine that runs, or waits for one to come in.
+/// A virtual machine that runs, or that waits for an incoming migration.
 pub struct Vm {
-    /// What the story calls it.
+    /// Its name in the scenario.
     pub name: String,
     /// Its device, by PCI address.
     pub device: String,
@@ -38,29 +38,29 @@ pub struct Vm {
     files: String,
 }
 
-/// What is left of one that has ended.
+/// A virtual machine that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// What the story calls it.
+    /// Its name in the scenario.
     pub name: String,
     /// Its device, by PCI address.
     pub device: String,
-    /// What it traced of the device's states.
+    /// QEMU's trace of the device's states.
     pub log: Vec<Line>,
 }
 
-/// Whether a virtual machine begins by itself.
+/// How a virtual machine begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// With its firmware.
     Boot,
-    /// With what a migration brings.
+    /// By an incoming migration.
     Incoming,
 }
 
 impl Vm {
-    /// Starts QEMU, whose files begin with `files`; returns when it answers. `logs_dma` says
-    /// whether the device can tell which pages it may have written.
+    /// Starts QEMU, whose files begin with `files`; returns when it answers. `logs_dma`:
+    /// whether the device has DMA logging.
     pub fn start(
         name: &str,
         device: &str,
@@ -75,8 +75,8 @@ impl Vm {
         command.args(["-M", "q35", "-accel", "kvm", "-cpu", "host", "-m", "32"]);
         // There is no paravirtual APIC in our firmware.
         command.args(["-global", "kvm-apic.vapic=off", "-bios", FIRMWARE]);
-        // The slot in which the firmware looks. type1 knows no dirty pages: where the device does not
-        // either, all of the memory would be dirty for ever if QEMU tried to track it.
+        // The slot that the firmware expects. Without DMA logging in the device or in type1, dirty
+        // tracking would keep all of the memory dirty.
         let tracking = if logs_dma { "on" } else { "off" };
         let assigned = format!(
             "vfio-pci,host={device},id=device,addr=5,rombar=0,enable-migration=on,\
@@ -112,8 +112,7 @@ impl Vm {
         Ok(vm)
     }
 
-    /// Lets everybody else go before the vCPU: the firmware never rests, and the guest has one
-    /// processor.
+    /// Lowers the vCPU's priority: the firmware never sleeps, and other threads need the processor.
     fn calm(&mut self) -> Result<()> {
         let threads = self.execute("query-cpus-fast", json!({}))?;
         let thread = threads[0]["thread-id"].as_i64().context("no vCPU")?;
@@ -121,28 +120,29 @@ impl Vm {
         setpriority_process(Some(thread), LOW).context("lowering the vCPU's priority")
     }
 
-    /// Has QEMU do something.
+    /// Executes a QMP command.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         self.qmp
             .execute(command, arguments)
             .with_context(|| format!("the {}", self.name))
     }
 
-    /// Waits for QEMU to tell something.
+    /// Waits for an event.
     pub fn wait<T>(&mut self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> Result<T> {
         self.qmp
             .wait(what, pick)
             .with_context(|| format!("the {}", self.name))
     }
 
-    /// When QEMU last told this, CLOCK_REALTIME ns.
+    /// The time of the last event of this name, CLOCK_REALTIME ns.
     pub fn last(&self, name: &str) -> Option<u64> {
-        let mut told = self.qmp.told().iter().rev();
-        told.find(|event| event.name == name)
+        let mut events = self.qmp.events().iter().rev();
+        events
+            .find(|event| event.name == name)
             .map(|event| event.real_ns)
     }
 
-    /// What the firmware has found so far.
+    /// The firmware's report so far.
     pub fn report(&mut self) -> Result<Option<Report>> {
         let file = format!("{}.report", self.files);
         self.execute(
@@ -153,22 +153,22 @@ impl Vm {
         Report::parse(&bytes).with_context(|| format!("the {}", self.name))
     }
 
-    /// Waits until the firmware has gone some laps from now on, and gives what it then has found.
-    pub fn goes_on(&mut self) -> Result<Report> {
+    /// Waits until the firmware has run some laps from now on, and gives its report.
+    pub fn next_laps(&mut self) -> Result<Report> {
         let mut first = None;
-        let what = format!("the firmware to go on in the {}", self.name);
+        let what = format!("laps of the firmware in the {}", self.name);
         until(&what, || {
             let Some(report) = self.report()? else {
                 return Ok(None);
             };
             let since = *first.get_or_insert(report.laps);
-            // Each of the pages that it reads in turn, and more.
+            // Enough to read each of its pages.
             let enough = report.laps.wrapping_sub(since) > 4 * firmware::PAGES;
             Ok(enough.then_some(report))
         })
     }
 
-    /// Has it quit.
+    /// Makes it quit.
     pub fn quit(mut self) -> Result<Ended> {
         self.execute("quit", json!({}))?;
         self.ended(Some(0))
@@ -180,7 +180,7 @@ impl Vm {
         self.ended(None)
     }
 
-    /// Waits for its own end; with this exit code, if one is given.
+    /// Waits until it ends by itself; with this exit code, if one is given.
     pub fn ended(self, code: Option<i32>) -> Result<Ended> {
         self.qmp.finish();
         let ended = self.process.wait()?;

@@ -1,4 +1,4 @@
-//! What happens to a device, in words that are the same for who did it and for who saw it.
+//! Sentences about what happens to a device, the same from the user that does it and from the trace.
 //!
 //! A sentence names the device, the action and what came of it; it holds nothing that differs
 //! from run to run (times, addresses, the numbers of fds and tasks).
@@ -136,8 +136,8 @@ fn range(event: &Value) -> String {
     format!("{}+{}", hex(event, "offset"), hex(event, "size"))
 }
 
-/// The sentence about an event. `None`: how often it happens is the kernel's affair, and a test
-/// that asks for it has its own way to know.
+/// The sentence about an event. `None`: how often it happens depends on the kernel; a test that
+/// needs it counts it by other means.
 pub fn of(event: &Value) -> Result<Option<String>> {
     let kind = text(event, "kind");
     let result = text(event, "result");
@@ -207,16 +207,16 @@ pub fn of(event: &Value) -> Result<Option<String>> {
         "state_write_enter" => format!("begin word {}", text(event, "word")),
         "state_write_exit" => format!("end word {}: {result}", text(event, "word")),
         "fault" | "zap" | "owner" => return Ok(None),
-        other => anyhow::bail!("nothing is known of {other}: {event}"),
+        other => anyhow::bail!("an unknown kind {other}: {event}"),
     };
     let device = event["device"].as_str().unwrap_or("-");
     Ok(Some(format!("{device} {action}")))
 }
 
-/// From where the kernel signals.
+/// In which context the kernel signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whence {
-    /// A call on the device that the thread is in: a software trigger.
+    /// A thread inside an ioctl on the device: a software trigger.
     Inside,
     /// A thread that is in no call on a device.
     Outside,
@@ -235,24 +235,25 @@ pub fn signal(place: impl fmt::Display, whence: Whence) -> String {
 }
 
 /// The sentences about all of the events.
-pub fn all(events: &[Value]) -> Result<Vec<String>> {
-    let mut sentences = zaps(events);
+pub fn all<'a>(events: impl IntoIterator<Item = &'a Value>) -> Result<Vec<String>> {
+    let events: Vec<&Value> = events.into_iter().collect();
+    let mut sentences = zaps(&events);
     for event in events {
         sentences.extend(of(event)?);
     }
     Ok(sentences)
 }
 
-/// A call that took the pages out of every mapping.
+/// A call that zaps every mapping.
 pub fn zapped(call: &str) -> String {
     format!("zapped by {call}")
 }
 
-/// One sentence for each call that zapped, however often the kernel needed to do so for it; and one
-/// for each zap that does not say which call it was in.
-fn zaps(events: &[Value]) -> Vec<String> {
-    let kind = |event: &&Value, kind: &str| event["kind"] == kind;
-    let mut zaps: Vec<&Value> = events.iter().filter(|event| kind(event, "zap")).collect();
+/// One sentence for each call that zapped, however many zaps it took; and one for each zap that
+/// belongs to no call.
+fn zaps(events: &[&Value]) -> Vec<String> {
+    let zaps = events.iter().copied();
+    let mut zaps: Vec<&Value> = zaps.filter(|event| event["kind"] == "zap").collect();
     let mut sentences = Vec::new();
     for call in events {
         let (name, cause) = match text(call, "kind").as_str() {
@@ -275,11 +276,11 @@ fn zaps(events: &[Value]) -> Vec<String> {
         }
     }
     for zap in zaps {
-        let told = match zap["cause"]["name"].as_str() {
-            Some("unknown") => zapped("nobody's call"),
-            _ => format!("zapped by another than it says: {zap}"),
+        let sentence = match zap["cause"]["name"].as_str() {
+            Some("unknown") => zapped("no call"),
+            _ => format!("zapped by another call than the event names: {zap}"),
         };
-        sentences.push(format!("{} {told}", text(zap, "device")));
+        sentences.push(format!("{} {sentence}", text(zap, "device")));
     }
     sentences
 }

@@ -1,15 +1,14 @@
-//! Stories for a reader.
+//! Outcomes as text.
 
 use std::fmt::Write as _;
 
-use super::story::{Cost, Story};
+use super::scenario::{Cost, Outcome};
 use crate::rig::trace::{Downtime, Lines, Transition, Zap};
 
-/// What happened, in the order of time: the story's own steps, and the state changes that the
-/// tracer saw.
-pub fn timeline(story: &Story, trace: &Lines) -> String {
-    let begin = story.span_ns.0;
-    let mut lines: Vec<(u64, String)> = story
+/// The steps of a scenario and the tracer's lines, in the order of time.
+pub fn timeline(outcome: &Outcome, trace: &Lines) -> String {
+    let begin = *outcome.span_ns.start();
+    let mut lines: Vec<(u64, String)> = outcome
         .steps
         .iter()
         .map(|step| (step.ns, step.text.clone()))
@@ -19,7 +18,7 @@ pub fn timeline(story: &Story, trace: &Lines) -> String {
             .transitions()
             .map(|transition| (transition.begin_ns, shown(transition))),
     );
-    // What nobody has touched again costs nothing.
+    // A zap without faults afterwards has no cost.
     let touched = trace.zaps().filter(|zap| !zap.faults().is_empty());
     lines.extend(touched.map(|zap| (zap.time_ns, faulted(zap))));
     lines.extend(trace.downtimes().map(|downtime| {
@@ -32,8 +31,8 @@ pub fn timeline(story: &Story, trace: &Lines) -> String {
             ..
         } = downtime;
         let text = format!(
-            "  {source} → {}: the virtual machine runs nowhere for {} (± {}): {} of it in QEMU, {}{} in the kernel",
-            destination.as_deref().unwrap_or("nobody"),
+            "  {source} → {}: downtime {} (± {}): {} of it in QEMU, {}{} in the kernel",
+            destination.as_deref().unwrap_or("none"),
             duration(whole.end_ns.saturating_sub(whole.begin_ns)),
             duration(*error_ns),
             duration(whole.vmm_ns),
@@ -97,12 +96,12 @@ fn duration(ns: u64) -> String {
     }
 }
 
-/// What the migrations of stories took.
-pub fn costs(stories: &[&Story]) -> String {
+/// The costs of the outcomes' migrations.
+pub fn costs(outcomes: &[&Outcome]) -> String {
     let mut text = String::new();
-    for story in stories.iter().filter(|story| !story.costs.is_empty()) {
-        let _ = writeln!(text, "{}", story.tale.title);
-        for cost in &story.costs {
+    for outcome in outcomes.iter().filter(|outcome| !outcome.costs.is_empty()) {
+        let _ = writeln!(text, "{}", outcome.scenario.title);
+        for cost in &outcome.costs {
             let _ = writeln!(text, "  {}", priced(cost));
         }
     }

@@ -1,10 +1,11 @@
-//! Processes of a test: started, told to be ready by a file, signalled, awaited.
+//! Processes of a test: started, ready by their ready file, signalled, awaited.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::until;
 
-/// The user that may nothing.
+/// A user without any rights.
 const NOBODY: u32 = 65534;
 
 /// How a process ended.
@@ -20,7 +21,7 @@ const NOBODY: u32 = 65534;
 pub struct Ended {
     /// Its status.
     pub status: ExitStatus,
-    /// What it wrote to stdout, where that was not taken by somebody else.
+    /// What it wrote to stdout, with [`Output::Kept`].
     pub stdout: String,
     /// What it wrote to stderr.
     pub stderr: String,
@@ -39,8 +40,8 @@ impl Ended {
         Ok(self)
     }
 
-    /// That it exited with this code, and said why in one line of stderr with these words.
-    pub fn says(&self, code: i32, words: &[&str]) -> Result<()> {
+    /// That it exited with this code, and one line of stderr, which gives the reason in these words.
+    pub fn fails(&self, code: i32, words: &[&str]) -> Result<()> {
         self.expect(code)?;
         let lines: Vec<&str> = self.stderr.lines().collect();
         ensure!(lines.len() == 1, "not one line: {}", self.stderr);
@@ -53,15 +54,40 @@ impl Ended {
 
 /// What becomes of a process's stdout.
 pub enum Output {
-    /// It is collected for [`Ended`].
+    /// It is kept for [`Ended`].
     Kept,
-    /// It is given away, a line at a time.
-    Lines(Box<dyn FnMut(String) + Send>),
-    /// It goes into a pipe that nobody reads.
+    /// Its lines can be read while the process runs.
+    Collected(Collected),
+    /// It is a pipe without a reader.
     Broken,
 }
 
-/// A process that runs. It is killed when it is dropped.
+/// The lines that a process has written so far.
+#[derive(Clone, Default)]
+pub struct Collected(Arc<Mutex<Vec<String>>>);
+
+impl Collected {
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this line has been written since the last [`Self::take`].
+    pub fn contains(&self, line: &str) -> bool {
+        self.lines().iter().any(|written| written == line)
+    }
+
+    /// Whether nothing has been written since the last [`Self::take`].
+    pub fn is_empty(&self) -> bool {
+        self.lines().is_empty()
+    }
+
+    /// Takes them.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines())
+    }
+}
+
+/// A running process. It is killed when it is dropped.
 pub struct Running {
     child: Child,
     ready: Option<PathBuf>,
@@ -69,7 +95,7 @@ pub struct Running {
     stderr: Option<JoinHandle<String>>,
 }
 
-/// The file that a process creates when it is ready: another one each time.
+/// The file that a process creates when it is ready: a new name for each process.
 fn ready_file() -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -112,11 +138,9 @@ impl Running {
         let stdout = std::thread::spawn(move || match output {
             Output::Kept => all(Box::new(stdout)),
             Output::Broken => String::new(),
-            Output::Lines(mut lines) => {
-                BufReader::new(stdout)
-                    .lines()
-                    .map_while(Result::ok)
-                    .for_each(&mut lines);
+            Output::Collected(collected) => {
+                let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+                lines.for_each(|line| collected.lines().push(line));
                 String::new()
             }
         });
@@ -141,7 +165,7 @@ impl Running {
         Ok(running)
     }
 
-    /// That it has not ended, which it shall not before it is ready.
+    /// That it has not ended before it was ready.
     pub fn is_alive(&mut self) -> Result<()> {
         let ended = self.child.try_wait()?;
         ensure!(
@@ -162,7 +186,7 @@ impl Running {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Stops it, and waits until every thread of it stands.
+    /// Stops it by SIGSTOP, and waits until every thread has stopped.
     pub fn stop(&self) -> Result<()> {
         self.signal(Signal::STOP)?;
         let tasks = format!("/proc/{}/task", self.pid());
@@ -201,7 +225,7 @@ fn join(thread: JoinHandle<String>) -> String {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Does nothing where it has been waited for.
+        // No effect on a process that has been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(file) = &self.ready {

@@ -1,4 +1,4 @@
-//! Telling a story: the lab's devices, the virtual machines on them, and what is written down.
+//! The stage of a scenario: the lab's two devices, the virtual machines on them, and the outcome.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,28 +14,31 @@ use vfio_bindings::bindings::vfio::{
 use super::clock::Ahead;
 use super::firmware::Report;
 use super::qmp::Event;
-use super::story::{Cost, Step, Story, Tale};
+use super::scenario::{Cost, Outcome, Scenario, Step};
 use super::vm::{Begin, Ended, Vm};
 use crate::rig::driver::Driver;
-use crate::rig::{Group, now, until};
+use crate::rig::suite::Group;
+use crate::rig::{devices, now, until};
 
 /// The path of a virtual machine's files, without their endings.
-fn files(tale: &Tale, vm: &str) -> String {
-    format!("/run/{}-{vm}", tale.name)
+fn files(scenario: &Scenario, vm: &str) -> String {
+    format!("/run/{}-{vm}", scenario.name)
 }
 
-/// Where the QEMUs of a tale will write their traces.
-pub fn logs(tale: &Tale) -> impl Iterator<Item = String> {
-    tale.vms.iter().map(|vm| format!("{}.log", files(tale, vm)))
+/// The files of the QEMUs' traces in a scenario.
+pub fn logs(scenario: &Scenario) -> impl Iterator<Item = String> {
+    scenario
+        .vms
+        .iter()
+        .map(|vm| format!("{}.log", files(scenario, vm)))
 }
 
 /// How fast a migration may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// So slow that it takes minutes to get through the memory for the first time, and no downtime
-    /// would be short enough.
+    /// So slow that the first pass over the memory takes minutes, and no downtime is short enough.
     Held,
-    /// As fast as it gets, with any downtime.
+    /// Unlimited, with any downtime.
     Free,
 }
 
@@ -46,20 +49,18 @@ pub struct Hosts {
     /// Whether a device is saved while the virtual machine still runs: the kernel has PRE_COPY
     /// (since v6.2, commit 4db52602a607).
     pub precopy: bool,
-    /// Whether a device can tell which pages it may have written.
+    /// Whether a device has DMA logging.
     pub logs_dma: bool,
 }
 
 impl Hosts {
     /// The devices that the guest's init has bound.
     pub fn new() -> Result<Self> {
-        let devices = std::env::var("REMAP_LAB_DEVICES").context("not in the lab's guest")?;
-        let devices: Vec<&str> = devices.split_whitespace().collect();
-        let [one, other] = devices[..] else {
-            bail!("a migration needs two devices, not {}", devices.len());
+        let [one, other] = devices()?[..] else {
+            bail!("a migration needs two devices");
         };
         let driver = |device| Driver::new(device, Group::Qemu);
-        let device = open::open(&Host::default(), one.parse()?, Via::Auto)?;
+        let device = open::open(&Host::default(), one, Via::Auto)?;
         let probe = VFIO_DEVICE_FEATURE_PROBE
             | VFIO_DEVICE_FEATURE_GET
             | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT;
@@ -76,29 +77,29 @@ impl Hosts {
     }
 }
 
-/// A story that is going on.
-pub struct Teller<'a> {
+/// A scenario that is being played.
+pub struct Stage<'a> {
     pub hosts: &'a mut Hosts,
-    story: Story,
+    outcome: Outcome,
 }
 
-impl<'a> Teller<'a> {
-    /// Begins a story on clean devices.
-    pub fn new(hosts: &'a mut Hosts, tale: &'static Tale) -> Result<Self> {
+impl<'a> Stage<'a> {
+    /// Begins a scenario on clean devices.
+    pub fn new(hosts: &'a mut Hosts, scenario: &'static Scenario) -> Result<Self> {
         hosts.clean()?;
-        for (name, value) in tale.parameters {
+        for (name, value) in scenario.parameters {
             hosts.drivers[0].parameter(name, value)?;
         }
-        let story = Story {
-            tale,
-            span_ns: (now()?, 0),
+        let outcome = Outcome {
+            scenario,
+            span_ns: now()?..=0,
             ahead: Ahead::measure()?,
             steps: Vec::new(),
             vms: Vec::new(),
             logs: BTreeMap::new(),
             costs: Vec::new(),
         };
-        Ok(Self { hosts, story })
+        Ok(Self { hosts, outcome })
     }
 
     /// The driver of the first device, or the second.
@@ -106,51 +107,50 @@ impl<'a> Teller<'a> {
         &self.hosts.drivers[device]
     }
 
-    /// Notes something, and says it to whoever waits.
+    /// Records a step, and prints it.
     pub fn note(&mut self, text: impl Into<String>) -> Result<()> {
         let (ns, text) = (now()?, text.into());
-        let after = Duration::from_nanos(ns.saturating_sub(self.story.span_ns.0));
+        let after = Duration::from_nanos(ns.saturating_sub(*self.outcome.span_ns.start()));
         eprintln!("+{:.3}  {text}", after.as_secs_f64());
-        self.story.steps.push(Step { ns, text });
+        self.outcome.steps.push(Step { ns, text });
         Ok(())
     }
 
     /// Starts a QEMU on the first device, or the second.
     pub fn start(&mut self, name: &'static str, device: usize, begin: Begin) -> Result<Vm> {
-        let bdf = self.hosts.drivers[device].bdf().to_owned();
+        let bdf = self.hosts.drivers[device].bdf().to_string();
         self.note(format!("QEMU starts as {name} on {bdf}"))?;
-        let files = files(self.story.tale, name);
+        let files = files(self.outcome.scenario, name);
         Vm::start(name, &bdf, files, begin, self.hosts.logs_dma)
     }
 
-    /// Keeps what is left of a QEMU.
+    /// Keeps the trace of a QEMU that has ended.
     pub fn keep(&mut self, ended: Ended) {
-        self.story.vms.push(ended);
+        self.outcome.vms.push(ended);
     }
 
-    /// Reads the firmware's report after it has gone on, and notes it.
+    /// Records the firmware's report after some more laps.
     pub fn laps(&mut self, vm: &mut Vm) -> Result<Report> {
-        let report = vm.goes_on()?;
+        let report = vm.next_laps()?;
         let Report {
             laps, differences, ..
         } = report;
         self.note(format!(
-            "the firmware goes on in the {}: lap {laps}, {differences} differences",
+            "the firmware runs in the {}: lap {laps}, {differences} differences",
             vm.name
         ))?;
         Ok(report)
     }
 
-    /// Begins to migrate, and comes back when the source's device is being saved, or without
-    /// PRE_COPY the memory is, and the firmware has gone on since. It goes no further until
-    /// [`Teller::complete`].
+    /// Begins a migration; returns when the source is saving its device (without PRE_COPY: its
+    /// memory), and its firmware has run since. The migration is held there until [`Stage::complete`].
     pub fn begin(&mut self, source: &mut Vm, destination: &mut Vm) -> Result<()> {
         let uri = listen(destination)?;
         pace(source, Pace::Held)?;
         self.note(format!("{} → {}", source.name, destination.name))?;
         source.execute("migrate", json!({ "uri": uri }))?;
         let precopy = self.hosts.precopy;
-        source.wait("the migration to go on", |event| {
+        source.wait("the migration to begin", |event| {
             let begun = if precopy {
                 device_state(event) == Some("pre-copy")
             } else {
@@ -161,7 +161,7 @@ impl<'a> Teller<'a> {
         self.laps(source).map(drop)
     }
 
-    /// Lets a migration that has begun be completed.
+    /// Completes a migration that has begun.
     pub fn complete(
         &mut self,
         way: &'static str,
@@ -172,9 +172,7 @@ impl<'a> Teller<'a> {
         pace(source, Pace::Free)?;
         let status = source.wait("the migration's end", migration_ended)?;
         ensure!(status == "completed", "the migration {status}");
-        let stop = source
-            .last("STOP")
-            .context("QEMU did not tell that it stopped")?;
+        let stop = source.last("STOP").context("no STOP event of the source")?;
         let resume = destination.wait("the destination to run", |event| {
             (event.name == "RESUME").then_some(event.real_ns)
         })?;
@@ -186,34 +184,40 @@ impl<'a> Teller<'a> {
             faults: since(before, &self.faults(source)?),
         };
         self.note(format!("{} → {} completed", source.name, destination.name))?;
-        self.story.costs.push(cost);
+        self.outcome.costs.push(cost);
         Ok(())
     }
 
     /// The pages that faulted in while the device was saved, by region, since it was bound.
     pub fn faults(&self, vm: &Vm) -> Result<BTreeMap<u32, u64>> {
-        let driver = self.hosts.drivers.iter().find(|d| d.bdf() == vm.device);
-        driver.context("a QEMU on no device of ours")?.limp_faults()
+        let driver = self
+            .hosts
+            .drivers
+            .iter()
+            .find(|d| d.bdf().to_string() == vm.device);
+        driver
+            .context("a QEMU on another device than the lab's")?
+            .limp_faults()
     }
 
-    /// Ends the story: both devices are closed, and their logs are kept.
-    pub fn end(mut self) -> Result<Story> {
+    /// Ends the scenario: both devices are closed; their logs are in the outcome.
+    pub fn end(mut self) -> Result<Outcome> {
         for driver in &self.hosts.drivers {
             driver.closed()?;
-            self.story
+            self.outcome
                 .logs
-                .insert(driver.bdf().to_owned(), driver.log()?);
+                .insert(driver.bdf().to_string(), driver.log()?);
         }
         ensure!(
-            self.story.ahead.overlaps(&Ahead::measure()?),
-            "the guest's clock was set meanwhile"
+            self.outcome.ahead.overlaps(&Ahead::measure()?),
+            "the guest's clock was set during the scenario"
         );
-        self.story.span_ns.1 = now()?;
-        Ok(self.story)
+        self.outcome.span_ns = *self.outcome.span_ns.start()..=now()?;
+        Ok(self.outcome)
     }
 }
 
-/// Has a QEMU listen for a migration; gives where.
+/// Makes a QEMU listen for a migration; gives its address.
 pub fn listen(vm: &mut Vm) -> Result<String> {
     vm.execute("migrate-incoming", json!({ "uri": "tcp:127.0.0.1:0" }))?;
     until("the destination to listen", || {
@@ -223,7 +227,7 @@ pub fn listen(vm: &mut Vm) -> Result<String> {
     })
 }
 
-/// Says how fast a QEMU may migrate.
+/// Sets how fast a QEMU may migrate.
 pub fn pace(vm: &mut Vm, pace: Pace) -> Result<()> {
     // QEMU limits by tenths of a second, and takes 0 bytes for no limit.
     let (bytes_per_s, downtime_ms) = match pace {
@@ -238,17 +242,17 @@ pub fn pace(vm: &mut Vm, pace: Pace) -> Result<()> {
     vm.execute("migrate-set-parameters", parameters).map(drop)
 }
 
-/// The state in QEMU's event about a device, in its words.
+/// The device's state, if this is QEMU's event about it.
 fn device_state(event: &Event) -> Option<&str> {
     (event.name == "VFIO_MIGRATION").then(|| event.data["device-state"].as_str())?
 }
 
-/// How a migration stands, if this says so.
+/// The migration's status, if this is QEMU's event about it.
 fn status(event: &Event) -> Option<&str> {
     (event.name == "MIGRATION").then(|| event.data["status"].as_str())?
 }
 
-/// How a migration ended, if this says so.
+/// The final status of a migration, if this is QEMU's event about it.
 pub fn migration_ended(event: &Event) -> Option<String> {
     let ends = |status: &&str| ["completed", "failed", "cancelled"].contains(status);
     status(event).filter(ends).map(str::to_owned)

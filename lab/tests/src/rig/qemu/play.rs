@@ -1,0 +1,75 @@
+//! `cargo xtask lab --scenario qemu-migration`: the scenarios one after the other, shown and judged.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::scenario::{self, Scenario};
+use super::stage::{Hosts, logs};
+use super::timeline::{costs, timeline};
+use crate::rig::judge::qemu::judge;
+use crate::rig::trace::Trace;
+
+/// The scenarios, in their order.
+const SCENARIOS: [&Scenario; 5] = [
+    &scenario::LIMPING,
+    &scenario::UNTRAPPED,
+    &scenario::CANCELLED,
+    &scenario::KILLED,
+    &scenario::REFUSED,
+];
+
+/// The option that names a scenario.
+pub const OPTION: &str = "--scenario";
+
+/// Plays a scenario in the guest.
+pub fn play(name: &str) -> Result<ExitCode> {
+    match name {
+        "qemu-migration" => migration().map(|()| ExitCode::SUCCESS),
+        _ => bail!("unknown scenario {name}: use qemu-migration"),
+    }
+}
+
+fn migration() -> Result<()> {
+    let mut hosts = Hosts::new()?;
+    let logs: Vec<String> = SCENARIOS.into_iter().flat_map(logs).collect();
+    let arguments: Vec<&str> = logs.iter().flat_map(|log| ["--qemu-log", log]).collect();
+    let trace = Trace::start(&arguments)?;
+    let outcomes = SCENARIOS
+        .into_iter()
+        .map(|scenario| scenario.play(&mut hosts))
+        .collect::<Result<Vec<_>>>()?;
+    hosts.clean()?;
+    let traced = trace.end(0)?;
+    let mut changes = 0;
+    for outcome in &outcomes {
+        let lines = traced.lines.within(&outcome.span_ns);
+        println!("=== {} ===", outcome.scenario.title);
+        print!("{}", timeline(outcome, &lines));
+        for finding in lines.findings() {
+            println!("  found: {}: {}", finding.rule, finding.text);
+        }
+        let moved = lines.downtimes().filter(|downtime| downtime.end == "moved");
+        let (moved, completed) = (moved.count(), outcome.costs.len());
+        ensure!(
+            moved == completed,
+            "{}: {completed} migrations completed, but the trace has {moved} downtimes",
+            outcome.scenario.title
+        );
+        let agreement = judge(outcome, &lines).context(outcome.scenario.title)?;
+        println!(
+            "judged: QEMU, the driver and the tracer agree on {} state changes, {} of which failed\n",
+            agreement.changes, agreement.failed
+        );
+        changes += agreement.changes;
+    }
+    println!("=== costs ===");
+    print!("{}", costs(&outcomes.iter().collect::<Vec<_>>()));
+    let summary = traced.summary;
+    summary.lost_nothing()?;
+    println!(
+        "\nqemu-migration: {changes} state changes agree, the firmware's register was continuous, {} records seen, none lost",
+        summary.delivered
+    );
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The runner: the tests of one group, one after the other on one rig.
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Result, bail};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Which devices, drivers and VMM the guest has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The reference driver: one eventfd, whose counter is a bitmap.
+    Bitmap,
+    /// The reference driver: one eventfd per region.
+    Vectors,
+    /// As [`Self::Vectors`], with QEMU and a device for each end of a migration.
+    Qemu,
+    /// As [`Self::Vectors`], and the device has a cdev beside its group.
+    Cdev,
+    /// Three devices bound to vfio-pci.
+    Stock,
+}
+
+impl Group {
+    /// The group of this name.
+    pub fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "bitmap" => Self::Bitmap,
+            "vectors" => Self::Vectors,
+            "qemu" => Self::Qemu,
+            "cdev" => Self::Cdev,
+            "stock" => Self::Stock,
+            _ => bail!("unknown group {name}: use bitmap, vectors, qemu, cdev or stock"),
+        })
+    }
+
+    /// The encoding that the reference driver is loaded with.
+    pub fn encoding(self) -> &'static str {
+        match self {
+            Self::Bitmap => "bitmap",
+            Self::Vectors | Self::Qemu | Self::Cdev | Self::Stock => "vectors",
+        }
+    }
+}
+
+/// The devices of a group, and the tracers beside them.
+pub trait Rig: Send + 'static {
+    /// Runs the body of one test: from a clean device to a clean device.
+    fn test(&mut self, body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()>;
+    /// Ends what outlives a test.
+    fn finish(&mut self) -> Result<()>;
+}
+
+/// What a test does on the rig `R`.
+type Body<R> = Box<dyn FnOnce(&mut R) -> Result<()> + Send>;
+
+/// One test, and the groups that it belongs to.
+pub struct Test<R> {
+    name: String,
+    groups: &'static [Group],
+    body: Body<R>,
+}
+
+impl<R> Test<R> {
+    /// `name`: module and test.
+    pub fn new(
+        name: impl Into<String>,
+        groups: &'static [Group],
+        body: impl FnOnce(&mut R) -> Result<()> + Send + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            groups,
+            body: Box::new(body),
+        }
+    }
+}
+
+/// Runs the tests of `group`, in their order, on `rig`.
+pub fn run<R: Rig>(
+    mut arguments: Arguments,
+    group: Group,
+    rig: R,
+    tests: Vec<Test<R>>,
+) -> Result<ExitCode> {
+    arguments.test_threads = Some(1);
+    let rig = Arc::new(Mutex::new(rig));
+    let trials = tests
+        .into_iter()
+        .filter(|test| test.groups.contains(&group))
+        .map(|test| {
+            let rig = Arc::clone(&rig);
+            Trial::test(test.name, move || {
+                let result = locked(&rig).test(test.body);
+                result.map_err(|error| Failed::from(format!("{error:#}")))
+            })
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    locked(&rig).finish()?;
+    Ok(conclusion.exit_code())
+}
+
+/// A test that panicked has left the rig as a failed one does.
+fn locked<R>(rig: &Mutex<R>) -> MutexGuard<'_, R> {
+    rig.lock().unwrap_or_else(PoisonError::into_inner)
+}
