@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Capability chains: built, handed out, and where a fault asks for it spoiled. */
+/* Capability chains: built, copied to user space, malformed by faults. */
 #include <linux/uaccess.h>
 
 #include "remap_ref.h"
@@ -21,7 +21,7 @@ void *rr_chain_add(struct rr_chain *c, size_t size, u16 id, u16 version)
 	return header;
 }
 
-/* Offsets counted from the chain become offsets counted from the structure. */
+/* Offsets from the start of the chain become those from the structure's. */
 static void rr_chain_shift(struct rr_chain *c, u32 header)
 {
 	struct vfio_info_cap_header *cap = (void *)c->buf;
@@ -49,7 +49,7 @@ static void rr_chain_spoil(struct rr_device *rd, struct rr_chain *c, u32 header,
 
 /*
  * Write the chain behind a structure of header bytes at base, if *argsz has
- * room for it; otherwise say in *argsz how much is needed.
+ * room for it; otherwise set *argsz to the size that is needed.
  */
 int rr_chain_reply(struct rr_device *rd, struct rr_chain *c, void __user *base,
 		   u32 header, long target, u32 *argsz, u32 *cap_offset)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where kernels differ, and the commit that made the difference. Kbuild looks
- * at the headers and defines REMAP_HAVE_*; no version is compared. A kernel
- * that differs anew gets a line there and a function here.
+ * Differences between kernels, each with its commit. Kbuild searches the headers
+ * and defines REMAP_HAVE_*; no version is compared. A new difference gets a line
+ * in Kbuild and a function here.
  */
 #ifndef REMAP_COMPAT_H
 #define REMAP_COMPAT_H
@@ -13,8 +13,8 @@
 
 /*
  * Before 3652117f8548 ("eventfd: simplify eventfd_signal()"), v6.8, a kernel
- * caller chose the addend; since then it is always 1, and a bitmap cannot
- * travel in it.
+ * caller chose the addend; since then it is always 1, and cannot carry
+ * a bitmap.
  */
 #ifdef REMAP_HAVE_EVENTFD_COUNT
 static inline bool rr_eventfd_has_count(void)
@@ -46,9 +46,10 @@ static inline void rr_eventfd_signal(struct eventfd_ctx *ctx, u64 addend)
  * a4d1f91db502 ("vfio-iommufd: Support iommufd for physical VFIO devices"),
  * v6.2, made the iommufd ops mandatory: REMAP_HAVE_IOMMUFD_OPS.
  * 86624ba3b522 ("vfio/pci: Do vf_token checks for VFIO_DEVICE_BIND_IOMMUFD"),
- * v6.17, calls match_token_uuid without looking: REMAP_HAVE_MATCH_TOKEN_UUID.
- * 775f726a742a ("vfio: Add get_region_info_caps op"), v6.19, took
- * GET_REGION_INFO from the ioctl op: REMAP_HAVE_REGION_INFO_CAPS.
+ * v6.17, calls match_token_uuid without a check for NULL:
+ * REMAP_HAVE_MATCH_TOKEN_UUID.
+ * 775f726a742a ("vfio: Add get_region_info_caps op"), v6.19, moved
+ * GET_REGION_INFO out of the ioctl op: REMAP_HAVE_REGION_INFO_CAPS.
  */
 
 /*

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * DMA logging: which pages the device may have written. Nothing here sees the
- * DMA of whatever device it is, but one whose bus mastering is off does none,
- * and one that had it on may have written to every page it could reach.
+ * DMA logging: which pages the device may have written. The driver does not see
+ * the device's DMA: a device whose bus mastering is off does none, and one that
+ * had it on may have written to every page that it can reach.
  */
 #include <linux/iova_bitmap.h>
 #include <linux/pci.h>
@@ -11,7 +11,7 @@
 
 #ifdef RR_DMA_LOGGING
 
-/* Before the user or a report changes what is known. */
+/* Record whether bus mastering is on, before it changes or is reported. */
 void rr_dirty_note(struct rr_device *rd)
 {
 	u16 cmd;
@@ -39,8 +39,9 @@ static int rr_dirty_stop(struct vfio_device *vdev)
 }
 
 /*
- * User space asks for one range after the other, and nobody knows which was
- * written: once it may have been, every range stays dirty until the next start.
+ * User space queries one range after the other, and the driver does not know
+ * which were written: once bus mastering was on, every range is dirty until the
+ * next start.
  */
 static int rr_dirty_report(struct vfio_device *vdev, unsigned long iova,
 			   unsigned long length, struct iova_bitmap *dirty)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The eventfds that user space gives us. A wait queue entry of our own on each
- * tells of writes (the ack) and of its end, and leaves the counter alone: a
- * virqfd drains it (b1b397aeef81, v5.11) and would eat the trigger.
+ * The eventfds that user space sets. The driver adds a wait queue entry to each: it
+ * is called at a write (the ack) and at the last close, and does not change the
+ * counter. A virqfd drains it (b1b397aeef81, v5.11) and would consume the trigger.
  *
  * The entry's callback runs under the eventfd's wait queue lock with interrupts
- * off. It only marks and wakes; what has to sleep is done by work items. An
+ * off. It only sets marks and wakes; a work item does what may sleep. An
  * entry is removed under that same lock, so none runs once rr_eventfd_put()
  * has removed it; our reference keeps the context, and with it the wait queue,
  * until then.
@@ -17,7 +17,7 @@
 
 #include "remap_ref.h"
 
-/* A wake-up that our own eventfd_signal() makes, here and now. */
+/* Whether the current wake-up comes from our own eventfd_signal(). */
 static bool rr_own_signal(struct rr_device *rd)
 {
 	return in_task() && READ_ONCE(rd->signaller) == current;
@@ -59,7 +59,7 @@ static void rr_eventfd_queue(struct file *file, wait_queue_head_t *wqh,
 	add_wait_queue(wqh, &e->wait);
 }
 
-/* The file is held until the eventfd is live, so that no hang-up is missed. */
+/* The file is held until the eventfd is live, so that no last close is missed. */
 struct rr_eventfd *rr_eventfd_get(struct rr_device *rd, int fd, unsigned int sub,
 				  bool unmask)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Faults that tests arm by name, each for one time or until told otherwise. */
+/* Faults that tests arm by name, each for one time or until it is disarmed. */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
@@ -39,7 +39,7 @@ static bool rr_fault_hit(struct rr_device *rd, enum rr_fault f, long target)
 	       (target == RR_F_ANY || a->arg == RR_F_ANY || a->arg == target);
 }
 
-/* Would it fire? */
+/* Whether it would fire. */
 bool rr_fault_armed(struct rr_device *rd, enum rr_fault f, long target)
 {
 	unsigned long flags;
@@ -107,7 +107,7 @@ static void rr_faults_off(struct rr_device *rd)
 	memset(rd->faults, 0, sizeof(rd->faults));
 	spin_unlock_irq(&rd->fault_lock);
 
-	/* Acks that were ignored will not come again. */
+	/* Ignored acks are not repeated. */
 	spin_lock_irq(&rd->irq_lock);
 	if (rd->ignore_acks) {
 		rd->ignore_acks = false;
@@ -118,7 +118,7 @@ static void rr_faults_off(struct rr_device *rd)
 	rr_event(rd);
 }
 
-/* The name, then the argument if there is one, then "sticky" if it is to be. */
+/* NAME [ARG] [sticky] */
 static int rr_fault_arm(struct rr_device *rd, char *line)
 {
 	char *name = strsep(&line, " "), *word;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* GET_IRQ_INFO and SET_IRQS of the remap IRQ. remap_irq.h says what they mean. */
+/* GET_IRQ_INFO and SET_IRQS of the remap IRQ, as remap_irq.h defines them. */
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -49,7 +49,7 @@ long rr_get_irq_info(struct rr_device *rd, struct remap_irq_info __user *arg)
 	       -EFAULT : 0;
 }
 
-/* The process that enabled the IRQ has ended, and with it whoever answers. */
+/* The process that enabled the IRQ has ended: no ack will come. */
 bool rr_user_dead(struct rr_device *rd)
 {
 	struct task_struct *leader;
@@ -70,7 +70,7 @@ static u64 rr_sub_bits(struct rr_eventfd *e)
 	return rr_encoding == RR_BITMAP ? ~0ULL : BIT_ULL(e->sub);
 }
 
-/* Replace one eventfd; what was outstanding on the old one has no answer. */
+/* Replace one eventfd; what is outstanding on the old one will not be acked. */
 static void rr_replace(struct rr_device *rd, struct rr_eventfd **slot,
 		       struct rr_eventfd *e)
 {
@@ -119,7 +119,7 @@ void rr_irq_disable_all(struct rr_device *rd, enum rr_off_reason why)
 	mutex_unlock(&rd->irq_mutex);
 }
 
-/* Eventfds whose last file was closed: forget them. */
+/* Remove the eventfds whose last file was closed. */
 void rr_hangup_work(struct work_struct *work)
 {
 	struct rr_device *rd = container_of(work, struct rr_device, hangup_work);
@@ -182,7 +182,7 @@ free:
 	return ret;
 }
 
-/* ACTION_MASK and ACTION_UNMASK without an eventfd; to unmask is to ack. */
+/* ACTION_MASK and ACTION_UNMASK without an eventfd; an unmask is an ack. */
 static void rr_set_mask(struct rr_device *rd, u32 start, u32 count,
 			const u8 *bools, bool unmask)
 {
@@ -213,7 +213,7 @@ static long rr_apply_irqs(struct rr_device *rd, const struct vfio_irq_set *set,
 			rr_irq_disable_all(rd, RR_OFF_IOCTL);
 			return 0;
 		}
-		/* A loop-back by the user would be taken for a driver's word. */
+		/* A loop-back by the user would look like a trigger of the driver. */
 		if (type != VFIO_IRQ_SET_DATA_EVENTFD || !set->count)
 			return -EINVAL;
 		return rr_set_eventfds(rd, set->start, set->count, data, false);

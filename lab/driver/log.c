@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The log: what the driver did and when, kept apart from every interface that
- * a tracer watches. A ring that overwrites its oldest lines and says how many.
- * An action that lasts is entered at its beginning and completed at its end,
- * so that lines stand in the order in which actions began.
+ * The log: what the driver did and when, independent of every interface that a
+ * tracer watches. A ring that overwrites its oldest lines and counts them. A
+ * line is added when its action begins and completed when it ends, so that lines
+ * are in the order in which the actions began.
  */
 #include <linux/debugfs.h>
 #include <linux/ktime.h>
@@ -16,7 +16,7 @@
 
 struct rr_log {
 	spinlock_t	lock;
-	u64		first, next;	/* sequence numbers; first is still there */
+	u64		first, next;	/* sequence numbers: oldest line, next line */
 	u64		overwritten;
 	struct rr_event	ring[RR_LOG_LINES];
 };
@@ -72,7 +72,7 @@ u64 rr_log_begin(struct rr_device *rd, const struct rr_event *ev)
 	return rr_log_add(rd, ev, true);
 }
 
-/* What was not known when the action began. */
+/* Sets what was unknown when the action began. */
 void rr_log_fill(struct rr_device *rd, u64 seq, const u64 v[4])
 {
 	struct rr_log *log = rd->log;
@@ -201,7 +201,7 @@ static void rr_log_print(struct seq_file *m, const struct rr_event *ev)
 	}
 }
 
-/* What one reader sees: the lines that were there when it opened the file. */
+/* The snapshot of one reader: the lines at the time of its open(2). */
 struct rr_log_view {
 	struct rr_device *rd;
 	u64 first, next, overwritten;

@@ -60,8 +60,8 @@ static void rr_reset_work(struct work_struct *work)
 }
 
 /*
- * May run under vfio_pci_core's memory_lock, which untrapping takes: the rest
- * is done by a work item that our ioctl waits for.
+ * May run under vfio_pci_core's memory_lock, which untrapping takes: a work item
+ * does the rest, and our ioctl waits for it.
  */
 static void rr_reset_done(struct pci_dev *pdev)
 {
@@ -149,7 +149,7 @@ static int rr_open_device(struct vfio_device *vdev)
 	}
 	vfio_pci_core_finish_enable(&rd->core);
 
-	/* The core has just reset the function: that is not this user's reset. */
+	/* The core's reset at open, not one by this user. */
 	flush_work(&rd->reset_work);
 	rr_region_masks(rd);
 
@@ -161,7 +161,7 @@ static int rr_open_device(struct vfio_device *vdev)
 	return 0;
 }
 
-/* The last file is closed: no ioctl runs and no mapping is left. */
+/* The last file is closed: no ioctl runs, and no mapping exists. */
 static void rr_close_device(struct vfio_device *vdev)
 {
 	struct rr_device *rd = rr_from_vfio(vdev);
@@ -338,7 +338,7 @@ static int __init rr_init(void)
 		return -EINVAL;
 	}
 	if (rr_encoding == RR_BITMAP && !rr_eventfd_has_count()) {
-		pr_err("encoding=bitmap cannot work here: this kernel's eventfd_signal() has no count (since v6.8), so a bitmap of regions cannot travel in it; use encoding=vectors\n");
+		pr_err("encoding=bitmap needs a kernel before v6.8: eventfd_signal() has no count here, so that it cannot carry a bitmap of regions; use encoding=vectors\n");
 		return -EOPNOTSUPP;
 	}
 	if (!strcmp(migration, "v1")) {

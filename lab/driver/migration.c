@@ -12,7 +12,7 @@ struct rr_mig_file {
 	struct file		*filp;
 	struct mutex		lock;
 	struct rr_stream	stream;
-	bool			precopy;	/* more will come */
+	bool			precopy;	/* another record follows */
 	bool			ended;		/* the state was left */
 };
 
@@ -182,7 +182,7 @@ static struct file *rr_save(struct rr_device *rd, bool precopy)
 }
 
 #ifdef VFIO_MIGRATION_PRE_COPY
-/* The stream goes on with what the device is now that it stands. */
+/* The stream continues with the state of the stopped device. */
 static struct file *rr_save_rest(struct rr_device *rd)
 {
 	struct rr_mig_file *mf = rd->saving;
@@ -296,13 +296,13 @@ static struct file *rr_change_state(struct rr_device *rd, u32 to)
 	struct file *filp;
 	int ret;
 
-	/* Is there a way at all? Nobody is asked to remap for nothing. */
+	/* No trap without a valid path to the new state. */
 	ret = vfio_mig_get_next_state(&rd->core.vdev, rd->state, to, &next);
 	if (ret)
 		return ERR_PTR(ret);
 	/*
-	 * Trap before the first arc and not at the one that needs it, so that a
-	 * wait that fails leaves the state that was in force.
+	 * Trap before the first arc, not at the one that needs it, so that a
+	 * failed wait leaves the old state in force.
 	 */
 	if (rr_is_saving(to) && !was) {
 		ret = rr_enter_saving(rd);
@@ -333,7 +333,7 @@ static struct file *rr_set_state(struct vfio_device *vdev,
 	return filp;
 }
 
-/* Does not wait for a state change that waits. */
+/* Does not block on a state change that waits. */
 static int rr_get_state(struct vfio_device *vdev, enum vfio_device_mig_state *state)
 {
 	*state = READ_ONCE(rr_from_vfio(vdev)->state);

@@ -38,7 +38,7 @@ static u64 rr_v1_read_reg(struct rr_v1 *v1, u64 reg)
 	case REG(pending_bytes):
 		if (!(v1->device_state & V1_SAVING))
 			return 0;
-		/* Asking again says that the window has been read. */
+		/* A further read of data_size: the window has been consumed. */
 		v1->stream.pos += v1->staged;
 		v1->staged = 0;
 		return v1->stream.len - v1->stream.pos;
@@ -79,7 +79,7 @@ static bool rr_v1_allowed(u32 from, u32 to)
 		return to == V1_RUNNING || to == 0;
 	if (to == V1_RESUMING)
 		return !(from & V1_SAVING);
-	/* A device that stopped to be saved does not go on saving alive. */
+	/* _SAVING without _RUNNING does not lead back to _SAVING | _RUNNING. */
 	return !(from == V1_SAVING && to == (V1_SAVING | V1_RUNNING));
 }
 
@@ -142,7 +142,7 @@ static ssize_t rr_v1_write_state(struct rr_device *rd, const char __user *buf,
 	return ret ? ret : count;
 }
 
-/* Into the window, and data_size then says how much of it counts. */
+/* Writes go into the window; a write of data_size sets how much of it is valid. */
 static ssize_t rr_v1_write_data(struct rr_v1 *v1, const char __user *buf,
 				size_t count, u64 pos)
 {
@@ -207,7 +207,7 @@ static const struct vfio_pci_regops rr_v1_ops = {
 	.release	= rr_v1_release,
 };
 
-/* The device is being opened. On error, and on close, the core releases. */
+/* At open. On error, and on close, the core releases the region. */
 int rr_v1_register(struct rr_device *rd)
 {
 	struct rr_v1 *v1 = kzalloc(sizeof(*v1), GFP_KERNEL_ACCOUNT);

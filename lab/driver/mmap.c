@@ -88,7 +88,7 @@ static void rr_vm_close(struct vm_area_struct *vma)
 	rr_event(rd);
 }
 
-/* A moved mapping would have page tables that nobody knows of. */
+/* The page tables of a moved mapping would not be on the list. */
 static int rr_vm_mremap(struct vm_area_struct *vma)
 {
 	return -EINVAL;
@@ -164,13 +164,13 @@ static int rr_mmap_bar(struct rr_device *rd, struct vm_area_struct *vma)
 
 	if (ret)
 		return ret;
-	/* Old cores put a page frame number there; one meaning is enough for us. */
+	/* Old cores put a page frame number there; here it is the offset. */
 	vma->vm_pgoff = pgoff;
 	WRITE_ONCE(rd->core_vm_ops, vma->vm_ops);
 	return 0;
 }
 
-/* Does the VMA hold a page that is trapped now? */
+/* Whether the VMA contains a page that is trapped now. */
 static bool rr_vma_conflicts(struct rr_device *rd, struct vm_area_struct *vma)
 {
 	unsigned int index = rr_vma_index(vma);
@@ -229,7 +229,7 @@ static struct mm_struct *rr_maps_next_mm(struct rr_device *rd, u64 walk)
 			continue;
 		if (mmget_not_zero(map->vma->vm_mm))
 			return map->vma->vm_mm;
-		/* Its process is going; close() will come, and nobody faults. */
+		/* Its process is exiting: it does not fault any more, and close() follows. */
 		map->walked = walk;
 	}
 	return NULL;
@@ -238,7 +238,7 @@ static struct mm_struct *rr_maps_next_mm(struct rr_device *rd, u64 walk)
 /*
  * Call fn for every mapping, under the mmap_lock of its process, until it
  * returns true. mmap_lock comes before maps_lock, so take the process from the
- * list, let go of the list, lock, and come back.
+ * list, unlock the list, take mmap_lock, and look again.
  */
 void rr_maps_walk(struct rr_device *rd,
 		  bool (*fn)(struct rr_device *rd, struct vm_area_struct *vma,

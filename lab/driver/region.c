@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Regions: which take part, what GET_REGION_INFO says, the region of our own. */
+/* Regions: trapped ones, GET_REGION_INFO, the device-specific region. */
 #include <linux/ptrace.h>
 #include <linux/uaccess.h>
 #ifdef REMAP_HAVE_REGION_INFO_CAPS
@@ -70,7 +70,7 @@ unsigned long rr_trap_page(struct rr_device *rd, unsigned int index)
 	return rr_region_pages(rd, index) / 2;
 }
 
-/* The parameters are trimmed to what this device has and user space can map. */
+/* Trim the parameters to the regions that user space can map. */
 void rr_region_masks(struct rr_device *rd)
 {
 	unsigned int i;
@@ -85,7 +85,7 @@ void rr_region_masks(struct rr_device *rd)
 	rd->whole = rr_whole & rd->mask;
 	rd->partial = rr_partial & rd->mask & ~rd->whole;
 	for (i = 0; i < RR_MAX_REGIONS; i++) {
-		/* One page, trapped partly, is trapped wholly. */
+		/* A region of one page is trapped wholly. */
 		if ((rd->partial & BIT_ULL(i)) && rr_region_pages(rd, i) < 2) {
 			rd->partial &= ~BIT_ULL(i);
 			rd->whole |= BIT_ULL(i);
@@ -143,7 +143,7 @@ static void rr_add_type(struct rr_chain *c)
 	}
 }
 
-/* A region that may be signalled: say what is true now. */
+/* The current flags and areas of a region that may be signalled. */
 static int rr_describe(struct rr_device *rd, struct vfio_region_info *info,
 		       struct rr_chain *c, u64 *trapped)
 {
@@ -179,7 +179,7 @@ static int rr_describe(struct rr_device *rd, struct vfio_region_info *info,
 	return areas;
 }
 
-/* Answer for a region of ours, with the chain behind the user's structure. */
+/* GET_REGION_INFO with the chain behind the user's structure. */
 static int rr_answer_region(struct rr_device *rd, struct vfio_region_info *info,
 			    struct vfio_region_info __user *arg)
 {
@@ -217,8 +217,8 @@ static bool rr_region_ours(struct rr_device *rd, u32 index)
 
 /*
  * The core copies the structure in and out, and would shift and copy a chain
- * too, but only a well-formed one. The faults need others, so all of ours are
- * written here: the structure is the third argument of the ioctl we run in.
+ * too, but only a well-formed one. The faults need malformed ones, so all of our
+ * chains are written here: the structure is the third argument of our ioctl.
  */
 int rr_get_region_info_caps(struct vfio_device *vdev,
 			    struct vfio_region_info *info,

@@ -14,7 +14,7 @@ static unsigned int rr_reg_bar;
 static unsigned long rr_reg_offset;
 static unsigned int rr_reg_bytes;
 
-/* "0:0x28:4"; an empty text for none. */
+/* BAR:OFFSET:BYTES, as in "0:0x28:4"; empty: none. */
 int rr_registers_parse(const char *text)
 {
 	char end;
@@ -33,7 +33,7 @@ int rr_registers_parse(const char *text)
 	return 0;
 }
 
-/* Does the device have them? */
+/* Whether the device has them. */
 int rr_registers_check(struct pci_dev *pdev)
 {
 	u64 size;
@@ -56,8 +56,8 @@ size_t rr_registers_size(void)
 
 /*
  * Copy between the registers and buf, which is little endian. The user may have
- * turned memory decode off: it is on while we hold memory_lock. -EIO: the
- * device sleeps.
+ * turned memory decode off: it is turned on while memory_lock is held. -EIO: the
+ * device is in a low power state.
  */
 static int rr_registers_copy(struct rr_device *rd, __le32 *buf, bool load)
 {

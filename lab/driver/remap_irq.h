@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * The remap IRQ: a virtual VFIO interrupt by which a vendor driver asks user
- * space to query device regions again and to remap them.
+ * space to query regions of a device again and to remap them.
  *
- * A driver sometimes has to see accesses that user space makes through a
- * mapping, typically to track what a device's state becomes while it is being
- * migrated. It then takes the mapping away from a region, or from a part of
- * it (traps it), and later gives it back. VFIO region info tells user space
- * what may be mapped, but only when asked. This interrupt says when to ask.
+ * A driver sometimes has to see the accesses that user space makes through a
+ * mapping, typically to track a device's state while the device is migrated. It
+ * then forbids mappings of a region, or of a part of it (traps it), and later
+ * allows them again (untraps it). VFIO region info describes what may be mapped,
+ * but user space has to query it. This interrupt requests the query.
  *
  * Terms: the driver is the vendor driver of a VFIO device. The user is the
- * process that owns the device and enabled this IRQ. A region is named by its
- * VFIO region index: BARs and device-specific regions alike, on any bus.
+ * process that has enabled this IRQ. A region is named by its VFIO region index:
+ * BARs and device-specific regions alike, on any bus.
  *
  *
  * Discovery
@@ -23,16 +23,16 @@
  *   - VFIO_IRQ_INFO_FLAG_CAPS is set in flags, and cap_offset, which follows
  *     count in the structure, is the offset of the first capability from the
  *     start of the structure. All offsets are multiples of 8; 0 ends the chain.
- *   - If argsz is too small for the chain, argsz is set to what is needed and
- *     cap_offset, if argsz covers it, to 0; the call succeeds. A user that
- *     knows nothing of chains passes 16 and loses nothing. What is needed may
- *     differ at the next call.
- *   - struct remap_irq_info_cap_type says what the IRQ is. The remap IRQ has
+ *   - If argsz is too small for the chain, the driver sets argsz to the size that
+ *     is needed, and cap_offset, if argsz covers it, to 0; the call succeeds. A
+ *     user without support for chains passes 16 and gets the rest of the answer.
+ *     The size that is needed may differ at the next call.
+ *   - struct remap_irq_info_cap_type identifies the IRQ. The remap IRQ has
  *     type REMAP_IRQ_TYPE and one of the subtypes below. Compare both: other
  *     proposals use the same type.
- *   - struct remap_irq_info_cap_regions says which regions may be signalled:
- *     bit n of mask is region base + n. A user that could not remap one of
- *     them does not enable the IRQ.
+ *   - struct remap_irq_info_cap_regions names the regions that may be signalled:
+ *     bit n of mask is region base + n. A user that cannot remap one of them
+ *     does not enable the IRQ.
  *
  * More than 64 regions: the device offers one IRQ index for each 64, each with
  * its own base. They are enabled, signalled and acked independently; the base
@@ -48,17 +48,17 @@
  * regions the driver adds a bitmap, bit n for region base + n, to the counter
  * of its eventfd. Several bits may be set. The user's read(2) returns the
  * bitmap. A counter adds and does not OR: bit 0 added twice reads as bit 1.
- * Therefore the driver never signals before the last signal is acked; what
- * becomes due meanwhile is collected and signalled after the ack. Needs a
+ * Therefore the driver never signals before the last signal is acked; regions
+ * that become due meanwhile are collected and signalled after the ack. Needs a
  * kernel whose eventfd_signal() has a count (before v6.8). The eventfd must
  * not be a semaphore.
  *
  * REMAP_IRQ_SUBTYPE_VECTORS. Sub-index n stands for region base + n; count is
  * the highest bit of mask plus one. Sub-indexes whose bit is not in mask are
  * never signalled and need no eventfd. To signal a region the driver signals
- * the eventfd of its sub-index; the value read carries nothing. The sub-index
- * is masked automatically when it is signalled, until it is unmasked; a
- * further change meanwhile is signalled then. Several regions are several
+ * the eventfd of its sub-index; the value of the counter has no meaning. A signal
+ * masks the sub-index until user space unmasks it; a further change meanwhile is
+ * signalled after the unmask. Several regions are several
  * eventfds, signalled one after the other.
  *
  *
@@ -66,32 +66,32 @@
  * ------
  * VFIO_DEVICE_SET_IRQS with DATA_EVENTFD | ACTION_TRIGGER: for the bitmap start
  * 0, count 1; for vectors any range, -1 where there is no eventfd. Enabling is
- * the handshake: it says that the user will remap. The process that does it is
- * the user from then on; a process that inherits the device and is to answer
- * in its place enables again. The IRQ counts as enabled if every region that a
+ * the handshake: the user commits itself to remap. The process that enables the
+ * IRQ is the user from then on; another process that is to answer in its place
+ * enables it again. The IRQ counts as enabled if every region that a
  * state change would trap has its eventfd and the user lives.
  *
  * Disable: DATA_NONE | ACTION_TRIGGER with count 0, or -1 for the eventfd. The
- * last close(2) of an eventfd disables what it was set for. Setting an eventfd
- * where there was one is both: nothing that was signalled before is awaited
- * any more. DATA_NONE and DATA_BOOL with ACTION_TRIGGER and a count are
+ * last close(2) of an eventfd disables its sub-index. Setting an eventfd where
+ * there was one disables and enables: the driver does not wait for acks of
+ * earlier signals any more. DATA_NONE and DATA_BOOL with ACTION_TRIGGER and a count are
  * refused (EINVAL): the user does not signal itself.
  *
  *
  * Trigger, requery, remap
  * -----------------------
- * The driver first changes what VFIO_DEVICE_GET_REGION_INFO says and revokes
- * what is mapped, then signals. A pointer into a revoked mapping faults
+ * The driver first changes the answer of VFIO_DEVICE_GET_REGION_INFO and revokes
+ * the mappings, then signals. A pointer into a revoked mapping faults
  * (SIGBUS); it does not bypass the driver. Reads and writes of the region
  * through the device file work all the time.
  *
- * For each region that is named, the user
+ * For each region that a trigger names, the user
  *
  *   1. queries VFIO_DEVICE_GET_REGION_INFO again;
- *   2. compares with what it has mapped: VFIO_REGION_INFO_FLAG_MMAP, and the
- *      areas of VFIO_REGION_INFO_CAP_SPARSE_MMAP. Without the flag nothing may
- *      be mapped, whatever capabilities are still there. With the flag and
- *      without the capability all of the region may;
+ *   2. compares its mappings with VFIO_REGION_INFO_FLAG_MMAP and with the areas
+ *      of VFIO_REGION_INFO_CAP_SPARSE_MMAP. Without the flag nothing may be
+ *      mapped, even if the capability is still there. With the flag and without
+ *      the capability all of the region may be mapped;
  *   3. unmaps what may no longer be mapped. Areas that stay may keep their
  *      mapping: the driver revokes trapped pages only;
  *   4. maps what may newly be mapped, or uses read and write where it cannot;
@@ -106,7 +106,7 @@
  * Ack
  * ---
  * Bitmap: a write(2) to the same eventfd, of 0 or of 1. It acks all that is
- * outstanding. Prefer 0: it wakes the driver and leaves the counter alone,
+ * outstanding. Prefer 0: it wakes the driver and does not change the counter,
  * while a 1 makes the eventfd readable to its own writer, as if region base
  * were signalled, and adds to a bitmap that the driver may be signalling. The
  * driver watches the eventfd's wait queue and never drains the counter; a
@@ -125,29 +125,28 @@
  * STOP_COPY where it was not passed; in the legacy interface, setting _SAVING)
  * traps, signals, and returns when every region that it signalled is acked and
  * no mapping of a trapped page is alive in any process. The user has to answer
- * in another thread than the one that changes the state. All that an answer
- * takes works meanwhile: region and IRQ info, SET_IRQS, mmap, munmap, region
- * reads and writes, and asking for the current state.
+ * in another thread than the one that changes the state. All calls that an answer
+ * needs work meanwhile: region and IRQ info, SET_IRQS, mmap, munmap, region reads
+ * and writes, and the query of the current state.
  *
- * A change that gives mappings back (to RUNNING or STOP) signals and does not
- * wait.
+ * A change that untraps (to RUNNING or STOP) signals and does not wait.
  *
- * Refusal: not enabled, the change fails with ENODEV and nothing has happened.
- * A driver that can do without may instead revoke the mappings, leave what
- * region info says, and take the page faults.
+ * Refusal: while the IRQ is not enabled, the change fails with ENODEV and has no
+ * effect. A driver that does not depend on it may instead revoke the mappings,
+ * leave region info unchanged, and handle the page faults.
  *
- * Time-out: the wait is bounded by the driver. The change fails with
- * ETIMEDOUT, the regions are given back, and the state that was in force stays
- * in force. The regions are signalled again, since a user that is late may have
- * unmapped: after the outstanding ack.
+ * Timeout: the wait is bounded by the driver. The change fails with
+ * ETIMEDOUT, the regions are untrapped, and the old state stays in force. The
+ * regions are signalled again, after the outstanding ack, since a late user may
+ * have unmapped them.
  *
  * Killed: a fatal signal to the thread that waits ends the wait (EINTR); the
- * same holds as for the time-out.
+ * same holds as for the timeout.
  *
  * Death of the user: when during a wait the user exits, closes an eventfd for
- * good, or disables the IRQ, or when the device is reset, nobody will answer.
- * The wait ends at once, the change fails with ECANCELED, the same holds as
- * for the time-out.
+ * good, or disables the IRQ, or when the device is reset, no ack will come. The
+ * wait ends at once, the change fails with ECANCELED, the same holds as for the
+ * timeout.
  *
  * Closing the device or resetting it ends the migration and every trap.
  */

@@ -16,8 +16,8 @@
  *   irq_lock      signalled, acked, queued
  *   log lock
  *
- * A thread that waits in a state change holds state_mutex only, which nothing
- * takes that user space needs to answer.
+ * A thread that waits in a state change holds state_mutex only. No call that user
+ * space needs for its answer takes that lock.
  */
 #ifndef REMAP_REF_H
 #define REMAP_REF_H
@@ -58,7 +58,7 @@ extern ulong rr_whole, rr_partial;
 extern bool rr_devregion, rr_limp;
 extern uint rr_timeout_ms;
 
-/* ---- log.c: the independent truth ---- */
+/* ---- log.c: independent of every traced interface ---- */
 
 enum rr_kind {
 	RR_EV_SIGNAL,		/* v: bits, addend, trigger id; a: sub-index */
@@ -106,7 +106,7 @@ enum rr_fault {
 	RR_F_AREA_BEYOND, RR_F_AREA_UNALIGNED, RR_F_LOSE_REGISTERS, RR_F_COUNT
 };
 
-#define RR_F_ANY	(-1L)	/* target: whatever comes first */
+#define RR_F_ANY	(-1L)	/* target: the first chain */
 #define RR_F_IRQ	(-2L)	/* target: GET_IRQ_INFO */
 
 struct rr_armed {
@@ -121,7 +121,7 @@ extern const struct file_operations rr_fault_fops;
 
 /* ---- the device ---- */
 
-/* One eventfd that user space gave us, and our entry in its wait queue. */
+/* An eventfd that user space has set, and our entry in its wait queue. */
 struct rr_eventfd {
 	struct rr_device	*rd;
 	struct eventfd_ctx	*ctx;
@@ -146,7 +146,7 @@ struct rr_device {
 	/* Chosen when the device is opened, then constant until it is closed. */
 	bool			opened;		/* irq_mutex */
 	u64			mask;		/* regions that may be signalled */
-	u64			whole, partial;	/* those that take part */
+	u64			whole, partial;	/* those that are trapped */
 	unsigned int		count;		/* sub-indexes */
 	int			v1_index;	/* region index, or -1 */
 	u8			*state_mem;	/* RR_STATE_SIZE, vmalloc_user */
@@ -166,8 +166,8 @@ struct rr_device {
 	struct mutex		irq_mutex;
 	struct rr_eventfd	*trigger[RR_MAX_VECTORS];
 	struct rr_eventfd	*unmask[RR_MAX_VECTORS];
-	struct pid		*user;		/* who enabled the IRQ */
-	struct task_struct	*signaller;	/* whose wake-ups are our own */
+	struct pid		*user;		/* the process that enabled the IRQ */
+	struct task_struct	*signaller;	/* the task inside our eventfd_signal() */
 	u64			trigger_id;
 	struct work_struct	hangup_work, signal_work, reset_work;
 
@@ -226,7 +226,7 @@ long rr_get_region_info(struct rr_device *rd, struct vfio_region_info __user *ar
 #endif
 void rr_count_access(struct rr_device *rd, loff_t pos, bool write);
 
-/* ---- chain.c: capability chains, and how the faults spoil them ---- */
+/* ---- chain.c: capability chains, and the faults in them ---- */
 
 struct rr_chain {
 	u8	buf[128] __aligned(8);
@@ -292,7 +292,7 @@ struct rr_record {
 	__le64	magic;
 	__le32	version;
 	__le32	sequence;	/* 0, 1, … within one stream */
-	__le32	flags;		/* FINAL: the last record, and the one that counts */
+	__le32	flags;		/* FINAL: the last record, which is loaded */
 	__le32	device;		/* PCI vendor, and device << 16 */
 	__le32	length;
 	__le32	crc;		/* crc32 (zlib's) of the state */

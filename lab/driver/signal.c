@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The protocol's driver side: signal, ack, and what is due after the ack; and
- * the two halves of a migration that need it, entering and leaving.
+ * The driver's side of the protocol: signals, acks, signals that are due after an
+ * ack; and the state changes that need it: the begin and the end of a migration.
  */
 #include <linux/delay.h>
 
 #include "remap_ref.h"
 
-/* Something that a waiting state change looks at has changed. Any context. */
+/* Wake a waiting state change to check its condition again. Any context. */
 void rr_event(struct rr_device *rd)
 {
 	atomic_inc(&rd->events);
@@ -22,7 +22,7 @@ void rr_abort_locked(struct rr_device *rd, int error)
 	rr_event(rd);
 }
 
-/* An answer that covers bits. irq_lock held; may be in a wake-up callback. */
+/* An ack of bits. irq_lock held; may be in a wake-up callback. */
 void rr_ack_locked(struct rr_device *rd, u64 bits, enum rr_ack_form form)
 {
 	rr_log(rd, &(struct rr_event) {
@@ -38,7 +38,7 @@ void rr_ack_locked(struct rr_device *rd, u64 bits, enum rr_ack_form form)
 	rr_event(rd);
 }
 
-/* Is the IRQ enabled for all these regions, by a user that still lives? */
+/* Whether the IRQ is enabled for all these regions, by a user that still lives. */
 bool rr_enabled(struct rr_device *rd, u64 regions)
 {
 	unsigned int i;
@@ -109,7 +109,7 @@ static void rr_signal_vectors(struct rr_device *rd, u64 bits, u64 extra, bool tw
 	}
 }
 
-/* A region that does not exist: no index that GET_REGION_INFO would know. */
+/* The index of a region that does not exist. */
 static u64 rr_missing(struct rr_device *rd)
 {
 	unsigned int i;
@@ -124,7 +124,7 @@ static u64 rr_missing(struct rr_device *rd)
 	return 0;
 }
 
-/* What the armed faults make the driver say beyond the truth. */
+/* The bits that armed faults add to a signal. */
 static u64 rr_fault_extra(struct rr_device *rd)
 {
 	u64 extra = 0;
@@ -138,7 +138,7 @@ static u64 rr_fault_extra(struct rr_device *rd)
 	return extra;
 }
 
-/* Those of the regions that somebody listens to. */
+/* Those of the regions whose sub-index has an eventfd. */
 static u64 rr_heard(struct rr_device *rd, u64 regions)
 {
 	unsigned int i;
@@ -152,8 +152,8 @@ static u64 rr_heard(struct rr_device *rd, u64 regions)
 }
 
 /*
- * Signal these regions, each as soon as it may be. Acks can be ignored, if that
- * fault is armed, only where the time-out or a test gets the device out of it.
+ * Signal these regions, each as soon as its last signal is acked. The fault
+ * ignore-acks applies only where the timeout or a test recovers the device.
  */
 void rr_signal(struct rr_device *rd, u64 regions, bool may_ignore)
 {
@@ -179,7 +179,7 @@ void rr_signal(struct rr_device *rd, u64 regions, bool may_ignore)
 		rr_signal_vectors(rd, regions, extra, twice);
 }
 
-/* What had to wait for an ack. */
+/* Signal what was queued until an ack. */
 void rr_signal_work(struct work_struct *work)
 {
 	struct rr_device *rd = container_of(work, struct rr_device, signal_work);
@@ -225,8 +225,8 @@ static u64 rr_unchanged(struct rr_device *rd, u64 regions)
 }
 
 /*
- * debugfs: those that take part change sides, the others are only named. Does
- * not wait.
+ * debugfs: regions of whole and partial are trapped or untrapped, the others only
+ * named. Does not wait.
  */
 int rr_trigger(struct rr_device *rd, u64 regions)
 {
@@ -257,7 +257,7 @@ unlock:
 	return ret;
 }
 
-/* Trap, signal, wait. On error all is as it was. state_mutex held. */
+/* Trap, signal, wait. On error everything is restored. state_mutex held. */
 int rr_enter_saving(struct rr_device *rd)
 {
 	u64 want = rd->whole | rd->partial, change, bits, id;
@@ -298,7 +298,7 @@ int rr_enter_saving(struct rr_device *rd)
 	spin_lock_irq(&rd->irq_lock);
 	rd->waiting = false;
 	if (rd->ignore_acks) {
-		/* The fault has been seen: make the device usable again. */
+		/* After the fault ignore-acks: make the device usable again. */
 		rd->ignore_acks = false;
 		rd->outstanding = 0;
 		rd->queued = 0;

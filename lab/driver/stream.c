@@ -94,9 +94,9 @@ static int rr_record_check(struct rr_device *rd, const struct rr_record *rec,
 }
 
 /*
- * Verify a whole stream, and only then take its state over. -EINVAL: not a
- * stream of this device, or not all of it; -EIO: a checksum does not match, or
- * the device sleeps.
+ * Verify a whole stream, and only then load its state. -EINVAL: no stream of this
+ * device, or an incomplete one; -EIO: a checksum does not match, or the device is
+ * in a low power state.
  */
 int rr_stream_load(struct rr_device *rd, struct rr_stream *s)
 {

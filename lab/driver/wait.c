@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The wait of a state change: until every region that was signalled is acked
- * and no mapping of a trapped page is alive. Bounded, killable, and over at
- * once when nobody is left who could answer. Holds state_mutex only.
+ * and no mapping of a trapped page is alive. Bounded and killable; ends
+ * at once when no process is left that could ack. Holds state_mutex only.
  */
 #include <linux/jiffies.h>
 #include <linux/pid.h>
@@ -10,7 +10,7 @@
 
 #include "remap_ref.h"
 
-/* The user's death, seen the way pidfd_poll() sees it. */
+/* Whether the user has exited, by the test of pidfd_poll(). */
 struct rr_death_watch {
 	struct rr_device	*rd;
 	struct pid		*pid;
@@ -42,7 +42,7 @@ static void rr_death_unwatch(struct rr_death_watch *watch)
 	put_pid(watch->pid);
 }
 
-/* 1: done; 0: wait on; else why it cannot go on. Says what is still open. */
+/* 1: done; 0: keep waiting; else the error. Returns what is still missing. */
 static int rr_wait_status(struct rr_device *rd, u64 bits, u64 *open, u64 *mapped)
 {
 	int error;

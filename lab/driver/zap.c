@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Trapping: what a region loses, and how its mappings are revoked. First, with
- * faults and mmap locked out, it is written down; whoever faults after that
- * sees it. Then the pages that are mapped already go, the way this kernel's
- * vfio_pci_core does it.
+ * Trapping: which pages may not be mapped any more, and how mappings are revoked.
+ * First they are marked, with page faults and mmap locked out; every later fault
+ * sees the mark. Then the pages that are already mapped are zapped, the way this
+ * kernel's vfio_pci_core does it.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -35,7 +35,7 @@ static bool rr_zap_vma(struct rr_device *rd, struct vm_area_struct *vma,
 	return false;
 }
 
-/* There is no inode to ask: go through the processes. */
+/* The device has no inode of its own: walk the processes. */
 static void rr_zap_processes(struct rr_device *rd, u64 regions)
 {
 	rr_maps_walk(rd, rr_zap_vma, &regions);
@@ -68,7 +68,7 @@ static bool rr_memory_enabled(struct vfio_pci_core_device *core)
 	       (core->pdev->no_command_memory || (cmd & PCI_COMMAND_MEMORY));
 }
 
-/* The core would populate the whole VMA, trapped page and all. */
+/* The core would populate the whole VMA, including the trapped page. */
 vm_fault_t rr_insert_bar(struct rr_device *rd, struct vm_fault *vmf,
 			 unsigned int order)
 {

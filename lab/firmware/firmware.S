@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# The firmware of the lab's virtual machine: it is all that runs there, and it
-# proves that the assigned device went on where it was.
+# The firmware of the lab's virtual machine. No other program runs there. It
+# checks that the assigned device keeps its state across a migration.
 #
 # It places the BARs of the PCI device at 00:05.0, and then, lap after lap, on
 # one vCPU without interrupts:
 #
-#   1. reads two registers of BAR 0 that hold what they are given, and compares
-#      them with what the last two laps wrote, one in each;
+#   1. reads two registers of BAR 0 that keep what was written, and compares them
+#      with what the last two laps wrote, one in each;
 #   2. writes the next number to the older one, reads it again, and compares;
 #   3. reads a word of the next of PAGES pages of BAR 2, STRIDE apart, which a
 #      VMM that maps the BAR again has to fault in one by one.
 #
-# A migration that loses, doubles or reorders a write, on the way to another
-# device or back, makes 1 or 2 differ. What it found is at REPORT in RAM, which
-# migrates too; README.md says how it is laid out. Nothing is ever reset there:
-# the first difference stays. There are two registers because one may be lost
-# unseen just before it is written; the other one is then still to be compared.
+# A migration that loses, doubles or reorders a write makes 1 or 2 differ. The
+# report is at REPORT in RAM, which migrates as well; README.md has its layout. It
+# is never reset: the first difference stays. There are two registers because the
+# loss of one goes undetected just before it is written; the other one is then
+# still to be compared.
 #
 # Linked to the last 64 KiB below 4 GiB, where a processor starts.
 
@@ -29,7 +29,7 @@
 	.set	MAGIC, 0		# "rmapfirm"
 	.set	STATE, 8		# 1 no device, 2 no BAR 0, 3 laps
 	.set	LAPS, 12
-	.set	VALUE, 16		# that the last lap wrote
+	.set	VALUE, 16		# of the last lap
 	.set	DIFFERENCES, 20
 	.set	STEP, 24		# of the first difference: 1 or 2, as above
 	.set	EXPECTED, 28

@@ -47,7 +47,7 @@ impl Channel {
         frame::write(&mut *line, kind, bytes).context("writing to the host")
     }
 
-    /// Says what the init is doing. A host that does not listen is noticed at
+    /// Reports what the init is doing. A lost line to the host is an error at
     /// the verdict, not here.
     pub fn step(&self, text: &str) {
         let _ = self.send(Kind::Step, text.as_bytes());

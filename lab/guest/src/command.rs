@@ -81,10 +81,10 @@ pub fn run(run: &Run, channel: &Arc<Channel>) -> Result<u8> {
     let status = reap_until(pid)?;
     // What the command left running holds its pipes: it ends with it.
     end_all()?;
-    // Nobody ever sends: the channel breaks when both threads are done.
+    // Nothing is sent: the channel closes when both threads are done.
     match pipes.recv_timeout(PATIENCE) {
         Err(mpsc::RecvTimeoutError::Timeout) => {
-            bail!("the command's output does not end although nobody is left to write it")
+            bail!("the command's output does not end although no process is left to write it")
         }
         _ => Ok(status),
     }
@@ -130,11 +130,11 @@ fn exit_status(status: WaitStatus) -> u8 {
 }
 
 /// Ends every other process and waits for the end. One that cannot die is
-/// stuck in the kernel: its stack says where.
+/// stuck in the kernel: its kernel stack is in the error.
 pub fn end_all() -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // For process 1 this means: everybody but me.
+        // For process 1 this means: every other process.
         match kill_process_group(Pid::INIT, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => bail!("ending what the command left: {error}"),
@@ -143,7 +143,7 @@ pub fn end_all() -> Result<()> {
             Err(Errno::CHILD) => return Ok(()),
             Ok(Some(_)) => {}
             _ if Instant::now() > deadline => bail!("a killed process does not end: {}", stuck()),
-            // Nothing to be notified by: SIGCHLD would tell of an end, not of its absence.
+            // No notification fits: SIGCHLD reports an end, not its absence.
             _ => thread::sleep(Duration::from_millis(2)),
         }
     }

@@ -52,12 +52,12 @@ pub fn bind(bdf: &str, to: &str) -> Result<()> {
     match driver(bdf) {
         Some(bound) if bound == to => Ok(()),
         Some(bound) => bail!("{bdf} is bound to {bound}, not {to}"),
-        None => bail!("{to} did not take {bdf}; {}", klog::told(before)),
+        None => bail!("{to} did not take {bdf}; {}", klog::since(before)),
     }
 }
 
-/// Unbinds the device. The kernel waits until nobody holds it, so a wait means
-/// a reference that was never given back.
+/// Unbinds the device. The kernel waits until it is closed, so that a long wait
+/// means a leaked reference.
 pub fn unbind(bdf: &str) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(30);
     if driver(bdf).is_none() {

@@ -1,7 +1,7 @@
 //! The channel from guest to host: frames on one line of bytes.
 //!
 //! One line carries everything, so that output and verdict stay in order and
-//! the host knows that nothing is missing once the verdict has arrived.
+//! nothing is missing once the verdict has arrived.
 
 use std::io::{self, Read, Write};
 

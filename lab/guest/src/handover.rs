@@ -1,4 +1,4 @@
-//! What the guest is told to do, and what it answers.
+//! The guest's instructions, and its verdict.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// The name the kernel knows it by.
+    /// Its name in the kernel.
     #[must_use]
     pub fn name(&self) -> String {
         let file = self.path.rsplit('/').next().unwrap_or_default();

@@ -23,7 +23,7 @@ pub fn read() -> String {
             Ok(length) if length > 0 => {
                 push(&mut text, &String::from_utf8_lossy(&record[..length]))
             }
-            // Records were overwritten while reading: the next read goes on after them.
+            // Records were overwritten while reading: the next read continues after them.
             Err(e) if e.raw_os_error() == Some(rustix::io::Errno::PIPE.raw_os_error()) => {}
             _ => return text,
         }
@@ -36,8 +36,8 @@ const USUAL: [&str; 2] = [
     "module verification failed",
 ];
 
-/// What the kernel has said since its log was `from` bytes long, in one line.
-pub fn told(from: usize) -> String {
+/// The kernel log since it was `from` bytes long, in one line.
+pub fn since(from: usize) -> String {
     let log = read();
     let new = log.get(from..).unwrap_or_default();
     let texts = new
@@ -48,7 +48,7 @@ pub fn told(from: usize) -> String {
         .collect();
     match texts.as_slice() {
         [] => "the kernel gave no reason".into(),
-        texts => format!("the kernel said: {}", texts.join("; ")),
+        texts => format!("kernel log: {}", texts.join("; ")),
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::system::{delete_module, finit_module};
 
 use crate::{errno, klog};
 
-/// Loads a module; an error carries what the kernel said meanwhile.
+/// Loads a module; an error has the kernel log's lines of that time.
 pub fn load(module: &Module) -> Result<()> {
     let file = File::open(&module.path).with_context(|| format!("opening {}", module.path))?;
     let args =
@@ -19,9 +19,9 @@ pub fn load(module: &Module) -> Result<()> {
     let before = klog::read().len();
     finit_module(&file, &args, 0).map_err(|error| {
         let what = format!("loading {} {}", module.path, module.args);
-        let said = klog::told(before);
+        let log = klog::since(before);
         anyhow!(
-            "{}: {}; {said}",
+            "{}: {}; {log}",
             what.trim_end(),
             errno::describe(&error.into())
         )

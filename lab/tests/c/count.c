@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * remap-lab-count: counts calls of kernel functions, with nothing in common with
- * what is tested: dynamic probes of tracefs, counted by perf, without BPF.
+ * remap-lab-count: counts calls of kernel functions independently of the tracer:
+ * dynamic probes of tracefs, counted by perf, without BPF.
  *
  *   remap-lab-count NAME=FUNCTION[:VALUE]...
  *
- * VALUE: only the calls whose second argument (32 bits) is this. Says "ready"
- * when all are counted, and at SIGINT "NAME COUNT" for each. Exit status 1: it
- * could not count, and stderr says what failed.
+ * VALUE: only the calls whose second argument (32 bits) is this. Prints
+ * "ready" when all are counted, and at SIGINT "NAME COUNT" for each. Exit status
+ * 1: it could not count; stderr has the reason.
  */
 #include <errno.h>
 #include <fcntl.h>
