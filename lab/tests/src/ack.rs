@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 
 use crate::rig::lab::Lab;
+use crate::rig::line::Ack;
 use crate::rig::process::{remap, run};
 use crate::rig::suite::Group;
-use crate::rig::trace::Ack;
 use crate::{ALL, BITMAP, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {

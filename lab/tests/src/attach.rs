@@ -5,7 +5,8 @@ use remap_core::event::DeviceState;
 use serde_json::Value;
 
 use crate::rig::lab::Lab;
-use crate::rig::trace::{EarlyCall, Lines, Trace};
+use crate::rig::line::{EarlyCall, Lines};
+use crate::rig::trace::Trace;
 use crate::rig::user::User;
 use crate::rig::{now, outlast_a_call, until};
 use crate::{Test, VECTORS};
@@ -173,7 +174,7 @@ fn reloaded(lab: &mut Lab) -> Result<()> {
     );
     let changes = |after: bool| {
         let of =
-            move |change: &&crate::rig::trace::Transition| (change.begin_ns >= reload_ns) == after;
+            move |change: &&crate::rig::line::Transition| (change.begin_ns >= reload_ns) == after;
         traced.lines.transitions().filter(of).count()
     };
     ensure!(

@@ -144,7 +144,7 @@ fn in_a_wait(lab: &mut Lab, hold: Hold, signal: Signal) -> Result<()> {
     })?;
     lines.found(&[])?;
     let failed =
-        |change: &&crate::rig::trace::Transition| change.result.as_deref() == Some("ECANCELED");
+        |change: &&crate::rig::line::Transition| change.result.as_deref() == Some("ECANCELED");
     ensure!(
         lines.transitions().filter(failed).count() == 1,
         "{lines:#?}"

@@ -6,7 +6,7 @@ use remap_user::vfio::error::Error;
 
 use crate::rig::SHORT_MS;
 use crate::rig::lab::Lab;
-use crate::rig::trace::Lines;
+use crate::rig::line::Lines;
 use crate::rig::user::{Trigger, User, remap_irq};
 use crate::{ALL, BITMAP, Test};
 

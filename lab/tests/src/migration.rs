@@ -22,7 +22,8 @@ use vfio_bindings::bindings::vfio::{
 use crate::rig::judge::ledger::Ledger;
 use crate::rig::judge::sentence::{feature, zapped};
 use crate::rig::lab::Lab;
-use crate::rig::trace::{Lines, Trace};
+use crate::rig::line::Lines;
+use crate::rig::trace::Trace;
 use crate::rig::vmm::Vmm;
 use crate::rig::vmm::assigned::Assigned;
 use crate::rig::vmm::sys::{self, PAGE};

@@ -7,11 +7,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::rig::judge::qemu::{Agreement, judge};
 use crate::rig::lab::Lab;
-use crate::rig::qemu::scenario::{self, Outcome, Scenario};
-use crate::rig::qemu::stage::{self, Hosts};
+use crate::rig::line::{Downtime, Lines, Zap};
+use crate::rig::qemu::outcome::Outcome;
+use crate::rig::qemu::scenario::{self, Scenario};
+use crate::rig::qemu::stage::Hosts;
 use crate::rig::qemu::vm::Ended;
 use crate::rig::qemu::{firmware, log};
-use crate::rig::trace::{Downtime, Lines, Trace, Traced, Zap};
+use crate::rig::trace::{Trace, Traced};
 use crate::{QEMU, Test};
 
 pub fn tests() -> Vec<Test> {
@@ -117,7 +119,7 @@ fn there_and_back(_: &mut Lab) -> Result<()> {
     let scenario = &scenario::LIMPING;
     let mut hosts = Hosts::new()?;
     let ways = Ways::of(&hosts);
-    let logs: Vec<String> = stage::logs(scenario).collect();
+    let logs: Vec<String> = scenario.logs().collect();
     let arguments: Vec<&str> = logs.iter().flat_map(|log| ["--qemu-log", log]).collect();
     let trace = Trace::start(&arguments)?;
     let outcome = scenario.play(&mut hosts)?;

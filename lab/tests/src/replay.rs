@@ -13,8 +13,8 @@ use remap_core::replay::Recording;
 use remap_core::sink::json::Json;
 use remap_core::sink::select::{Select, Selection};
 
-use crate::rig::Lab;
-use crate::rig::child::{Output, Running, remap};
+use crate::rig::lab::Lab;
+use crate::rig::process::{Output, Running, remap};
 use crate::{ALL, Test};
 
 pub fn tests() -> Vec<Test> {

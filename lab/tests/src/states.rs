@@ -9,8 +9,9 @@ use remap_user::vfio::device::{Action, Data, Device};
 use remap_user::vfio::error::Error;
 
 use crate::rig::lab::Lab;
+use crate::rig::line::Lines;
 use crate::rig::outlast_a_call;
-use crate::rig::trace::{Lines, Trace};
+use crate::rig::trace::Trace;
 use crate::rig::user::{User, remap_irq};
 use crate::{Test, VECTORS};
 

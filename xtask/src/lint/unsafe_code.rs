@@ -18,7 +18,7 @@ const ROOMS: [(&str, &str); 6] = [
         "bpf(2), the ring, the mapping of the counters",
     ),
     ("remap-user/build.rs", "set_var in a script of one thread"),
-    ("lab/tests/src/vmm/sys.rs", "a VMM's own ioctls"),
+    ("lab/tests/src/rig/vmm/sys.rs", "a VMM's own ioctls"),
     ("lab/bench/src/aio.rs", "asynchronous I/O"),
 ];
 /// Rooms that move to one of those; the list only gets shorter.

@@ -11,10 +11,10 @@ use remap_user::vfio::open::{self, Via};
 use remap_user::vfio::sysfs::{Bdf, Host};
 
 use super::driver::Driver;
+use super::line::Lines;
 use super::process::{Ended, Output, Running, remap, run};
 use super::session::Session;
 use super::suite::{Group, Rig};
-use super::trace::Lines;
 use super::{PATIENCE, devices, now};
 
 /// One device with the reference driver.

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result};
 
-use super::trace::{Line, Lines, Trace, Traced};
+use super::line::{Line, Lines};
+use super::trace::{Trace, Traced};
 use super::{pass, until};
 
 /// Longer than evidence settles before a finding is reported, ns.

@@ -7,9 +7,10 @@ use remap_user::vfio::sysfs::Bdf;
 use serde_json::Value;
 
 use super::judge::ledger::Ledger;
+use super::line::{Lines, Summary};
 use super::session::Session;
 use super::suite::Rig;
-use super::trace::{Lines, Summary, Traced};
+use super::trace::Traced;
 use super::vmm::Vmm;
 use super::vmm::assigned::REQ;
 use super::{devices, now};

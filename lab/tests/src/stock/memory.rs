@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Body;
 use super::irq::with;
 use crate::rig::judge::ledger::Ledger;
+use crate::rig::line::Lines;
 use crate::rig::stock::Stock;
-use crate::rig::trace::Lines;
 use crate::rig::vmm::sys::{self, Memory, PAGE};
 
 pub const TESTS: &[(&str, Body)] = &[

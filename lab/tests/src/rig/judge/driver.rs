@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::rig::line::{Cycle, Lines, Transition};
 use crate::rig::log::{Kind, Line, Log};
-use crate::rig::trace::{Cycle, Lines, Transition};
 
 /// Compares a whole trace with the whole log.
 pub fn agree(trace: &Lines, log: &Log) -> Result<()> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 
 use super::sentence;
-use crate::rig::trace::Lines;
+use crate::rig::line::Lines;
 
 /// Counts sentences about what a user does, at the moment it does it.
 #[derive(Debug, Default)]

@@ -4,12 +4,12 @@
 use anyhow::{Context, Result, bail, ensure};
 use remap_core::errno;
 
+use crate::rig::line::{Lines, Transition};
 use crate::rig::log::{Kind, Log};
 use crate::rig::qemu::clock::Ahead;
 use crate::rig::qemu::log;
-use crate::rig::qemu::scenario::Outcome;
+use crate::rig::qemu::outcome::Outcome;
 use crate::rig::qemu::vm::Ended;
-use crate::rig::trace::{Lines, Transition};
 
 /// A state change as the driver logged it.
 #[derive(Clone, Debug)]
@@ -188,15 +188,15 @@ fn qemu_and_both<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rig::line::Line;
     use crate::rig::qemu::log::parse;
-    use crate::rig::trace::Line;
 
     const DEVICE: &str = "0000:01:00.0";
 
     /// CLOCK_REALTIME is 5 s ahead of CLOCK_MONOTONIC.
     fn outcome(driver: &str, qemu: &str) -> Outcome {
         Outcome {
-            scenario: &crate::rig::qemu::scenario::REFUSED,
+            title: "a test",
             span_ns: 0..=u64::MAX,
             ahead: Ahead::exactly(5_000_000_000),
             steps: Vec::new(),

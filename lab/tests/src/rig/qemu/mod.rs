@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod firmware;
 pub mod log;
+pub mod outcome;
 pub mod play;
 mod qmp;
 pub mod scenario;

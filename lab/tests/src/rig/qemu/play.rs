@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::scenario::{self, Scenario};
-use super::stage::{Hosts, logs};
+use super::stage::Hosts;
 use super::timeline::{costs, timeline};
 use crate::rig::judge::qemu::judge;
 use crate::rig::trace::Trace;
@@ -32,7 +32,7 @@ pub fn play(name: &str) -> Result<ExitCode> {
 
 fn migration() -> Result<()> {
     let mut hosts = Hosts::new()?;
-    let logs: Vec<String> = SCENARIOS.into_iter().flat_map(logs).collect();
+    let logs: Vec<String> = SCENARIOS.into_iter().flat_map(Scenario::logs).collect();
     let arguments: Vec<&str> = logs.iter().flat_map(|log| ["--qemu-log", log]).collect();
     let trace = Trace::start(&arguments)?;
     let outcomes = SCENARIOS
@@ -44,7 +44,7 @@ fn migration() -> Result<()> {
     let mut changes = 0;
     for outcome in &outcomes {
         let lines = traced.lines.within(&outcome.span_ns);
-        println!("=== {} ===", outcome.scenario.title);
+        println!("=== {} ===", outcome.title);
         print!("{}", timeline(outcome, &lines));
         for finding in lines.findings() {
             println!("  found: {}: {}", finding.rule, finding.text);
@@ -54,9 +54,9 @@ fn migration() -> Result<()> {
         ensure!(
             moved == completed,
             "{}: {completed} migrations completed, but the trace has {moved} downtimes",
-            outcome.scenario.title
+            outcome.title
         );
-        let agreement = judge(outcome, &lines).context(outcome.scenario.title)?;
+        let agreement = judge(outcome, &lines).context(outcome.title)?;
         println!(
             "judged: QEMU, the driver and the tracer agree on {} state changes, {} of which failed\n",
             agreement.changes, agreement.failed

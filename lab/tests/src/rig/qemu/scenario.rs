@@ -1,57 +1,11 @@
-//! Scenarios of a virtual machine's migration: each begins with one that runs and ends with none. The
-//! outcome keeps QEMU's traces, the driver's logs and the costs.
-
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+//! Scenarios of a virtual machine's migration: each begins with one that runs and ends with none.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::clock::Ahead;
-use super::stage::{Hosts, Pace, Stage, listen, migration_ended, pace, why};
-use super::vm::{Begin, Ended, Vm};
-use crate::rig::log::Log;
-
-/// A step of a scenario.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// CLOCK_MONOTONIC.
-    pub ns: u64,
-    /// What was done, or found.
-    pub text: String,
-}
-
-/// The cost of a migration.
-#[derive(Clone, Debug)]
-pub struct Cost {
-    /// Its direction.
-    pub way: &'static str,
-    /// Between QEMU's STOP at the source and its RESUME at the destination, ns.
-    pub downtime_ns: u64,
-    /// As QEMU accounts it, ms.
-    pub total_ms: u64,
-    /// Pages that were touched again and faulted in while the source's device was saved, by region.
-    pub faults: BTreeMap<u32, u64>,
-}
-
-/// A scenario that was played to its end.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The scenario.
-    pub scenario: &'static Scenario,
-    /// From its begin to its end, CLOCK_MONOTONIC.
-    pub span_ns: RangeInclusive<u64>,
-    /// The offset of QEMU's clock.
-    pub ahead: Ahead,
-    /// What was done.
-    pub steps: Vec<Step>,
-    /// Every QEMU, in the order of their starts.
-    pub vms: Vec<Ended>,
-    /// The driver's log of each device.
-    pub logs: BTreeMap<String, Log>,
-    /// The migrations that were completed.
-    pub costs: Vec<Cost>,
-}
+use super::outcome::Outcome;
+use super::stage::{Hosts, Pace, Stage, files, listen, migration_ended, pace, why};
+use super::vm::{Begin, Vm};
 
 /// A scenario.
 pub struct Scenario {
@@ -74,9 +28,15 @@ impl std::fmt::Debug for Scenario {
 }
 
 impl Scenario {
+    /// The files of the QEMUs' traces.
+    pub fn logs(&self) -> impl Iterator<Item = String> {
+        let log = |vm: &'static str| format!("{}.log", files(self.name, vm));
+        self.vms.iter().copied().map(log)
+    }
+
     /// Plays it on these devices.
     pub fn play(&'static self, hosts: &mut Hosts) -> Result<Outcome> {
-        (self.play)(Stage::new(hosts, self)?)
+        (self.play)(Stage::new(hosts, self.name, self.title, self.parameters)?)
     }
 }
 

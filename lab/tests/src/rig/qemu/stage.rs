@@ -13,24 +13,16 @@ use vfio_bindings::bindings::vfio::{
 
 use super::clock::Ahead;
 use super::firmware::Report;
+use super::outcome::{Cost, Outcome, Step};
 use super::qmp::Event;
-use super::scenario::{Cost, Outcome, Scenario, Step};
 use super::vm::{Begin, Ended, Vm};
 use crate::rig::driver::Driver;
 use crate::rig::suite::Group;
 use crate::rig::{devices, now, until};
 
-/// The path of a virtual machine's files, without their endings.
-fn files(scenario: &Scenario, vm: &str) -> String {
-    format!("/run/{}-{vm}", scenario.name)
-}
-
-/// The files of the QEMUs' traces in a scenario.
-pub fn logs(scenario: &Scenario) -> impl Iterator<Item = String> {
-    scenario
-        .vms
-        .iter()
-        .map(|vm| format!("{}.log", files(scenario, vm)))
+/// The path of a virtual machine's files in a scenario, without their endings.
+pub fn files(scenario: &str, vm: &str) -> String {
+    format!("/run/{scenario}-{vm}")
 }
 
 /// How fast a migration may be.
@@ -80,18 +72,25 @@ impl Hosts {
 /// A scenario that is being played.
 pub struct Stage<'a> {
     pub hosts: &'a mut Hosts,
+    /// The scenario's name.
+    name: &'static str,
     outcome: Outcome,
 }
 
 impl<'a> Stage<'a> {
     /// Begins a scenario on clean devices.
-    pub fn new(hosts: &'a mut Hosts, scenario: &'static Scenario) -> Result<Self> {
+    pub fn new(
+        hosts: &'a mut Hosts,
+        name: &'static str,
+        title: &'static str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Self> {
         hosts.clean()?;
-        for (name, value) in scenario.parameters {
-            hosts.drivers[0].parameter(name, value)?;
+        for (parameter, value) in parameters {
+            hosts.drivers[0].parameter(parameter, value)?;
         }
         let outcome = Outcome {
-            scenario,
+            title,
             span_ns: now()?..=0,
             ahead: Ahead::measure()?,
             steps: Vec::new(),
@@ -99,7 +98,11 @@ impl<'a> Stage<'a> {
             logs: BTreeMap::new(),
             costs: Vec::new(),
         };
-        Ok(Self { hosts, outcome })
+        Ok(Self {
+            hosts,
+            name,
+            outcome,
+        })
     }
 
     /// The driver of the first device, or the second.
@@ -117,11 +120,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Starts a QEMU on the first device, or the second.
-    pub fn start(&mut self, name: &'static str, device: usize, begin: Begin) -> Result<Vm> {
+    pub fn start(&mut self, vm: &'static str, device: usize, begin: Begin) -> Result<Vm> {
         let bdf = self.hosts.drivers[device].bdf().to_string();
-        self.note(format!("QEMU starts as {name} on {bdf}"))?;
-        let files = files(self.outcome.scenario, name);
-        Vm::start(name, &bdf, files, begin, self.hosts.logs_dma)
+        self.note(format!("QEMU starts as {vm} on {bdf}"))?;
+        let files = files(self.name, vm);
+        Vm::start(vm, &bdf, files, begin, self.hosts.logs_dma)
     }
 
     /// Keeps the trace of a QEMU that has ended.

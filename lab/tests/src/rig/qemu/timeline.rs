@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::scenario::{Cost, Outcome};
-use crate::rig::trace::{Downtime, Lines, Transition, Zap};
+use super::outcome::{Cost, Outcome};
+use crate::rig::line::{Downtime, Lines, Transition, Zap};
 
 /// The steps of a scenario and the tracer's lines, in the order of time.
 pub fn timeline(outcome: &Outcome, trace: &Lines) -> String {
@@ -100,7 +100,7 @@ fn duration(ns: u64) -> String {
 pub fn costs(outcomes: &[&Outcome]) -> String {
     let mut text = String::new();
     for outcome in outcomes.iter().filter(|outcome| !outcome.costs.is_empty()) {
-        let _ = writeln!(text, "{}", outcome.scenario.title);
+        let _ = writeln!(text, "{}", outcome.title);
         for cost in &outcome.costs {
             let _ = writeln!(text, "  {}", priced(cost));
         }
