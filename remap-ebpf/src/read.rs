@@ -22,9 +22,9 @@ static ADDRESSES: KernelAddresses = KernelAddresses::UNKNOWN;
 
 /// Reads one member of [`LAYOUT`], past the compiler's belief that it knows the value.
 macro_rules! layout {
-    ($($member:ident).+) => {
+    ($member:ident) => {
         // SAFETY: a static of plain integers; volatile because the loader replaces it.
-        unsafe { core::ptr::read_volatile(&raw const $crate::read::LAYOUT.$($member).+) }
+        unsafe { core::ptr::read_volatile(&raw const $crate::read::LAYOUT.$member) }
     };
 }
 
@@ -163,16 +163,16 @@ pub fn signal_has_addend() -> bool {
 /// The last eight bytes that went to user space through an `iov_iter`, where it is the plain kind.
 #[inline(always)]
 pub fn value_behind(iter: u64) -> Option<u64> {
-    let plain = layout!(iter_is_ubuf);
+    let plain = layout!(iter_ubuf);
     if plain == ABSENT {
         return None;
     }
-    let found: u8 = word(iter, layout!(iter_type))?;
+    let found: u8 = word(iter, layout!(iov_iter_type))?;
     if u32::from(found) != plain {
         return None;
     }
-    let buffer: u64 = word(iter, layout!(iter_ubuf))?;
-    let offset: u64 = word(iter, layout!(iter_offset))?;
+    let buffer: u64 = word(iter, layout!(iov_iter_ubuf))?;
+    let offset: u64 = word(iter, layout!(iov_iter_offset))?;
     user_word(buffer.wrapping_add(offset).wrapping_sub(8))
 }
 

@@ -7,8 +7,8 @@ use super::{private_of, read_text, word};
 /// The `struct vfio_group` that an inode is the node of.
 #[inline(always)]
 pub fn group_of_inode(inode: u64) -> Option<u64> {
-    let member = layout!(node.group_cdev);
-    let cdev: u64 = word(inode, layout!(node.inode_cdev))?;
+    let member = layout!(group_cdev);
+    let cdev: u64 = word(inode, layout!(inode_cdev))?;
     if cdev == 0 || member == ABSENT {
         return None;
     }
@@ -19,12 +19,12 @@ pub fn group_of_inode(inode: u64) -> Option<u64> {
 /// (3dd59a7dcb97, v6.1), that in its node's name.
 #[inline(always)]
 pub fn group_number(group: u64) -> u32 {
-    if let Some(iommu_group @ 1..) = word::<u64>(group, layout!(node.group_iommu_group))
-        && let Some(number) = word(iommu_group, layout!(node.iommu_group_id))
+    if let Some(iommu_group @ 1..) = word::<u64>(group, layout!(group_iommu_group))
+        && let Some(number) = word(iommu_group, layout!(iommu_group_id))
     {
         return number;
     }
-    word::<u64>(group, layout!(node.group_name)).map_or(UNKNOWN_NUMBER, number_at_the_end)
+    word::<u64>(group, layout!(group_name)).map_or(UNKNOWN_NUMBER, number_at_the_end)
 }
 
 /// The longest name of a group's node: `noiommu-` and a number.
@@ -52,7 +52,7 @@ fn number_at_the_end(text: u64) -> u32 {
 /// The number of a device's own node.
 #[inline(always)]
 pub fn device_number(device: u64) -> u32 {
-    word(device, layout!(node.vfio_device_index)).unwrap_or(UNKNOWN_NUMBER)
+    word(device, layout!(vfio_device_index)).unwrap_or(UNKNOWN_NUMBER)
 }
 
 /// Whether a device file was opened through the device's own node, and not through a group.
@@ -61,5 +61,5 @@ pub fn is_of_own_node(file: u64) -> bool {
     let Some(device_file) = private_of(file) else {
         return false;
     };
-    word::<u64>(device_file, layout!(node.device_file_group)) == Some(0)
+    word::<u64>(device_file, layout!(device_file_group)) == Some(0)
 }

@@ -21,7 +21,7 @@ pub fn current() -> u64 {
 /// Whether the current process is about to end: one of [`answer`].
 #[inline(always)]
 pub fn is_dying() -> u32 {
-    let Some(flags) = word::<u32>(current(), layout!(task.task_flags)) else {
+    let Some(flags) = word::<u32>(current(), layout!(task_flags)) else {
         return answer::UNKNOWN;
     };
     if flags & KERNEL_THREAD != 0 {
@@ -48,7 +48,7 @@ pub fn in_task() -> u32 {
     let Some(count) = word::<u32>(base.wrapping_add(address!(preempt_count)), 0) else {
         return answer::UNKNOWN;
     };
-    if count & layout!(task.interrupt_mask) == 0 {
+    if count & layout!(interrupt_bits) == 0 {
         answer::YES
     } else {
         answer::NO

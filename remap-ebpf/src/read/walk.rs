@@ -15,15 +15,15 @@ const CHUNK_BITS: u32 = 6;
 #[inline(always)]
 pub fn subject_of(task: u64) -> Option<Subject> {
     let mut comm = [0; 16];
-    let at = layout!(walk.task_comm);
+    let at = layout!(task_comm);
     if at != ABSENT {
         // SAFETY: the helper checks the address; a name that cannot be read stays empty.
         let _ =
             unsafe { bpf_probe_read_kernel_buf((task + u64::from(at)) as *const u8, &mut comm) };
     }
     Some(Subject {
-        pid: word(task, layout!(walk.task_tgid))?,
-        tid: word(task, layout!(walk.task_pid))?,
+        pid: word(task, layout!(task_tgid))?,
+        tid: word(task, layout!(task_pid))?,
         comm,
     })
 }
@@ -31,7 +31,7 @@ pub fn subject_of(task: u64) -> Option<Subject> {
 /// The name of a module; it stays as it is if it cannot be read.
 #[inline(always)]
 pub fn module_name(module: u64, name: &mut [u8]) {
-    let at = layout!(walk.module_name);
+    let at = layout!(module_name);
     if at != ABSENT {
         // SAFETY: the helper checks the address and ends the copy at `name`'s length.
         let _ =
@@ -42,7 +42,7 @@ pub fn module_name(module: u64, name: &mut [u8]) {
 /// Whether the file's device can be used: a device node that was opened is not bound yet.
 #[inline(always)]
 pub fn is_granted(file: u64) -> bool {
-    let member = layout!(walk.file_granted);
+    let member = layout!(device_file_granted);
     if member == ABSENT {
         return true;
     }
@@ -55,14 +55,14 @@ pub fn is_granted(file: u64) -> bool {
 /// names is the device's parent.
 #[inline(always)]
 pub fn core_of(device: u64) -> Option<u64> {
-    let member = layout!(walk.core_device);
-    if member == ABSENT || layout!(walk.pci_device) == ABSENT {
+    let member = layout!(core_vdev);
+    if member == ABSENT || layout!(pdev_dev) == ABSENT {
         return None;
     }
     let core = device - u64::from(member);
-    let pci: u64 = word(core, layout!(walk.core_pci))?;
+    let pci: u64 = word(core, layout!(core_pdev))?;
     let parent = parent_of(device)?;
-    if pci != 0 && pci + u64::from(layout!(walk.pci_device)) == parent {
+    if pci != 0 && pci + u64::from(layout!(pdev_dev)) == parent {
         Some(core)
     } else {
         None
@@ -72,31 +72,31 @@ pub fn core_of(device: u64) -> Option<u64> {
 /// The IRQ index that is enabled; none of INTx, MSI and MSI-X if there is none.
 #[inline(always)]
 pub fn enabled_index(core: u64) -> Option<u32> {
-    word(core, layout!(walk.core_irq_type))
+    word(core, layout!(core_irq_type))
 }
 
 /// How many interrupts there can be; 0 where an xarray knows it.
 #[inline(always)]
 pub fn interrupt_count(core: u64) -> Option<u32> {
-    if layout!(walk.core_interrupt_count) == ABSENT {
+    if layout!(core_num_ctx) == ABSENT {
         Some(0)
     } else {
-        word(core, layout!(walk.core_interrupt_count))
+        word(core, layout!(core_num_ctx))
     }
 }
 
 /// The `struct vfio_pci_irq_ctx` with this number.
 #[inline(always)]
 pub fn interrupt(core: u64, number: u32) -> Option<u64> {
-    let place = layout!(walk.core_interrupts);
-    if layout!(walk.core_interrupt_count) == ABSENT {
+    let place = layout!(core_ctx);
+    if layout!(core_num_ctx) == ABSENT {
         if place == ABSENT {
             return None;
         }
         return entry(core + u64::from(place), number);
     }
     let array: u64 = word(core, place)?;
-    let size = layout!(walk.interrupt_bytes);
+    let size = layout!(irq_ctx_bytes);
     if array == 0 || size == ABSENT {
         return None;
     }
@@ -107,7 +107,7 @@ pub fn interrupt(core: u64, number: u32) -> Option<u64> {
 /// entry for the number 0 stands in the head.
 #[inline(always)]
 fn entry(xarray: u64, number: u32) -> Option<u64> {
-    let mut found: u64 = word(xarray, layout!(walk.xarray_head))?;
+    let mut found: u64 = word(xarray, layout!(xarray_head))?;
     for level in 0..=LEVELS {
         if found & 3 != 2 {
             // Not a node. The head stands for number 0 only.
@@ -118,13 +118,13 @@ fn entry(xarray: u64, number: u32) -> Option<u64> {
             };
         }
         let node = found - 2;
-        let shift = u32::from(word::<u8>(node, layout!(walk.node_shift))?);
+        let shift = u32::from(word::<u8>(node, layout!(xa_node_shift))?);
         // The head covers all numbers that there are, each node below it a part of them.
         if shift > CHUNK_BITS || (level == 0 && (number >> shift) >> CHUNK_BITS != 0) {
             return None;
         }
         let slot = (number >> shift) & ((1 << CHUNK_BITS) - 1);
-        let slots = layout!(walk.node_slots);
+        let slots = layout!(xa_node_slots);
         if slots == ABSENT {
             return None;
         }
@@ -136,19 +136,19 @@ fn entry(xarray: u64, number: u32) -> Option<u64> {
 /// The eventfd context that an interrupt signals.
 #[inline(always)]
 pub fn trigger(interrupt: u64) -> Option<u64> {
-    word(interrupt, layout!(walk.interrupt_trigger))
+    word(interrupt, layout!(irq_ctx_trigger))
 }
 
 /// The eventfd context that masks an interrupt.
 #[inline(always)]
 pub fn mask(interrupt: u64) -> Option<u64> {
-    virqfd(word(interrupt, layout!(walk.interrupt_mask))?)
+    virqfd(word(interrupt, layout!(irq_ctx_mask))?)
 }
 
 /// The eventfd context that unmasks an interrupt.
 #[inline(always)]
 pub fn unmask(interrupt: u64) -> Option<u64> {
-    virqfd(word(interrupt, layout!(walk.interrupt_unmask))?)
+    virqfd(word(interrupt, layout!(irq_ctx_unmask))?)
 }
 
 #[inline(always)]
@@ -156,19 +156,19 @@ fn virqfd(virqfd: u64) -> Option<u64> {
     if virqfd == 0 {
         return Some(0);
     }
-    word(virqfd, layout!(walk.virqfd_context))
+    word(virqfd, layout!(virqfd_eventfd))
 }
 
 /// The eventfd context of `err_trigger`.
 #[inline(always)]
 pub fn err_trigger(core: u64) -> Option<u64> {
-    unwrap_context(word(core, layout!(walk.core_err))?)
+    unwrap_context(word(core, layout!(core_err_trigger))?)
 }
 
 /// The eventfd context of `req_trigger`.
 #[inline(always)]
 pub fn req_trigger(core: u64) -> Option<u64> {
-    unwrap_context(word(core, layout!(walk.core_req))?)
+    unwrap_context(word(core, layout!(core_req_trigger))?)
 }
 
 /// Whether the device's driver is known and is another one than the kernel's plain vfio-pci, which
@@ -191,12 +191,12 @@ pub fn has_own_driver(device: u64) -> bool {
 /// The eventfd context that wakes the user of a device from `LOW_POWER_ENTRY_WITH_WAKEUP`.
 #[inline(always)]
 pub fn wake_context(device: u64) -> Option<u64> {
-    word(core_of(device)?, layout!(walk.core_wake))
+    word(core_of(device)?, layout!(core_wake))
 }
 
 #[inline(always)]
 fn unwrap_context(held: u64) -> Option<u64> {
-    let member = layout!(walk.wrapped_context);
+    let member = layout!(wrapped_ctx);
     if member == ABSENT || held == 0 {
         Some(held)
     } else {

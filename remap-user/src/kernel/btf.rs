@@ -161,13 +161,14 @@ impl Btf {
         self.hasher.hash_one((name, kind))
     }
 
-    /// Byte offset of a member, by its path: `["kobj", "name"]` is `kobj.name`. Members of
-    /// unnamed structs and unions count as the outer struct's own. `None` if there is no such
-    /// struct or member, or if it is a bit field.
-    pub fn member_offset(&self, name: &str, path: &[&str]) -> Option<u32> {
-        let mut id = self.find(name, KIND_STRUCT)?;
+    /// Byte offset of a member, by the struct's name and the path in it: `device.kobj.name`.
+    /// Members of unnamed structs and unions count as the outer struct's own. `None` if there is
+    /// no such struct or member, or if it is a bit field.
+    pub fn member_offset(&self, path: &str) -> Option<u32> {
+        let mut names = path.split('.');
+        let mut id = self.find(names.next()?, KIND_STRUCT)?;
         let mut offset = 0;
-        for member in path {
+        for member in names {
             let (bits, next) = self.member(id, member)?;
             if bits % 8 != 0 {
                 return None;

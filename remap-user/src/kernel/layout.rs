@@ -1,17 +1,12 @@
-//! The offsets that the programs read by, looked up in BTF. A member that is not there is a
-//! sentence, never an error: what depends on it says "unknown".
+//! Measures the offsets that the programs read by, from BTF: each row of
+//! `remap_common::layout::MEMBERS`. A missing member is a sentence, never an error: the programs
+//! report what depends on it as unknown.
 
-mod memory;
-mod node;
-mod stream;
-mod task;
-mod walk;
+use remap_common::layout::{
+    Impact, KernelAddresses, KernelLayout, MEMBERS, Present, Row, Shape, Types,
+};
 
-use remap_common::layout::{ABSENT, KernelAddresses, KernelLayout};
-
-pub(super) use task::VARIABLES;
-
-use super::{Kernel, btf::Btf};
+use super::{Kernel, address, btf::Btf, prototype};
 
 /// A measured layout, and what could not be found.
 #[derive(Clone, Debug)]
@@ -20,106 +15,102 @@ pub struct Measured {
     pub layout: KernelLayout,
     /// The addresses.
     pub addresses: KernelAddresses,
-    /// For each missing member: which it is, and what is unknown without it.
+    /// For each missing member: which it is, and what is lost without it.
     pub missing: Vec<String>,
     /// Missing members without which nothing can be traced.
     pub fatal: Vec<String>,
 }
 
-/// Collects what is missing while members are looked up.
-#[derive(Default)]
-struct Ruler {
-    missing: Vec<String>,
-    fatal: Vec<String>,
-}
-
-impl Ruler {
-    /// The offset of a member; if it is not there, `without` says what is unknown.
-    fn offset(&mut self, btf: &Btf, name: &str, path: &[&str], without: &str) -> u32 {
-        btf.member_offset(name, path).unwrap_or_else(|| {
-            let member = path.join(".");
-            self.missing
-                .push(format!("no {name}.{member} in BTF: {without}"));
-            ABSENT
-        })
-    }
-
-    /// The offset of a member without which nothing can be traced.
-    fn essential(&mut self, btf: &Btf, name: &str, path: &[&str]) -> u32 {
-        btf.member_offset(name, path).unwrap_or_else(|| {
-            self.fatal.push(format!("{name}.{}", path.join(".")));
-            ABSENT
-        })
-    }
-}
-
 /// Measures the layout of a kernel.
 pub fn measure(kernel: &Kernel) -> Measured {
-    let core = kernel.core.as_ref();
-    let vfio = kernel.vfio.as_ref().unwrap_or(core);
-    let mut ruler = Ruler::default();
-    let unread = "values that user space reads from an eventfd are unknown";
-    let unmapped = "mappings are not seen";
-    let unnamed = "devices have no names";
-    let driverless = "the drivers of devices are unknown";
-    let layout = KernelLayout {
-        task: task::measure(&mut ruler, kernel),
-        memory: memory::measure(&mut ruler, kernel),
-        node: node::measure(&mut ruler, core, vfio),
-        stream: stream::measure(&mut ruler, core),
-        walk: walk::measure(&mut ruler, kernel),
-        file_private_data: ruler.essential(core, "file", &["private_data"]),
-        file_f_op: ruler.offset(core, "file", &["f_op"], unmapped),
-        kiocb_filp: ruler.offset(core, "kiocb", &["ki_filp"], "wakes are not seen"),
-        iter_type: ruler.offset(core, "iov_iter", &["iter_type"], unread),
-        iter_ubuf: ruler.offset(core, "iov_iter", &["ubuf"], unread),
-        iter_offset: ruler.offset(core, "iov_iter", &["iov_offset"], unread),
-        iter_is_ubuf: core.enumerator("iter_type", "ITER_UBUF").unwrap_or(ABSENT),
-        eventfd_count: ruler.offset(
-            core,
-            "eventfd_ctx",
-            &["count"],
-            "the counter before a signal is unknown",
-        ),
-        eventfd_flags: ruler.offset(
-            core,
-            "eventfd_ctx",
-            &["flags"],
-            "what the kernel itself takes from an eventfd is unknown",
-        ),
-        eventfd_kref: ruler.offset(
-            core,
-            "eventfd_ctx",
-            &["kref"],
-            "a recycled eventfd could be taken for a device's",
-        ),
-        vma_start: ruler.offset(core, "vm_area_struct", &["vm_start"], unmapped),
-        vma_end: ruler.offset(core, "vm_area_struct", &["vm_end"], unmapped),
-        vma_pgoff: ruler.offset(core, "vm_area_struct", &["vm_pgoff"], unmapped),
-        vma_file: ruler.offset(core, "vm_area_struct", &["vm_file"], unmapped),
-        device_file_device: if vfio.has_struct("vfio_device_file") {
-            ruler.essential(vfio, "vfio_device_file", &["device"])
-        } else {
-            ABSENT
-        },
-        vfio_device_dev: ruler.offset(vfio, "vfio_device", &["dev"], unnamed),
-        vfio_device_open_count: ruler.offset(
-            vfio,
-            "vfio_device",
-            &["open_count"],
-            "each closed file of a device counts as its last",
-        ),
-        device_name: ruler.offset(core, "device", &["kobj", "name"], unnamed),
-        device_driver: ruler.offset(core, "device", &["driver"], driverless),
-        driver_name: ruler.offset(core, "device_driver", &["name"], driverless),
-        signal_has_addend: core
-            .parameters("eventfd_signal_mask")
-            .map_or(0, |parameters| u32::from(parameters.len() == 3)),
+    let addresses = address::measure(kernel);
+    let mut measured = Measured {
+        layout: KernelLayout::UNKNOWN,
+        addresses: addresses.unwrap_or(KernelAddresses::UNKNOWN),
+        missing: Vec::new(),
+        fatal: Vec::new(),
     };
-    Measured {
-        layout,
-        addresses: task::addresses(&mut ruler, kernel),
-        missing: ruler.missing,
-        fatal: ruler.fatal,
+    for member in MEMBERS {
+        match value(kernel, member.row) {
+            Some(value) => (member.set)(&mut measured.layout, value),
+            None => measured.lose(member.row),
+        }
+    }
+    if addresses.is_none() {
+        measured.missing.push(address::HIDDEN.to_owned());
+    }
+    measured
+}
+
+impl Measured {
+    /// Notes what is lost without a row.
+    fn lose(&mut self, row: Row) {
+        let what = row.shape.name();
+        match row.impact {
+            Impact::Nothing => {}
+            Impact::Lost(impact) => self.missing.push(format!("no {what} in BTF: {impact}")),
+            Impact::Fatal => self.fatal.push(what.to_owned()),
+        }
     }
 }
+
+/// The value of a row; `None` if BTF should describe it and does not.
+fn value(kernel: &Kernel, row: Row) -> Option<u32> {
+    let core = kernel.core.as_ref();
+    if row.only_with.is_some_and(|part| !is_present(kernel, part)) {
+        return Some(row.unknown());
+    }
+    match row.shape {
+        Shape::Offset { types, path, older } => match types_of(kernel, types) {
+            None => Some(row.unknown()),
+            Some(btf) => btf
+                .member_offset(path)
+                .or_else(|| btf.member_offset(older?)),
+        },
+        Shape::Size(types, name) => match types_of(kernel, types) {
+            None => Some(row.unknown()),
+            Some(btf) => btf.struct_size(name),
+        },
+        Shape::Enumerator(name, variant) => core.enumerator(name, variant),
+        Shape::HasMember(types, path) => {
+            Some(is_present(kernel, Present::Member(types, path)).into())
+        }
+        Shape::HasParameters(function, count) => {
+            let parameters = core.parameters(function);
+            Some(parameters.is_some_and(|found| found.len() == count).into())
+        }
+        Shape::LacksPrototype(prototype) => {
+            let found = prototype::matches(kernel.pci_core(), &[prototype]);
+            Some(found.is_empty().into())
+        }
+        Shape::ByVariable(name, with, without) => Some(match kernel.symbols.address_of(name) {
+            Some(_) => with,
+            None => without,
+        }),
+    }
+}
+
+/// The types that describe a struct; `None` for those of a module that is not loaded.
+fn types_of(kernel: &Kernel, types: Types) -> Option<&Btf> {
+    let core = kernel.core.as_ref();
+    let built_in = || Some(core).filter(|core| core.has_struct(PCI_CORE_DEVICE));
+    match types {
+        Types::Core => Some(core),
+        Types::Vfio => Some(kernel.vfio.as_ref().unwrap_or(core)),
+        Types::PciCore => kernel.pci_core_types().or_else(built_in),
+    }
+}
+
+/// The struct that `vfio_pci_core` is recognised by where it is built in.
+const PCI_CORE_DEVICE: &str = "vfio_pci_core_device";
+
+fn is_present(kernel: &Kernel, part: Present) -> bool {
+    let (Present::Struct(types, _) | Present::Member(types, _)) = part;
+    types_of(kernel, types).is_some_and(|btf| match part {
+        Present::Struct(_, name) => btf.has_struct(name),
+        Present::Member(_, path) => btf.member_offset(path).is_some(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

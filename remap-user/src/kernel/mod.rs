@@ -2,6 +2,7 @@
 //!
 //! `btf`, `prototype` and `layout` are pure over bytes and names; only [`Kernel::running`] reads files.
 
+mod address;
 pub mod btf;
 pub mod layout;
 pub mod prototype;
@@ -78,7 +79,7 @@ impl Kernel {
         };
         let path = Path::new("/proc/kallsyms");
         let text = String::from_utf8_lossy(&read(path)?).into_owned();
-        let variables = [VARIABLES, &layout::VARIABLES].concat();
+        let variables = [VARIABLES, &address::VARIABLES].concat();
         Ok(Self {
             drivers: drivers(&core),
             core,

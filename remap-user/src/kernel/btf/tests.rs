@@ -52,7 +52,8 @@ impl Builder {
     }
 }
 
-fn kernel() -> Vec<u8> {
+/// A kernel with eventfds: a context with two members, the function that signals, `ITER_UBUF`.
+pub(in crate::kernel) fn kernel() -> Vec<u8> {
     let mut b = Builder::new(0);
     b.add("int", 1, 0, 4, &[0]); // 1
     let (count, kref) = (b.name("count"), b.name("kref"));
@@ -96,10 +97,10 @@ pub(crate) fn vendor() -> (Vec<u8>, Vec<u8>) {
 #[test]
 fn offsets_parameters_and_enumerators_are_found() {
     let btf = Btf::parse(kernel(), None).unwrap();
-    assert_eq!(btf.member_offset("eventfd_ctx", &["kref"]), Some(0));
-    assert_eq!(btf.member_offset("eventfd_ctx", &["count"]), Some(8));
-    assert_eq!(btf.member_offset("eventfd_ctx", &["id"]), None);
-    assert_eq!(btf.member_offset("file", &["f_op"]), None);
+    assert_eq!(btf.member_offset("eventfd_ctx.kref"), Some(0));
+    assert_eq!(btf.member_offset("eventfd_ctx.count"), Some(8));
+    assert_eq!(btf.member_offset("eventfd_ctx.id"), None);
+    assert_eq!(btf.member_offset("file.f_op"), None);
     assert_eq!(
         btf.parameters("eventfd_signal_mask").unwrap(),
         ["ctx", "mask"]
@@ -117,10 +118,10 @@ fn a_module_continues_ids_and_strings_of_the_kernel() {
     b.add("vfio_device_file", 4, 1, 24, &[context, 3, 64]);
     let module = Btf::parse(b.build(), Some(&core)).unwrap();
     assert_eq!(
-        module.member_offset("vfio_device_file", &["context", "count"]),
+        module.member_offset("vfio_device_file.context.count"),
         Some(16)
     );
-    assert_eq!(module.member_offset("eventfd_ctx", &["count"]), Some(8));
+    assert_eq!(module.member_offset("eventfd_ctx.count"), Some(8));
     assert!(!core.has_struct("vfio_device_file"));
 }
 
@@ -132,7 +133,7 @@ proptest! {
         bytes[at] = value;
         bytes.truncate(cut);
         if let Ok(btf) = Btf::parse(bytes, None) {
-            let _ = btf.member_offset("eventfd_ctx", &["count"]);
+            let _ = btf.member_offset("eventfd_ctx.count");
             let _ = btf.parameters("eventfd_signal_mask");
         }
     }
