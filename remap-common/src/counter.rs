@@ -1,27 +1,27 @@
-//! Every place where a record can be seen, sent or lost. Each CPU counts for itself.
+//! Counters of the records that were seen, sent or lost. Each CPU has its own.
 
-/// Words between the counters of one CPU and those of the next: a cache line's worth.
+/// Words between the counters of one CPU and those of the next: a cache line.
 pub const STRIDE: u32 = Counter::ALL.len().next_multiple_of(8) as u32;
 
 /// One counter; the value is its index in the counter map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Counter {
-    /// A program decided that this is to be reported.
+    /// A program decided to send a record.
     Seen = 0,
     /// The record went into the ring.
     Sent = 1,
     /// The ring was full.
     RingFull = 2,
-    /// The map of calls under way was full: the return would not be understood.
+    /// The map of calls in flight was full: the return would have no entry to match.
     CallsFull = 3,
-    /// A call began on a thread whose previous call of that kind never reported its return.
+    /// A call began on a thread before the previous call of that kind had returned.
     ReturnMissed = 4,
     /// The map of eventfd contexts was full.
     ContextsFull = 5,
-    /// A kernel structure could not be read, so that the record had no subject.
+    /// A kernel structure could not be read, so the record could not be made.
     Unreadable = 6,
-    /// A device ioctl returned whose entry was not seen: the kernel skipped the program.
+    /// A device ioctl returned without a recorded entry: the kernel skipped the program.
     EntryMissed = 7,
 }
 

@@ -1,6 +1,6 @@
 #![no_std]
-//! What crosses the kernel boundary, and nothing else: the records that the eBPF programs send,
-//! the counters that account for them, the filters and offsets that user space hands down.
+//! The data that crosses the kernel boundary: the records that the eBPF programs send, the counters
+//! that account for them, the filters, and the offsets that user space measures.
 
 pub mod counter;
 pub mod filter;

@@ -1,20 +1,20 @@
-//! What a walk over the devices that were open before the trace says about each.
+//! The result of a walk over the devices that were open before the trace.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::record::NAME_BYTES;
 
-/// What became of a device's interrupts; the map carries the number.
+/// How far a walk found a device's interrupts; the map carries the number.
 pub mod interrupts {
-    /// They were looked at, all that there are.
+    /// All were read.
     pub const WALKED: u32 = 1;
-    /// The device is none of `vfio_pci_core`, so that nobody knows where its driver keeps them.
+    /// The driver does not build on `vfio_pci_core`, so the place of its eventfds is unknown.
     pub const ELSEWHERE: u32 = 2;
     /// A kernel structure could not be read.
     pub const UNREADABLE: u32 = 3;
 }
 
-/// A device that the walk has met.
+/// A device that the walk has found.
 #[derive(Clone, Copy, Debug, IntoBytes, FromBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Met {

@@ -4,7 +4,7 @@ use remap_common::layout::KernelAddresses;
 
 use super::{Kernel, btf::Btf, symbol::Symbols};
 
-/// What this module asks the symbols for, and `local_interrupt_disable_state` for the layout.
+/// The variables whose addresses are needed: here, and `local_interrupt_disable_state` in the layout.
 pub(super) const VARIABLES: [&str; 4] = [
     "__per_cpu_offset",
     "__preempt_count",

@@ -1,7 +1,7 @@
 //! BTF, as far as offsets, parameters and enumerators need it (Documentation/bpf/btf.rst).
 //!
 //! The well-kept parsers cost 90 to 180 ms at every start, or bring a licence that a static
-//! binary cannot carry; this one reads what the layout asks for in a few milliseconds.
+//! binary cannot carry; this one reads what the layout needs in a few milliseconds.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-/// Why bytes are not the BTF that we know.
+/// Why bytes cannot be read as BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BtfError {
     /// The magic number or the version is another one.
@@ -138,12 +138,12 @@ impl Btf {
         Ok(btf)
     }
 
-    /// What it was parsed from.
+    /// The bytes that it was parsed from.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The first type of each name and kind that is ever looked for.
+    /// The first type of each name, of the kinds that can be looked up.
     fn index(&self, first: u32) -> HashMap<u64, u32> {
         let mut names = HashMap::new();
         for (id, entry) in (first..).zip(&self.types) {
@@ -277,7 +277,7 @@ impl Btf {
 
     fn find(&self, name: &str, kind: u32) -> Option<u32> {
         let found = self.names.get(&self.hash(name, kind)).copied();
-        // Two names may share a hash; then the later of them is not found, which is said.
+        // Two names may share a hash; then the later one is not found and is reported as missing.
         found
             .filter(|id| {
                 self.resolve(*id)
@@ -286,7 +286,7 @@ impl Btf {
             .or_else(|| self.base.as_ref()?.find(name, kind))
     }
 
-    /// A type and the BTF whose bytes hold it.
+    /// A type, and the BTF that holds its bytes.
     fn resolve(&self, id: u32) -> Option<(&Self, Type)> {
         match &self.base {
             Some(base) if id < self.first_id() => base.resolve(id),

@@ -13,10 +13,10 @@ use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 use btf::Btf;
 use symbol::Symbols;
 
-/// Where the kernel shows its own types (`/sys/kernel/btf/<module>` for a module's).
+/// The directory of the kernel's types: `vmlinux`, and a file for each module.
 const BTF: &str = "/sys/kernel/btf";
 
-/// The module that drivers of PCI devices are made with.
+/// The module that drivers of PCI devices build on.
 const PCI_CORE: &str = "vfio_pci_core";
 
 /// The variables of the kernel whose addresses the programs compare against or read at.
@@ -29,7 +29,7 @@ pub struct Kernel {
     /// The types of the `vfio` module, on top of the core's; `None` where it is not loaded, is
     /// built in, or has no BTF.
     pub vfio: Option<Btf>,
-    /// `vfio_pci_core`, and behind it every module that uses it: the drivers of devices.
+    /// `vfio_pci_core` first, then every module that uses it: the drivers of devices.
     pub drivers: Vec<Module>,
     /// Which of the functions that the hooks want can be probed.
     pub symbols: Symbols,
@@ -39,11 +39,11 @@ pub struct Kernel {
 pub struct Module {
     /// Its name, as in `/sys/module`.
     pub name: String,
-    /// Its types, on top of the core's; `None` where it has none or they cannot be understood.
+    /// Its types, on top of the core's; `None` where it has none or they cannot be parsed.
     pub types: Option<Btf>,
 }
 
-/// Why the running kernel cannot be looked at.
+/// Why the types or symbols of the running kernel are not available.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// No BTF, or no right to read it.
@@ -54,8 +54,8 @@ pub enum KernelError {
         /// The error.
         source: io::Error,
     },
-    /// BTF that this version of remap does not understand.
-    #[error("cannot understand {path}: {source}")]
+    /// BTF that this version of remap cannot parse.
+    #[error("cannot parse {path}: {source}")]
     Parse {
         /// The file.
         path: String,
@@ -68,7 +68,7 @@ impl Kernel {
     /// Reads the types of the running kernel, and its symbols among `functions`.
     ///
     /// # Errors
-    /// If the core kernel's BTF or the symbol table cannot be read or understood.
+    /// If the core kernel's BTF or the symbol table cannot be read or parsed.
     pub fn running(functions: &BTreeSet<&str>) -> Result<Self, KernelError> {
         let path = Path::new(BTF).join("vmlinux");
         let core = Arc::new(parse(&path, read(&path)?, None)?);
@@ -94,8 +94,7 @@ impl Kernel {
         ioctl.is_some() || self.symbols.has_module("vfio")
     }
 
-    /// The module that a function of a hook is in; empty for the core kernel, and for one that
-    /// nobody knows.
+    /// The module of a hook's function; empty for the core kernel, and where the module is unknown.
     pub fn module_of(&self, function: &str) -> &str {
         let describes = |module: &&Module| {
             let types = module.types.as_ref();

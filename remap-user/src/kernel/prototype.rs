@@ -1,18 +1,18 @@
-//! Functions of the drivers that are known by their prototype: what a vendor calls its handlers is
-//! the vendor's own affair, what the kernel calls them through is not.
+//! Finds functions of drivers by their prototype: a vendor chooses the names of its handlers, the
+//! kernel's operation tables fix their prototypes.
 
 use super::Module;
 
-/// A function of a driver that has one of the prototypes that were asked for.
+/// A function of a driver with one of the wanted prototypes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// The function.
     pub function: String,
-    /// The module that it is in.
+    /// Its module.
     pub module: String,
 }
 
-/// Every function of `modules` whose prototype is one of `prototypes`.
+/// Every function of `modules` with one of `prototypes`.
 pub fn matches(modules: &[Module], prototypes: &[&str]) -> Vec<Match> {
     let found = modules.iter().flat_map(|module| {
         let described = module.types.iter().flat_map(|types| types.prototypes());
@@ -30,10 +30,10 @@ pub fn matches(modules: &[Module], prototypes: &[&str]) -> Vec<Match> {
     found
 }
 
-/// The modules whose functions nobody can tell, since they bring no types.
+/// The modules without types: their functions cannot be found by prototype.
 pub fn untyped(modules: &[Module]) -> Vec<&str> {
-    let silent = modules.iter().filter(|module| module.types.is_none());
-    silent.map(|module| module.name.as_str()).collect()
+    let untyped = modules.iter().filter(|module| module.types.is_none());
+    untyped.map(|module| module.name.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
                 types: Some(Btf::parse(driver, Some(&core)).unwrap()),
             },
             Module {
-                name: "untold".to_owned(),
+                name: "untyped".to_owned(),
                 types: None,
             },
         ];
@@ -67,6 +67,6 @@ mod tests {
         let write = "ssize_t (struct file *, const char *, size_t)";
         assert_eq!(matches(&modules, &[write]), []);
         assert_eq!(matches(&modules, &["void (struct file **)"]).len(), 1);
-        assert_eq!(untyped(&modules), ["untold"]);
+        assert_eq!(untyped(&modules), ["untyped"]);
     }
 }

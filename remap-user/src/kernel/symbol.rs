@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-/// Which functions and variables there are, of those that were asked for.
+/// Those of the wanted functions and variables that the kernel has.
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
     /// Name → module; empty for the core kernel.
@@ -14,8 +14,8 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// Parses the text of `/proc/kallsyms` for the functions in `wanted`, whose addresses are not
-    /// looked at, and for `variables`, whose addresses may be hidden (`kernel.kptr_restrict`).
+    /// Parses the text of `/proc/kallsyms` for the functions in `wanted`, without their addresses, and
+    /// for the addresses of `variables`, which the kernel may hide (`kernel.kptr_restrict`).
     pub fn parse(text: &str, wanted: &BTreeSet<&str>, variables: &[&str]) -> Self {
         let mut found = Self::default();
         for line in text.lines() {
@@ -64,12 +64,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_are_told_from_data_and_modules_from_the_core() {
+    fn functions_and_modules_are_recognised() {
         let symbols = Symbols::parse(
             "0000000000000000 T eventfd_signal_mask\n\
              0000000000000000 d eventfd_fops\n\
              0000000000000000 t vfio_device_fops_mmap\t[vfio]\n\
-             0000000000000000 t vfio_nobody_asked\t[vfio_pci]\n\
+             0000000000000000 t vfio_unwanted\t[vfio_pci]\n\
              cut\n",
             &BTreeSet::from([
                 "eventfd_signal_mask",
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(symbols.module_of("eventfd_signal_mask"), Some(""));
         assert_eq!(symbols.module_of("vfio_device_fops_mmap"), Some("vfio"));
         assert_eq!(symbols.module_of("eventfd_fops"), None);
-        assert_eq!(symbols.module_of("vfio_nobody_asked"), None);
+        assert_eq!(symbols.module_of("vfio_unwanted"), None);
         assert!(symbols.has_module("vfio") && symbols.has_module("vfio_pci"));
         assert!(!symbols.has_module("kvm"));
     }
