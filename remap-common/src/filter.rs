@@ -11,7 +11,7 @@ pub const CONTEXT_BITS: u32 = 16;
 /// The process filter has two to this power flags.
 pub const PROCESS_BITS: u32 = 12;
 /// The filter of inode mappings (`struct address_space`) has two to this power flags.
-pub const MAPPING_BITS: u32 = 12;
+pub const INODE_MAPPING_BITS: u32 = 12;
 
 /// Spreads a key over `2^bits` flags (Fibonacci hashing): the index of its flag.
 #[inline(always)]

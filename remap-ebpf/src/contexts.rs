@@ -1,4 +1,4 @@
-//! What is known of eventfd contexts: learned inside a `SET_IRQS`, forgotten after it.
+//! The targets of eventfd contexts: learned inside a `SET_IRQS`, forgotten when a later one succeeds.
 #![expect(
     unsafe_code,
     reason = "references into map values; fills a record behind a raw pointer"
@@ -36,7 +36,7 @@ pub fn role_of(flags: u32) -> u32 {
     }
 }
 
-/// Gives a slot to a context. Answers false if there is no room; that is counted.
+/// Puts a context into a slot. Returns false if a map is full, and counts that.
 #[inline(always)]
 fn place(slot: &Slot, context: u64, target: &Target) -> bool {
     let placed =
@@ -47,8 +47,8 @@ fn place(slot: &Slot, context: u64, target: &Target) -> bool {
     placed
 }
 
-/// Notes what a context stands for. The one that had its place may go on if the call fails, so it
-/// is only remembered. Answers false if there is no room; that is counted.
+/// Learns the target of a context. The context that had its slot stays valid if the call fails, so it
+/// is kept in [`PREVIOUS`]. Returns false if a map is full, and counts that.
 #[inline(always)]
 pub fn learn(context: u64, target: &Target) -> bool {
     let slot = Slot::of(target);
@@ -66,11 +66,11 @@ pub fn learn(context: u64, target: &Target) -> bool {
     true
 }
 
-/// Notes what a context stands for that was there before the trace, unless a call has filled its
-/// place since. Answers whether it is news.
+/// Learns the target of a context from before the trace, unless a call has filled its slot since.
+/// Returns whether it was learned.
 #[inline(always)]
 pub fn adopt(context: u64, target: &Target) -> bool {
-    // The flag first: from here on the last reference to it is seen to go.
+    // The flag first: from here on the hooks see its last reference being dropped.
     filter::learn_context(context);
     let slot = Slot::of(target);
     // SAFETY: map values live until the program ends.
@@ -80,7 +80,7 @@ pub fn adopt(context: u64, target: &Target) -> bool {
     place(&slot, context, target)
 }
 
-/// What the eventfd stands for that wakes a device.
+/// The target of the eventfd that signals the wakeup of a device.
 #[inline(always)]
 pub fn wakeup_of(device: u64) -> Target {
     Target {
@@ -92,8 +92,8 @@ pub fn wakeup_of(device: u64) -> Target {
     }
 }
 
-/// A `VFIO_DEVICE_FEATURE` has succeeded: if it has put the device to sleep, the eventfd that it was
-/// given wakes it from now on, in place of the one before.
+/// A `VFIO_DEVICE_FEATURE` has succeeded: if it was LOW_POWER_ENTRY_WITH_WAKEUP, its eventfd replaces
+/// the device's wakeup eventfd.
 #[inline(always)]
 pub fn settle_wakeup(call: &Ioctl) {
     let context = call.wakeup_context;
@@ -108,8 +108,8 @@ pub fn settle_wakeup(call: &Ioctl) {
     }
 }
 
-/// Notes what a context stands for from now on, in place of the one that had its place. Answers false
-/// if there is no room; that is counted.
+/// Learns the target of a context that replaces the one in its slot. Returns false if a map is full,
+/// and counts that.
 #[inline(always)]
 fn replace(context: u64, target: &Target) -> bool {
     let slot = Slot::of(target);
@@ -127,8 +127,7 @@ fn replace(context: u64, target: &Target) -> bool {
     true
 }
 
-/// Sends what a context stands for from now on, and how that came to be known. `fd` is -1 where no
-/// call named it.
+/// Emits the target of a context and its origin. `fd` is -1 where no call named the eventfd.
 #[inline(always)]
 pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin: u32) {
     // SAFETY: every field of the reserved record is written.
@@ -142,13 +141,13 @@ pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin:
     }
 }
 
-/// Takes an adoption back: the kernel has replaced or freed the context meanwhile.
+/// Undoes [`adopt`]: the kernel has replaced or freed the context meanwhile.
 #[inline(always)]
 pub fn disown(context: u64, target: &Target) {
     forget_removed(&Slot::of(target), context);
 }
 
-/// A `SET_IRQS` has succeeded: what it disabled, removed or replaced is no longer ours.
+/// A `SET_IRQS` has succeeded: forgets the contexts that it disabled, removed or replaced.
 #[inline(always)]
 pub fn settle(call: &Ioctl) {
     let flags = call.word(vfio_irq_set::FLAGS);
@@ -172,7 +171,7 @@ pub fn settle(call: &Ioctl) {
         count @ 0..MOST => count,
         _ => MOST,
     };
-    // SAFETY: the callback gets the number of the round and this pointer, which outlives the call.
+    // SAFETY: the callback gets the number of the round and this pointer, which is valid until the call returns.
     unsafe {
         bpf_loop(
             count,
@@ -218,7 +217,7 @@ unsafe extern "C" fn settle_one(number: u64, slots: *mut Slots) -> i64 {
     0
 }
 
-/// Forgets a context whose place has another one now.
+/// Forgets a context if another one is in its slot now.
 #[inline(always)]
 fn forget_replaced(old: u64) {
     // SAFETY: map values live until the program ends.
@@ -232,7 +231,7 @@ fn forget_replaced(old: u64) {
     }
 }
 
-/// Forgets a context and the place that it had.
+/// Forgets a context and empties its slot.
 #[inline(always)]
 fn forget_removed(slot: &Slot, old: u64) {
     let _ = SLOTS.remove(slot);

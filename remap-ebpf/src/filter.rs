@@ -1,4 +1,4 @@
-//! Is this ours? The hot path's first lines: one flag in global data, before any map.
+//! Whether an event concerns a VFIO device: one flag in global data, before any map lookup.
 #![expect(
     unsafe_code,
     reason = "global data that user space and the verifier see; references into map values"
@@ -8,13 +8,13 @@ use core::cell::UnsafeCell;
 
 use remap_common::{
     counter::Counter,
-    filter::{CONTEXT_BITS, MAPPING_BITS, PROCESS_BITS, slot},
+    filter::{CONTEXT_BITS, INODE_MAPPING_BITS, PROCESS_BITS, slot},
     record::Target,
 };
 
 use crate::{
     emit,
-    maps::{CONTEXTS, GENERATIONS, Index, MAPPINGS, OPEN, OPERATIONS, SPACES, WHOLE_DEVICE},
+    maps::{CONTEXTS, GENERATIONS, INODE_MAPPINGS, Index, MMS, OPEN, OPERATIONS, WHOLE_DEVICE},
     read,
 };
 
@@ -48,7 +48,7 @@ impl<const N: usize> Flags<N> {
     }
 }
 
-/// The contexts of ours.
+/// The eventfd contexts of VFIO devices.
 #[unsafe(no_mangle)]
 static CONTEXT_FILTER: Flags<{ 1 << CONTEXT_BITS }> = Flags::CLEAR;
 
@@ -56,15 +56,15 @@ static CONTEXT_FILTER: Flags<{ 1 << CONTEXT_BITS }> = Flags::CLEAR;
 #[unsafe(no_mangle)]
 static PROCESS_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
 
-/// The address spaces of processes that use a VFIO device.
+/// The mms of processes that use a VFIO device.
 #[unsafe(no_mangle)]
-static SPACE_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
+static MM_FILTER: Flags<{ 1 << PROCESS_BITS }> = Flags::CLEAR;
 
-/// The address spaces of the devices' inodes.
+/// The inode mappings of devices.
 #[unsafe(no_mangle)]
-static MAPPING_FILTER: Flags<{ 1 << MAPPING_BITS }> = Flags::CLEAR;
+static INODE_MAPPING_FILTER: Flags<{ 1 << INODE_MAPPING_BITS }> = Flags::CLEAR;
 
-/// 1 as soon as a device may have eventfds that nobody knows of.
+/// 1 once a device may have unknown eventfds.
 #[unsafe(no_mangle)]
 static SOMETHING_IS_PRIOR: Flags<1> = Flags::CLEAR;
 
@@ -88,7 +88,7 @@ pub fn is_open() -> bool {
         .is_some_and(|open| unsafe { open.read_volatile() } != 0)
 }
 
-/// Learns how a VFIO device's file is told from any other, where user space could not say it.
+/// Learns the file operations of VFIO devices, where user space could not find their address.
 #[inline(always)]
 pub fn learn_device_operations(operations: u64) {
     if let Some(known) = OPERATIONS.get_ptr_mut(0) {
@@ -112,7 +112,7 @@ pub fn are_device_operations(operations: u64) -> bool {
     operations != 0 && operations == unsafe { known.read_volatile() }
 }
 
-/// What this context stands for; `None` for an eventfd that is not ours.
+/// The target of a context; `None` for an eventfd of no VFIO device.
 #[inline(always)]
 pub fn target_of(context: u64) -> Option<&'static Target> {
     if !context_is_marked(context) {
@@ -129,13 +129,13 @@ pub fn target_of(context: u64) -> Option<&'static Target> {
     }
 }
 
-/// Whether a context may be ours: the flag alone.
+/// Whether a context may be a VFIO device's: the flag alone.
 #[inline(always)]
 pub fn context_is_marked(context: u64) -> bool {
     CONTEXT_FILTER.test(slot(context, CONTEXT_BITS))
 }
 
-/// Marks a context as ours.
+/// Marks a context as a VFIO device's.
 #[inline(always)]
 pub fn learn_context(context: u64) {
     CONTEXT_FILTER.set(slot(context, CONTEXT_BITS));
@@ -153,74 +153,74 @@ pub fn involve_process() {
     involve(read::current(), (emit::thread() >> 32) as u32);
 }
 
-/// Marks the process (tgid) of a task as a user of a VFIO device, and its address space.
+/// Marks the process (tgid) of a task as a user of a VFIO device, and its mm.
 #[inline(always)]
 pub fn involve(task: u64, pid: u32) {
     PROCESS_FILTER.set(slot(u64::from(pid), PROCESS_BITS));
-    if let Some(space) = read::space_of_task(task) {
-        SPACE_FILTER.set(slot(space, PROCESS_BITS));
+    if let Some(mm) = read::mm_of_task(task) {
+        MM_FILTER.set(slot(mm, PROCESS_BITS));
     }
 }
 
-/// Learns who lives in the address space that a device is mapped in.
+/// Learns the owner of the mm that a device is mapped in.
 #[inline(always)]
-pub fn learn_space(vma: u64, subject: &emit::Subject) {
-    if let Some(space) = read::space_of(vma) {
+pub fn learn_mm(vma: u64, subject: &emit::Subject) {
+    if let Some(mm) = read::mm_of_vma(vma) {
         // The map forgets the least used one by itself.
-        let _ = SPACES.insert(space, subject, 0);
-        SPACE_FILTER.set(slot(space, PROCESS_BITS));
+        let _ = MMS.insert(mm, subject, 0);
+        MM_FILTER.set(slot(mm, PROCESS_BITS));
     }
 }
 
-/// Whether the address space of a mapping is that of a user of a VFIO device.
+/// Whether the mm of a VMA may belong to a user of a VFIO device.
 #[inline(always)]
-pub fn space_is_marked(vma: u64) -> bool {
-    read::space_of(vma).is_some_and(|space| SPACE_FILTER.test(slot(space, PROCESS_BITS)))
+pub fn mm_is_marked(vma: u64) -> bool {
+    read::mm_of_vma(vma).is_some_and(|mm| MM_FILTER.test(slot(mm, PROCESS_BITS)))
 }
 
-/// Whose a mapping is that goes: the current task's, unless that only holds the last reference to the
-/// address space of a process that has ended, as whoever looks at it in `/proc` may.
+/// The process that loses a VMA: the current one, unless it only drops the last reference to the mm
+/// of a process that has ended, as a reader of `/proc/PID` may.
 #[inline(always)]
 pub fn owner_of(vma: u64) -> emit::Subject {
     let current = emit::Subject::current();
-    let Some(space) = read::space_of(vma) else {
+    let Some(mm) = read::mm_of_vma(vma) else {
         return current;
     };
     // SAFETY: see `target_of`.
-    let Some(owner) = (unsafe { SPACES.get(space) }) else {
+    let Some(owner) = (unsafe { MMS.get(mm) }) else {
         return current;
     };
-    if owner.pid == current.pid || read::lives_in(space) {
+    if owner.pid == current.pid || read::runs_in(mm) {
         current
     } else {
         *owner
     }
 }
 
-/// The device that an address space belongs to; `None` for one of another file.
+/// The device of an inode mapping; `None` for one of another file.
 #[inline(always)]
-pub fn device_of_mapping(mapping: u64) -> Option<u64> {
-    if !MAPPING_FILTER.test(slot(mapping, MAPPING_BITS)) {
+pub fn device_of_inode_mapping(mapping: u64) -> Option<u64> {
+    if !INODE_MAPPING_FILTER.test(slot(mapping, INODE_MAPPING_BITS)) {
         return None;
     }
     // SAFETY: see `target_of`.
-    unsafe { MAPPINGS.get(mapping) }.copied()
+    unsafe { INODE_MAPPINGS.get(mapping) }.copied()
 }
 
-/// Notes the address space of a device's inode.
+/// Learns the inode mapping of a device.
 #[inline(always)]
-pub fn learn_mapping(mapping: u64, device: u64) {
-    if MAPPINGS.insert(mapping, device, 0).is_err() {
+pub fn learn_inode_mapping(mapping: u64, device: u64) {
+    if INODE_MAPPINGS.insert(mapping, device, 0).is_err() {
         emit::lose(Counter::ContextsFull);
         return;
     }
-    MAPPING_FILTER.set(slot(mapping, MAPPING_BITS));
+    INODE_MAPPING_FILTER.set(slot(mapping, INODE_MAPPING_BITS));
 }
 
-/// Forgets the address space of a device that was closed: its memory may serve another file.
+/// Forgets the inode mapping of a device that was closed: the kernel may reuse its memory.
 #[inline(always)]
-pub fn forget_mapping(mapping: u64) {
-    let _ = MAPPINGS.remove(mapping);
+pub fn forget_inode_mapping(mapping: u64) {
+    let _ = INODE_MAPPINGS.remove(mapping);
 }
 
 /// The generation of an IRQ index: it changes when the index is disabled or the device closed.
@@ -240,7 +240,7 @@ fn part(device: u64, index: u32) -> u32 {
     unsafe { GENERATIONS.get(key) }.copied().unwrap_or(0)
 }
 
-/// From now on, what was learned of this index ([`WHOLE_DEVICE`]: of all) is stale.
+/// Makes all that was learned of this index ([`WHOLE_DEVICE`]: of every index) stale.
 #[inline(always)]
 pub fn next_generation(device: u64, index: u32) {
     let key = Index {

@@ -1,5 +1,5 @@
-//! Eventfds that no walk can find, because only a vendor's driver knows where it keeps them. What
-//! such an eventfd stands for is inferred from its first use:
+//! Infers the targets of eventfds that no walk can find, because a vendor's driver keeps them in its
+//! own structures. The first use of such an eventfd decides:
 //!
 //! * the kernel signals it on a thread that is inside a call on the device, or
 //! * a thread reads it, and the next call of that thread asks again for the description of a
@@ -20,13 +20,13 @@ use crate::{
     read,
 };
 
-/// How long after a read a question may still be its consequence, ns.
+/// How long after a read a requery may still be its consequence, ns.
 const AT_ONCE_NS: u64 = 1_000_000_000;
 
 /// How many inferred eventfds a device can have: their sub-indexes are counted up.
 const MOST: u32 = 8;
 
-/// An unknown context is signalled. Answers what it must stand for.
+/// An unknown context is signalled. Returns its target, if the call that the thread is in implies one.
 #[inline(always)]
 pub fn signalled(context: u64) -> Option<&'static Target> {
     if !is_of_interest() || is_known(context) {
@@ -39,7 +39,7 @@ pub fn signalled(context: u64) -> Option<&'static Target> {
         // The user's own trigger, or one that was due when it unmasked.
         return None;
     }
-    let device = maps::device_under_way()?;
+    let device = maps::device_in_call()?;
     if !is_prior(device) || read::in_task() != answer::YES {
         return None;
     }
@@ -65,14 +65,13 @@ pub fn was_read(context: u64, value: Option<u64>) {
     }
 }
 
-/// Whether reads by this process are worth a look although the eventfd is unknown.
+/// Whether reads of unknown eventfds by this process may imply a target.
 #[inline(always)]
 pub fn is_of_interest() -> bool {
     filter::something_is_prior() && filter::process_is_involved()
 }
 
-/// A call on a device that does not describe a region: what was read before has nothing to do
-/// with the next one that does.
+/// A call on a device that is no requery: it separates an earlier read from later requeries.
 #[inline(always)]
 pub fn interrupted() {
     if filter::something_is_prior() {
@@ -107,7 +106,7 @@ pub fn described(call: &Ioctl) {
     note_description(call.device, region);
 }
 
-/// User space has the description of a region: it asked for it, or has a mapping.
+/// User space has the description of a region: it called GET_REGION_INFO, or has a mapping.
 #[inline(always)]
 pub fn note_description(device: u64, region: u32) {
     // The map forgets the least used region by itself.
@@ -136,7 +135,7 @@ fn is_prior(device: u64) -> bool {
     unsafe { maps::DEVICES.get(device) }.copied() == Some(PRIOR)
 }
 
-/// Whether it stands or stood for something.
+/// Whether it has or had a target.
 #[inline(always)]
 fn is_known(context: u64) -> bool {
     // SAFETY: only the presence is of interest.

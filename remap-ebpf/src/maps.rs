@@ -1,4 +1,4 @@
-//! What the programs share: the ring, the counters, and what they have learned.
+//! The maps of the programs: the ring, the counters, and the state that programs share.
 
 use crate::emit::Subject;
 use aya_ebpf::{
@@ -17,21 +17,21 @@ use remap_common::{
 #[map]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
-/// For each CPU a line of [`STRIDE`] words, with one for each counter. User space says how many
-/// CPUs there are, and reads them as its own memory.
+/// For each CPU a line of [`STRIDE`] words, one for each counter. User space sets the number of CPUs
+/// and maps the array into its memory.
 #[map]
 pub static COUNTERS: Array<u64> = Array::with_max_entries(STRIDE, BPF_F_MMAPABLE);
 
-/// eventfd context → what it stands for.
+/// eventfd context → its target: the device, IRQ index, sub-index and role.
 #[map]
 pub static CONTEXTS: HashMap<u64, Target> = HashMap::with_max_entries(16384, 0);
 
-/// Which context a slot of a device has now; a new one replaces the old.
+/// Slot of a device → the context that it has now.
 #[map]
 pub static SLOTS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(16384, 0);
 
-/// Which context a slot had before the call under way gave it another: if the call succeeds, that one
-/// is forgotten.
+/// Slot of a device → the context that it had before a call in flight replaced it: forgotten if the
+/// call succeeds.
 #[map]
 pub static PREVIOUS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(4096, 0);
 
@@ -43,20 +43,20 @@ pub static GENERATIONS: HashMap<Index, u32> = HashMap::with_max_entries(4096, 0)
 #[map]
 pub static DEVICES: HashMap<u64, u8> = HashMap::with_max_entries(4096, 0);
 
-/// The file operations of a VFIO device's file: what user space or the first mmap says; 0 before.
+/// The file operations of VFIO device files, from user space or from the first mmap; 0 before.
 #[map]
 pub static OPERATIONS: Array<u64> = Array::with_max_entries(1, 0);
 
-/// The devices that the walk under way has met. User space reads and empties it.
+/// The devices that the current walk has found. User space reads and empties it.
 #[map]
 pub static MET: HashMap<u64, Met> = HashMap::with_max_entries(4096, 0);
 
-/// The files of devices that the walk under way has met: the process (upper half) and its fd → the
+/// The device files that the current walk has found: the process (upper half) and its fd → the
 /// device. User space reads and empties it.
 #[map]
 pub static DEVICE_FILES: HashMap<u64, u64> = HashMap::with_max_entries(4096, 0);
 
-/// Not 0 once every hook is in place: from then on each call that is entered is seen to return.
+/// Not 0 once every hook is attached: from then on each entry of a call is followed by its return.
 #[map]
 pub static OPEN: Array<u32> = Array::with_max_entries(1, 0);
 
@@ -64,11 +64,11 @@ pub static OPEN: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 pub static EARLY: LruHashMap<u64, u8> = LruHashMap::with_max_entries(4096, 0);
 
-/// Address space → the process that has mapped a device there.
+/// mm → the process that has mapped a device there.
 #[map]
-pub static SPACES: LruHashMap<u64, Subject> = LruHashMap::with_max_entries(4096, 0);
+pub static MMS: LruHashMap<u64, Subject> = LruHashMap::with_max_entries(4096, 0);
 
-/// Thread → the eventfd that it has read last, if nobody knows what that stands for.
+/// Thread → the eventfd that it has read last, if that eventfd has no target.
 #[map]
 pub static LAST_READS: LruHashMap<u64, LastRead> = LruHashMap::with_max_entries(1024, 0);
 
@@ -89,15 +89,15 @@ pub static MMAPS: HashMap<u64, Mmap> = HashMap::with_max_entries(1024, 0);
 #[map]
 pub static REGION_WRITES: HashMap<u64, RegionWrite> = HashMap::with_max_entries(1024, 0);
 
-/// The address space of a device's inode → the device.
+/// Inode mapping of a device → the device.
 #[map]
-pub static MAPPINGS: HashMap<u64, u64> = HashMap::with_max_entries(4096, 0);
+pub static INODE_MAPPINGS: HashMap<u64, u64> = HashMap::with_max_entries(4096, 0);
 
 /// Thread → the fault on a mapped region that it is in.
 #[map]
 pub static FAULTS: HashMap<u64, Fault> = HashMap::with_max_entries(4096, 0);
 
-/// Thread → the copy of a mapping that it opens, which is emptied next.
+/// Thread → the VMA copy that it opens: the kernel zaps it next.
 #[map]
 pub static COPIES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
 
@@ -106,7 +106,7 @@ pub static COPIES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
 pub static NODE_CALLS: HashMap<u64, NodeCall> = HashMap::with_max_entries(1024, 0);
 
 /// Migration data file → its device. The least used is forgotten first; a file that was freed
-/// is told from the next one at its address when it is used.
+/// is distinguished from a later one at its address when that is used.
 #[map]
 pub static DATA_FILES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
 
@@ -118,7 +118,7 @@ pub static DATA_CALLS: HashMap<u64, DataCall> = HashMap::with_max_entries(1024, 
 #[map]
 pub static EVENTFD_WRITES: HashMap<u64, EventfdWrite> = HashMap::with_max_entries(1024, 0);
 
-/// Thread → the eventfd read that it is in (only where fexit is not to be had).
+/// Thread → the eventfd read that it is in (only where the kernel has no fexit).
 #[map]
 pub static EVENTFD_READS: HashMap<u64, EventfdRead> = HashMap::with_max_entries(4096, 0);
 
@@ -137,10 +137,10 @@ pub struct Index {
 /// The generation of a device as a whole: it grows when the device is closed.
 pub const WHOLE_DEVICE: u32 = u32::MAX;
 
-/// The device in whose ioctl, or write to a region, the current thread is.
+/// The device of the ioctl or region write that the current thread is in.
 #[inline(always)]
 #[expect(unsafe_code, reason = "map values live until the program ends")]
-pub fn device_under_way() -> Option<u64> {
+pub fn device_in_call() -> Option<u64> {
     let thread = crate::emit::thread();
     // SAFETY: map values live until the program ends.
     if let Some(call) = unsafe { IOCTLS.get(thread) } {
@@ -151,8 +151,8 @@ pub fn device_under_way() -> Option<u64> {
     Some(call.device)
 }
 
-/// In [`DEVICES`]: the device was open before the trace and has a driver of its own, so that it may
-/// have eventfds that nobody knows of.
+/// In [`DEVICES`]: the device was open before the trace and has a vendor's driver, so it may have
+/// unknown eventfds.
 pub const PRIOR: u8 = 2;
 
 /// The last read of a thread.
@@ -175,7 +175,7 @@ pub struct Slot {
     pub zero: u32,
 }
 
-/// A device ioctl under way.
+/// A device ioctl in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Ioctl {
@@ -223,7 +223,7 @@ impl Ioctl {
     }
 }
 
-/// A device mmap under way.
+/// A device mmap in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Mmap {
@@ -233,7 +233,7 @@ pub struct Mmap {
     pub offset: u64,
 }
 
-/// A write to config space or a device_state word under way.
+/// A write to config space or a device_state word in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct RegionWrite {
@@ -244,7 +244,7 @@ pub struct RegionWrite {
     pub word_known: u32,
 }
 
-/// A fault on a mapped region under way.
+/// A fault on a mapped region in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Fault {
@@ -259,7 +259,7 @@ pub struct Fault {
     pub size: u64,
 }
 
-/// A call on a group, container, device node or iommufd under way.
+/// A call on a group, container, device node or iommufd in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct NodeCall {
@@ -278,7 +278,7 @@ pub struct NodeCall {
     pub all: u32,
 }
 
-/// A call on a migration data file under way.
+/// A call on a migration data file in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct DataCall {
@@ -291,7 +291,7 @@ pub struct DataCall {
     pub write: u64,
 }
 
-/// A write to an eventfd of ours under way.
+/// A write to a device's eventfd in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct EventfdWrite {
@@ -302,7 +302,7 @@ pub struct EventfdWrite {
     pub target: Target,
 }
 
-/// A read of an eventfd of ours under way.
+/// A read of a device's eventfd in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct EventfdRead {
@@ -310,7 +310,7 @@ pub struct EventfdRead {
     pub iter: u64,
 }
 
-// User space looks at these maps too.
+// User space reads these maps.
 const _: () = assert!(size_of::<Ioctl>() == in_flight::IOCTLS.bytes);
 const _: () = assert!(size_of::<Mmap>() == in_flight::MMAPS.bytes);
 const _: () = assert!(size_of::<RegionWrite>() == in_flight::REGION_WRITES.bytes);

@@ -20,7 +20,7 @@ static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
 #[unsafe(no_mangle)]
 static ADDRESSES: KernelAddresses = KernelAddresses::UNKNOWN;
 
-/// Reads one member of [`LAYOUT`], past the compiler's belief that it knows the value.
+/// Reads one member of [`LAYOUT`], volatile: the compiler must not assume the value that is written here.
 macro_rules! layout {
     ($member:ident) => {
         // SAFETY: a static of plain integers; volatile because the loader replaces it.
@@ -83,7 +83,7 @@ pub fn parent_of(device: u64) -> Option<u64> {
     word(device, layout!(vfio_device_dev))
 }
 
-/// How many device files are open; `None` where the kernel does not tell.
+/// How many device files are open; `None` where the kernel has no such count.
 #[inline(always)]
 pub fn open_count(device: u64) -> Option<u32> {
     word(device, layout!(vfio_device_open_count))
@@ -101,7 +101,7 @@ pub fn device_name(device: u64, name: &mut [u8]) -> bool {
     read_text(text, name)
 }
 
-/// Reads a string that ends with 0, cut to the length of `to`. Answers whether it could be read.
+/// Reads a string that ends with 0, cut to the length of `to`. Returns whether it could be read.
 #[inline(always)]
 pub fn read_text(text: u64, to: &mut [u8]) -> bool {
     // SAFETY: the helper checks the address and ends the copy at `to`'s length.
@@ -141,7 +141,7 @@ pub fn eventfd_count(context: u64) -> Option<u64> {
     word(context, layout!(eventfd_count))
 }
 
-/// Whether a read takes one and leaves the rest (`EFD_SEMAPHORE`).
+/// Whether a read decrements the counter by one (`EFD_SEMAPHORE`) and does not reset it.
 #[inline(always)]
 pub fn eventfd_is_semaphore(context: u64) -> Option<bool> {
     let flags: u32 = word(context, layout!(eventfd_flags))?;
@@ -160,7 +160,7 @@ pub fn signal_has_addend() -> bool {
     layout!(signal_has_addend) != 0
 }
 
-/// The last eight bytes that went to user space through an `iov_iter`, where it is the plain kind.
+/// The last eight bytes that were copied to user space through an `iov_iter` of kind `ITER_UBUF`.
 #[inline(always)]
 pub fn value_behind(iter: u64) -> Option<u64> {
     let plain = layout!(iter_ubuf);
@@ -176,23 +176,23 @@ pub fn value_behind(iter: u64) -> Option<u64> {
     user_word(buffer.wrapping_add(offset).wrapping_sub(8))
 }
 
-/// A mapping as `(start, end, offset in the file)`, bytes.
+/// A VMA as `(start, end, offset in the device file)`, bytes.
 #[inline(always)]
-pub fn mapping_of(vma: u64) -> Option<(u64, u64, u64)> {
+pub fn range_of_vma(vma: u64) -> Option<(u64, u64, u64)> {
     let start: u64 = word(vma, layout!(vma_start))?;
     let end: u64 = word(vma, layout!(vma_end))?;
     let page: u64 = word(vma, layout!(vma_pgoff))?;
     Some((start, end, offset_in_device(vma, page << 12)))
 }
 
-/// The file of a mapping; `None` for an anonymous one.
+/// The file of a VMA; `None` for an anonymous one.
 #[inline(always)]
 pub fn file_of_vma(vma: u64) -> Option<u64> {
     let file: u64 = word(vma, layout!(vma_file))?;
     if file == 0 { None } else { Some(file) }
 }
 
-/// The operations of a file: they tell a VFIO device's file from any other.
+/// The operations of a file: VFIO device files all have the same ones.
 #[inline(always)]
 pub fn operations_of(file: u64) -> Option<u64> {
     word(file, layout!(file_f_op))
@@ -211,7 +211,7 @@ pub fn user_word<T: Copy>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }
 
-/// Copies `len` bytes of user memory, at most `N`. Answers how many there are: `len` or 0.
+/// Copies `len` bytes of user memory, at most `N`. Returns how many there are: `len` or 0.
 ///
 /// # Safety
 /// `to` is writable for `N` bytes.

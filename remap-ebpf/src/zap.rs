@@ -1,4 +1,4 @@
-//! What is common to the hooks that see pages go: the record, and in which call it happens.
+//! Shared by the hooks that see zaps: the record, and its cause, the call that the thread is in.
 #![expect(
     unsafe_code,
     reason = "fills a record behind a raw pointer; references into map values"
@@ -14,7 +14,7 @@ use remap_common::{
 
 use crate::{emit, maps};
 
-/// In which call of this thread a zap happens, as in [`Zap`].
+/// The call of this thread that a zap happens in, as in [`Zap`].
 struct Cause {
     cause: u32,
     detail: u32,

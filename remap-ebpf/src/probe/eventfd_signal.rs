@@ -53,7 +53,7 @@ fn target_of(context: u64) -> Option<&'static Target> {
 fn signalled(context: u64, target: &Target, addend: u64) {
     let count = read::eventfd_count(context);
     let in_task = read::in_task();
-    let inside = maps::device_under_way().unwrap_or(0);
+    let inside = maps::device_in_call().unwrap_or(0);
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Signal>(kind::SIGNAL, |record| {

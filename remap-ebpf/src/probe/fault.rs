@@ -32,7 +32,7 @@ pub fn fault_core_kprobe(ctx: ProbeContext) -> u32 {
         // Nothing but a device's file leads here.
         filter::learn_device_operations(operations);
     }
-    entered(&ctx, if read::fault_fills_mapping() { 0 } else { PAGE });
+    entered(&ctx, if read::fault_fills_vma() { 0 } else { PAGE });
     0
 }
 
@@ -99,7 +99,7 @@ fn entered(ctx: &ProbeContext, size: u64) {
     if !read::operations_of(file).is_some_and(filter::are_device_operations) {
         return;
     }
-    let Some((start, end, offset)) = read::mapping_of(vma) else {
+    let Some((start, end, offset)) = read::range_of_vma(vma) else {
         emit::lose(Counter::Unreadable);
         return;
     };

@@ -31,7 +31,7 @@ pub fn unmap_kprobe(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn removed(vma: u64) {
-    if !filter::space_is_marked(vma) {
+    if !filter::mm_is_marked(vma) {
         return;
     }
     let Some(file) = read::file_of_vma(vma) else {
@@ -44,7 +44,7 @@ fn removed(vma: u64) {
         emit::lose(Counter::Unreadable);
         return;
     };
-    let Some((start, end, offset)) = read::mapping_of(vma) else {
+    let Some((start, end, offset)) = read::range_of_vma(vma) else {
         emit::lose(Counter::Unreadable);
         return;
     };

@@ -14,7 +14,7 @@ use crate::{filter, zap};
 
 #[fentry(function = "unmap_mapping_range")]
 pub fn unmap_mapping_range_fentry(ctx: FEntryContext) -> u32 {
-    if let Some(device) = filter::device_of_mapping(traced_argument(&ctx, 0)) {
+    if let Some(device) = filter::device_of_inode_mapping(traced_argument(&ctx, 0)) {
         zap::report(device, traced_argument(&ctx, 1), traced_argument(&ctx, 2));
     }
     0
@@ -22,7 +22,7 @@ pub fn unmap_mapping_range_fentry(ctx: FEntryContext) -> u32 {
 
 #[kprobe(function = "unmap_mapping_range")]
 pub fn unmap_mapping_range_kprobe(ctx: ProbeContext) -> u32 {
-    if let Some(device) = filter::device_of_mapping(probed_argument(&ctx, 0)) {
+    if let Some(device) = filter::device_of_inode_mapping(probed_argument(&ctx, 0)) {
         zap::report(device, probed_argument(&ctx, 1), probed_argument(&ctx, 2));
     }
     0

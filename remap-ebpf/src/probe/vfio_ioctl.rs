@@ -117,8 +117,8 @@ pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
         }
         return;
     }
-    if let Some(mapping) = read::mapping_of_device(device) {
-        filter::learn_mapping(mapping, device);
+    if let Some(mapping) = read::inode_mapping_of(device) {
+        filter::learn_inode_mapping(mapping, device);
     }
     let mut name = emit::NO_NAME;
     if !read::device_name(device, &mut name) {

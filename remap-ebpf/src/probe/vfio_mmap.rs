@@ -22,7 +22,7 @@ pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
         emit::lose(Counter::Unreadable);
         return 0;
     };
-    let Some((start, end, offset)) = read::mapping_of(probed_argument(&ctx, 1)) else {
+    let Some((start, end, offset)) = read::range_of_vma(probed_argument(&ctx, 1)) else {
         emit::lose(Counter::Unreadable);
         return 0;
     };
@@ -30,7 +30,7 @@ pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
         filter::learn_device_operations(operations);
     }
     filter::involve_process();
-    filter::learn_space(probed_argument(&ctx, 1), &emit::Subject::current());
+    filter::learn_mm(probed_argument(&ctx, 1), &emit::Subject::current());
     let call = maps::Mmap {
         device,
         address: start,

@@ -34,7 +34,7 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
     if read::open_count(device).is_some_and(|files| files > 1) {
         return 0;
     }
-    let dying = read::is_dying();
+    let dying = read::is_exiting();
     // SAFETY: every field of the reserved record is written.
     unsafe {
         emit::emit::<Close>(kind::CLOSE, |record| {
@@ -45,8 +45,8 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
     }
     // Its memory may serve another device next time: name and contexts are learned anew.
     filter::next_generation(device, WHOLE_DEVICE);
-    if let Some(mapping) = read::mapping_of_device(device) {
-        filter::forget_mapping(mapping);
+    if let Some(mapping) = read::inode_mapping_of(device) {
+        filter::forget_inode_mapping(mapping);
     }
     let _ = maps::DEVICES.remove(device);
     0

@@ -71,7 +71,7 @@ fn zapped(vma: u64, address: u64, size: u64) {
     let Some(device) = read::device_of(file) else {
         return;
     };
-    let Some((start, _, offset)) = read::mapping_of(vma) else {
+    let Some((start, _, offset)) = read::range_of_vma(vma) else {
         return;
     };
     zap::report(device, offset + address.wrapping_sub(start), size);

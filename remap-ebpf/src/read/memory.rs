@@ -8,7 +8,7 @@ use remap_common::{
 
 use super::word;
 
-/// The mapping and the address of a fault.
+/// The VMA and the address of a fault.
 #[inline(always)]
 pub fn fault_of(vmf: u64) -> Option<(u64, u64)> {
     let vma: u64 = word(vmf, layout!(fault_vma))?;
@@ -16,41 +16,41 @@ pub fn fault_of(vmf: u64) -> Option<(u64, u64)> {
     Some((vma, address))
 }
 
-/// The address space that a mapping is in.
+/// The mm of a VMA.
 #[inline(always)]
-pub fn space_of(vma: u64) -> Option<u64> {
+pub fn mm_of_vma(vma: u64) -> Option<u64> {
     word(vma, layout!(vma_mm))
 }
 
-/// The address space that a task lives in; null while it ends, and for a kernel thread.
+/// The mm of a task; null while it exits, and for a kernel thread.
 #[inline(always)]
-pub fn space_of_task(task: u64) -> Option<u64> {
+pub fn mm_of_task(task: u64) -> Option<u64> {
     word(task, layout!(task_mm))
 }
 
-/// Whether the current task lives in an address space, or is about to end and lets go of it.
+/// Whether the current task runs in this mm, or exits and drops it.
 #[inline(always)]
-pub fn lives_in(space: u64) -> bool {
+pub fn runs_in(mm: u64) -> bool {
     let task = super::current();
-    space_of_task(task) == Some(space)
-        || super::is_dying() == answer::YES && word(task, layout!(task_active_mm)) == Some(space)
+    mm_of_task(task) == Some(mm)
+        || super::is_exiting() == answer::YES && word(task, layout!(task_active_mm)) == Some(mm)
 }
 
-/// Whether a handler without an order populates the whole mapping.
+/// Whether a handler without an order populates the whole VMA.
 #[inline(always)]
-pub fn fault_fills_mapping() -> bool {
+pub fn fault_fills_vma() -> bool {
     layout!(fault_fills_vma) != 0
 }
 
-/// The address space of the device's own inode; `None` on kernels where it has none.
+/// The inode mapping of a device; `None` on kernels where devices have no inode.
 #[inline(always)]
-pub fn mapping_of_device(device: u64) -> Option<u64> {
+pub fn inode_mapping_of(device: u64) -> Option<u64> {
     let inode: u64 = word(device, layout!(vfio_device_inode))?;
     word(inode, layout!(inode_mapping))
 }
 
-/// The offset in the device file that a mapping's `vm_pgoff` stands for, `place` being that
-/// times the page size. Old cores put a page frame number there: it lies in a BAR.
+/// The offset in the device file of a VMA's `vm_pgoff`; `place` is that times the page size. Before
+/// 6.10 `vfio_pci_core` stores a page frame number there, which lies in a BAR.
 #[inline(always)]
 pub fn offset_in_device(vma: u64, place: u64) -> u64 {
     if layout!(pgoff_is_pfn) == 0 || layout!(resource_bytes) == ABSENT {

@@ -8,7 +8,7 @@ use super::word;
 
 /// `PF_EXITING` (`include/linux/sched.h`).
 const EXITING: u32 = 0x4;
-/// `PF_KTHREAD`: a file that nobody else holds may be closed by a kernel thread.
+/// `PF_KTHREAD`: a kernel thread may close a file when it drops the last reference.
 const KERNEL_THREAD: u32 = 0x20_0000;
 
 /// The current `struct task_struct`.
@@ -18,9 +18,9 @@ pub fn current() -> u64 {
     unsafe { bpf_get_current_task() }
 }
 
-/// Whether the current process is about to end: one of [`answer`].
+/// Whether the current process exits: one of [`answer`].
 #[inline(always)]
-pub fn is_dying() -> u32 {
+pub fn is_exiting() -> u32 {
     let Some(flags) = word::<u32>(current(), layout!(task_flags)) else {
         return answer::UNKNOWN;
     };

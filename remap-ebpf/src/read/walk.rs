@@ -11,7 +11,7 @@ const LEVELS: usize = 2;
 /// Entries of a node of an xarray, as a power of two (`XA_CHUNK_SHIFT`).
 const CHUNK_BITS: u32 = 6;
 
-/// Who a task is, in the initial namespace.
+/// The ids of a task in the initial namespace, and its name.
 #[inline(always)]
 pub fn subject_of(task: u64) -> Option<Subject> {
     let mut comm = [0; 16];
@@ -51,8 +51,8 @@ pub fn is_granted(file: u64) -> bool {
         .is_some_and(|granted| granted != 0)
 }
 
-/// The `struct vfio_pci_core_device` around a device, if it is one: then the PCI device that it
-/// names is the device's parent.
+/// The `struct vfio_pci_core_device` around a device. `None` unless its `pdev` is the device's parent:
+/// then the driver does not build on `vfio_pci_core`.
 #[inline(always)]
 pub fn core_of(device: u64) -> Option<u64> {
     let member = layout!(core_vdev);
@@ -75,7 +75,7 @@ pub fn enabled_index(core: u64) -> Option<u32> {
     word(core, layout!(core_irq_type))
 }
 
-/// How many interrupts there can be; 0 where an xarray knows it.
+/// How many interrupts the array has room for; 0 where an xarray holds them.
 #[inline(always)]
 pub fn interrupt_count(core: u64) -> Option<u32> {
     if layout!(core_num_ctx) == ABSENT {
@@ -171,8 +171,7 @@ pub fn req_trigger(core: u64) -> Option<u64> {
     unwrap_context(word(core, layout!(core_req_trigger))?)
 }
 
-/// Whether the device's driver is known and is another one than the kernel's plain vfio-pci, which
-/// has no interrupts of its own.
+/// Whether the device's driver is known and is not vfio-pci, which has no interrupts of its own.
 #[inline(always)]
 pub fn has_own_driver(device: u64) -> bool {
     const PLAIN: [u8; 9] = *b"vfio-pci\0";

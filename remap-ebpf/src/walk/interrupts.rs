@@ -1,9 +1,8 @@
 //! The eventfds that `vfio_pci_core` holds for a device: INTx, MSI or MSI-X, ERR, REQ, those that mask
 //! and unmask, and the one that wakes it (`struct vfio_pci_core_device`). Emits `Context`.
 //!
-//! Nothing is locked here. So what was read is learned first and then read once more: a context
-//! that the kernel has replaced or freed between the two is forgotten again. What it has been
-//! replaced by the hooks have seen.
+//! The walk takes no lock. It learns each context and then reads the pointer again: a context that the
+//! kernel has replaced or freed meanwhile is forgotten. The hooks have seen its replacement.
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use remap_common::{
@@ -25,7 +24,7 @@ struct Vectors {
     subject: Subject,
 }
 
-/// Adopts what the kernel holds for this device. Answers what became of it
+/// Learns the eventfds that the kernel holds for this device. Returns how far the walk came
 /// (`remap_common::walk::interrupts`); `None` if a structure could not be read.
 #[inline(always)]
 #[expect(unsafe_code, reason = "hands a callback and its argument to a helper")]
@@ -47,7 +46,7 @@ pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
     adopt(subject, &target(VFIO_PCI_REQ_IRQ_INDEX), || {
         read::req_trigger(core)
     })?;
-    // Only since 6.1 there is one, so it may be nowhere to be read.
+    // Kernels before 6.1 have none.
     let _ = adopt(subject, &contexts::wakeup_of(device), || {
         read::wake_context(device)
     });
@@ -103,7 +102,7 @@ unsafe extern "C" fn vector(number: u64, vectors: *mut Vectors) -> i64 {
     0
 }
 
-/// Adopts the context that `held` reads, if there is one. `None` if it cannot be read.
+/// Learns the context that `held` reads, if there is one. `None` if it cannot be read.
 #[inline(always)]
 fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> Option<()> {
     let context = held()?;
@@ -111,8 +110,8 @@ fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> 
         return Some(());
     }
     // The kernel drops its reference before it clears the pointer.
-    let lives = read::eventfd_references(context).is_none_or(|references| references > 0);
-    if held() != Some(context) || !lives {
+    let is_referenced = read::eventfd_references(context).is_none_or(|references| references > 0);
+    if held() != Some(context) || !is_referenced {
         contexts::disown(context, target);
         return Some(());
     }

@@ -1,6 +1,6 @@
-//! Walks every mapping of every process (`bpf_iter__task_vma`) for those of VFIO devices, whose
-//! files may be closed. Emits `Map`, and what a file's device is worth. Without it the mappings
-//! that were made before the trace are not known.
+//! Walks every VMA of every process (`bpf_iter__task_vma`) for mappings of VFIO devices, also of
+//! files that are closed by now. Emits `Map`, and `Device` and `Context` of its device.
+//! Impact without it: mappings that were made before the trace are unknown.
 
 use remap_common::{
     counter::Counter,
@@ -47,8 +47,8 @@ fn found(task: u64, vma: u64, file: u64) {
     let Some(device) = meet(file, task, &subject) else {
         return;
     };
-    filter::learn_space(vma, &subject);
-    let Some((start, end, offset)) = read::mapping_of(vma) else {
+    filter::learn_mm(vma, &subject);
+    let Some((start, end, offset)) = read::range_of_vma(vma) else {
         emit::lose(Counter::Unreadable);
         return;
     };

@@ -1,6 +1,6 @@
-//! The walks over what was there before the trace: device files, their mappings, the eventfds
-//! that the kernel holds for their interrupts. User space runs them after every hook is in place,
-//! so that nothing falls between: what changes meanwhile the hooks see.
+//! The walks over what was open before the trace: device files, their mappings, and the eventfds of
+//! their interrupts. User space runs them after every hook is attached, so that the hooks see every
+//! change during a walk.
 
 mod files;
 mod interrupts;
@@ -29,13 +29,13 @@ fn visited(context: *mut core::ffi::c_void, offset: usize) -> u64 {
     unsafe { bpf_probe_read_kernel(context.byte_add(offset).cast::<u64>()) }.unwrap_or(0)
 }
 
-/// Whether a file is that of a VFIO device, and the device in it can be used.
+/// Whether a file is a VFIO device's, and the device in it can be used.
 #[inline(always)]
 fn is_device_file(file: u64) -> bool {
     read::operations_of(file).is_some_and(filter::are_device_operations) && read::is_granted(file)
 }
 
-/// Makes the device behind a file known, and its interrupts, once in a walk.
+/// Emits the device behind a file and its interrupts, once in a walk.
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks maps for presence")]
 fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
@@ -49,7 +49,7 @@ fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
         introduce_as(device, origin::FOUND, subject);
     }
     if read::has_own_driver(device) {
-        // Whoever opened it may have enabled interrupts that only that driver knows of.
+        // Its user may have enabled interrupts that only this driver's own structures hold.
         let _ = maps::DEVICES.insert(device, maps::PRIOR, 0);
         filter::learn_prior();
     }
