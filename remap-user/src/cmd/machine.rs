@@ -4,12 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::exit::{Code, Error};
+use crate::respond::error::ServeError;
 use crate::respond::handshake::HandshakeError;
-use crate::respond::serve::ServeError;
+use crate::vfio::bdf::BadBdf;
 use crate::vfio::device::Device;
 use crate::vfio::error::Error as VfioError;
 use crate::vfio::open::{self, Via};
 use crate::vfio::sysfs::{Bdf, Host};
+
+impl From<BadBdf> for Error {
+    fn from(error: BadBdf) -> Self {
+        Self::new(Code::Usage, error)
+    }
+}
 
 impl From<VfioError> for Error {
     fn from(error: VfioError) -> Self {

@@ -58,7 +58,7 @@ impl Serve {
                 // Nobody listening is no reason to stop serving at once: `gone` says so.
                 let _ = lines.send(report);
             });
-            let service = Service::start(&device, self.ack, report)?;
+            let mut service = Service::start(&device, self.ack, report)?;
             create_ready_file(self.ready_file.as_deref())?;
             let stop = async {
                 tokio::select! {

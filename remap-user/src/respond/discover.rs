@@ -1,7 +1,7 @@
 //! Which remap IRQs a device has, and whether all that they may name can be remapped.
 
 use crate::respond::ack::AckForm;
-use crate::respond::serve::ServeError;
+use crate::respond::error::ServeError;
 use crate::vfio::device::Device;
 use remap_core::parse::irq::{Encoding, IrqInfo, RemapIrq};
 

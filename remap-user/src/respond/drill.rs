@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 use crate::respond::ack::AckForm;
 use crate::respond::apply::Maps;
 use crate::respond::drive::{Drive, Step};
+use crate::respond::error::ServeError;
 use crate::respond::migrate::Migration;
 use crate::respond::progress::Progress;
-use crate::respond::serve::{ServeError, Service};
+use crate::respond::serve::Service;
 use crate::respond::verdict::{Line, Verdict};
 use crate::vfio::device::Device;
 use crate::vfio::error::Error as VfioError;
@@ -146,7 +147,7 @@ fn start_service(
             .build()
             .map_err(ServeError::Wait)?;
         runtime.block_on(async {
-            let service = Service::start(&device, ack, report)?;
+            let mut service = Service::start(&device, ack, report)?;
             let _ = handover.send(Started {
                 maps: service.maps(),
                 progress: service.progress(),

@@ -1,162 +1,112 @@
-//! The service: enables the remap IRQs of a device, maps what may be mapped, and answers each
+//! The service: enables the remap IRQs of a device, maps its mappable areas, and answers each
 //! trigger with requery → diff → munmap → mmap → ack.
 //!
-//! The eventfds are on the reactor; every call that may block is made on a blocking thread. The
-//! order on the way out is fixed, and the same for every way: disable, unmap, close.
+//! The eventfds are on the reactor; every call that may block runs on a blocking thread. The order
+//! at the end is always the same: disable, unmap, close.
 
-use std::future::{Future, poll_fn};
-use std::io;
+use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
-
-use thiserror::Error;
-use tokio::io::unix::AsyncFd;
 
 use crate::respond::ack::AckForm;
 use crate::respond::apply::{Maps, Remapped};
 use crate::respond::discover::{check_regions, remap_irqs};
-use crate::respond::handshake::{Handshake, HandshakeError};
+use crate::respond::error::ServeError;
+use crate::respond::handshake::Handshake;
 use crate::respond::progress::{Progress, lock};
 use crate::respond::report::{Ack, Irq, Ready, RegionAreas, Remap, Report, Trigger};
+use crate::respond::triggers::{Signal, Triggers};
 use crate::vfio::device::Device;
-use crate::vfio::error::Error as VfioError;
-use crate::vfio::eventfd::EventFd;
+use remap_core::parse::irq::{IrqInfo, RemapIrq};
 
-/// Why a device cannot be served.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// No IRQ index of the device is a remap IRQ.
-    #[error(
-        "{device} has no remap IRQ: none of its {count} IRQ indexes has the capability; bind it \
-         to a driver that speaks the protocol"
-    )]
-    NoRemapIrq {
-        /// The device.
-        device: String,
-        /// How many IRQ indexes it has.
-        count: usize,
-    },
-    /// The IRQ may name a region that cannot be remapped: better no service than half a one.
-    #[error("{device} IRQ {index} is not enabled: region {region}, which it may signal, {why}")]
-    CannotRemap {
-        /// The device.
-        device: String,
-        /// IRQ index.
-        index: u32,
-        /// Region index.
-        region: u32,
-        /// Why.
-        why: String,
-    },
-    /// The IRQ could not be enabled.
-    #[error("{device}: {error}")]
-    Handshake {
-        /// The device.
-        device: String,
-        /// Why.
-        error: HandshakeError,
-    },
-    /// An eventfd failed on the reactor.
-    #[error("waiting for a trigger failed: {0}")]
-    Wait(io::Error),
-    /// The thread that answers panicked.
-    #[error("the thread that answers a trigger died: {0}")]
-    Died(tokio::task::JoinError),
-    /// The device failed.
-    #[error(transparent)]
-    Vfio(#[from] VfioError),
-}
-
-/// Who is told what a service does. Must not block: a trigger is being answered.
+/// Takes the reports of a service. Must not block: it is called while a trigger is answered.
 pub type Reporter = Box<dyn Fn(Report) + Send + Sync>;
 
-/// What the blocking side needs to answer a trigger.
+/// The reports and totals of a service.
+struct Reporting {
+    progress: Arc<Progress>,
+    reporter: Reporter,
+}
+
+impl Reporting {
+    fn report(&self, report: Report) {
+        (self.reporter)(report);
+    }
+
+    fn problem(&self, text: String) {
+        self.progress.add(|totals| totals.problems += 1);
+        self.report(Report::Problem { text });
+    }
+
+    fn end(&self) {
+        self.report(Report::End(self.progress.totals()));
+    }
+}
+
+/// The state that answers a trigger, on a blocking thread.
 struct Answering {
     device: Arc<Device>,
     handshakes: Vec<Handshake>,
     maps: Arc<Mutex<Maps>>,
-    progress: Arc<Progress>,
-    report: Reporter,
+    reporting: Reporting,
 }
 
 /// A running service. Dropping it disables the IRQs, then unmaps.
 pub struct Service {
     answering: Arc<Answering>,
-    watched: Vec<Watched>,
-}
-
-/// An eventfd on the reactor.
-struct Watched {
-    handshake: usize,
-    sub: u32,
-    fd: AsyncFd<Arc<EventFd>>,
+    triggers: Triggers,
 }
 
 impl Service {
-    /// Enables every remap IRQ of the device, then maps all that may be mapped. In this order no
-    /// change is missed. Must be called within a tokio runtime with its I/O driver on.
+    /// Enables every remap IRQ of the device, then maps its mappable areas. In this order no change
+    /// is missed. Must be called within a tokio runtime with its I/O driver on.
     ///
     /// # Errors
     /// [`ServeError`]; then nothing is enabled, and nothing mapped.
     pub fn start(
         device: &Arc<Device>,
         form: Option<AckForm>,
-        report: Reporter,
+        reporter: Reporter,
     ) -> Result<Self, ServeError> {
-        let progress = Arc::new(Progress::default());
+        let reporting = Reporting {
+            progress: Arc::default(),
+            reporter,
+        };
+        let enabled = enable(device, form, &reporting).and_then(|handshakes| {
+            let triggers = Triggers::watch(&handshakes).map_err(ServeError::Wait)?;
+            Ok((handshakes, triggers))
+        });
+        let (handshakes, triggers) = match enabled {
+            Ok(enabled) => enabled,
+            Err(error) => {
+                reporting.end();
+                return Err(error);
+            }
+        };
         let answering = Answering {
             device: Arc::clone(device),
-            handshakes: Vec::new(),
+            handshakes,
             maps: Arc::default(),
-            progress,
-            report,
+            reporting,
         };
-        let mut service = Self {
+        let service = Self {
             answering: Arc::new(answering),
-            watched: Vec::new(),
+            triggers,
         };
-        let irqs = remap_irqs(device, form, |text| service.answering.problem(text))?;
-        for (irq, remap) in &irqs {
-            check_regions(device, irq.index, *remap)?;
-        }
-        let mut handshakes = Vec::new();
-        for (irq, remap) in &irqs {
-            let form = form.unwrap_or(AckForm::preferred(remap.encoding));
-            let handshake =
-                Handshake::enable(device, irq, form).map_err(|error| ServeError::Handshake {
-                    device: device.bdf().to_string(),
-                    error,
-                })?;
-            handshakes.push(handshake);
-        }
-        for (number, handshake) in handshakes.iter().enumerate() {
-            for (sub, trigger) in (0..).zip(handshake.triggers()) {
-                let fd = Arc::clone(trigger).watch().map_err(ServeError::Wait)?;
-                service.watched.push(Watched {
-                    handshake: number,
-                    sub,
-                    fd,
-                });
-            }
-        }
-        if let Some(answering) = Arc::get_mut(&mut service.answering) {
-            answering.handshakes = handshakes;
-        }
         service.answering.map_all()?;
         Ok(service)
     }
 
-    /// The mappings, for a look in between two triggers.
+    /// The mappings, to inspect them between two triggers.
     pub fn maps(&self) -> Arc<Mutex<Maps>> {
         Arc::clone(&self.answering.maps)
     }
 
-    /// What the service has done.
+    /// The totals so far.
     pub fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.answering.progress)
+        Arc::clone(&self.answering.reporting.progress)
     }
 
-    /// The regions that the driver said that it may name; of the device's own regions.
+    /// The regions of the device that its driver may name in a trigger.
     pub fn regions(&self) -> Vec<u32> {
         let handshakes = &self.answering.handshakes;
         let named = |region: &u32| handshakes.iter().any(|each| each.remap().may_name(*region));
@@ -167,88 +117,79 @@ impl Service {
             .collect()
     }
 
-    /// Answers triggers until `stop` is done.
-    pub async fn run(&self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    /// Answers triggers until `stop` completes.
+    ///
+    /// # Errors
+    /// If an eventfd fails, or the thread that answers panics.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let mut stop = std::pin::pin!(stop);
         loop {
-            let next = poll_fn(|context| self.poll_trigger(context));
-            let (handshake, sub, value) = tokio::select! {
+            let signal = tokio::select! {
                 () = &mut stop => return Ok(()),
-                next = next => next.map_err(ServeError::Wait)?,
+                signal = self.triggers.next() => signal.map_err(ServeError::Wait)?,
             };
             let answering = Arc::clone(&self.answering);
-            tokio::task::spawn_blocking(move || answering.answer(handshake, sub, value))
+            tokio::task::spawn_blocking(move || answering.answer(signal))
                 .await
                 .map_err(ServeError::Died)?;
         }
     }
-
-    /// The next trigger: which handshake, which sub-index, and the counter.
-    fn poll_trigger(&self, context: &mut Context<'_>) -> Poll<io::Result<(usize, u32, u64)>> {
-        for watched in &self.watched {
-            if let Poll::Ready(value) = poll_value(&watched.fd, context) {
-                return Poll::Ready(value.map(|value| (watched.handshake, watched.sub, value)));
-            }
-        }
-        Poll::Pending
-    }
 }
 
-/// The counter of an eventfd as soon as it is not 0.
-fn poll_value(fd: &AsyncFd<Arc<EventFd>>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
-    loop {
-        let mut guard = ready!(fd.poll_read_ready(context))?;
-        let value = fd.get_ref().read()?;
-        // The counter is 0 now. A signal from here on comes as a new edge.
-        guard.clear_ready();
-        if let Some(value) = value {
-            return Poll::Ready(Ok(value));
-        }
+/// Enables every remap IRQ whose regions can all be remapped.
+fn enable(
+    device: &Arc<Device>,
+    form: Option<AckForm>,
+    reporting: &Reporting,
+) -> Result<Vec<Handshake>, ServeError> {
+    let irqs = remap_irqs(device, form, |text| reporting.problem(text))?;
+    for (irq, remap) in &irqs {
+        check_regions(device, irq.index, *remap)?;
     }
+    let enable = |(irq, remap): &(IrqInfo, RemapIrq)| {
+        let form = form.unwrap_or(AckForm::preferred(remap.encoding));
+        Handshake::enable(device, irq, form).map_err(|error| ServeError::Handshake {
+            device: device.bdf().to_string(),
+            error,
+        })
+    };
+    irqs.iter().map(enable).collect()
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
+        let reporting = &self.answering.reporting;
         for handshake in &self.answering.handshakes {
             if let Err(error) = handshake.disable() {
-                self.answering.problem(error.to_string());
+                reporting.problem(error.to_string());
             }
         }
         lock(&self.answering.maps).clear();
-        let totals = self.answering.progress.totals();
-        self.answering.report(Report::End(totals));
+        reporting.end();
     }
 }
 
 impl Answering {
-    fn report(&self, report: Report) {
-        (self.report)(report);
-    }
-
-    fn problem(&self, text: String) {
-        self.progress.add(|totals| totals.problems += 1);
-        self.report(Report::Problem { text });
-    }
-
     fn map_all(&self) -> Result<(), ServeError> {
         let count = self.device.info()?.num_regions;
         let mut maps = lock(&self.maps);
         for index in 0..count {
             let done = maps.remap(&self.device, index);
-            self.progress
+            self.reporting
+                .progress
                 .add(|totals| totals.mapped += done.mapped.len() as u64);
             match &done.after {
                 Err(error) if !error.is_absent() => {
-                    self.problem(error.to_string());
+                    self.reporting.problem(error.to_string());
                 }
                 _ => {}
             }
             for error in &done.failed {
-                self.problem(error.to_string());
+                self.reporting.problem(error.to_string());
             }
         }
         let regions = maps.regions().filter(|region| !region.areas.is_empty());
-        self.report(Report::Ready(Ready {
+        self.reporting.report(Report::Ready(Ready {
             device: self.device.bdf(),
             irqs: self.handshakes.iter().map(Irq::from).collect(),
             regions: regions.map(RegionAreas::from).collect(),
@@ -256,75 +197,80 @@ impl Answering {
         Ok(())
     }
 
-    /// Answers one trigger, and whatever is found when its ack is read back.
-    fn answer(&self, handshake: usize, sub: u32, value: u64) {
-        let Some(handshake) = self.handshakes.get(handshake) else {
+    /// Answers one trigger, and the triggers that are read back with its ack.
+    fn answer(&self, signal: Signal) {
+        let Some(handshake) = self.handshakes.get(signal.handshake) else {
             return;
         };
-        let mut next = Some(value);
+        let mut next = Some(signal.value);
         while let Some(value) = next {
-            let named = handshake.remap().regions(sub, value);
-            let (regions, strange): (Vec<_>, Vec<_>) = named
-                .into_iter()
-                .partition(|region| handshake.remap().may_name(*region));
-            self.progress.add(|totals| totals.triggers += 1);
-            self.report(Report::Trigger(Trigger {
-                irq_index: handshake.index(),
-                sub,
-                value,
-                regions: regions.clone(),
-            }));
-            if !strange.is_empty() {
-                self.problem(format!(
-                    "IRQ {}.{sub} was signalled with {value:#x} and names {strange:?}, which its \
-                     driver said that it would not: left as they are",
-                    handshake.index()
-                ));
+            next = self.answer_value(handshake, signal.sub, value);
+        }
+    }
+
+    /// Answers one value of a trigger's counter. Returns the value that was read back with its ack.
+    fn answer_value(&self, handshake: &Handshake, sub: u32, value: u64) -> Option<u64> {
+        let named = handshake.remap().regions(sub, value);
+        let (regions, unexpected): (Vec<_>, Vec<_>) = named
+            .into_iter()
+            .partition(|region| handshake.remap().may_name(*region));
+        self.reporting.progress.add(|totals| totals.triggers += 1);
+        self.reporting.report(Report::Trigger(Trigger {
+            irq_index: handshake.index(),
+            sub,
+            value,
+            regions: regions.clone(),
+        }));
+        if !unexpected.is_empty() {
+            self.reporting.problem(format!(
+                "IRQ {}.{sub} was signalled with {value:#x} and names the regions {unexpected:?}, \
+                 which its capability excludes: they are not remapped",
+                handshake.index()
+            ));
+        }
+        for region in regions {
+            self.remap(region);
+        }
+        match handshake.ack(sub) {
+            Ok(next) => {
+                self.acked(handshake, sub);
+                next
             }
-            for region in regions {
-                self.remap(region);
+            Err(error) => {
+                self.reporting.problem(format!("the ack failed: {error}"));
+                None
             }
-            next = match handshake.ack(sub) {
-                Ok(next) => {
-                    self.acked(handshake, sub);
-                    next
-                }
-                Err(error) => {
-                    self.problem(format!("the ack failed: {error}"));
-                    None
-                }
-            };
         }
     }
 
     fn acked(&self, handshake: &Handshake, sub: u32) {
         let (irq_index, form) = (handshake.index(), handshake.form());
-        self.report(Report::Ack(Ack {
+        self.reporting.report(Report::Ack(Ack {
             irq_index,
             sub,
             form,
         }));
-        // After the report: who waits for this has it told.
-        self.progress.add(|totals| totals.acks += 1);
+        // After the report: a thread that waits for the count finds the report sent.
+        self.reporting.progress.add(|totals| totals.acks += 1);
     }
 
     fn remap(&self, region: u32) {
         let done = lock(&self.maps).remap(&self.device, region);
-        self.progress.add(|totals| {
+        self.reporting.progress.add(|totals| {
             totals.requeries += 1;
             totals.remaps += u64::from(done.changed());
             totals.kept += done.kept.len() as u64;
             totals.unmapped += done.unmapped.len() as u64;
             totals.mapped += done.mapped.len() as u64;
         });
-        self.report(Report::Remap(Remap::from(&done)));
+        self.reporting.report(Report::Remap(Remap::from(&done)));
         for text in problems(&done) {
-            self.problem(text);
+            self.reporting.problem(text);
         }
     }
 }
 
-/// What is wrong with a remap.
+/// The problems of a remap.
 fn problems(done: &Remapped) -> Vec<String> {
     let mut texts: Vec<String> = done.failed.iter().map(ToString::to_string).collect();
     match (&done.before, &done.after) {

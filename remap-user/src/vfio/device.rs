@@ -15,7 +15,6 @@ use vfio_bindings::bindings::vfio::{
 use super::error::Error;
 use super::ioctl;
 use super::mapping::Mapping;
-use super::open::Access;
 use super::sysfs::Bdf;
 use remap_core::parse::capability::ChainError;
 use remap_core::parse::irq::{self, IrqInfo};
@@ -49,6 +48,27 @@ pub enum Action {
     Unmask,
     /// `VFIO_IRQ_SET_ACTION_TRIGGER`.
     Trigger,
+}
+
+/// The files that must stay open as long as the device.
+///
+/// The fields are closed in this order, after the device itself.
+#[derive(Debug)]
+pub enum Access {
+    /// By group and container; on all kernels.
+    Group {
+        /// `/dev/vfio/N`.
+        group: File,
+        /// `/dev/vfio/vfio`.
+        container: File,
+    },
+    /// By its cdev, bound to an iommufd.
+    Cdev {
+        /// `/dev/iommu`.
+        iommufd: File,
+    },
+    /// The process that opened the device keeps them open.
+    Inherited,
 }
 
 /// An open device.

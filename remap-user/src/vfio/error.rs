@@ -4,16 +4,16 @@ use std::io;
 
 use thiserror::Error;
 
-use super::sysfs::Bdf;
+use super::bdf::{BadBdf, Bdf};
 use remap_core::event::Errno;
 use remap_core::parse::capability::ChainError;
 
 /// An error of the device layer. Its text is one line.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The text is no PCI address.
-    #[error("{0:?} is not a PCI address; write domain:bus:device.function, as in 0000:01:00.0")]
-    BadBdf(String),
+    /// The text is not a PCI address.
+    #[error(transparent)]
+    BadBdf(#[from] BadBdf),
     /// No such device.
     #[error("there is no PCI device {0}; `lspci -D` lists those that are there")]
     NoDevice(Bdf),

@@ -1,9 +1,7 @@
-//! VFIO as user space sees it: the uAPI's structures, parsed with every bound checked, and the
-//! device behind them.
-//!
-//! `capability`, `region` and `irq` are pure. The rest talks to the kernel, and only here is
-//! `unsafe` found.
+//! VFIO devices: ioctls, mappings, eventfds, opening, and what sysfs shows of them. The answers of
+//! the kernel are parsed in `remap_core::parse`.
 
+pub mod bdf;
 pub mod device;
 pub mod error;
 pub mod eventfd;

@@ -11,7 +11,8 @@ use vfio_bindings::bindings::vfio::{
     VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU,
 };
 
-use super::device::Device;
+use super::bdf::BadBdf;
+use super::device::{Access, Device};
 use super::error::Error;
 use super::ioctl;
 use super::sysfs::{Bdf, Host, name_holders};
@@ -32,27 +33,6 @@ pub enum Via {
     Group,
     /// By `/dev/vfio/devices/vfioN` and an iommufd.
     Cdev,
-}
-
-/// What must stay open for as long as the device is.
-///
-/// The fields are closed in this order, after the device itself.
-#[derive(Debug)]
-pub enum Access {
-    /// By group and container, as all kernels know it.
-    Group {
-        /// `/dev/vfio/N`.
-        group: File,
-        /// `/dev/vfio/vfio`.
-        container: File,
-    },
-    /// By its own node, bound to an iommufd.
-    Cdev {
-        /// `/dev/iommu`.
-        iommufd: File,
-    },
-    /// Whoever handed the device over keeps them open.
-    Inherited,
 }
 
 /// The file of an IOMMU group.
@@ -134,7 +114,7 @@ fn open_by_group(host: &Host, bdf: Bdf, number: u32) -> Result<Device, Error> {
     ioctl::set_container(group.as_fd(), container.as_fd())
         .map_err(|error| Error::call("GROUP_SET_CONTAINER", group_name(bdf, number), &error))?;
     set_type1(&container, bdf)?;
-    let name = CString::new(bdf.to_string()).map_err(|_| Error::BadBdf(bdf.to_string()))?;
+    let name = CString::new(bdf.to_string()).map_err(|_| BadBdf(bdf.to_string()))?;
     let device = ioctl::device_fd(group.as_fd(), &name).map_err(|error| Error::Call {
         call: "GROUP_GET_DEVICE_FD",
         on: bdf.to_string(),

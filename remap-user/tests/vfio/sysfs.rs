@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
+use remap_user::vfio::bdf::BadBdf;
 use remap_user::vfio::error::Error;
 use remap_user::vfio::open::{self, Via};
 use remap_user::vfio::sysfs::{Bdf, Holder, Host, name_holders};
@@ -95,7 +96,7 @@ fn what_is_no_address_is_refused() {
     ] {
         let refused = text.parse::<Bdf>();
         assert!(
-            matches!(&refused, Err(Error::BadBdf(bad)) if bad == text),
+            matches!(&refused, Err(BadBdf(bad)) if bad == text),
             "{text:?}"
         );
     }
