@@ -1,19 +1,19 @@
-//! How a command ends: the exit code, and the one line that says why.
+//! The exit codes, and the error line on stderr.
 
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-/// What went wrong, as the exit code says it.
+/// An exit code that is not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// 1: it was tried, and failed.
+    /// 1: the command failed.
     Failed = 1,
-    /// 2: the command line cannot be understood.
+    /// 2: the command line is wrong.
     Usage = 2,
-    /// 3: this machine, or this user on it, cannot do it.
+    /// 3: this machine or this user lacks a requirement.
     Machine = 3,
-    /// 4: it was done, but data was lost.
+    /// 4: the command succeeded, but lost records.
     Lost = 4,
 }
 
@@ -22,7 +22,7 @@ pub enum Code {
 pub struct Error {
     /// The exit code.
     pub code: Code,
-    /// What failed, on what, the errno's name, what to do next.
+    /// The failed call, its object, the name of the errno, and the remedy.
     pub cause: anyhow::Error,
 }
 
@@ -35,15 +35,15 @@ impl Error {
         }
     }
 
-    /// An error with this code and this sentence.
-    pub fn with_message(code: Code, sentence: impl fmt::Display) -> Self {
+    /// An error with this code and this message.
+    pub fn with_message(code: Code, message: impl fmt::Display) -> Self {
         Self {
             code,
-            cause: anyhow::Error::msg(sentence.to_string()),
+            cause: anyhow::Error::msg(message.to_string()),
         }
     }
 
-    /// Whether the reader of our output went away.
+    /// Whether the cause is that the reader of the output exited.
     pub fn is_broken_pipe(&self) -> bool {
         self.cause
             .chain()
@@ -73,7 +73,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// The end of the process: one line on stderr, unless the reader of our output went away.
+/// The exit code of the process. Writes an error as one line to stderr, except a broken pipe.
 pub fn report(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! remap as a library: what the `remap` command and the lab tests share.
+//! The library of the `remap` command; the lab tests use it too.
 
 pub mod cli;
 pub mod cmd;

@@ -7,6 +7,6 @@ use remap_user::cli::Cli;
 use remap_user::exit;
 
 fn main() -> ExitCode {
-    // A command line that cannot be understood ends here, with clap's exit code: 2.
+    // A wrong command line ends here, with exit code 2 of clap.
     exit::report(Cli::parse().run())
 }

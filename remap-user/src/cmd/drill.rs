@@ -1,4 +1,4 @@
-//! `remap drill BDF`: the service, and a migration there and back over and over.
+//! `remap drill BDF`: repeated migration cycles of a device, with a service that answers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use crate::respond::verdict::Line;
 use crate::vfio::open::Via;
 use remap_core::event::DeviceState;
 
-/// Drives a device through its migration states while a service of its own answers, and judges.
+/// Drives a device through its migration states while a service answers its triggers, and checks
+/// the result.
 #[derive(Args, Debug)]
 pub struct Drill {
     /// The device: domain:bus:device.function, as in 0000:01:00.0.
@@ -29,8 +30,8 @@ pub struct Drill {
     /// How often to go from RUNNING to RUNNING.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     cycles: u64,
-    /// The states of each cycle, as in running,pre-copy,stop-copy,stop; RUNNING comes last in any
-    /// case. Default: a whole migration, there and back, as far as the driver offers it.
+    /// The states of each cycle, such as running,pre-copy,stop-copy,stop; RUNNING is always added at
+    /// the end. Default: a full migration out and back in, as far as the driver supports it.
     #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = parse_state)]
     states: Option<Vec<DeviceState>>,
     /// The form of the acknowledgement: write0 and write1 for a bitmap (default write0), unmask
@@ -43,7 +44,7 @@ pub struct Drill {
     /// The way to open the device.
     #[arg(long, value_name = "WAY", value_enum, default_value_t)]
     via: Via,
-    /// Tell every trigger, remap, ack and state change, not only what is wrong.
+    /// Write every trigger, remap, ack and state change, not only failures.
     #[arg(long, short)]
     verbose: bool,
     /// Write JSON Lines.
@@ -65,7 +66,7 @@ impl From<DrillError> for Error {
 }
 
 impl Drill {
-    /// Drills, and fails where anything did.
+    /// Runs the drill; fails if any part of it failed.
     pub fn run(self) -> Result<(), Error> {
         let wanted = if self.verbose {
             |_: &Line| true
@@ -79,13 +80,13 @@ impl Drill {
         let gone = printer.gone();
         let drilled = runtime.block_on(async {
             let (signalled, stop) = (stop_signal()?, Arc::new(AtomicBool::new(false)));
-            let early = Arc::clone(&stop);
+            let interrupted = Arc::clone(&stop);
             tokio::spawn(async move {
                 tokio::select! {
                     () = signalled.notified() => {}
                     () = gone.notified() => {}
                 }
-                early.store(true, Ordering::Release);
+                interrupted.store(true, Ordering::Release);
             });
             let drilled = tokio::task::spawn_blocking(move || self.drill(&lines, stop));
             drilled.await.map_err(|_| DrillError::Died("main"))?
@@ -93,7 +94,7 @@ impl Drill {
         // A state change that hangs in the kernel must not hold this back.
         runtime.shutdown_background();
         match printer.finish() {
-            // The drill ended because nobody reads it: that is no failure.
+            // The reader of the output exited, which ended the drill: not a failure.
             Err(error) if error.is_broken_pipe() => Err(error),
             printed => drilled.and(printed),
         }
@@ -128,7 +129,7 @@ impl Drill {
     }
 }
 
-/// What is told in any case.
+/// Whether a line is always written.
 fn is_wrong_or_last(line: &Line) -> bool {
     matches!(
         line,

@@ -1,4 +1,4 @@
-//! `remap list`: the devices that are offered through VFIO, and what they are made of.
+//! `remap list`: the devices that are bound to a vfio driver, with their regions and IRQs.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -19,8 +19,8 @@ use crate::vfio::sysfs::{Bdf, Holder, Host, name_holders};
 use remap_core::parse::irq::{IrqInfo, RemapIrq};
 use remap_core::parse::region::Region;
 
-/// Lists the devices that are bound to a vfio driver. Those that are free are opened for a
-/// moment to ask what they are made of, which resets them.
+/// Lists the devices that are bound to a vfio driver, with their regions and IRQs. Opens each free
+/// device for a moment, which resets it.
 #[derive(Args, Debug)]
 pub struct List {
     /// Write JSON Lines.
@@ -37,7 +37,7 @@ struct Listed {
     device_id: Option<u16>,
     driver: Option<String>,
     group: Option<u32>,
-    /// Its own node, where this kernel makes one.
+    /// Its cdev, where this kernel has one.
     cdev: Option<PathBuf>,
     holders: Vec<Holder>,
     /// Why there are no details.
@@ -45,14 +45,14 @@ struct Listed {
     details: Option<Details>,
 }
 
-/// What only an open device tells.
+/// The properties that only an open device reports.
 #[derive(Debug, Serialize)]
 struct Details {
     /// How it migrates; `null` if it does not.
     migration: Option<&'static str>,
     regions: Vec<RegionLine>,
     irqs: Vec<IrqLine>,
-    /// Answers that could not be believed.
+    /// Malformed answers of the driver.
     problems: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What several subcommands do with a device, and the exit codes of its errors.
+//! Opening a device for a subcommand, the readiness file, and the exit codes of device errors.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl From<ServeError> for Error {
     }
 }
 
-/// The device behind an argument: opened, or taken over from who opened it.
+/// The device of an argument: opened, or inherited as `fd` from the process that opened it.
 pub fn open_device(text: &str, via: Via, fd: Option<i32>) -> Result<Arc<Device>, Error> {
     let bdf: Bdf = text.parse()?;
     let device = match fd {
@@ -56,7 +56,7 @@ pub fn open_device(text: &str, via: Via, fd: Option<i32>) -> Result<Arc<Device>,
     Ok(Arc::new(device))
 }
 
-/// Creates the file that says that a command is ready.
+/// Creates the readiness file of a command.
 pub fn create_ready_file(path: Option<&Path>) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
     std::fs::write(path, "").map_err(|error| {

@@ -1,5 +1,5 @@
-//! Writes reports to stdout from a thread of its own: a reader that is slow must not make a
-//! service slow.
+//! Writes reports to stdout on a separate thread, so that a slow reader does not slow down a
+//! service.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// As `--json` says.
+    /// JSON with `--json`, else text.
     pub fn new(json: bool) -> Self {
         if json { Self::Json } else { Self::Text }
     }
@@ -41,8 +41,8 @@ impl Format {
     }
 }
 
-/// How often the thread that writes looks whether it shall end.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often the writing thread checks whether it must end.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The thread that writes.
 pub struct Printer {
@@ -52,8 +52,8 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// Starts it. It writes what `wanted` lets pass, and ends with its last sender, with
-    /// [`Self::finish`], or with its reader.
+    /// Starts it. It writes the values that `wanted` accepts, and ends when its last sender is
+    /// dropped, at [`Self::finish`], or when its reader exits.
     pub fn start<T>(format: Format, wanted: fn(&T) -> bool) -> (Sender<T>, Self)
     where
         T: Display + Serialize + Send + 'static,
@@ -77,18 +77,18 @@ impl Printer {
         )
     }
 
-    /// Done when nothing can be written any more.
+    /// Notified when the output is closed.
     pub fn gone(&self) -> Arc<Notify> {
         Arc::clone(&self.gone)
     }
 
-    /// Waits until all is written that was sent before. Senders that are still there, in a
-    /// thread that hangs, are not waited for.
+    /// Waits until everything that was sent before is written. Does not wait for senders that a
+    /// hanging thread still holds.
     pub fn finish(self) -> Result<(), Error> {
         self.closing.store(true, Ordering::Release);
         match self.thread.join() {
             Ok(result) => result.map_err(Error::from),
-            Err(_) => Err(anyhow::anyhow!("the thread that writes the output died").into()),
+            Err(_) => Err(anyhow::anyhow!("the thread that writes the output panicked").into()),
         }
     }
 }
@@ -101,9 +101,9 @@ fn print<T: Display + Serialize>(
 ) -> io::Result<()> {
     let mut stdout = io::stdout();
     loop {
-        // Before the look into the channel: what was sent before `finish` is found there.
+        // Read before the channel: everything that was sent before `finish` is still received.
         let last = closing.load(Ordering::Acquire);
-        match receiver.recv_timeout(LOOK) {
+        match receiver.recv_timeout(POLL_INTERVAL) {
             Ok(value) if wanted(&value) => {
                 format.write(&mut stdout, &value)?;
                 stdout.flush()?;

@@ -1,4 +1,4 @@
-//! The filters of a trace, as the command line has them.
+//! The filters of a trace on the command line.
 
 use clap::Args;
 
@@ -9,40 +9,40 @@ use remap_core::model::Class;
 use remap_core::pipeline::Filter;
 use remap_core::sink::select::Selection;
 
-/// What of a trace is looked at, and what of that is shown.
+/// Which events are traced, and which of their lines are shown.
 #[derive(Args, Debug)]
 pub struct Filters {
     /// Only this device: domain:bus:device.function, as in 0000:01:00.0.
     #[arg(long, value_name = "BDF")]
     device: Option<String>,
-    /// Only devices that this process uses, by its pid on the host.
+    /// Only devices that this process uses; its pid on the host.
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
-    /// Only devices that the virtual machine of this name uses: QEMU's -name.
+    /// Only devices that the virtual machine with this name uses (QEMU: -name).
     #[arg(long, value_name = "NAME")]
     vm: Option<String>,
-    /// Only lines of these classes, with commas between them; the summary counts all.
+    /// Only lines of these classes, separated by commas; the summary counts all.
     ///
-    /// remap: the remap IRQ. migration: state changes, and what happened in each state. irq: each
-    /// interrupt and its set-up, which are not shown unless they are asked for. mapping: zaps and
-    /// faults, and each mmap and munmap, which are not shown unless they are asked for. dma: the
-    /// same of mappings for DMA. file: opens and closes. finding: what is wrong. vmm: what
-    /// --qemu-log says.
+    /// remap: the remap IRQ. migration: state changes, and the activity in each state. irq: each
+    /// interrupt and its set-up, shown only if this class is given. mapping: zaps and faults; also
+    /// each mmap and munmap, shown only if this class is given. dma: the same for DMA mappings.
+    /// file: opens and closes. finding: violations and other problems. vmm: checkpoints of
+    /// --qemu-log.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = class)]
     class: Vec<Class>,
-    /// Only cycles, state changes, interrupts and zaps that took at least so long, as in 500us or
-    /// 1.5ms; the summary counts all.
+    /// Only cycles, state changes, interrupts and zaps that took at least this long, such as 500us
+    /// or 1.5ms; the summary counts all.
     #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
     min_latency: Option<u64>,
 }
 
 impl Filters {
-    /// Which devices and processes are looked at.
+    /// Which devices and processes are traced.
     ///
     /// # Errors
-    /// If the device's address is none, or a machine's name cannot be told here.
+    /// If the device's address is malformed, or the names of virtual machines are unknown here.
     pub fn filter(&self) -> Result<Filter, Error> {
-        // A name is compared as the kernel writes it, whatever form the user gave.
+        // Names are compared in the kernel's form.
         let device = match &self.device {
             Some(text) => Some(text.parse::<Bdf>()?.to_string()),
             None => None,
@@ -50,8 +50,8 @@ impl Filters {
         if self.vm.is_some() && !sees_all_pids() {
             return Err(Error::with_message(
                 Code::Machine,
-                "--vm: which virtual machine a process runs cannot be told from inside of a PID \
-                 namespace; run remap outside of it, or use --device",
+                "--vm: the names of virtual machines are unknown inside a PID namespace; run remap \
+                 outside of it, or use --device",
             ));
         }
         Ok(Filter {
@@ -61,7 +61,7 @@ impl Filters {
         })
     }
 
-    /// What is shown.
+    /// Which lines are shown.
     pub fn selection(&self) -> Selection {
         Selection {
             classes: (!self.class.is_empty()).then(|| self.class.iter().copied().collect()),
@@ -78,7 +78,7 @@ fn class(text: &str) -> Result<Class, String> {
     })
 }
 
-/// A time with its unit.
+/// Parses a time with its unit.
 fn nanoseconds(text: &str) -> Result<u64, String> {
     let wrong = || "not a time with its unit, as in 500us, 1.5ms or 2s".to_owned();
     let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());

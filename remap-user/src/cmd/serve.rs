@@ -1,4 +1,4 @@
-//! `remap serve BDF`: owns a device and remaps it whenever its driver asks.
+//! `remap serve BDF`: owns a device, and answers the remap triggers of its driver.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::respond::ack::AckForm;
 use crate::respond::serve::Service;
 use crate::vfio::open::Via;
 
-/// Owns a device, and remaps its regions whenever its driver asks, until it is interrupted.
+/// Owns a device, and remaps its regions at each trigger of its driver, until it is interrupted.
 #[derive(Args, Debug)]
 pub struct Serve {
     /// The device: domain:bus:device.function, as in 0000:01:00.0.
@@ -34,11 +34,11 @@ pub struct Serve {
     /// Write JSON Lines.
     #[arg(long)]
     json: bool,
-    /// Take the device over as this inherited file descriptor: whoever opened it changes its
-    /// state, and this process answers.
+    /// Use the device through this inherited file descriptor: another process changes its state, and
+    /// this process answers the triggers.
     #[arg(long, value_name = "N")]
     device_fd: Option<i32>,
-    /// Create this file as soon as triggers are answered.
+    /// Create this file as soon as the IRQs are enabled and the regions are mapped.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
@@ -55,7 +55,7 @@ impl Serve {
             let stop = stop_signal()?;
             let device = open_device(&self.device, self.via, self.device_fd)?;
             let report = Box::new(move |report| {
-                // Nobody listening is no reason to stop serving at once: `gone` says so.
+                // A closed channel does not end the service here: `gone` does.
                 let _ = lines.send(report);
             });
             let mut service = Service::start(&device, self.ack, report)?;

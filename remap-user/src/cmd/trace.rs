@@ -1,4 +1,4 @@
-//! `remap trace`: what the probes see, live and in order, until the user ends it.
+//! `remap trace`: parses its arguments, and runs a live session into a sink.
 
 use std::{
     fs::File,
@@ -40,17 +40,17 @@ use crate::{
 
 /// Shows remap cycles, state changes and findings of every VFIO device, live.
 ///
-/// Changes nothing on the system and opens no device. Ends with Ctrl-C, after --duration, or with
-/// the reader of its output, and then says what it all adds up to.
+/// Changes nothing on the system and opens no device. Ends at Ctrl-C, after --duration, or when the
+/// reader of its output exits; then writes a summary.
 #[derive(Args, Debug)]
 pub struct Trace {
     #[command(flatten)]
     filters: Filters,
-    /// Put the checkpoints of QEMU's trace log on the same time line; may be given for each QEMU.
+    /// Add the checkpoints of QEMU's trace log to the time line; may be repeated, once for each QEMU.
     ///
     /// QEMU writes it with `-msg timestamp=on -D FILE -trace 'vmstate_downtime_*' -trace
-    /// 'migrat*_*' -trace vm_state_notify -trace 'vfio_*state*'`. The file may still grow, and may
-    /// come to be later.
+    /// 'migrat*_*' -trace vm_state_notify -trace 'vfio_*state*'`. The file may still grow, and
+    /// need not exist yet.
     #[arg(long, value_name = "FILE")]
     qemu_log: Vec<PathBuf>,
     /// End after this many seconds.
@@ -59,23 +59,23 @@ pub struct Trace {
     /// Write JSON Lines.
     #[arg(long)]
     json: bool,
-    /// Write every single event too.
+    /// Write every event too.
     #[arg(long)]
     events: bool,
     /// Write a line for each stage of a cycle, as it is observed.
     #[arg(long)]
     stages: bool,
-    /// Create this file as soon as the probes are in place.
+    /// Create this file as soon as the probes are attached.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// Exit with 4 if any record was lost.
     #[arg(long)]
     fail_on_loss: bool,
-    /// Memory between the probes and this process, MiB; a power of two.
+    /// Size of the ring between the probes and this process, MiB; a power of two.
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = power_of_two)]
     buffer: u32,
-    /// Use kprobes for what only processes call, even where fentry and fexit are to be had: dearer,
-    /// but a kernel that preempts its own code (PREEMPT full or lazy) skips none of them.
+    /// Use kprobes in place of fentry and fexit for functions that interrupts do not call. They cost
+    /// more, but a preemptible kernel (PREEMPT full or lazy) skips none of them.
     #[arg(long)]
     kprobes: bool,
     /// Write the diagnostics of the probes to stderr.

@@ -1,5 +1,5 @@
-//! Writes a trace's output from a thread of its own: a reader that is slow, or that stops reading
-//! for a while, must neither make the ring overflow nor keep the trace from being ended.
+//! Writes a trace's output on a separate thread, so that a slow or paused reader neither makes the
+//! ring overflow nor delays the end of the trace.
 
 use std::{
     io::{self, Write},
@@ -13,11 +13,11 @@ use std::{
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::Notify;
 
-/// How many flushes may wait for the reader. One is what a few milliseconds bring, so this is some
-/// minutes of a busy trace; after that the trace waits too, and losses are counted.
-const WAITING: usize = 65_536;
+/// How many flushes may wait for the reader. A flush covers some milliseconds, so this lasts for
+/// minutes of a busy trace; then the trace waits too, and losses are counted.
+const MAX_PENDING: usize = 65_536;
 
-/// Collects what is written, and hands it to the thread with each flush.
+/// Collects the output, and sends it to the thread at each flush.
 pub struct Writer {
     pending: Vec<u8>,
     sender: SyncSender<Vec<u8>>,
@@ -31,7 +31,7 @@ pub struct WriterThread {
 
 /// Starts the thread.
 pub fn start() -> (Writer, WriterThread) {
-    let (sender, receiver) = sync_channel(WAITING);
+    let (sender, receiver) = sync_channel(MAX_PENDING);
     let gone = Arc::new(Notify::new());
     let notify = Arc::clone(&gone);
     let thread = thread::spawn(move || {
@@ -40,7 +40,7 @@ pub fn start() -> (Writer, WriterThread) {
         result
     });
     let notify = Arc::clone(&gone);
-    // Ends with the process: there is no other way out of the wait.
+    // It ends with the process: the wait cannot be interrupted.
     thread::spawn(move || {
         wait_for_hang_up();
         notify.notify_one();
@@ -53,7 +53,7 @@ pub fn start() -> (Writer, WriterThread) {
 }
 
 impl WriterThread {
-    /// Notified when nobody reads any more.
+    /// Notified when the reader of the output exits.
     pub fn gone(&self) -> Arc<Notify> {
         Arc::clone(&self.gone)
     }
@@ -61,9 +61,13 @@ impl WriterThread {
     /// Waits until everything is written; the writer must be gone.
     ///
     /// # Errors
-    /// What stdout returned, a broken pipe too.
+    /// The error of stdout, which may be a broken pipe.
     pub fn finish(self) -> io::Result<()> {
-        let panicked = |_| Err(io::Error::other("the thread that writes the output died"));
+        let panicked = |_| {
+            Err(io::Error::other(
+                "the thread that writes the output panicked",
+            ))
+        };
         self.thread.join().unwrap_or_else(panicked)
     }
 }
@@ -77,7 +81,7 @@ fn copy(receiver: &Receiver<Vec<u8>>) -> io::Result<()> {
     Ok(())
 }
 
-/// What poll(2) says of a stdout that nobody reads.
+/// The poll(2) events of a stdout without a reader.
 const CLOSED: PollFlags = PollFlags::ERR.union(PollFlags::HUP).union(PollFlags::NVAL);
 
 /// Returns when the other end of stdout is closed; never for a file.

@@ -7,7 +7,7 @@ use super::{
     probes::{LoadOptions, Probes},
 };
 
-/// How often a trace that waits looks for the module `vfio`.
+/// How often a waiting trace checks for the module `vfio`.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Its state.

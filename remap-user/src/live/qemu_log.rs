@@ -16,7 +16,7 @@ use remap_core::vmm::{
     printable,
 };
 
-/// One log. The file may come to be later than the trace, and may be written anew.
+/// One log. The file may be created after the trace began, and may be truncated or replaced.
 #[derive(Debug)]
 struct Log {
     path: PathBuf,
@@ -30,7 +30,7 @@ struct Log {
 pub struct QemuLogs {
     logs: Vec<Log>,
     clock: WallClock,
-    /// What was before the trace is passed over (CLOCK_MONOTONIC ns).
+    /// Earlier lines are skipped (CLOCK_MONOTONIC ns).
     start_ns: u64,
 }
 
@@ -56,15 +56,15 @@ impl QemuLogs {
         })
     }
 
-    /// Whether there is none.
+    /// Whether there are no logs.
     pub fn is_empty(&self) -> bool {
         self.logs.is_empty()
     }
 
-    /// Reads what has been written since the last time.
+    /// Reads the lines that were written since the last call.
     ///
     /// # Errors
-    /// If a file is there and cannot be read: its path and the reason.
+    /// If a file exists and cannot be read: its path and the reason.
     pub fn poll(&mut self, mut take: impl FnMut(Checkpoint)) -> Result<(), (PathBuf, io::Error)> {
         for log in &mut self.logs {
             let (clock, start_ns) = (self.clock, self.start_ns);
@@ -74,7 +74,7 @@ impl QemuLogs {
         Ok(())
     }
 
-    /// The end of the trace: reads the rest, and says what was read of each.
+    /// Reads the rest at the end of the trace, and returns the account of each log.
     ///
     /// # Errors
     /// As [`Self::poll`], and if a clock cannot be read.
@@ -118,8 +118,8 @@ impl Log {
             };
         }
         self.read_on(clock, start_ns, take)?;
-        if self.begins_anew()? {
-            // The rest of what was there was read just now.
+        if self.was_replaced()? {
+            // The rest of the old file was read just now.
             self.lines = Lines::default();
             self.read_on(clock, start_ns, take)?;
         }
@@ -150,9 +150,9 @@ impl Log {
         }
     }
 
-    /// Whether the file was cut, or the path leads to another one by now: QEMU opens its log for
-    /// writing anew, and tools rotate logs. Goes to its begin then.
-    fn begins_anew(&mut self) -> io::Result<bool> {
+    /// Whether the file was truncated or replaced: QEMU truncates its log when it starts, and tools
+    /// rotate logs. If so, seeks to the start of the new content.
+    fn was_replaced(&mut self) -> io::Result<bool> {
         let Some(file) = &mut self.file else {
             return Ok(false);
         };
@@ -166,13 +166,13 @@ impl Log {
                 *file = File::open(&self.path)?;
                 Ok(true)
             }
-            // It was removed, or moved away: until there is another one, it is this.
+            // It was removed or renamed: keep reading it until another file has this path.
             _ => Ok(false),
         }
     }
 }
 
-/// Makes a checkpoint of a line, or counts why it is none.
+/// Parses a line as a checkpoint, or counts why it is not one.
 fn read(
     line: &[u8],
     account: &mut LogAccount,
@@ -223,8 +223,8 @@ pub(super) fn unreadable_log((path, error): (PathBuf, io::Error)) -> Error {
     )
 }
 
-/// What each log is called: the file's name without its extension, or the whole path where two
-/// would be called the same.
+/// The name of each log: the file name without its extension, or the whole path if two logs would
+/// have the same name.
 fn names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &Path| {
         let stem = path.file_stem().unwrap_or(path.as_os_str());

@@ -1,4 +1,4 @@
-//! The forms of the acknowledgement, and which encoding each belongs to.
+//! The forms of the acknowledgement, and the encoding of each.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use remap_core::parse::irq::Encoding;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AckForm {
-    /// Bitmap: write 0 to the trigger's eventfd. It wakes the driver and leaves no trace.
+    /// Bitmap: write 0 to the trigger eventfd. That wakes the driver and leaves the counter as it is.
     Write0,
-    /// Bitmap: write 1 to the trigger's eventfd, as the first proposal had it. It must be read
-    /// back, or it looks like a trigger.
+    /// Bitmap: write 1 to the trigger eventfd, as in the first proposal. It must be read back, or it
+    /// counts as a trigger.
     Write1,
     /// Vectors: `SET_IRQS` with `ACTION_UNMASK` on the sub-index.
     Unmask,
-    /// Vectors: write to an eventfd that was given with `ACTION_UNMASK`.
+    /// Vectors: write to an eventfd that was set with `ACTION_UNMASK`.
     UnmaskEventfd,
 }
 
 impl AckForm {
-    /// The form that suits an encoding best.
+    /// The default form of an encoding.
     pub fn preferred(encoding: Encoding) -> Self {
         match encoding {
             Encoding::Bitmap => Self::Write0,
@@ -28,7 +28,7 @@ impl AckForm {
         }
     }
 
-    /// The encoding that the form belongs to.
+    /// The encoding of the form.
     pub fn encoding(self) -> Encoding {
         match self {
             Self::Write0 | Self::Write1 => Encoding::Bitmap,

@@ -1,4 +1,4 @@
-//! A plan, done to the mappings of a device.
+//! Executes plans on the mappings of a device.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use crate::vfio::error::Error;
 use crate::vfio::mapping::Mapping;
 use remap_core::parse::region::{Area, Region};
 
-/// What one remap of a region did.
+/// The result of one remap of a region.
 #[derive(Debug)]
 pub struct Remapped {
     /// Region index.
     pub region: u32,
-    /// The answer before this one, if there was one that could be believed.
+    /// The last valid answer before this one.
     pub before: Option<Region>,
     /// The kernel's answer.
     pub after: Result<Region, Error>,
-    /// Areas whose mapping stayed.
+    /// Areas whose mapping was kept.
     pub kept: Vec<Area>,
-    /// Areas whose mapping is gone.
+    /// Areas that were unmapped.
     pub unmapped: Vec<Area>,
-    /// Areas that are newly mapped.
+    /// Areas that were mapped.
     pub mapped: Vec<Area>,
-    /// Areas that should be mapped or unmapped and could not be.
+    /// Failures to map or unmap an area.
     pub failed: Vec<Error>,
 }
 
 impl Remapped {
-    /// Whether anything is mapped otherwise than before.
+    /// Whether any mapping changed.
     pub fn changed(&self) -> bool {
         !self.unmapped.is_empty() || !self.mapped.is_empty()
     }
@@ -44,8 +44,8 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// Asks what region `index` is now, and brings its mappings in line: what is no longer
-    /// allowed is unmapped first. Where the answer cannot be believed nothing stays mapped.
+    /// Queries region `index` again and updates its mappings: first unmaps the areas that are no
+    /// longer allowed, then maps. After a malformed answer nothing of the region stays mapped.
     pub fn remap(&mut self, device: &Device, index: u32) -> Remapped {
         let after = device.region_info(index);
         let before = self.known.remove(&index);
@@ -98,7 +98,7 @@ impl Maps {
         self.mappings.values().flatten()
     }
 
-    /// The last answer for every region that could be believed, by index.
+    /// The last valid answer for each region, by index.
     pub fn regions(&self) -> impl Iterator<Item = &Region> {
         self.known.values()
     }
@@ -110,7 +110,7 @@ impl Maps {
     }
 }
 
-/// Whether a mapping that was made under the one answer is right under the other.
+/// Whether a mapping that was made for one answer is also right for the other.
 fn same_access(before: &Region, after: &Region) -> bool {
     const ACCESS: u32 = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
     before.offset == after.offset && before.flags & ACCESS == after.flags & ACCESS

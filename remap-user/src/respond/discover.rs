@@ -1,12 +1,12 @@
-//! Which remap IRQs a device has, and whether all that they may name can be remapped.
+//! The remap IRQs of a device, and whether all regions that they may name can be remapped.
 
 use crate::respond::ack::AckForm;
 use crate::respond::error::ServeError;
 use crate::vfio::device::Device;
 use remap_core::parse::irq::{Encoding, IrqInfo, RemapIrq};
 
-/// The remap IRQs to serve: those of the device, and where two name the same regions the one that
-/// suits `form`, else the one with vectors.
+/// The remap IRQs to serve. Of two that name the same regions, the one that `form` acknowledges,
+/// else the one with vectors.
 pub(super) fn remap_irqs(
     device: &Device,
     form: Option<AckForm>,
@@ -50,7 +50,7 @@ pub(super) fn remap_irqs(
     }
 }
 
-/// That every region that the IRQ may name can be asked for.
+/// Checks that every region that the IRQ may name can be queried.
 pub(super) fn check_regions(
     device: &Device,
     index: u32,
@@ -59,12 +59,12 @@ pub(super) fn check_regions(
     let count = device.info()?.num_regions;
     for region in remap.named() {
         let why = if region >= count {
-            Some(format!("is not there: the device has {count} regions"))
+            Some(format!("does not exist: the device has {count} regions"))
         } else {
             let answer = device.region_info(region);
             answer
                 .err()
-                .map(|error| format!("cannot be asked for: {error}"))
+                .map(|error| format!("cannot be queried: {error}"))
         };
         if let Some(why) = why {
             let device = device.bdf().to_string();

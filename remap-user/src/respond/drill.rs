@@ -1,5 +1,5 @@
-//! A drill: the service on a thread of its own, the drive on another, and a watch over both, so
-//! that nothing that a driver does can hang it.
+//! A drill: the service on one thread, the drive on another, and a watch over both, so that a driver
+//! that hangs does not hang the drill.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -22,30 +22,30 @@ use crate::vfio::device::Device;
 use crate::vfio::error::Error as VfioError;
 use remap_core::event::DeviceState;
 
-/// How often the watch looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often the watch checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a state change may still take once the IRQ is disabled.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a drill is asked for.
+/// The options of a drill.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Cycles.
     pub cycles: u64,
-    /// The states of a cycle; `None` for those of a whole migration there and back.
+    /// The states of a cycle; `None` for a full migration out and back in.
     pub states: Option<Vec<DeviceState>>,
-    /// The form of the acknowledgement; `None` for the encoding's own.
+    /// The form of the acknowledgement; `None` for the default of the encoding.
     pub ack: Option<AckForm>,
     /// How long one state change may take.
     pub limit: Duration,
-    /// Set to end early, after the step that is going on.
+    /// Set to end it early, after the current step.
     pub stop: Arc<AtomicBool>,
 }
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
 pub enum DrillError {
-    /// The device has no states to go through.
+    /// The device has no migration states.
     #[error("{0} has no migration: neither v2 nor the legacy region; its driver has no states")]
     NoMigration(String),
     /// The service did not start.
@@ -54,15 +54,15 @@ pub enum DrillError {
     /// The device failed.
     #[error(transparent)]
     Vfio(#[from] VfioError),
-    /// A thread died.
-    #[error("the drill's {0} thread died")]
+    /// A thread panicked.
+    #[error("the {0} thread of the drill panicked")]
     Died(&'static str),
-    /// A state change did not return, not even with the IRQ disabled.
+    /// A state change did not return, even after the IRQ was disabled.
     #[error("{0} did not return within {1} s, nor after the IRQ was disabled: the driver hangs")]
     Stuck(String, u64),
 }
 
-/// What the service's thread hands over once it answers.
+/// The parts of a started service that the drive needs.
 struct Started {
     maps: Arc<Mutex<Maps>>,
     progress: Arc<Progress>,
@@ -121,7 +121,7 @@ pub fn drill<E: From<DrillError>>(
     Ok(verdict)
 }
 
-/// The running service, seen from outside of its thread.
+/// The running service, from outside its thread.
 struct Running {
     started: Started,
     stop: Arc<Notify>,
@@ -138,7 +138,7 @@ fn start_service(
     let stop = Arc::new(Notify::new());
     let (device, stopped) = (Arc::clone(device), Arc::clone(&stop));
     let report = Box::new(move |report| {
-        // Nobody listening is no reason to stop serving.
+        // A closed channel does not end the service.
         let _ = lines.send(Line::Service(report));
     });
     let service = thread::spawn(move || {
@@ -165,8 +165,8 @@ fn start_service(
     }
 }
 
-/// Waits for the drive. A step that takes too long ends the service: a disabled IRQ ends the
-/// driver's wait.
+/// Waits for the drive. A step that takes too long ends the service, which disables the IRQ, which
+/// ends the wait of the driver.
 fn watch(
     verdict: &Receiver<Verdict>,
     step: &Step,
@@ -175,13 +175,13 @@ fn watch(
     service: &ServiceThread,
 ) -> Result<Verdict, DrillError> {
     loop {
-        match verdict.recv_timeout(LOOK) {
+        match verdict.recv_timeout(POLL_INTERVAL) {
             Ok(verdict) => return Ok(verdict),
             Err(RecvTimeoutError::Disconnected) => return Err(DrillError::Died("drive")),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if service.is_finished() {
-            // Nobody answers any more: the drive has to come back.
+            // No service answers any more: the drive must end.
             options.stop.store(true, Ordering::Release);
         }
         if let Some(what) = step.stuck(options.limit) {

@@ -1,4 +1,4 @@
-//! The thread that drives a device through its states while the service answers on another.
+//! The thread that drives a device through its states, while the service answers on another one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -17,13 +17,13 @@ use crate::vfio::error::Error;
 use remap_core::event::{DeviceState, Errno};
 use remap_core::parse::region::Region;
 
-/// How long the service may take to answer what the driver does not wait for.
+/// How long the service may take to answer triggers that the driver does not wait for.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// After so many failed cycles in a row a drill gives up.
-const MOST_FAILED: u64 = 3;
+/// A drill ends after this many failed cycles in a row.
+const MAX_FAILED: u64 = 3;
 
-/// What the drive is doing, for who watches that it does not hang.
+/// The current step of the drive, for the watch that detects a hang.
 #[derive(Debug, Default)]
 pub struct Step(Mutex<Option<(Instant, String)>>);
 
@@ -36,7 +36,7 @@ impl Step {
         *lock(&self.0) = None;
     }
 
-    /// The step that has been going on for longer than `limit`.
+    /// The current step, if it has taken longer than `limit`.
     pub fn stuck(&self, limit: Duration) -> Option<String> {
         let step = lock(&self.0);
         step.as_ref()
@@ -45,7 +45,7 @@ impl Step {
     }
 }
 
-/// What a drive needs.
+/// The drive.
 pub struct Drive {
     /// The device.
     pub device: Arc<Device>,
@@ -53,34 +53,34 @@ pub struct Drive {
     pub migration: Migration,
     /// The states of each cycle; the last is RUNNING.
     pub states: Vec<DeviceState>,
-    /// The regions that its driver may ask to remap.
+    /// The regions that its driver may name in a trigger.
     pub regions: Vec<u32>,
     /// The service's mappings.
     pub maps: Arc<Mutex<Maps>>,
-    /// What the service has done.
+    /// The totals of the service.
     pub progress: Arc<Progress>,
-    /// What this drive is doing.
+    /// The current step.
     pub step: Arc<Step>,
-    /// Set when it shall end early.
+    /// Set to end it early.
     pub stop: Arc<AtomicBool>,
-    /// Who is told.
+    /// Takes its lines.
     pub lines: Sender<Line>,
-    /// What it finds.
+    /// Its result so far.
     pub verdict: Verdict,
 }
 
-/// A cycle on its way.
+/// The current cycle.
 struct Cycle {
     number: u64,
     at: DeviceState,
     /// The state data of this cycle.
     stream: Vec<u8>,
-    /// Triggers that the way into saving took: the way out takes as many.
+    /// Triggers that entering a saving state took: leaving it takes as many.
     entered: u64,
 }
 
 impl Drive {
-    /// Goes through the cycles. Leaves the device RUNNING if it can.
+    /// Runs the cycles. Leaves the device RUNNING if it can.
     pub fn run(mut self) -> Verdict {
         let mut failed = 0;
         for number in 1..=self.verdict.asked {
@@ -94,10 +94,10 @@ impl Drive {
                 failed += 1;
                 self.recover(number);
             }
-            if failed == MOST_FAILED {
+            if failed == MAX_FAILED {
                 self.fail(
                     number,
-                    format!("gave up after {MOST_FAILED} failed cycles in a row"),
+                    format!("gave up after {MAX_FAILED} failed cycles in a row"),
                 );
                 break;
             }
@@ -111,12 +111,12 @@ impl Drive {
 
     fn fail(&mut self, cycle: u64, text: String) {
         self.verdict.failures += 1;
-        // The verdict counts it even if nobody listens.
+        // The verdict counts the failure even if the channel is closed.
         let _ = self.lines.send(Line::Failure { cycle, text });
     }
 
     fn recover(&mut self, cycle: u64) {
-        self.step.begin("the way back to RUNNING".to_owned());
+        self.step.begin("the return to RUNNING".to_owned());
         let recovered = self.migration.recover();
         self.step.end();
         if let Err(error) = recovered {
@@ -124,7 +124,7 @@ impl Drive {
         }
     }
 
-    /// One cycle; whether all of it went well.
+    /// Runs one cycle. Returns whether all of it succeeded.
     fn cycle(&mut self, number: u64) -> bool {
         let mut cycle = Cycle {
             number,
@@ -144,14 +144,14 @@ impl Drive {
                 return false;
             }
             if self.stopped() {
-                // Not whole, and no failure: the way back is taken like after one.
+                // Incomplete, but not a failure: return to RUNNING as after a failure.
                 return false;
             }
         }
         true
     }
 
-    /// Into the next state, and all that there is to do in it.
+    /// Enters the next state, and does the work of that state.
     fn go(&mut self, cycle: &mut Cycle, to: DeviceState) -> Result<(), String> {
         let from = cycle.at;
         let before = self.progress.totals();
@@ -175,7 +175,7 @@ impl Drive {
             self.migration.write(&cycle.stream).map_err(data)?;
         }
         if from == DeviceState::Resuming {
-            // The driver verifies what it was given when it leaves RESUMING.
+            // The driver verifies the data when it leaves RESUMING.
             self.verdict.verified_bytes += cycle.stream.len() as u64;
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Drive {
         result.map_err(|error| format!("{from} → {to}: {error}{}", advice(&error)))
     }
 
-    /// Waits until the service has answered what the change asked of it.
+    /// Waits until the service has answered the triggers of the change.
     fn settle(&self, cycle: &mut Cycle, before: &Totals, entering: bool) {
         let due = if entering { 0 } else { cycle.entered };
         let (totals, _) = self.progress.wait(SETTLE, |now| {
@@ -218,8 +218,8 @@ impl Drive {
         }
     }
 
-    /// Reads a word by every mapping, and one through the file of every region that has a part
-    /// which may not be mapped: trapped or not, the device must answer.
+    /// Reads a word through every mapping, and one through the device file of every region with an
+    /// area that may not be mapped: the device must answer both.
     fn check(&mut self, cycle: u64) {
         let maps = Arc::clone(&self.maps);
         let maps = lock(&maps);
@@ -228,7 +228,7 @@ impl Drive {
             match mapping.probe_u32(0) {
                 Ok(_) => self.verdict.checks.mapped += 1,
                 Err(error) => failures.push(format!(
-                    "reading region {} at {:#x} by its mapping failed: {}",
+                    "reading region {} at {:#x} through its mapping failed: {}",
                     mapping.region(),
                     mapping.area().offset,
                     Errno::of(&error)
@@ -255,7 +255,7 @@ impl Drive {
     }
 }
 
-/// Where the first part of a region begins that may not be mapped, bytes.
+/// The offset of the first area of a region that may not be mapped, bytes.
 fn first_gap(region: &Region) -> Option<u64> {
     let end = region.areas.iter().fold(0, |end, area| {
         if area.offset == end {
@@ -267,13 +267,13 @@ fn first_gap(region: &Region) -> Option<u64> {
     (end < region.size).then_some(end)
 }
 
-/// What an errno of a state change means, where the protocol says so.
+/// The meaning of an errno of a state change in the protocol.
 fn advice(error: &Error) -> &'static str {
     match error.errno() {
         Some(Errno(libc::ETIMEDOUT)) => {
             "; the driver's remap was not answered in time, or a forbidden mapping stayed"
         }
-        Some(Errno(libc::ENODEV)) => "; the driver asks for the remap IRQ to be enabled",
+        Some(Errno(libc::ENODEV)) => "; the driver requires that the remap IRQ is enabled",
         Some(Errno(libc::ECANCELED)) => "; the driver stopped waiting: the IRQ was disabled",
         _ => "",
     }

@@ -13,7 +13,7 @@ pub enum ServeError {
     /// No IRQ index of the device is a remap IRQ.
     #[error(
         "{device} has no remap IRQ: none of its {count} IRQ indexes has the capability; bind it \
-         to a driver that speaks the protocol"
+         to a driver that implements the protocol"
     )]
     NoRemapIrq {
         /// The device.
@@ -45,7 +45,7 @@ pub enum ServeError {
     #[error("waiting for a trigger failed: {0}")]
     Wait(io::Error),
     /// The thread that answers panicked.
-    #[error("the thread that answers a trigger died: {0}")]
+    #[error("the thread that answers a trigger panicked: {0}")]
     Died(tokio::task::JoinError),
     /// The device failed.
     #[error(transparent)]

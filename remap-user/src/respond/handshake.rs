@@ -1,6 +1,6 @@
 //! The IRQ's side of the protocol: enable (the handshake), read a trigger, acknowledge, disable.
 //!
-//! Each step is a call of its own, so that a test can leave one out or do it twice.
+//! Each step is a separate call, so that a test can omit or repeat it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,21 +13,21 @@ use crate::vfio::error::Error as VfioError;
 use crate::vfio::eventfd::EventFd;
 use remap_core::parse::irq::{Encoding, IrqInfo, RemapIrq};
 
-/// The most sub-indexes that a remap IRQ is believed to have.
-const MOST_VECTORS: u32 = 4096;
+/// The maximum number of sub-indexes of a remap IRQ.
+const MAX_VECTORS: u32 = 4096;
 
 /// Why a remap IRQ is not enabled.
 #[derive(Debug, Error)]
 pub enum HandshakeError {
-    /// It is no remap IRQ.
+    /// It is not a remap IRQ.
     #[error("IRQ {index} is not a remap IRQ")]
     NotRemap {
         /// IRQ index.
         index: u32,
     },
-    /// The form of acknowledgement belongs to the other encoding.
+    /// The form of acknowledgement is for the other encoding.
     #[error(
-        "IRQ {index} speaks {}, which cannot be acknowledged by {form}; use --ack {}",
+        "IRQ {index} has the encoding {}, which cannot be acknowledged by {form}; use --ack {}",
         encoding_name(*.encoding),
         AckForm::preferred(*.encoding)
     )]
@@ -36,19 +36,19 @@ pub enum HandshakeError {
         index: u32,
         /// Its encoding.
         encoding: Encoding,
-        /// The form asked for.
+        /// The requested form.
         form: AckForm,
     },
-    /// The number of sub-indexes makes no sense.
-    #[error("IRQ {index} has {count} sub-indexes; a remap IRQ has 1 to {MOST_VECTORS}")]
+    /// The number of sub-indexes is out of range.
+    #[error("IRQ {index} has {count} sub-indexes; a remap IRQ has 1 to {MAX_VECTORS}")]
     BadCount {
         /// IRQ index.
         index: u32,
         /// `vfio_irq_info.count`.
         count: u32,
     },
-    /// No eventfd could be made.
-    #[error("cannot make an eventfd: {0}")]
+    /// An eventfd could not be created.
+    #[error("cannot create an eventfd: {0}")]
     Eventfd(std::io::Error),
     /// The kernel refused.
     #[error(transparent)]
@@ -84,7 +84,7 @@ impl Handshake {
                 form,
             });
         }
-        if irq.count == 0 || irq.count > MOST_VECTORS {
+        if irq.count == 0 || irq.count > MAX_VECTORS {
             return Err(HandshakeError::BadCount {
                 index,
                 count: irq.count,
@@ -109,16 +109,16 @@ impl Handshake {
             unmasks: eventfds(form == AckForm::UnmaskEventfd)?,
             enabled: AtomicBool::new(true),
         };
-        // From here on a drop disables, whatever fails in between.
+        // From here on, dropping the handshake disables the IRQ, whatever fails.
         let triggers = handshake.triggers.iter().map(Arc::as_ref);
-        handshake.give(Action::Trigger, triggers)?;
+        handshake.set_eventfds(Action::Trigger, triggers)?;
         if !handshake.unmasks.is_empty() {
-            handshake.give(Action::Unmask, handshake.unmasks.iter())?;
+            handshake.set_eventfds(Action::Unmask, handshake.unmasks.iter())?;
         }
         Ok(handshake)
     }
 
-    fn give<'a>(
+    fn set_eventfds<'a>(
         &self,
         action: Action,
         eventfds: impl Iterator<Item = &'a EventFd>,
@@ -134,7 +134,7 @@ impl Handshake {
         self.index
     }
 
-    /// What the driver says of it.
+    /// Its capability.
     pub fn remap(&self) -> RemapIrq {
         self.remap
     }
@@ -149,16 +149,15 @@ impl Handshake {
         &self.triggers
     }
 
-    /// The eventfds that the driver listens to, by sub-index; none but with
-    /// [`AckForm::UnmaskEventfd`].
+    /// The unmask eventfds, by sub-index; empty except with [`AckForm::UnmaskEventfd`].
     pub fn unmasks(&self) -> &[EventFd] {
         &self.unmasks
     }
 
     /// Acknowledges a trigger of sub-index `sub`, all of its regions at once.
     ///
-    /// With [`AckForm::Write1`] the 1 is read back at once; what came in between is returned and
-    /// is a trigger of its own.
+    /// With [`AckForm::Write1`] the 1 is read back at once; a signal in between is returned, and is
+    /// another trigger.
     pub fn ack(&self, sub: u32) -> Result<Option<u64>, VfioError> {
         let at = usize::try_from(sub).unwrap_or(usize::MAX);
         match self.form {
@@ -168,7 +167,7 @@ impl Handshake {
             AckForm::Write1 => {
                 let trigger = self.triggers.get(at).map(Arc::as_ref);
                 self.write(trigger, 1)?;
-                // A driver that listens by virqfd has drained it by now: then there is nothing.
+                // A driver with a virqfd on it has drained the counter by now.
                 let back = trigger.map_or(Ok(None), EventFd::read);
                 let back = back.map_err(|error| self.failed("read", &error))?;
                 Ok(back
@@ -195,8 +194,8 @@ impl Handshake {
         VfioError::call(call, format!("the eventfd of IRQ {}", self.index), error)
     }
 
-    /// Disables the IRQ: `DATA_NONE`, count 0. A driver that waits stops waiting. Does nothing
-    /// the second time.
+    /// Disables the IRQ: `DATA_NONE`, count 0. This ends the wait of a driver. A second
+    /// call does nothing.
     pub fn disable(&self) -> Result<(), VfioError> {
         if !self.enabled.swap(false, Ordering::AcqRel) {
             return Ok(());

@@ -1,5 +1,4 @@
-//! One way to move a device through its states and its state data, whichever it offers: migration
-//! v2, or the legacy region.
+//! One interface to both kinds of migration: v2, and the legacy region.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -55,14 +54,14 @@ impl Migration {
         }
     }
 
-    /// The states of one whole cycle, from RUNNING to RUNNING.
+    /// The states of one full cycle, from RUNNING to RUNNING.
     pub fn cycle(&self) -> Vec<DeviceState> {
         use DeviceState::{PreCopy, Resuming, Running, Stop, StopCopy};
         match &self.way {
             Way::V2 { support, .. } if support.pre_copy() => {
                 vec![PreCopy, StopCopy, Stop, Resuming, Stop, Running]
             }
-            // The kernel finds the way from RUNNING to STOP_COPY.
+            // The kernel inserts the states between RUNNING and STOP_COPY.
             Way::V2 { .. } => vec![StopCopy, Stop, Resuming, Stop, Running],
             // v1 goes from _RESUMING to _RUNNING in one step.
             Way::V1(_) => vec![PreCopy, StopCopy, Stop, Resuming, Running],
@@ -77,7 +76,7 @@ impl Migration {
         }
     }
 
-    /// The current state, as the device says it.
+    /// The current state, queried from the device.
     pub fn state(&self) -> Result<DeviceState, Error> {
         match &self.way {
             Way::V2 { .. } => self.device.state(),
@@ -85,7 +84,7 @@ impl Migration {
         }
     }
 
-    /// Whether the device says that it is in `state`.
+    /// Whether the device is in `state`.
     pub fn is_in(&self, state: DeviceState) -> Result<bool, Error> {
         let now = self.state()?;
         Ok(match &self.way {
@@ -99,7 +98,7 @@ impl Migration {
         match &mut self.way {
             Way::V2 { data, .. } => {
                 let new = self.device.set_state(state)?;
-                // PRE_COPY → STOP_COPY goes on with the fd that there is.
+                // PRE_COPY → STOP_COPY keeps its data fd.
                 if new.is_some() || state != DeviceState::StopCopy {
                     *data = new;
                 }
@@ -142,7 +141,7 @@ impl Migration {
         }
     }
 
-    /// Brings the device back to RUNNING, by a reset if there is no other way.
+    /// Returns the device to RUNNING, by a reset if nothing else works.
     pub fn recover(&mut self) -> Result<(), Error> {
         if let Way::V2 { data, .. } = &mut self.way {
             *data = None;
@@ -171,7 +170,7 @@ impl Migration {
     }
 }
 
-/// A state by its name on the command line, as in `pre-copy`.
+/// Parses a state of the command line, such as `pre-copy`.
 pub fn parse_state(text: &str) -> Result<DeviceState, String> {
     Ok(match text.replace('_', "-").to_ascii_lowercase().as_str() {
         "stop" => DeviceState::Stop,

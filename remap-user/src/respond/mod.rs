@@ -1,7 +1,7 @@
-//! What remap does when a driver asks for a remap: query again, unmap, map, acknowledge.
+//! The owner's side of a remap: requery, unmap, map, acknowledge.
 //!
-//! `plan` decides and is pure; `apply` does it to mappings; `handshake` is the IRQ's side, `serve`
-//! puts them on the reactor, and `drill` drives a device through its states while they answer.
+//! `plan` is pure; `apply` executes a plan on mappings; `handshake` is the IRQ's side; `serve` runs
+//! them on the reactor; `drill` drives a device through its states while they answer.
 
 pub mod ack;
 pub mod apply;

@@ -1,20 +1,20 @@
-//! Old areas, new areas → what to keep, unmap and map. Pure.
+//! Old areas, new areas → areas to keep, unmap and map. Pure.
 
 use remap_core::parse::region::Area;
 
-/// What brings a region's mappings from what they are to what they may be.
+/// The changes from the current mappings of a region to the allowed ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Mapped, and allowed as it is: the mapping stays, at its address.
+    /// Mapped, and still allowed: the mapping stays, at its address.
     pub keep: Vec<Area>,
-    /// Mapped, and not allowed as it is.
+    /// Mapped, and no longer allowed.
     pub unmap: Vec<Area>,
-    /// Allowed, and not mapped as it is.
+    /// Allowed, and not mapped.
     pub map: Vec<Area>,
 }
 
-/// The plan from the areas that are mapped to those that may be. An area that grew or shrank is
-/// unmapped as it was and mapped as it is: a mapping is one area, so that each can go alone.
+/// The plan from the mapped areas to the allowed ones. An area whose size changed is unmapped and
+/// mapped again: each mapping is exactly one area.
 pub fn plan(mapped: &[Area], allowed: &[Area]) -> Plan {
     let (keep, unmap) = mapped.iter().partition(|area| allowed.contains(area));
     let map = allowed
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_change_is_kept() {
+    fn unchanged_areas_are_kept() {
         let areas = [area(0, 1), area(2, 3)];
         assert_eq!(
             plan(&areas, &areas),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_that_shrank_is_mapped_anew() {
+    fn an_area_that_shrank_is_mapped_again() {
         let expected = Plan {
             keep: vec![area(8, 4)],
             unmap: vec![area(0, 4)],

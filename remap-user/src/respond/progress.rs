@@ -1,11 +1,11 @@
-//! What a service has done so far, for a thread that waits for it.
+//! The totals of a service, for a thread that waits for them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::respond::report::Totals;
 
-/// What a service has done, for a thread that waits for it.
+/// The totals of a service, for a thread that waits for them.
 #[derive(Debug, Default)]
 pub struct Progress {
     totals: Mutex<Totals>,
@@ -18,7 +18,7 @@ impl Progress {
         *lock(&self.totals)
     }
 
-    /// Waits until `reached`, `limit` at most. Gives the totals, and whether it was reached.
+    /// Waits until `reached`, for at most `limit`. Returns the totals, and whether it was reached.
     pub fn wait(&self, limit: Duration, reached: impl Fn(&Totals) -> bool) -> (Totals, bool) {
         let end = Instant::now() + limit;
         let mut totals = lock(&self.totals);
@@ -33,14 +33,15 @@ impl Progress {
         (*totals, true)
     }
 
-    /// Changes the totals, and wakes who waits for them.
+    /// Changes the totals, and wakes the threads that wait for them.
     pub(super) fn add(&self, change: impl FnOnce(&mut Totals)) {
         change(&mut lock(&self.totals));
         self.changed.notify_all();
     }
 }
 
-/// A lock whose holder panicked still protects what is true: the kernel keeps the rest.
+/// Locks, ignoring poison: the data stays valid when a thread panics, since the kernel holds the
+/// state of the device.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_is_woken_and_who_waits_in_vain_comes_back() {
+    fn a_wait_ends_when_it_is_reached_or_times_out() {
         let progress = std::sync::Arc::new(Progress::default());
         let other = std::sync::Arc::clone(&progress);
         let adds = std::thread::spawn(move || other.add(|totals| totals.acks = 1));

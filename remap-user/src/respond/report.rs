@@ -1,4 +1,4 @@
-//! What a service did, as values: one line each for people, one object each for programs.
+//! The reports of a service: each is a line of text or a JSON object.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use crate::respond::handshake::Handshake;
 use crate::vfio::sysfs::Bdf;
 use remap_core::parse::region::{Area, Region};
 
-/// One thing that a service did or found.
+/// One report of a service.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Report {
-    /// The IRQs are enabled, and all that may be mapped is.
+    /// The IRQs are enabled, and all mappable areas are mapped.
     Ready(Ready),
     /// A trigger was read.
     Trigger(Trigger),
-    /// A region was asked for again, and its mappings are in line.
+    /// A region was queried again, and its mappings were updated.
     Remap(Remap),
     /// A trigger was acknowledged.
     Ack(Ack),
-    /// Something is wrong; the service goes on.
+    /// Something failed; the service continues.
     Problem {
-        /// What: one sentence.
+        /// The problem: one sentence.
         text: String,
     },
     /// The service has ended: the IRQs are disabled, nothing is mapped.
@@ -41,7 +41,7 @@ pub struct Ready {
     pub device: Bdf,
     /// The remap IRQs that are enabled.
     pub irqs: Vec<Irq>,
-    /// The regions that have areas to map, as they are.
+    /// The regions with mappable areas.
     pub regions: Vec<RegionAreas>,
 }
 
@@ -54,7 +54,7 @@ pub struct Irq {
     pub encoding: &'static str,
     /// Region index of bit 0 or sub-index 0.
     pub base: u32,
-    /// Regions that may be signalled; `null` where the driver does not say.
+    /// Regions that may be signalled; `null` if the capability has no mask.
     pub mask: Option<u64>,
     /// The same regions by index.
     pub regions: Vec<u32>,
@@ -103,7 +103,7 @@ pub struct RegionAreas {
     pub flags: u32,
     /// Size, bytes.
     pub size: u64,
-    /// What may be mapped.
+    /// Its mappable areas.
     pub areas: Vec<AreaText>,
 }
 
@@ -127,24 +127,24 @@ pub struct Trigger {
     pub sub: u32,
     /// The counter.
     pub value: u64,
-    /// The regions that it names and that may be named.
+    /// The regions that it names, of those that the capability allows.
     pub regions: Vec<u32>,
 }
 
-/// What the remap of one region did.
+/// The remap of one region.
 #[derive(Clone, Debug, Serialize)]
 pub struct Remap {
     /// Region index.
     pub region: u32,
-    /// As it was, if that is known.
+    /// The region before, if known.
     pub before: Option<RegionAreas>,
-    /// As it is; `null` where the answer could not be believed.
+    /// The region now; `null` if the answer was malformed.
     pub after: Option<RegionAreas>,
-    /// Areas whose mapping stayed.
+    /// Areas whose mapping was kept.
     pub kept: Vec<AreaText>,
-    /// Areas whose mapping is gone.
+    /// Areas that were unmapped.
     pub unmapped: Vec<AreaText>,
-    /// Areas that are newly mapped.
+    /// Areas that were mapped.
     pub mapped: Vec<AreaText>,
 }
 
@@ -172,18 +172,18 @@ pub struct Ack {
     pub form: AckForm,
 }
 
-/// What a service has done so far.
+/// The totals of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Triggers read.
     pub triggers: u64,
     /// Triggers acknowledged.
     pub acks: u64,
-    /// Regions asked for again because of a trigger.
+    /// Regions that were queried again for a trigger.
     pub requeries: u64,
-    /// Of these, regions whose mappings changed.
+    /// Of these, regions with changed mappings.
     pub remaps: u64,
-    /// Areas whose mapping stayed.
+    /// Areas whose mapping was kept.
     pub kept: u64,
     /// Areas unmapped.
     pub unmapped: u64,

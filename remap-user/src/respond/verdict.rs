@@ -1,4 +1,4 @@
-//! What a drill found: the table at its end.
+//! The result of a drill: the table at its end.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use crate::respond::report::{Report, Totals};
 use crate::vfio::sysfs::Bdf;
 use remap_core::event::DeviceState;
 
-/// One thing that a drill tells.
+/// One line of a drill.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Line {
     /// A state change returned.
     State(StateChange),
-    /// Something failed. The drill goes on if it can.
+    /// Something failed. The drill continues if it can.
     Failure {
-        /// In which cycle, from 1.
+        /// The cycle, from 1.
         cycle: u64,
-        /// What: one sentence.
+        /// The failure: one sentence.
         text: String,
     },
     /// The end.
     Verdict(Box<Verdict>),
-    /// What the service told.
+    /// A report of the service.
     #[serde(untagged)]
     Service(Report),
 }
@@ -32,7 +32,7 @@ pub enum Line {
 /// A state change that returned.
 #[derive(Clone, Debug, Serialize)]
 pub struct StateChange {
-    /// In which cycle, from 1.
+    /// The cycle, from 1.
     pub cycle: u64,
     /// From which state.
     pub from: String,
@@ -40,11 +40,11 @@ pub struct StateChange {
     pub to: String,
     /// How long the call took, ns.
     pub took_ns: u64,
-    /// `ok`, or what went wrong.
+    /// `ok`, or the error.
     pub result: String,
 }
 
-/// How long one kind of state change took.
+/// The times of one kind of state change.
 #[derive(Clone, Debug, Serialize)]
 pub struct Times {
     /// From which state.
@@ -65,10 +65,10 @@ pub struct Times {
     ns: Vec<u64>,
 }
 
-/// Looks at the device's memory: by its mappings, and through its file where it is trapped.
+/// Reads of the device's memory: through its mappings, and through its file where it is trapped.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Checks {
-    /// Words read by a mapping.
+    /// Words read through a mapping.
     pub mapped: u64,
     /// Words read through the file, where no mapping is allowed.
     pub trapped: u64,
@@ -76,20 +76,20 @@ pub struct Checks {
     pub failed: u64,
 }
 
-/// What a drill found.
+/// The result of a drill.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// The device.
     pub device: Bdf,
     /// How it migrates.
     pub migration: &'static str,
-    /// Cycles asked for.
+    /// Requested cycles.
     pub asked: u64,
-    /// Cycles that were gone through without a failure.
+    /// Cycles that completed without a failure.
     pub cycles: u64,
-    /// Things that failed.
+    /// Failures.
     pub failures: u64,
-    /// What the service did.
+    /// The totals of the service.
     pub service: Totals,
     /// State changes, by from and to.
     pub changes: Vec<Times>,
@@ -97,7 +97,7 @@ pub struct Verdict {
     pub saved_bytes: u64,
     /// Bytes of state data written back and verified by the driver.
     pub verified_bytes: u64,
-    /// Looks at the device's memory.
+    /// Reads of the device's memory.
     pub checks: Checks,
 }
 
@@ -118,7 +118,7 @@ impl Verdict {
         }
     }
 
-    /// Whether all went well.
+    /// Whether everything succeeded.
     pub fn is_good(&self) -> bool {
         self.failures == 0 && self.service.problems == 0 && self.cycles == self.asked
     }
@@ -153,7 +153,7 @@ impl Verdict {
         }
     }
 
-    /// Works out the percentiles.
+    /// Computes the percentiles.
     pub fn finish(&mut self) {
         for times in &mut self.changes {
             times.ns.sort_unstable();
@@ -166,7 +166,7 @@ impl Verdict {
     }
 }
 
-/// A duration in ns, as far as it fits.
+/// A duration in ns, saturating.
 pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -190,7 +190,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// A time for people.
+/// A time as text.
 struct Time(u64);
 
 impl fmt::Display for Time {
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_verdict_is_good_only_if_all_of_it_is() {
         let mut verdict = Verdict::new("0000:01:00.0".parse().unwrap(), "v2", 1);
-        assert!(!verdict.is_good(), "no cycle was gone through");
+        assert!(!verdict.is_good(), "no cycle completed");
         verdict.cycles = 1;
         assert!(verdict.is_good());
         verdict.service.problems = 1;

@@ -1,4 +1,4 @@
-//! An open VFIO device. It remembers nothing: every question goes to the kernel.
+//! An open VFIO device. It caches nothing: every query goes to the kernel.
 
 use std::fs::File;
 use std::io;
@@ -20,26 +20,26 @@ use remap_core::parse::capability::ChainError;
 use remap_core::parse::irq::{self, IrqInfo};
 use remap_core::parse::region::{self, Area, Region};
 
-/// Room that a question has at first, bytes: enough for every chain that is known.
+/// The initial buffer of a query, bytes: enough for every known capability chain.
 const FIRST_ROOM: u32 = 256;
-/// The most room that an answer is given, bytes.
+/// The largest buffer of a query, bytes.
 const MOST_ROOM: u32 = 1 << 20;
-/// How often a question is put again because its answer wants more room.
+/// How often a query is repeated because its answer needs a larger buffer.
 const ROUNDS: usize = 4;
 
-/// What an action of [`Device::set_irqs`] acts with.
+/// The data of [`Device::set_irqs`].
 #[derive(Clone, Copy, Debug)]
 pub enum Data<'a> {
-    /// `VFIO_IRQ_SET_DATA_NONE`, for so many sub-indexes. None of them, with
-    /// [`Action::Trigger`]: the index is disabled.
+    /// `VFIO_IRQ_SET_DATA_NONE`, for this many sub-indexes; 0 with [`Action::Trigger`] disables the
+    /// index.
     None(u32),
     /// `VFIO_IRQ_SET_DATA_BOOL`.
     Bool(&'a [bool]),
-    /// `VFIO_IRQ_SET_DATA_EVENTFD`; `None` takes a sub-index its eventfd.
+    /// `VFIO_IRQ_SET_DATA_EVENTFD`; `None` removes the eventfd of a sub-index.
     Eventfd(&'a [Option<BorrowedFd<'a>>]),
 }
 
-/// What [`Device::set_irqs`] does.
+/// The action of [`Device::set_irqs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// `VFIO_IRQ_SET_ACTION_MASK`.
@@ -109,15 +109,15 @@ impl Device {
     /// `VFIO_DEVICE_GET_REGION_INFO`.
     ///
     /// # Errors
-    /// `EINVAL` where the device has no such region; [`Error::Malformed`] where the answer
-    /// contradicts itself.
+    /// `EINVAL` if the device has no such region; [`Error::Malformed`] if the answer contradicts
+    /// itself.
     pub fn region_info(&self, index: u32) -> Result<Region, Error> {
         let ask = |buffer: &mut [u8]| {
             put(buffer, offset_of!(vfio_region_info, index), index);
             ioctl::region_info(self.file.as_fd(), buffer)
         };
         let on = || self.region_name(index);
-        question("GET_REGION_INFO", on, ask, region::parse)
+        query("GET_REGION_INFO", on, ask, region::parse)
     }
 
     /// `VFIO_DEVICE_GET_IRQ_INFO`.
@@ -130,7 +130,7 @@ impl Device {
             ioctl::irq_info(self.file.as_fd(), buffer)
         };
         let on = || self.irq_name(index);
-        question("GET_IRQ_INFO", on, ask, irq::parse)
+        query("GET_IRQ_INFO", on, ask, irq::parse)
     }
 
     /// Every region index, each with its answer.
@@ -229,8 +229,8 @@ impl Device {
     }
 }
 
-/// Asks until the answer fits the room that it is given, a few times at most.
-fn question<T>(
+/// Repeats a query until the answer fits the buffer, a few times at most.
+fn query<T>(
     call: &'static str,
     on: impl Fn() -> String,
     ask: impl Fn(&mut [u8]) -> io::Result<()>,
@@ -264,7 +264,7 @@ fn question<T>(
     })
 }
 
-/// Puts a word into a buffer that is known to have room for it.
+/// Writes a word into a buffer, if it fits.
 fn put(buffer: &mut [u8], at: usize, word: u32) {
     if let Some(place) = buffer.get_mut(at..at + size_of::<u32>()) {
         place.copy_from_slice(&word.to_ne_bytes());
@@ -280,7 +280,7 @@ fn length<T>(values: &[T]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Asks a kernel that wants `wanted` bytes more than it is offered, `times` times.
+    /// Queries a kernel that needs `wanted` bytes more than the buffer has, `times` times.
     fn growing(times: usize, wanted: u32) -> Result<u32, Error> {
         let asked = std::cell::Cell::new(0);
         let ask = |buffer: &mut [u8]| {
@@ -290,18 +290,18 @@ mod tests {
             Ok(())
         };
         let parse = |bytes: &[u8]| Ok(u32::try_from(bytes.len()).unwrap());
-        question("CALL", || "it".to_owned(), ask, parse)
+        query("CALL", || "it".to_owned(), ask, parse)
     }
 
     #[test]
-    fn an_answer_is_given_the_room_that_it_wants() {
+    fn the_buffer_grows_to_the_answer() {
         assert_eq!(growing(0, 0).unwrap(), FIRST_ROOM);
         assert_eq!(growing(1, 16).unwrap(), FIRST_ROOM + 16);
         assert_eq!(growing(3, 16).unwrap(), FIRST_ROOM + 48);
     }
 
     #[test]
-    fn an_answer_that_does_not_settle_is_given_up() {
+    fn an_answer_that_does_not_settle_is_an_error() {
         let refused = growing(usize::MAX, 16).unwrap_err().to_string();
         assert_eq!(
             refused,
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_refusal_is_named() {
         let ask = |_: &mut [u8]| Err(io::Error::from_raw_os_error(libc::EINVAL));
-        let refused = question("CALL", || "it".to_owned(), ask, |_| Ok(())).unwrap_err();
+        let refused = query("CALL", || "it".to_owned(), ask, |_| Ok(())).unwrap_err();
         assert!(refused.is_absent());
         assert_eq!(refused.to_string(), "CALL on it failed: EINVAL");
     }

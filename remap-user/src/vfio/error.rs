@@ -1,4 +1,4 @@
-//! What can go wrong with a VFIO device: what failed, on what, and what to do next.
+//! Errors of VFIO devices: the failed call, its object, the errno, the remedy.
 
 use std::io;
 
@@ -15,9 +15,9 @@ pub enum Error {
     #[error(transparent)]
     BadBdf(#[from] BadBdf),
     /// No such device.
-    #[error("there is no PCI device {0}; `lspci -D` lists those that are there")]
+    #[error("there is no PCI device {0}; `lspci -D` lists all of them")]
     NoDevice(Bdf),
-    /// The device has no driver, or not one that offers it through VFIO.
+    /// The device has no driver, or one that does not offer it through VFIO.
     #[error(
         "{bdf} is {}, not bound to a vfio driver; as root: echo vfio-pci \
          >/sys/bus/pci/devices/{bdf}/driver_override; {}echo {bdf} >/sys/bus/pci/drivers_probe",
@@ -39,18 +39,18 @@ pub enum Error {
          or amd_iommu=on"
     )]
     NoIommu(Bdf),
-    /// VFIO is there, but not its driver for IOMMUs like this machine's.
+    /// VFIO has no driver for the IOMMU of this machine.
     #[error("VFIO has no type1 IOMMU driver for {0}; load it with: modprobe vfio_iommu_type1")]
     NoType1(Bdf),
     /// The kernel has no VFIO.
-    #[error("{path} is not there ({errno}); load VFIO with: modprobe vfio-pci")]
+    #[error("{path} does not exist ({errno}); load VFIO with: modprobe vfio-pci")]
     NoVfio {
-        /// What is missing.
+        /// The missing file.
         path: String,
         /// Why.
         errno: Errno,
     },
-    /// The device has no node of its own.
+    /// The device has no cdev.
     #[error(
         "{bdf} has no device node under /dev/vfio/devices ({errno}): this kernel's VFIO is built \
          without VFIO_DEVICE_CDEV; leave --via out to use its group"
@@ -69,14 +69,14 @@ pub enum Error {
         /// Why.
         errno: Errno,
     },
-    /// Someone else has the device open.
-    #[error("{what} is busy ({errno}): held by {holders}; end it first")]
+    /// Another process has the device open.
+    #[error("{what} is busy ({errno}): held by {holders}; end that process first")]
     Busy {
-        /// What: the group or the device, named.
+        /// The group or the device.
         what: String,
-        /// How the kernel says it.
+        /// The errno of the kernel.
         errno: Errno,
-        /// Who, as far as /proc tells.
+        /// The holders that /proc shows.
         holders: String,
     },
     /// A device of the group is bound to a host driver.
@@ -89,7 +89,7 @@ pub enum Error {
         bdf: Bdf,
         /// The IOMMU group.
         group: u32,
-        /// The devices in the way, with their drivers.
+        /// The devices that prevent it, with their drivers.
         others: String,
     },
     /// A call failed.
@@ -101,10 +101,10 @@ pub enum Error {
         on: String,
         /// Why.
         errno: Errno,
-        /// What to do next; may be empty.
+        /// The remedy; may be empty.
         hint: &'static str,
     },
-    /// An answer cannot be believed.
+    /// An answer is malformed.
     #[error("{call} on {on}: the driver's answer is malformed: {error}")]
     Malformed {
         /// The request, by its uAPI name.
@@ -114,7 +114,7 @@ pub enum Error {
         /// Why.
         error: ChainError,
     },
-    /// Every answer asks for a larger buffer than the last.
+    /// Every answer needs a larger buffer than the last.
     #[error(
         "{call} on {on}: the answer did not settle: argsz grew from {from} to {to} between calls"
     )]
@@ -123,15 +123,15 @@ pub enum Error {
         call: &'static str,
         /// The device, with the part of it.
         on: String,
-        /// Bytes that the last answer but one asked for.
+        /// Bytes that the second-last answer needed.
         from: u32,
-        /// Bytes that the last answer asked for.
+        /// Bytes that the last answer needed.
         to: u32,
     },
 }
 
 impl Error {
-    /// A failed call, without advice.
+    /// A failed call, without a remedy.
     pub fn call(call: &'static str, on: impl Into<String>, error: &io::Error) -> Self {
         Self::Call {
             call,
@@ -153,7 +153,7 @@ impl Error {
         }
     }
 
-    /// Whether it says that there is no such index: vfio-pci leaves some out, with `EINVAL`.
+    /// Whether there is no such index: vfio-pci answers `EINVAL` for some.
     pub fn is_absent(&self) -> bool {
         self.errno() == Some(Errno(libc::EINVAL))
     }

@@ -1,6 +1,9 @@
-//! One eventfd, non-blocking: a 64-bit counter that wakes who waits for it.
+//! A non-blocking eventfd: a 64-bit counter that wakes the threads that wait for it.
 
-#![expect(unsafe_code, reason = "eventfd(2), and tokio's promise about fds")]
+#![expect(
+    unsafe_code,
+    reason = "eventfd(2), and the registration of its fd with tokio"
+)]
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,19 +13,19 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// An eventfd of our own.
+/// An eventfd of this process.
 #[derive(Debug)]
 pub struct EventFd(File);
 
 impl EventFd {
-    /// A new one, whose counter is 0.
+    /// Creates one with the counter 0.
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the fd is fresh, and ours alone.
+        // SAFETY: a new fd without another owner.
         Ok(Self(unsafe { File::from_raw_fd(fd) }))
     }
 
@@ -36,7 +39,7 @@ impl EventFd {
         }
     }
 
-    /// Adds to the counter. Adding 0 wakes those who wait, and makes nothing readable.
+    /// Adds to the counter. Adding 0 wakes the waiting threads, and makes nothing readable.
     pub fn write(&self, value: u64) -> io::Result<()> {
         (&self.0).write_all(&value.to_ne_bytes())
     }

@@ -1,6 +1,6 @@
 //! The only place that issues ioctls, under the numbers of `remap_common::uapi`.
 //!
-//! Each function is one request; what it returns is what the kernel said.
+//! Each function is one request, and returns the answer of the kernel.
 
 #![expect(unsafe_code, reason = "ioctl(2) takes untyped pointers")]
 
@@ -25,7 +25,7 @@ use remap_core::parse::uapi::iommu_ioas_alloc;
 
 /// A request whose argument is a number, or none.
 fn value(fd: BorrowedFd<'_>, request: u32, argument: libc::c_ulong) -> io::Result<libc::c_int> {
-    // SAFETY: the argument is no pointer for the requests that come this way.
+    // SAFETY: the argument of these requests is not a pointer.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), request.into(), argument) })
 }
 
@@ -97,7 +97,7 @@ pub fn device_fd(group: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
             name.as_ptr(),
         )
     })?;
-    // SAFETY: the kernel made this fd for us; no one else owns it.
+    // SAFETY: the kernel created this fd for the caller; it has no other owner.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(fd)
 }
@@ -177,17 +177,17 @@ pub fn precopy_info(data: BorrowedFd<'_>) -> io::Result<vfio_precopy_info> {
     Ok(info)
 }
 
-/// The file behind an fd number that a `VFIO_DEVICE_FEATURE` handed to this process.
+/// The file of an fd that a `VFIO_DEVICE_FEATURE` returned to this process.
 pub fn adopt(fd: i32) -> Option<File> {
     // SAFETY: the number comes from the kernel's answer to this process's own request, which
     // made the fd for it; it is adopted once.
     (fd >= 0).then(|| unsafe { File::from_raw_fd(fd) })
 }
 
-/// A file of our own for an fd number that this process inherited.
+/// A duplicate of an fd that this process inherited.
 pub fn adopt_inherited(fd: i32) -> io::Result<File> {
-    // SAFETY: no pointers; the kernel says EBADF to a number that is no fd.
+    // SAFETY: no pointers; the kernel answers EBADF to a number that is not an fd.
     let fd = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
-    // SAFETY: the duplicate is fresh, and ours alone.
+    // SAFETY: the duplicate is a new fd without another owner.
     Ok(unsafe { File::from_raw_fd(fd) })
 }

@@ -1,4 +1,4 @@
-//! Migration v1: the legacy migration region, whose first word is the device's state.
+//! Migration v1: the legacy migration region. Its first word is the device state.
 //!
 //! It was removed from the kernel's drivers in 5.18 (`struct vfio_device_migration_info` stays in
 //! the uAPI as deprecated); the remap IRQ was proposed for it.
@@ -29,7 +29,7 @@ const PENDING: u64 = offset_of!(vfio_device_migration_info, pending_bytes) as u6
 const OFFSET: u64 = offset_of!(vfio_device_migration_info, data_offset) as u64;
 const SIZE: u64 = offset_of!(vfio_device_migration_info, data_size) as u64;
 
-/// The word for a state of migration v2; `None` where v1 has none.
+/// The word for a state of migration v2; `None` if v1 has none.
 pub fn word_of(state: DeviceState) -> Option<u32> {
     Some(match state {
         DeviceState::Stop => 0,
@@ -50,7 +50,7 @@ pub struct LegacyRegion {
 }
 
 impl LegacyRegion {
-    /// The migration region that `region`, of [`KIND`], is.
+    /// The migration region in `region`, which has [`KIND`].
     pub fn of(device: &Arc<Device>, region: Region) -> Self {
         Self {
             device: Arc::clone(device),
@@ -61,8 +61,8 @@ impl LegacyRegion {
     /// The device's migration region, if it has one.
     ///
     /// # Errors
-    /// That of any region that cannot be asked for, but for indexes that the device leaves out:
-    /// it could be the one.
+    /// If a region cannot be queried, which could be the migration region; except indexes that the
+    /// device omits.
     pub fn find(device: &Arc<Device>) -> Result<Option<Self>, Error> {
         for answer in device.regions()? {
             match answer {
@@ -103,7 +103,7 @@ impl LegacyRegion {
         })
     }
 
-    /// Appends what is pending in the current state to `to`: for each piece `pending_bytes`,
+    /// Appends the pending data of the current state to `to`: for each piece `pending_bytes`,
     /// `data_offset`, `data_size` and the data, until nothing is pending.
     pub fn read_data(&self, to: &mut Vec<u8>) -> Result<(), Error> {
         while self.u64(PENDING)? != 0 {

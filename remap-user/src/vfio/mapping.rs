@@ -1,9 +1,6 @@
-//! One mmap of a part of a region, and its munmap.
+//! A mapping of an area of a region.
 
-#![expect(
-    unsafe_code,
-    reason = "mmap(2), munmap(2) and access to what they give"
-)]
+#![expect(unsafe_code, reason = "mmap(2), munmap(2) and access to that memory")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -43,7 +40,7 @@ impl Mapping {
             .into_iter()
             .filter(|(flag, _)| region.flags & flag != 0)
             .fold(libc::PROT_NONE, |all, (_, protection)| all | protection);
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        // SAFETY: a new mapping, at an address that the kernel chooses, overlaps no existing memory.
         let address = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -66,7 +63,7 @@ impl Mapping {
         })
     }
 
-    /// Where it is mapped.
+    /// Its address.
     pub fn address(&self) -> usize {
         self.address.as_ptr().addr()
     }
@@ -76,12 +73,12 @@ impl Mapping {
         self.region
     }
 
-    /// What is mapped, relative to the region's start.
+    /// The mapped area, relative to the start of the region.
     pub fn area(&self) -> Area {
         self.area
     }
 
-    /// Unmaps it. Dropping does the same, and keeps an error to itself.
+    /// Unmaps it. Dropping does the same, and ignores an error.
     pub fn unmap(self) -> io::Result<()> {
         let mapping = std::mem::ManuallyDrop::new(self);
         mapping.munmap()
@@ -97,18 +94,18 @@ impl Mapping {
 
     /// Reads the aligned 32-bit word at `offset` within the area; `None` outside of it.
     ///
-    /// Where the driver has revoked the area the process gets SIGBUS. [`Self::probe_u32`] does
-    /// not risk that.
+    /// If the driver has revoked the area, the process gets SIGBUS. [`Self::probe_u32`] does not
+    /// risk that.
     pub fn read_u32(&self, offset: usize) -> Option<u32> {
         let word = self.word(offset)?;
-        // SAFETY: `word` lies aligned inside of the mapping; device memory asks for volatile.
+        // SAFETY: `word` is aligned and inside the mapping; device memory requires a volatile access.
         Some(unsafe { word.read_volatile() })
     }
 
-    /// Reads the aligned 32-bit word at `offset` within the area, by the kernel's hand.
+    /// Reads the aligned 32-bit word at `offset` within the area; the kernel makes the access.
     ///
     /// # Errors
-    /// `EFAULT` where the driver has revoked the area, `EINVAL` outside of it.
+    /// `EFAULT` if the driver has revoked the area, `EINVAL` outside of it.
     pub fn probe_u32(&self, offset: usize) -> io::Result<u32> {
         use std::io::Read;
         let word = self
@@ -116,7 +113,7 @@ impl Mapping {
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let (mut reader, writer) = io::pipe()?;
         // SAFETY: `word` points at four bytes of the mapping; the kernel copies from there and
-        // answers EFAULT instead of a signal where it may not.
+        // returns EFAULT instead of a signal if it may not.
         let copied = unsafe { libc::write(writer.as_raw_fd(), word.cast(), size_of::<u32>()) };
         if copied < 0 {
             return Err(io::Error::last_os_error());
@@ -141,7 +138,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // Nothing can be done about an error here, and an owned range gives none.
+        // munmap(2) of an owned range does not fail, and there is no remedy here.
         let _ = self.munmap();
     }
 }

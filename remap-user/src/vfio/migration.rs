@@ -17,7 +17,7 @@ use super::error::Error;
 use super::ioctl;
 use remap_core::event::{DeviceState, Errno};
 
-/// `VFIO_MIGRATION_*`: what a device's migration can do.
+/// `VFIO_MIGRATION_*`: the migration features of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Support(pub u64);
 
@@ -33,18 +33,18 @@ impl Support {
     }
 }
 
-/// The most state data that is read in one state, bytes: a stream that never ends is an error.
+/// The maximum of state data that is read in one state, bytes: an endless stream is an error.
 pub const MOST_DATA: usize = 1 << 30;
 
-/// How much of a migration's data is asked for at once, bytes.
+/// The size of one read of migration data, bytes.
 const CHUNK: usize = 1 << 16;
 
 /// How a read of state data ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataEnd {
-    /// All of it: `read` gave 0.
+    /// All of it: `read` returned 0.
     Complete,
-    /// All that PRE_COPY has for now: `ENOMSG`.
+    /// All that PRE_COPY has now: `ENOMSG`.
     Drained,
 }
 
@@ -75,12 +75,12 @@ impl Device {
         )))
     }
 
-    /// Moves the device into `state`, and gives the data fd where the change made one.
+    /// Moves the device into `state`, and returns the data fd if the change created one.
     /// `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE`, SET. Blocks while the driver works.
     ///
     /// # Errors
-    /// `ENODEV` where the driver needs the remap IRQ and it is not enabled, `ETIMEDOUT` where
-    /// its remap was not acknowledged in time; `EINVAL` for a state of the legacy region.
+    /// `ENODEV` if the driver requires the remap IRQ and it is not enabled, `ETIMEDOUT` if its remap
+    /// was not acknowledged in time; `EINVAL` for a state of the legacy region.
     pub fn set_state(&self, state: DeviceState) -> Result<Option<File>, Error> {
         let on = || format!("{} to {state}", self.bdf());
         let value = state.to_uapi().ok_or_else(|| {
@@ -127,7 +127,7 @@ pub fn precopy_info(data: &File) -> io::Result<vfio_precopy_info> {
     ioctl::precopy_info(data.as_fd())
 }
 
-/// Appends what the data fd has to `to`, until its end.
+/// Appends the data of the data fd to `to`, until its end.
 pub fn read_data(mut fd: &File, to: &mut Vec<u8>) -> io::Result<DataEnd> {
     let mut chunk = vec![0; CHUNK];
     loop {

@@ -1,5 +1,5 @@
 //! From a PCI address to an open device: through its group and a type1 container, or through its
-//! own node and an iommufd.
+//! cdev and an iommufd.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -26,7 +26,7 @@ const IOMMUFD: &str = "/dev/iommu";
 /// Which way a device is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Via {
-    /// By its group where this kernel has one for it, else by its own node.
+    /// By its group if it has one, else by its cdev.
     #[default]
     Auto,
     /// By `/dev/vfio/N` and a type1 container.
@@ -40,7 +40,7 @@ pub fn group_path(group: u32) -> PathBuf {
     PathBuf::from(format!("/dev/vfio/{group}"))
 }
 
-/// The files by which a device can be held: its group, and its own node.
+/// The files that can hold a device: its group, and its cdev.
 pub fn paths(host: &Host, bdf: Bdf) -> Vec<PathBuf> {
     let group = host.group(bdf).map(group_path);
     group.into_iter().chain(host.cdev(bdf)).collect()
@@ -49,7 +49,7 @@ pub fn paths(host: &Host, bdf: Bdf) -> Vec<PathBuf> {
 /// Opens a device that is bound to a vfio driver.
 ///
 /// # Errors
-/// [`Error`]: each with what to do next.
+/// [`Error`]: each with a remedy.
 pub fn open(host: &Host, bdf: Bdf, via: Via) -> Result<Device, Error> {
     let number = group_of(host, bdf)?;
     let cdev = host.cdev(bdf);
@@ -128,11 +128,11 @@ fn open_by_group(host: &Host, bdf: Bdf, number: u32) -> Result<Device, Error> {
     ))
 }
 
-/// A device that another process has opened, by the number of the fd that this one inherited. It
-/// is duplicated: the number stays open.
+/// A device that another process has opened, by the fd that this process inherited. The fd is
+/// duplicated: the inherited one stays open.
 ///
 /// # Errors
-/// `EBADF` where there is no such fd, `ENOTTY` where it is no VFIO device.
+/// `EBADF` if there is no such fd, `ENOTTY` if it is not a VFIO device.
 pub fn inherited(bdf: Bdf, fd: i32) -> Result<Device, Error> {
     let file = ioctl::adopt_inherited(fd)
         .map_err(|error| Error::call("dup", format!("inherited fd {fd}"), &error))?;
@@ -141,7 +141,7 @@ pub fn inherited(bdf: Bdf, fd: i32) -> Result<Device, Error> {
     Ok(device)
 }
 
-/// The group of a device that can be opened, as far as sysfs can tell.
+/// The group of a device, if sysfs shows nothing against opening it.
 fn group_of(host: &Host, bdf: Bdf) -> Result<u32, Error> {
     if !host.has_device(bdf) {
         return Err(Error::NoDevice(bdf));
@@ -168,7 +168,7 @@ fn open_container() -> Result<File, Error> {
             call: "GET_API_VERSION",
             on: CONTAINER.to_owned(),
             errno: Errno(libc::EPROTO),
-            hint: "this kernel's VFIO speaks another version than 0",
+            hint: "the VFIO API of this kernel does not have version 0",
         }),
         Err(error) => Err(Error::call("GET_API_VERSION", CONTAINER, &error)),
     }
@@ -202,7 +202,7 @@ fn open_file(path: &Path) -> Result<File, Error> {
         })
 }
 
-/// Gives the container a type1 IOMMU; version 2 where the kernel has it.
+/// Sets a type1 IOMMU for the container; version 2 if the kernel has it.
 fn set_type1(container: &File, bdf: Bdf) -> Result<(), Error> {
     let fd = container.as_fd();
     let fail = |call| {
@@ -227,7 +227,7 @@ fn set_type1(container: &File, bdf: Bdf) -> Result<(), Error> {
     Err(Error::NoType1(bdf))
 }
 
-/// The devices that keep a group from being viable.
+/// The devices that make a group not viable.
 fn in_the_way(host: &Host, group: u32) -> String {
     let others: Vec<String> = host
         .group_devices(group)

@@ -1,4 +1,4 @@
-//! What sysfs and /proc say about PCI devices, their drivers, groups and holders.
+//! PCI devices, their drivers, groups and holders, from sysfs and /proc.
 
 use std::fmt;
 use std::fs;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 pub use super::bdf::Bdf;
 
-/// A process that holds something.
+/// A process that has a device open.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Holder {
     /// Process id.
@@ -22,7 +22,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Names `holders`, and says so where none could be found.
+/// The names of `holders`, or a phrase if none could be found.
 pub fn name_holders(holders: &[Holder]) -> String {
     if holders.is_empty() {
         return "a process that this user cannot see".to_owned();
@@ -34,7 +34,7 @@ pub fn name_holders(holders: &[Holder]) -> String {
         .join(", ")
 }
 
-/// The view that sysfs and /proc give. Asks every time; remembers nothing.
+/// A view of sysfs and /proc. Reads them at each call; caches nothing.
 #[derive(Clone, Debug)]
 pub struct Host {
     sys: PathBuf,
@@ -86,7 +86,7 @@ impl Host {
             .ok()
     }
 
-    /// Whether a group is one of those that VFIO makes up where there is no IOMMU.
+    /// Whether a group is one that VFIO creates without an IOMMU.
     pub fn is_noiommu(&self, group: u32) -> bool {
         let name = self.sys.join(format!("kernel/iommu_groups/{group}/name"));
         fs::read_to_string(name).is_ok_and(|name| name.trim() == "vfio-noiommu")
@@ -102,7 +102,7 @@ impl Host {
     }
 
     /// Whether a device is offered through VFIO: by a `vfio-dev` directory (3c28a76124b2, 6.1),
-    /// or, on older kernels, by a driver whose module builds on VFIO's.
+    /// or, on older kernels, by a driver with a module that depends on VFIO.
     pub fn is_vfio(&self, bdf: Bdf) -> bool {
         let device = self.device(bdf);
         if device.join("vfio-dev").exists() {
@@ -121,8 +121,8 @@ impl Host {
         })
     }
 
-    /// The device's own node (`/dev/vfio/devices/vfioN`, since 8b6f173a4ce4, 6.6), where this
-    /// kernel makes one.
+    /// The cdev of the device (`/dev/vfio/devices/vfioN`, since 8b6f173a4ce4, 6.6), if this kernel
+    /// has one.
     pub fn cdev(&self, bdf: Bdf) -> Option<PathBuf> {
         let directory = self.device(bdf).join("vfio-dev");
         fs::read_dir(directory)
@@ -139,7 +139,7 @@ impl Host {
         devices
     }
 
-    /// The processes that have one of `paths` open, as far as this user may see.
+    /// The processes that have one of `paths` open, of those that this user may see.
     pub fn holders(&self, paths: &[PathBuf]) -> Vec<Holder> {
         let mut holders = Vec::new();
         for pid in names::<u32>(&self.proc) {
@@ -162,12 +162,12 @@ impl Host {
     }
 }
 
-/// The last component of what a link points at.
+/// The last component of the target of a link.
 fn link_name(link: &Path) -> Option<String> {
     Some(fs::read_link(link).ok()?.file_name()?.to_str()?.to_owned())
 }
 
-/// The entries of a directory whose names parse, in order; none if it is not there.
+/// The entries of a directory with names that parse, in order; empty if it does not exist.
 fn names<T: FromStr + Ord>(directory: &Path) -> Vec<T> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<T> = entries

@@ -1,4 +1,4 @@
-//! What the kernel and the programs say about records that were lost.
+//! The counts of seen, sent and lost records, from the programs and the kernel.
 
 pub mod counters;
 pub mod missed_runs;

@@ -1,4 +1,4 @@
-//! Which form a hook has on this kernel: pure over BTF and symbols.
+//! The form that a hook takes on this kernel: pure over BTF and symbols.
 
 use super::row::{Place, Requirement, Row};
 use crate::kernel::{Kernel, Module, prototype};
@@ -10,17 +10,17 @@ pub enum Form {
     Traced(&'static str),
     /// kprobe or kretprobe on these functions.
     Probed(Vec<String>),
-    /// None of the hook's functions is there.
+    /// The kernel has none of the hook's functions.
     Absent {
         /// Why.
         reason: String,
-        /// Whether a trace lacks something, and not just what is not on this machine either.
+        /// Whether the trace lacks something that this machine has.
         lack: bool,
     },
 }
 
-/// The best form of a row: the first of its functions that exists, traced where BTF describes it
-/// and `tracing` allows or interrupts call it, else probed; of functions that are known by their prototype, all.
+/// The best form of a row: the first of its functions that exists, traced if BTF describes it and
+/// `tracing` allows it or interrupts call it, else probed. With prototypes, all functions that match.
 pub fn form(row: &Row, kernel: &Kernel, tracing: bool) -> Form {
     if let Some(modules) = by_prototype(row, kernel) {
         let found = prototype::matches(modules, row.functions);
@@ -52,7 +52,7 @@ pub fn form(row: &Row, kernel: &Kernel, tracing: bool) -> Form {
     absent(row, kernel)
 }
 
-/// The modules to look for a row's prototypes in; `None` if its functions are known by name.
+/// The modules that are searched for a row's prototypes; `None` if its functions have names.
 fn by_prototype<'a>(row: &Row, kernel: &'a Kernel) -> Option<&'a [Module]> {
     match row.place {
         Place::PciCore => Some(kernel.pci_core()),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vendors_function_is_missed_only_where_nobody_can_tell() {
+    fn a_vendor_function_is_a_lack_only_without_types() {
         let saves = row(Place::Vendor, &[READ], Requirement::WherePresent);
         let found = Form::Probed(vec!["acme_save".to_owned()]);
         assert_eq!(form(&saves, &kernel(true), true), found);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_loaded_is_not_missed_but_vfio_itself() {
+    fn only_vfio_is_a_lack_when_it_is_not_loaded() {
         let iommufd = row(Place::Module("iommufd"), &["fops"], Requirement::Wanted);
         assert_eq!(is_lack(&form(&iommufd, &kernel(true), true)), Some(false));
         let gone = row(Place::Module("vfio"), &["vfio_gone"], Requirement::Wanted);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_interrupts_call_is_traced_even_where_probes_are_asked_for() {
+    fn functions_that_interrupts_call_are_traced_despite_kprobes() {
         // A function of the core kernel that its types describe.
         let functions = &["kernel_write"];
         let symbols = Symbols::parse(
