@@ -81,7 +81,7 @@ pub struct Trace {
     /// Write the diagnostics of the probes to stderr.
     #[arg(long)]
     probe_log: bool,
-    /// Write a recording of the trace for tests; see CONTRIBUTING.
+    /// Write a recording of the trace for tests; see docs/lab.md.
     #[arg(long, value_name = "FILE", hide = true)]
     capture: Option<PathBuf>,
 }

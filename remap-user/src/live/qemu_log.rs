@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_have_the_names_that_tell_them_apart() {
+    fn logs_have_distinct_names() {
         let paths = ["a/src.log", "b/src.log", "dst.log"].map(PathBuf::from);
         assert_eq!(names(&paths), ["a/src.log", "b/src.log", "dst"]);
     }
