@@ -1,8 +1,8 @@
 //! Traces `vfio_fops_unl_ioctl` (drivers/vfio/container.c) and `iommufd_fops_ioctl`
-//! (drivers/iommu/iommufd/main.c), entry and return: memory is mapped for DMA, or no more.
-//! Emits `Dma`. Without it nobody sees that a region is mapped for another device's DMA.
+//! (drivers/iommu/iommufd/main.c), entry and return: memory is mapped for DMA or unmapped.
+//! Emits `Dma`. Without it mappings of a region for another device's DMA are not seen.
 //!
-//! An iommufd understands a container's requests too; no number of theirs means two things.
+//! An iommufd takes a container's requests too; their numbers do not collide.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
@@ -24,8 +24,8 @@ use crate::{
     read,
 };
 
-/// `-EFAULT`: the memory that was to be mapped is not there, or of no kind that can be; or the kernel
-/// could not read the arguments, and then nobody can.
+/// `-EFAULT`: the memory cannot be mapped for DMA, or the kernel could not read the arguments, and then
+/// the program cannot either.
 const FAULT: i64 = -EFAULT;
 
 #[inline(always)]
@@ -38,7 +38,7 @@ const fn is_of_dma(request: u32) -> bool {
 
 #[kprobe]
 pub fn dma_kprobe(ctx: ProbeContext) -> u32 {
-    // Every request is noted, so that one whose return was missed is not taken for the next one.
+    // Every request is recorded: otherwise a missed return would be matched with a later entry.
     let request = probed_argument(&ctx, 1) as u32;
     let Some(key) = read::private_of(probed_argument(&ctx, 0)) else {
         emit::lose(Counter::Unreadable);
@@ -61,7 +61,7 @@ pub fn dma_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Whether everything is unmapped: by a flag, or by a range that is all there is.
+/// Whether everything is unmapped: by a flag, or by the whole range.
 #[inline(always)]
 fn is_of_all(request: u32, pointer: u64) -> bool {
     if request == VFIO_IOMMU_UNMAP_DMA {
@@ -73,8 +73,8 @@ fn is_of_all(request: u32, pointer: u64) -> bool {
         && read::user_word::<u64>(pointer + 16) == Some(u64::MAX)
 }
 
-/// The structures of the requests: where the address in the process (if there is one), the
-/// address on the device's side and the length stand. The kernel fills in what it chose or did.
+/// Byte offsets in the structures of the requests: the virtual address (if there is one), the IOVA
+/// and the length. The kernel writes the IOVA that it chose and the length that it unmapped.
 #[inline(always)]
 const fn members(request: u32) -> (u64, u64, u64) {
     match request {
@@ -100,7 +100,7 @@ pub fn dma_kretprobe(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Answers whether the arguments could be read.
+/// Returns whether the arguments could be read.
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn report(call: &NodeCall, result: i64) -> bool {

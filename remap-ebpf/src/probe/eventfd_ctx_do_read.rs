@@ -1,8 +1,7 @@
-//! Traces `eventfd_ctx_do_read` (fs/eventfd.c): the kernel itself takes a counter, for KVM's irqfd
-//! or a virqfd. `eventfd_read` has a copy of it inlined, so that what user space reads does not
-//! come by here.
-//! Emits `Consumed`, if there was something to take. Without it a signal that the kernel has
-//! served looks like one that nobody reads.
+//! Traces `eventfd_ctx_do_read` (fs/eventfd.c): the kernel itself consumes a counter, for KVM's
+//! irqfd or a virqfd. `eventfd_read` has an inlined copy, so reads by user space do not call it.
+//! Emits `Consumed` if the counter was not 0. Without it a signal that the kernel has consumed
+//! looks like a signal without a reader.
 
 use aya_ebpf::{
     macros::{fentry, kprobe},
@@ -25,7 +24,7 @@ pub fn eventfd_ctx_do_read_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// The caller holds the lock of the counter, so what stands there is what is taken.
+/// The caller holds the lock of the counter, so its value is what the kernel consumes.
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn consumed(context: u64) {

@@ -1,11 +1,10 @@
 //! Traces `eventfd_ctx_fdget` and `eventfd_ctx_fileget` (fs/eventfd.c) at their return: inside a
-//! `SET_IRQS` this is where the kernel learns which context an fd stands for, so we learn it too.
+//! `SET_IRQS` the kernel looks up the context of each fd here, and so does the program. Inside
+//! `LOW_POWER_ENTRY_WITH_WAKEUP` it looks up the wakeup eventfd.
 //! Emits `Context`. Without it no eventfd of a device is known and nothing can be traced.
 //!
-//! So is the one that wakes a device from `LOW_POWER_ENTRY_WITH_WAKEUP`.
-//!
 //! The n-th look-up of a `SET_IRQS` belongs to the n-th fd of its array that is not -1. `fdget` calls
-//! `fileget`, visibly or inlined; what the inner one reported the outer one does not repeat.
+//! `fileget`, visibly or inlined; a context that the inner one has reported is not reported again.
 
 use aya_ebpf::{
     macros::{fexit, kretprobe},
@@ -30,8 +29,8 @@ use crate::{
     read,
 };
 
-/// How many elements of an fd array are looked at for the next one that is not -1. MSI-X arrays
-/// of mostly unused vectors are usual.
+/// How many elements of an fd array are searched for the next one that is not -1. MSI-X arrays with
+/// mostly unused vectors are usual.
 const HOLES: u32 = 512;
 
 #[fexit(function = "eventfd_ctx_fdget")]
@@ -88,7 +87,6 @@ fn found(context: u64, inner: bool) {
 
 #[inline(always)]
 fn learn(call: &mut Ioctl, context: u64) {
-    // struct vfio_irq_set: argsz, flags, index, start, count, data.
     let flags = call.word(vfio_irq_set::FLAGS);
     let index = call.word(vfio_irq_set::INDEX);
     let start = call.word(vfio_irq_set::START);
@@ -116,8 +114,8 @@ fn learn(call: &mut Ioctl, context: u64) {
 
 /// The next fd of the array that is not -1, and its position; moves the cursor behind it.
 ///
-/// The cursor lives in the map, not in a register: what is read back from a map is unknown to the
-/// verifier, so that it checks what follows the loop once and not once for each iteration.
+/// The cursor is in the map, not in a register: the verifier does not track map contents, so it checks
+/// the code after the loop once and not once for each iteration.
 #[inline(always)]
 #[expect(unsafe_code, reason = "volatile access to a map value")]
 fn next_fd(call: &mut Ioctl, count: u32) -> Option<(i32, u32)> {

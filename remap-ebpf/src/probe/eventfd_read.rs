@@ -1,5 +1,6 @@
 //! Traces `eventfd_read` (fs/eventfd.c) at its return: user space has read a counter.
-//! Emits `Read`. Without it a cycle has no wake, and aliased or self-made triggers go unseen.
+//! Emits `Read`. Without it a cycle has no wake, and aliased triggers and triggers by user space are
+//! not seen.
 
 use aya_ebpf::{
     macros::{fexit, kprobe, kretprobe},

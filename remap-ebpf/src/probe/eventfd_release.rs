@@ -1,5 +1,5 @@
 //! Traces `eventfd_release` (fs/eventfd.c): user space has closed the last file of an eventfd.
-//! Emits `Release`. Without it a user that closes its eventfd looks like one that never reads.
+//! Emits `Release`. Without it a user that closes its eventfd looks like a user that never reads it.
 
 use aya_ebpf::{
     macros::{fentry, kprobe},
@@ -38,7 +38,7 @@ fn released(file: u64) {
             emit::put_target(&raw mut (*record).target, target);
         });
     }
-    // The compiler may have put the last eventfd_ctx_put in here, out of its hook's sight.
+    // The compiler may have inlined the last eventfd_ctx_put here, where its hook does not see it.
     if read::eventfd_references(context) == Some(1) {
         let _ = maps::CONTEXTS.remove(context);
     }

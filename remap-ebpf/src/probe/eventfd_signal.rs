@@ -1,5 +1,5 @@
-//! Traces `eventfd_signal_mask` (fs/eventfd.c): the one place through which the kernel signals
-//! an eventfd. 6.1's `eventfd_signal` jumps here; from 6.8 on (3652117f8548) it is an inline.
+//! Traces `eventfd_signal_mask` (fs/eventfd.c): every signal of an eventfd by the kernel. 6.1's
+//! `eventfd_signal` jumps here; from 6.8 on (3652117f8548) it is an inline function.
 //! Emits `Signal`. Without it there are no triggers, so nothing can be correlated.
 
 use aya_ebpf::{
@@ -39,7 +39,7 @@ pub fn eventfd_signal_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// What a context stands for, by knowledge or else by inference.
+/// The target of a context, known or else inferred.
 #[inline(always)]
 fn target_of(context: u64) -> Option<&'static Target> {
     if let Some(target) = filter::target_of(context) {

@@ -1,5 +1,5 @@
-//! Traces `eventfd_write` (fs/eventfd.c), entry and return: user space adds to a counter. On a
-//! remap IRQ's eventfd, or its unmask eventfd, that is the ack.
+//! Traces `eventfd_write` (fs/eventfd.c), entry and return: user space adds to a counter. On the
+//! eventfd of a remap IRQ, or on its unmask eventfd, that is the ack.
 //! Emits `Write`. Without it an ack by eventfd is not seen.
 
 use aya_ebpf::{
@@ -54,8 +54,8 @@ fn entered(file: u64, buffer: u64) {
     emit::begin(&maps::EVENTFD_WRITES, &call);
 }
 
-/// The flag again, before the map: every eventfd write of the machine comes by here. Not the whole
-/// filter, since what the context stands for may have changed while the write was under way.
+/// The flag again, before the map: every eventfd write of the machine runs this. Not the whole filter,
+/// since the target of the context may have changed during the write.
 #[inline(always)]
 fn returned(file: u64, result: u64) {
     if read::context_of(file).is_some_and(filter::context_is_marked) {

@@ -1,8 +1,8 @@
 //! Traces the fault handlers of mapped regions, entry and return: those of vfio_pci_core
 //! (drivers/vfio/pci/vfio_pci_core.c) and those of the drivers, found by their prototype,
 //! `vm_fault_t (struct vm_fault *)` or with an order behind it.
-//! Emits `Fault`, once for the handler that was entered first; those that it calls only tell how
-//! much is populated. Without it nobody sees what a zap costs, or that an access was refused.
+//! Emits `Fault`, once for the outermost handler; inner handlers only set how much is populated.
+//! Without it the cost of a zap and refused accesses are not seen.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -29,14 +29,14 @@ pub fn fault_core_kprobe(ctx: ProbeContext) -> u32 {
         .and_then(read::file_of_vma)
         && let Some(operations) = read::operations_of(file)
     {
-        // Nothing but a device's file leads here.
+        // Only VMAs of device files have this handler.
         filter::learn_device_operations(operations);
     }
     entered(&ctx, if read::fault_fills_vma() { 0 } else { PAGE });
     0
 }
 
-/// A driver's own handler without an order: it sets up what it likes.
+/// A driver's own handler without an order: the size that it populates is unknown.
 #[kprobe]
 pub fn fault_vendor_kprobe(ctx: ProbeContext) -> u32 {
     entered(&ctx, UNKNOWN_SIZE);
@@ -84,7 +84,7 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// A handler was entered that populates `size` bytes, 0 for the whole mapping.
+/// A handler was entered that populates `size` bytes, 0 for the whole VMA.
 #[inline(always)]
 #[expect(unsafe_code, reason = "calls a helper, changes a map value in place")]
 fn entered(ctx: &ProbeContext, size: u64) {

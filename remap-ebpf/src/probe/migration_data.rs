@@ -1,9 +1,9 @@
 //! Traces the file operations of migration data files, entry and return: functions of the drivers,
 //! found by their prototype, `ssize_t (struct file *, char *, size_t, loff_t *)` to save, the same
 //! with `const char *` to load, `long (struct file *, unsigned int, unsigned long)` for
-//! `VFIO_MIG_GET_PRECOPY_INFO`. A file is one of ours if the kernel calls this very function for
-//! it and it is an anonymous one; whose it is was learned when the state change that made it
-//! returned. Emits `Data` and `PrecopyInfo`. Without it nobody sees what a migration moves, or when.
+//! `VFIO_MIG_GET_PRECOPY_INFO`. A file counts if it is anonymous and its operations name this very
+//! function. Its device was learned when the state change that created the file returned.
+//! Emits `Data` and `PrecopyInfo`. Without it the amount and the times of migration data are not seen.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -27,7 +27,7 @@ use crate::{
     read::{self, Operation},
 };
 
-/// A `VFIO_DEVICE_FEATURE` has succeeded: if it was a state change, it may have made a data file.
+/// A `VFIO_DEVICE_FEATURE` has succeeded: if it was a state change, it may have created a data file.
 #[inline(always)]
 pub fn learn(call: &Ioctl) {
     let flags = call.word(vfio_device_feature::FLAGS);
@@ -96,7 +96,7 @@ fn entered(ctx: &ProbeContext, operation: Operation, argument: u64) {
     );
 }
 
-/// The call that this thread is in, if it is `handler` that returns and not one that it calls.
+/// The call that this thread is in, if `handler` is its outermost handler.
 #[inline(always)]
 #[expect(unsafe_code, reason = "calls a helper, reads a map value")]
 fn returning(ctx: &RetProbeContext) -> Option<&'static DataCall> {

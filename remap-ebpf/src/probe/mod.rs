@@ -1,4 +1,4 @@
-//! One file for each hook: what it traces, what it emits, what is missing without it.
+//! One file for each hook: what it traces, what it emits, and the impact without it.
 //!
 //! A function of the core kernel has two forms, fentry/fexit and kprobe/kretprobe, and user space
 //! attaches one of them. A function of a module has the latter only: aya cannot name a function

@@ -1,6 +1,6 @@
-//! Traces the tracepoints `module_load` and `module_free` (include/trace/events/module.h). Tells
-//! user space the names, in a ring of their own. Without it what a module brings that is loaded
-//! during a trace is not hooked.
+//! Traces the tracepoints `module_load` and `module_free` (include/trace/events/module.h).
+//! Emits the modules' names to user space, in a ring of their own. Without it the functions of a
+//! module that is loaded during a trace are not hooked.
 
 use aya_ebpf::{
     macros::{map, raw_tracepoint},
@@ -27,8 +27,8 @@ pub fn module_free(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// A name that cannot be read is empty, and a change that the ring has no room for is followed by
-/// others that user space has not looked at yet: it looks at all modules then.
+/// A name that cannot be read is empty. A full ring loses the change, but user space still has earlier
+/// ones to read, and then it checks all modules.
 #[inline(always)]
 fn changed(module: u64, loaded: u32) {
     let mut name = [0; NAME_BYTES];

@@ -1,7 +1,7 @@
 //! Traces opens and closes of groups (drivers/vfio/group.c), containers (container.c), devices' own
-//! nodes (device_cdev.c) and iommufds (drivers/iommu/iommufd/main.c), and how a device's file is
-//! made: by `VFIO_GROUP_GET_DEVICE_FD`, or by the open of its own node.
-//! Emits `Node` and `DeviceFile`. Without it nobody sees which group or node a device came from.
+//! nodes (device_cdev.c) and iommufds (drivers/iommu/iommufd/main.c), and the creation of a device
+//! file: by `VFIO_GROUP_GET_DEVICE_FD`, or by the open of the device's own node.
+//! Emits `Node` and `DeviceFile`. Without it the group or node of a device is not seen.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
@@ -78,7 +78,7 @@ pub fn node_open_kretprobe(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// What a container or an iommufd is, and which device a node is of, is known once it is open.
+/// The kernel object of a container or an iommufd, and the device of a node, exist after the open.
 #[inline(always)]
 fn opened(call: &NodeCall, result: i64) {
     if call.node == node_kind::GROUP || result != 0 {
@@ -132,7 +132,7 @@ pub fn closed(node: u32, key: u64, number: u32) {
 
 #[kprobe(function = "vfio_group_fops_unl_ioctl")]
 pub fn group_ioctl_kprobe(ctx: ProbeContext) -> u32 {
-    // Every request is noted, so that one whose return was missed is not taken for the next one.
+    // Every request is recorded: otherwise a missed return would be matched with a later entry.
     let request = probed_argument(&ctx, 1) as u32;
     let Some(group) = read::private_of(probed_argument(&ctx, 0)) else {
         emit::lose(Counter::Unreadable);

@@ -1,8 +1,9 @@
-//! Traces the end of a mapping: `remove_vma` (mm/mmap.c, mm/vma.c), or where the compiler left no
-//! such function `vma_close` or `vm_area_free`; all three take the mapping as first argument.
-//! They serve munmap, a mapping on top, and exit alike: also the exit of a process whose address space
-//! somebody else held for the last time, so the address space is asked for, not the task. Emits `Unmap`, after the pages are gone.
-//! Without it the unmap stage is missing, and an ack with a forbidden mapping goes unseen.
+//! Traces the removal of a VMA: `remove_vma` (mm/mmap.c, mm/vma.c), or where the compiler has inlined
+//! it `vma_close` or `vm_area_free`; all three take the VMA as first argument. munmap, mmap over a
+//! VMA and exit all call them. Another process may drop the last reference to an exiting process's
+//! mm, so the owner is looked up by the mm and not by the current task.
+//! Emits `Unmap`, after the pages are removed. Without it the unmap stage is missing, and an ack
+//! with a forbidden mapping is not seen.
 
 use aya_ebpf::{
     macros::{fentry, kprobe},

@@ -1,8 +1,8 @@
 //! Traces `unmap_mapping_range` (mm/memory.c): all mappings of a part of a file lose their pages.
-//! From 6.10 on (aac6db75a9fc) a device zaps its regions so, through the inode of its own.
-//! Emits `Zap`. Without it nobody sees why a region faults again.
+//! From 6.10 on (aac6db75a9fc) a device zaps its regions this way, by its inode mapping.
+//! Emits `Zap`. Without it the reason why a region faults again is not seen.
 //!
-//! Others call it too, whenever a file is truncated: one flag tells their address spaces.
+//! File systems call it too, whenever a file is truncated: a flag filters their inode mappings out.
 
 use aya_ebpf::{
     macros::{fentry, kprobe},

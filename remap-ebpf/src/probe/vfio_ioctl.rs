@@ -1,7 +1,7 @@
 //! Traces `vfio_device_fops_unl_ioctl` (drivers/vfio/vfio_main.c), entry and return: every
 //! request on any device.
 //! Emits `Device`, `Enter`, `Exit`. Without it there are no requeries, no acks by unmask, no
-//! transitions, and no eventfd can be told to be a device's.
+//! transitions, and no eventfd can be attributed to a device.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe, map},
@@ -25,12 +25,12 @@ use crate::{
     read,
 };
 
-/// 1 where the user asked for the programs' own diagnostics; the verifier drops the rest.
+/// 1 where the user has enabled the programs' own diagnostics; otherwise the verifier removes them.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "the loader finds the symbol")]
 static DIAGNOSTICS: u32 = 0;
 
-/// Room to prepare one call under way: too large for the stack.
+/// Memory to prepare one call in flight: too large for the stack.
 #[map]
 static SCRATCH: PerCpuArray<Ioctl> = PerCpuArray::with_max_entries(1, 0);
 
@@ -80,7 +80,7 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
     let Some(call) = (unsafe { maps::IOCTLS.get(thread) }) else {
-        // The entry was in place before this: whoever passed it too early is noted.
+        // The entry hook was attached before this one: calls that began before it are in EARLY.
         if maps::EARLY.remove(thread).is_err() {
             emit::lose(Counter::EntryMissed);
         }
@@ -95,7 +95,7 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Sends the device's name once, before anything else about it.
+/// Emits the device's name once, before any other record about it.
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks a map")]
 pub fn introduce(device: u64) {
@@ -105,7 +105,7 @@ pub fn introduce(device: u64) {
     }
 }
 
-/// Sends the name of a device that is not known yet, and how it came to be known.
+/// Emits the name of a device that is not known yet, and its origin.
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {

@@ -16,8 +16,8 @@ use crate::{emit, filter, maps, read};
 #[kprobe(function = "vfio_device_fops_mmap")]
 pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
     let file = probed_argument(&ctx, 0);
-    // One question at a time: of a tuple of options, the optimiser makes reads of registers that
-    // the verifier knows to be unset.
+    // One option at a time: from a tuple of options the optimiser makes reads of unset registers, which
+    // the verifier rejects.
     let Some(device) = read::device_of(file) else {
         emit::lose(Counter::Unreadable);
         return 0;

@@ -1,6 +1,6 @@
 //! Traces `vfio_device_fops_release` (drivers/vfio/vfio_main.c): a device file is closed.
-//! Emits `Close` with the last one, and `Node` where the file is that of the device's own node.
-//! Without it the death of an owner is not seen as such.
+//! Emits `Close` for the last file of a device, and `Node` for a file of the device's own node.
+//! Without it the exit of a device's user is not seen.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use remap_common::record::{Close, kind, node_kind};
@@ -22,11 +22,11 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
     if read::is_of_own_node(file) {
         node::closed(node_kind::CDEV, device, read::device_number(device));
     }
-    // A node that was opened and never bound is no use of the device: whoever uses it goes on.
+    // A node that was opened and never bound does not use the device.
     if !read::is_granted(file) {
         return 0;
     }
-    // A device that no record named has nothing to end; with further files open it goes on.
+    // A device without a record has nothing to end, and one with further open files stays in use.
     // SAFETY: map values live until the program ends.
     if unsafe { maps::DEVICES.get(device) }.is_none() {
         return 0;
@@ -43,7 +43,7 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
             (*record).reserved = 0;
         });
     }
-    // Its memory may serve another device next time: name and contexts are learned anew.
+    // The kernel may reuse its memory for another device: name and contexts are learned anew.
     filter::next_generation(device, WHOLE_DEVICE);
     if let Some(mapping) = read::inode_mapping_of(device) {
         filter::forget_inode_mapping(mapping);

@@ -1,7 +1,7 @@
-//! Traces `vfio_device_fops_write` (drivers/vfio/vfio_main.c), entry and return: what is written to
-//! config space, and the first word of a device-specific region, which in the legacy migration
-//! region is `device_state`. Emits `ConfigWrite`, `StateEnter` and `StateExit`. Without it
-//! migration v1 has no transitions, and a zap by memory decode or power state no cause.
+//! Traces `vfio_device_fops_write` (drivers/vfio/vfio_main.c), entry and return: writes to config
+//! space, and to the first word of a device-specific region, which in the legacy migration region
+//! is `device_state`. Emits `ConfigWrite`, `StateEnter` and `StateExit`. Without it migration v1
+//! has no transitions, and a zap by memory decode or power state has no cause.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
@@ -53,7 +53,7 @@ pub fn vfio_write_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// What is written: a whole word to a state, the first one, two or four bytes to config space.
+/// The written value: a whole word of a state, the first one, two or four bytes of config space.
 #[inline(always)]
 fn written(buffer: u64, count: u64, is_state: bool) -> Option<u32> {
     if count >= 4 {

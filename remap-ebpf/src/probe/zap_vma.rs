@@ -1,10 +1,10 @@
-//! Traces `zap_vma_ptes` (mm/memory.c; in 7.x `zap_special_vma_range`): a part of one mapping loses
-//! its pages. Before 6.10 (aac6db75a9fc) a device zaps its regions so, mapping by mapping.
-//! Emits `Zap`, one for each mapping. Without it nobody sees why a region faults again there.
+//! Traces `zap_vma_ptes` (mm/memory.c; in 7.x `zap_special_vma_range`): a part of one VMA loses its
+//! pages. Before 6.10 (aac6db75a9fc) a device zaps its regions this way, VMA by VMA.
+//! Emits `Zap`, one for each VMA. Without it the reason why a region faults again is not seen.
 //!
-//! The same kernels empty the copy of a mapping that fork or a split makes, in
-//! `vfio_pci_mmap_open` (drivers/vfio/pci/vfio_pci_core.c): that is no zap of the region. Emits
-//! nothing for it; without that hook each copy is told as a zap whose cause is unknown.
+//! Also traces `vfio_pci_mmap_open` (drivers/vfio/pci/vfio_pci_core.c), in which the same kernels zap
+//! the VMA copy that fork or a split makes. That is no zap of the region, so it emits nothing. Without
+//! it VMA copies are reported as zaps with an unknown cause.
 
 use aya_ebpf::{
     macros::{fentry, kprobe},
@@ -26,7 +26,7 @@ pub fn vfio_mmap_open_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Whether this is the zap of a copy, which comes at once; it is told once.
+/// Whether this is the zap of a VMA copy, which follows its open at once. True once for each copy.
 #[inline(always)]
 #[expect(unsafe_code, reason = "copies a map value")]
 fn is_of_copy(vma: u64) -> bool {
@@ -56,7 +56,7 @@ pub fn zap_vma_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Whoever zaps need not be the one who has mapped, so that the process says nothing.
+/// Another process than the owner of the VMA may zap it, so no process filter applies.
 #[inline(always)]
 fn zapped(vma: u64, address: u64, size: u64) {
     let Some(file) = read::file_of_vma(vma) else {
