@@ -87,7 +87,7 @@ pub mod answer {
     pub const NO: u32 = 2;
 }
 
-/// The IRQ index of a target whose index nobody knows, or that has none.
+/// The IRQ index of a target whose index is unknown, or that has none.
 pub const UNKNOWN_INDEX: u32 = u32::MAX;
 
 /// The roles of an eventfd context; the wire carries the number.

@@ -95,8 +95,8 @@ pub unsafe fn emit_about<T: 'static>(
     kind: u32,
     fill: impl FnOnce(*mut T),
 ) -> bool {
-    // In this order: whoever counts what was seen by some time expects a record of everything before
-    // it, also of a program that loses its processor between the two.
+    // In this order: a reader of the counter expects a record of all that was counted before a time,
+    // also of a program that loses its processor between the two.
     count(Counter::Seen);
     let time_ns = now();
     // SAFETY: the caller's promise.

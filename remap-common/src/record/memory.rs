@@ -43,7 +43,7 @@ pub struct Fault {
     pub address: u64,
     /// When it began, CLOCK_MONOTONIC ns.
     pub begin_ns: u64,
-    /// How much was populated, bytes, if it was; [`UNKNOWN_SIZE`] if the handler does not tell.
+    /// How much was populated, bytes, if it was; [`UNKNOWN_SIZE`] if that is unknown.
     pub size: u64,
     /// What the handler returned (`vm_fault_t`).
     pub result: u32,
