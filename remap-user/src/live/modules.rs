@@ -3,12 +3,12 @@
 use std::{io, path::Path};
 
 use super::{
-    error::LoadError,
     hooks::{row::Place, table::TABLE},
     module_events::ModuleEvent,
     probes::{ModuleHooks, Probes},
     ring::Ring,
 };
+use crate::exit::Error;
 
 /// The modules that use `vfio_pci_core`.
 const VFIO_PCI_CORE_HOLDERS: &str = "/sys/module/vfio_pci_core/holders";
@@ -48,7 +48,7 @@ impl Modules {
 
     /// Attaches the hooks of loaded modules, removes those of unloaded ones, and reports both on
     /// stderr.
-    pub fn apply(&mut self, probes: &mut Probes) -> Result<ModuleAction, LoadError> {
+    pub fn apply(&mut self, probes: &mut Probes) -> Result<ModuleAction, Error> {
         let mut attach = false;
         for event in self.pending.drain(..) {
             if event.loaded {
@@ -71,9 +71,8 @@ impl Modules {
     }
 }
 
-fn remove(module: &str, probes: &mut Probes) -> Result<(), LoadError> {
-    let removed = probes.hooks.remove_module(module);
-    let removed = removed.map_err(|error| LoadError::Loader(error.to_string()))?;
+fn remove(module: &str, probes: &mut Probes) -> Result<(), Error> {
+    let removed = probes.hooks.remove_module(module)?;
     if removed > 0 {
         eprintln!("remap: the module {module} was unloaded: {removed} hooks were removed");
     }

@@ -153,7 +153,7 @@ pub struct Found {
     pub missing: Vec<String>,
 }
 
-/// Takes the result of the last walk and clears its map, so that the next walk starts anew.
+/// Takes the result of the last walk and clears its map for the next walk.
 pub(super) fn take_result(ebpf: &mut Ebpf) -> Result<Found, String> {
     let map = ebpf.map_mut("MET").ok_or("the object has no map MET")?;
     let mut met: HashMap<_, u64, [u8; size_of::<Met>()]> =

@@ -204,55 +204,46 @@ impl fmt::Display for Time {
     }
 }
 
+impl Verdict {
+    /// The rows above the table: name and value.
+    fn rows(&self) -> [(&'static str, String); 7] {
+        let Totals {
+            triggers,
+            acks,
+            requeries,
+            remaps,
+            kept,
+            unmapped,
+            mapped,
+            problems,
+        } = self.service;
+        let (saved, verified) = (self.saved_bytes, self.verified_bytes);
+        let checks = &self.checks;
+        let memory = format!(
+            "{} words by mapping, {} by trap, {} failed",
+            checks.mapped, checks.trapped, checks.failed
+        );
+        let areas = format!("{kept} kept, {unmapped} unmapped, {mapped} mapped");
+        let failures = format!("{}, and {problems} problems of the service", self.failures);
+        [
+            ("cycles", format!("{} of {}", self.cycles, self.asked)),
+            ("triggers", format!("{triggers}, acknowledged {acks}")),
+            ("remaps", format!("{remaps} of {requeries} requeries")),
+            ("areas", areas),
+            (
+                "state data",
+                format!("{saved} bytes saved, {verified} verified"),
+            ),
+            ("memory", memory),
+            ("failures", failures),
+        ]
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "drill of {}, migration {}", self.device, self.migration)?;
-        let rows = [
-            ("cycles", format!("{} of {}", self.cycles, self.asked)),
-            (
-                "triggers",
-                format!(
-                    "{}, acknowledged {}",
-                    self.service.triggers, self.service.acks
-                ),
-            ),
-            (
-                "remaps",
-                format!(
-                    "{} of {} requeries",
-                    self.service.remaps, self.service.requeries
-                ),
-            ),
-            (
-                "areas",
-                format!(
-                    "{} kept, {} unmapped, {} mapped",
-                    self.service.kept, self.service.unmapped, self.service.mapped
-                ),
-            ),
-            (
-                "state data",
-                format!(
-                    "{} bytes saved, {} verified",
-                    self.saved_bytes, self.verified_bytes
-                ),
-            ),
-            (
-                "memory",
-                format!(
-                    "{} words by mapping, {} by trap, {} failed",
-                    self.checks.mapped, self.checks.trapped, self.checks.failed
-                ),
-            ),
-            (
-                "failures",
-                format!(
-                    "{}, and {} problems of the service",
-                    self.failures, self.service.problems
-                ),
-            ),
-        ];
-        for (name, value) in rows {
+        for (name, value) in self.rows() {
             writeln!(f, "  {name:<11} {value}")?;
         }
         writeln!(
@@ -261,21 +252,24 @@ impl fmt::Display for Verdict {
             "state change", "ok", "failed", "p50", "p99", "max"
         )?;
         for times in &self.changes {
-            writeln!(
-                f,
-                "  {:<27} {:>6} {:>6} {:>10} {:>10} {:>10}",
-                format!("{} → {}", times.from, times.to),
-                times.count,
-                times.failed,
-                Time(times.p50_ns),
-                Time(times.p99_ns),
-                Time(times.max_ns)
-            )?;
+            writeln!(f, "  {times}")?;
         }
+        let word = if self.is_good() { "good" } else { "FAILED" };
+        write!(f, "verdict: {word}")
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "verdict: {}",
-            if self.is_good() { "good" } else { "FAILED" }
+            "{:<27} {:>6} {:>6} {:>10} {:>10} {:>10}",
+            format!("{} → {}", self.from, self.to),
+            self.count,
+            self.failed,
+            Time(self.p50_ns),
+            Time(self.p99_ns),
+            Time(self.max_ns)
         )
     }
 }
