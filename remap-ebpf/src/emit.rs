@@ -5,17 +5,26 @@
 )]
 
 use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
     helpers::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
     },
-    maps::HashMap,
+    macros::map,
+    maps::{Array, HashMap, RingBuf},
 };
 use remap_common::{
     counter::{Counter, STRIDE},
     record::{Header, NAME_BYTES, Target},
 };
 
-use crate::maps::{COUNTERS, RECORDS};
+/// All records, in the order in which they were reserved. User space chooses the size.
+#[map]
+static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// For each CPU a line of [`STRIDE`] words, one for each counter. User space sets the number of CPUs
+/// and maps the array into its memory.
+#[map]
+static COUNTERS: Array<u64> = Array::with_max_entries(STRIDE, BPF_F_MMAPABLE);
 
 /// Now, CLOCK_MONOTONIC ns.
 #[inline(always)]

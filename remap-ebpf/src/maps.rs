@@ -1,26 +1,15 @@
-//! The maps of the programs: the ring, the counters, and the state that programs share.
+//! The maps with the state that programs share; those of records and counters are in `emit`.
 
 use crate::emit::Subject;
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, RingBuf},
+    maps::{Array, HashMap, LruHashMap},
 };
 use remap_common::{
-    counter::STRIDE,
     in_flight,
     record::{ARGUMENT_BYTES, Target},
     walk::Met,
 };
-
-/// All records, in the order in which they were reserved. User space chooses the size.
-#[map]
-pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
-
-/// For each CPU a line of [`STRIDE`] words, one for each counter. User space sets the number of CPUs
-/// and maps the array into its memory.
-#[map]
-pub static COUNTERS: Array<u64> = Array::with_max_entries(STRIDE, BPF_F_MMAPABLE);
 
 /// eventfd context → its target: the device, IRQ index, sub-index and role.
 #[map]
