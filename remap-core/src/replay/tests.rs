@@ -191,3 +191,15 @@ fn what_is_no_recording_is_refused() {
     let pipeline = pipeline(cut.vm_names(), Shared::default());
     assert!(cut.replay(pipeline).is_err());
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_damaged_recording_is_an_error_or_other_frames(at: usize, byte: u8, cut: usize) {
+        let (_, mut recording) = capture();
+        let length = recording.len();
+        recording[at % length] = byte;
+        recording.truncate(cut % (length + 1));
+        let mut reader = Reader::new(recording.as_slice());
+        while let Ok(Some(_)) = reader.next() {}
+    }
+}
