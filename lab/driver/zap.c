@@ -42,7 +42,7 @@ static void rr_zap_processes(struct rr_device *rd, u64 regions)
 }
 
 /* Enter the VMA into the core's list, so that the core's zaps find it. */
-static int rr_tell_core(struct vfio_pci_core_device *core,
+static int rr_add_to_core(struct vfio_pci_core_device *core,
 			struct vm_area_struct *vma)
 {
 	struct rr_core_vma *entry;
@@ -84,7 +84,7 @@ vm_fault_t rr_insert_bar(struct rr_device *rd, struct vm_fault *vmf,
 	down_read(&core->memory_lock);
 	if (!rr_memory_enabled(core))
 		ret = VM_FAULT_SIGBUS;
-	else if (rr_tell_core(core, vma))
+	else if (rr_add_to_core(core, vma))
 		ret = VM_FAULT_OOM;
 	else
 		ret = vmf_insert_pfn(vma, addr, pfn);

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::rig::lab::Lab;
-use crate::rig::process::{Output, Running, as_nobody, remap, run};
+use crate::rig::process::{Output, Running, as_unprivileged, remap, run};
 use crate::rig::trace::{Trace, Traced};
 use crate::{ALL, ANY, Test, VECTORS};
 
@@ -100,11 +100,11 @@ fn busy(lab: &mut Lab) -> Result<()> {
 
 fn without_rights(lab: &mut Lab) -> Result<()> {
     let bdf = lab.bdf.to_string();
-    run(as_nobody(remap(&["trace", "--duration", "0"])))?.fails(3, &["root"])?;
+    run(as_unprivileged(remap(&["trace", "--duration", "0"])))?.fails(3, &["root"])?;
     for command in USERS {
-        run(as_nobody(remap(&[command, &bdf])))?.fails(3, &["not allowed"])?;
+        run(as_unprivileged(remap(&[command, &bdf])))?.fails(3, &["not allowed"])?;
     }
-    let doctor = run(as_nobody(remap(&["doctor"])))?;
+    let doctor = run(as_unprivileged(remap(&["doctor"])))?;
     doctor.fails(3, &["cannot trace"])
 }
 

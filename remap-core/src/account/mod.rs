@@ -74,7 +74,7 @@ pub struct Missing {
 /// The account of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Everything that should have become an event; `None` where the kernel does not tell how
+    /// Everything that should have become an event; `None` where the kernel does not report how
     /// often it has skipped a program.
     pub seen: Option<u64>,
     /// What became one.

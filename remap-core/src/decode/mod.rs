@@ -234,7 +234,7 @@ fn origin_of(value: u32) -> Origin {
     }
 }
 
-/// An address where 0 says that nobody knows.
+/// An address; 0 stands for unknown.
 fn device_of(address: u64) -> Option<DeviceKey> {
     (address != 0).then_some(DeviceKey(address))
 }

@@ -6,13 +6,13 @@ pub enum FaultOutcome {
     /// Pages were put in place.
     Populated {
         /// How much, bytes: 4096 << order where the handler has an order, the whole mapping where
-        /// it fills that; `None` where the handler is the vendor's own and does not tell.
+        /// it fills that; `None` where the handler is the vendor's own and does not report it.
         bytes: Option<u64>,
     },
     /// `VM_FAULT_SIGBUS`: the process is killed, or its access fails.
     Refused,
     /// `VM_FAULT_SIGBUS` to the kernel itself, which wants the page in order to map it for DMA:
-    /// that call fails, nobody is killed. QEMU asks so for a BAR before memory decode is on.
+    /// that call fails, no process is killed. QEMU asks so for a BAR before memory decode is on.
     RefusedForDma,
     /// `VM_FAULT_FALLBACK`: not at this order; the kernel asks again for a smaller one.
     Fallback,

@@ -52,8 +52,8 @@ pub enum Origin {
     /// Inferred: a thread read such an eventfd, and next asked again for the description of a
     /// region that the counter named.
     ReadBeforeRequery,
-    /// Inferred: a word of the legacy protocol was written to the start of a region that nobody has
-    /// described in the trace, of a device that was open before it.
+    /// Inferred: a word of the legacy protocol was written to the start of a region that was not
+    /// queried in the trace, of a device that was open before it.
     StateWritten,
 }
 

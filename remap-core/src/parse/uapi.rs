@@ -16,7 +16,7 @@ pub const VFIO_IRQ_INFO_CAP_TYPE: u16 = 3;
 pub const REMAP_IRQ_INFO_CAP_REGIONS: u16 = 0x5242;
 
 /// `REMAP_IRQ_TYPE`: the type of a remap IRQ. Others use this number too: a remap IRQ is
-/// told by type *and* subtype.
+/// identified by type *and* subtype.
 pub const REMAP_IRQ_TYPE: u32 = 1;
 
 /// `REMAP_IRQ_SUBTYPE_BITMAP`: one eventfd, the counter is a bitmap of regions.

@@ -39,8 +39,7 @@ pub fn check(tree: &Tree) -> Result<Vec<String>> {
                 "{path}: use expect(unsafe_code, reason = …), not allow"
             ));
         }
-        let rooms = ROOMS.iter().map(|(room, _)| *room);
-        if !rooms.into_iter().any(|room| path.starts_with(room)) {
+        if !ROOMS.iter().any(|(room, _)| path.starts_with(room)) {
             found.push(format!(
                 "{path}: unsafe code in a room that is not listed: move it to one of {}",
                 ROOMS.map(|(room, _)| room).join(", ")

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::tree::Tree;
 
 /// A word that is banned, as a whole word or part of a snake_case name, and what to write.
-const BANNED: [(&str, &str); 15] = [
+const BANNED: [(&str, &str); 14] = [
     ("tell", "report, emit or record"),
     ("tells", "reports, emits or records"),
     ("told", "reported, emitted or recorded"),
@@ -24,26 +24,20 @@ const BANNED: [(&str, &str); 15] = [
     ("excuse", "mark_explained"),
     ("excused", "explained"),
     ("desk", "OutputQueue"),
-    ("stray", "name it: PendingDmaFinding, an unexpected …"),
 ];
 
 /// Files that may name these words.
-const EXEMPT: [&str; 2] = ["xtask/src/lint/words.rs", "Cargo.lock"];
+const EXEMPT: [&str; 3] = [
+    "xtask/src/lint/words.rs",
+    "Cargo.lock",
+    "lab/driver/COPYING",
+];
 
 /// Rooms that still wait for their new words. A room that is clean leaves this list for good.
-const LATER: [&str; 15] = [
+const LATER: [&str; 6] = [
     "docs/",
-    "README.md",
-    "ARCHITECTURE.md",
-    "lab/driver/",
-    "lab/guest/",
-    "lab/tests/",
-    "remap-core/src/account",
     "remap-core/src/correlate",
-    "remap-core/src/decode",
-    "remap-core/src/event",
     "remap-core/src/model",
-    "remap-core/src/parse",
     "remap-core/src/pipeline",
     "remap-core/src/sink",
     "remap-core/src/vmm",

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::until;
 
 /// A user without any rights.
-const NOBODY: u32 = 65534;
+const UNPRIVILEGED: u32 = 65534;
 
 /// How a process ended.
 #[derive(Debug)]
@@ -110,8 +110,8 @@ pub fn remap(arguments: &[&str]) -> Command {
 }
 
 /// The same command by a user without any rights.
-pub fn as_nobody(mut command: Command) -> Command {
-    command.uid(NOBODY).gid(NOBODY);
+pub fn as_unprivileged(mut command: Command) -> Command {
+    command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     command
 }
 
