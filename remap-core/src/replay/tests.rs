@@ -161,7 +161,7 @@ fn user_addresses_stay() {
         address: 0x7f00_0000_1000,
         size: 0x1000,
         offset: 0,
-        result: -22,
+        result: (-libc::EINVAL).into(),
         origin: origin::SEEN,
         reserved: 0,
     };

@@ -17,8 +17,8 @@ fn by_worker(scene: &mut Scene, regions: &[u32]) {
     }
 }
 
-fn fail(scene: &mut Scene, begin_ns: u64, errno: i32) {
-    scene.exit(PRE_COPY, begin_ns, Err(Errno(errno)));
+fn fail(scene: &mut Scene, begin_ns: u64, errno: Errno) {
+    scene.exit(PRE_COPY, begin_ns, Err(errno));
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_driver_that_gives_up_gives_back() {
     scene.wait(2_000_000_000);
     let last_ns = scene.now;
     scene.trigger(&[0, 1]);
-    fail(&mut scene, begin_ns, 110);
+    fail(&mut scene, begin_ns, Errno::ETIMEDOUT);
     scene.wake(&[0, 1]);
     scene.untrap(&[0, 1]);
     scene.ack(&[0, 1]);
@@ -65,13 +65,13 @@ fn a_wait_for_an_ack_that_was_ignored_before() {
         scene.wait(2_000_000_000);
         scene.trigger(&[1]);
         if !acked_inside {
-            fail(&mut scene, begin_ns, 110);
+            fail(&mut scene, begin_ns, Errno::ETIMEDOUT);
         }
         scene.wake(&[1]);
         scene.untrap(&[1]);
         scene.ack(&[1]);
         if acked_inside {
-            fail(&mut scene, begin_ns, 110);
+            fail(&mut scene, begin_ns, Errno::ETIMEDOUT);
         }
         let played = scene.play();
         assert_eq!(played.rules(), ["wait-timeout"]);
@@ -88,7 +88,7 @@ fn a_late_user_is_told_that_nothing_changed() {
         scene.trigger(&[1]);
         scene.wake(&[1]);
         scene.wait(2_000_000_000);
-        fail(&mut scene, begin_ns, 110);
+        fail(&mut scene, begin_ns, Errno::ETIMEDOUT);
         scene.wait(200_000_000);
         scene.query(region(1, &whole()));
         scene.ack(&[1]);
@@ -177,7 +177,7 @@ fn the_death_of_the_user_ends_the_wait() {
     scene.wake(&[0]);
     scene.trap(&[0]);
     scene.ack(&[0]);
-    fail(&mut scene, begin_ns, 125);
+    fail(&mut scene, begin_ns, Errno::ECANCELED);
     scene.wait(200_000_000);
     let played = scene.play();
     assert_eq!(played.rules(), Vec::<&str>::new());
@@ -215,11 +215,11 @@ fn eventfds_that_were_not_captured_count_by_their_contexts() {
         }
     }
     let begin_ns = scene.enter(PRE_COPY);
-    fail(&mut scene, begin_ns, 19);
+    fail(&mut scene, begin_ns, Errno::ENODEV);
     assert_eq!(scene.play().rules(), Vec::<&str>::new());
     scene.disable();
     let begin_ns = scene.enter(PRE_COPY);
-    fail(&mut scene, begin_ns, 19);
+    fail(&mut scene, begin_ns, Errno::ENODEV);
     assert_eq!(scene.play().rules(), ["not-enabled"]);
 }
 
@@ -234,7 +234,7 @@ fn both_faults_of_one_device_are_found() {
     scene.wake(&[1]);
     scene.trap(&[1]);
     scene.wait(2_000_000_000);
-    fail(&mut scene, begin_ns, 110);
+    fail(&mut scene, begin_ns, Errno::ETIMEDOUT);
     let played = scene.play();
     assert_eq!(played.rules(), ["outside-mask", "missing-ack"]);
 }
