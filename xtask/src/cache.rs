@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 /// The cache directory, by the XDG rules.
 pub fn directory() -> Result<PathBuf> {
     let base = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
-        // The XDG rules say that a relative path is to be ignored.
+        // The XDG rules ignore a relative path.
         (Some(cache), _) if Path::new(&cache).is_absolute() => PathBuf::from(cache),
         (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".cache"),
         _ => {

@@ -94,9 +94,9 @@ fn make(kernel: &Kernel, directory: &Path) -> Result<()> {
     make.arg(format!("{flags} {}", kernel.flags()));
     let name = shown(&make);
     let output = make.output().with_context(|| format!("running {name}"))?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
-        bail!("{name}: {}\n{}", output.status, said.trim());
+        bail!("{name}: {}\n{}", output.status, printed.trim());
     }
     let module = directory.join(MODULE);
     if !module.exists() {

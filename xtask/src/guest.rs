@@ -39,7 +39,7 @@ const DIRECTORIES: &[&str] = &[
     "usr/bin",
 ];
 
-/// Writes the initial root for `spec` to `at`; says how many bytes of it are overlays.
+/// Writes the initial root for `spec` to `at`; returns how many bytes of it are overlays.
 pub fn write(spec: &Spec, devices: &[Placed], at: &Path) -> Result<u64> {
     let modules = Modules::read(&spec.kernel.modules())?;
     let mut root = base(spec, &modules)?.finish()?;

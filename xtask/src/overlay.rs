@@ -190,13 +190,13 @@ fn needed(files: &[PathBuf]) -> Result<Vec<String>> {
     if programs.is_empty() {
         return Ok(Vec::new());
     }
-    let said =
+    let printed =
         quiet(command("readelf", ["--wide", "--dynamic", "--program-headers"]).args(programs))?;
-    Ok(linked(&String::from_utf8_lossy(&said.stdout)))
+    Ok(linked(&String::from_utf8_lossy(&printed.stdout)))
 }
 
 /// The libraries that readelf names, and the loaders with their paths.
-fn linked(said: &str) -> Vec<String> {
+fn linked(printed: &str) -> Vec<String> {
     let linked = |line: &str| {
         if let Some((_, rest)) = line.split_once("(NEEDED)") {
             return Some(rest.split_once('[')?.1.split(']').next()?.to_owned());
@@ -208,7 +208,7 @@ fn linked(said: &str) -> Vec<String> {
             .next()?;
         Some(path.to_owned())
     };
-    said.lines().filter_map(linked).collect()
+    printed.lines().filter_map(linked).collect()
 }
 
 #[cfg(test)]
@@ -229,13 +229,16 @@ mod tests {
 
     #[test]
     fn libraries_and_loaders_are_named() {
-        let said = "\
+        let printed = "\
   INTERP         0x000318 0x0000000000000318 0x0000000000000318 0x00001c 0x00001c R   0x1
       [Requesting program interpreter: /lib64/ld-linux-x86-64.so.2]
  0x0000000000000001 (NEEDED)             Shared library: [libc.so.6]
  0x000000000000000e (SONAME)             Library soname: [libown.so.1]
 ";
-        assert_eq!(linked(said), ["/lib64/ld-linux-x86-64.so.2", "libc.so.6"]);
+        assert_eq!(
+            linked(printed),
+            ["/lib64/ld-linux-x86-64.so.2", "libc.so.6"]
+        );
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end in silence; an error carries what it said.
+/// Runs to the end in silence; an error carries what it printed.
 pub fn quiet(command: &mut Command) -> Result<Output> {
     let name = shown(command);
     let output = command
@@ -46,9 +46,9 @@ pub fn quiet(command: &mut Command) -> Result<Output> {
         .output()
         .with_context(|| format!("running {name}"))?;
     if !output.status.success() {
-        let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-        let said = String::from_utf8_lossy(&said);
-        let tail: Vec<_> = said.trim().lines().rev().take(20).collect();
+        let printed = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        let tail: Vec<_> = printed.trim().lines().rev().take(20).collect();
         let tail: Vec<_> = tail.into_iter().rev().collect();
         bail!("{name}: {}\n{}", output.status, tail.join("\n"));
     }

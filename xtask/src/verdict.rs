@@ -1,4 +1,4 @@
-//! What a console says about the kernel's health.
+//! The health of a guest's kernel, from its console.
 
 /// Something that the kernel prints when it is in trouble.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-# Runs in the guest: two tracers (one for the reader, one for the judge) beside
+# Runs in the guest: two tracers (one for the reader, one for the check) beside
 # one drill. Arguments: the device, the cycles, the divider.
 device=$1 cycles=$2 divider=$3
 
@@ -7,7 +7,7 @@ fail() {
 	exit 1
 }
 
-# Waits until a tracer has said that its probes are in place.
+# Waits until a tracer has reported that its probes are attached.
 ready() {
 	until [ -e "$1" ]; do
 		kill -0 "$2" 2>/dev/null || fail "remap trace ended before it was ready"

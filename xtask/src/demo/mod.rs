@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: the main job, end to end, on each kernel and encoding.
 
-mod judge;
+mod check;
 mod vmm;
 
 use anyhow::{Context, Result};
@@ -24,7 +24,7 @@ pub struct Args {
 
 /// What the guest runs.
 const SCRIPT: &str = include_str!("demo.sh");
-/// What divides the text for the reader from the JSON Lines for the judge.
+/// What divides the text for the reader from the JSON Lines for the check.
 const DIVIDER: &str = "--- json lines ---\n";
 /// The address that the lab gives its first device.
 const DEVICE: &str = "0000:01:00.0";
@@ -72,7 +72,7 @@ pub fn main(args: &Args) -> Result<u8> {
     Ok(1)
 }
 
-/// Boots one guest, shows what the tracer said and judges it.
+/// Boots one guest, shows the tracer's text and checks its JSON Lines.
 fn show(series: Series, encoding: &str, cycles: u32, title: &str) -> Result<()> {
     let kernel = kernel::ensure(series, false)?;
     let module = driver::ensure(&kernel)?;
@@ -108,8 +108,8 @@ fn show(series: Series, encoding: &str, cycles: u32, title: &str) -> Result<()> 
         Ok(status) => anyhow::bail!("the guest's script exited with {status}; {}", log()),
         Err(ref why) => anyhow::bail!("{why}; {}", log()),
     }
-    let judgement = judge::judge(json, u64::from(cycles)).with_context(log)?;
-    println!("judged: {judgement}");
+    let summary = check::check(json, u64::from(cycles)).with_context(log)?;
+    println!("judged: {summary}");
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::watch::Output;
 /// How a story of the scenario begins.
 const STORY: &str = "=== ";
 
-/// Plays the scenario and shows what it says; it judges itself.
+/// Runs the scenario and shows its output; it checks itself.
 pub fn show(series: Series, title: &str) -> Result<()> {
     let kernel = kernel::ensure(series, false)?;
     let module = driver::ensure(&kernel)?;

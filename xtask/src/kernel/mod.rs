@@ -61,7 +61,7 @@ const MODULES: &[&str] = &[
 pub struct Kernel {
     /// Its series.
     pub series: Series,
-    /// What `uname -r` says in it.
+    /// Its `uname -r`.
     pub release: String,
     directory: PathBuf,
     /// Where the modules with device nodes are, if it is to have them.

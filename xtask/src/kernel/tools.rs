@@ -99,21 +99,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::create_dir_all(root.join("lib64")).unwrap();
-        // Stands for the loader: says what it was given.
+        // Stands for the loader: prints its arguments.
         let loader = root.join(LOADER);
         fs::write(&loader, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
         fs::set_permissions(&loader, Permissions::from_mode(0o755)).unwrap();
         let program = root.join("tool");
         fs::write(&program, "elf").unwrap();
         wrap(&program, root).unwrap();
-        let said = crate::process::text(&mut crate::process::command(
+        let printed = crate::process::text(&mut crate::process::command(
             program.to_str().unwrap(),
             ["a b"],
         ));
         let at = program.display();
         let libraries = root.join(LIBRARIES);
         assert_eq!(
-            said.unwrap(),
+            printed.unwrap(),
             format!(
                 "--argv0\n{at}\n--library-path\n{}\n{at}.elf\na b\n",
                 libraries.display()

@@ -147,7 +147,7 @@ pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Resu
             };
             eprintln!("xtask: {label}");
             let outcome = guest(&label, &spec)?;
-            // One at a time: what a group said stays in one piece.
+            // One at a time: what a group printed stays in one piece.
             show(&label, &outcome, &mut lock(&report));
         }
     };
@@ -188,16 +188,16 @@ fn guest(label: &str, spec: &Spec) -> Result<Outcome> {
     lab::run(spec, Output::Captured)
 }
 
-/// Shows and counts what a guest's tests said, and that it ended well itself.
+/// Shows and counts what a guest's tests printed, and checks how it ended.
 fn show(label: &str, outcome: &Outcome, report: &mut Report) {
-    let said = String::from_utf8_lossy(&outcome.stdout);
+    let printed = String::from_utf8_lossy(&outcome.stdout);
     let complaints = String::from_utf8_lossy(&outcome.stderr);
-    println!("{label}\n{said}");
+    println!("{label}\n{printed}");
     if !complaints.is_empty() {
         eprintln!("{complaints}");
     }
     let failed = report.failed;
-    let ended = report.program(label, &said);
+    let ended = report.program(label, &printed);
     let log = outcome.log.display();
     match &outcome.verdict {
         Err(why) => report.fail(format!("{label}: {why}; its log is {log}")),

@@ -28,7 +28,7 @@ impl Report {
         self.failures.push(what);
     }
 
-    /// Counts what a test program printed (libtest's form), and says whether it
+    /// Counts what a test program printed (libtest's form), and returns whether it
     /// printed a result at all.
     pub fn program(&mut self, label: &str, output: &str) -> bool {
         let mut ended = false;

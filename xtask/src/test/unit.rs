@@ -21,11 +21,11 @@ pub fn run(filter: Option<&str>, report: &mut Report) -> Result<()> {
             .stderr(Stdio::inherit())
             .output()
             .context("running cargo test")?;
-        let said = String::from_utf8_lossy(&output.stdout);
+        let printed = String::from_utf8_lossy(&output.stdout);
         let failed = report.failed;
-        let ended = report.program("unit", &said);
+        let ended = report.program("unit", &printed);
         if !output.status.success() {
-            print!("{said}");
+            print!("{printed}");
             if !ended || report.failed == failed {
                 report.fail(format!("unit: cargo test: {}", output.status));
             }

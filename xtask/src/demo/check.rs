@@ -1,4 +1,4 @@
-//! Judging a trace: what its JSON Lines must say before the demo is a success.
+//! Checks a trace: what its JSON Lines must contain for the demo to succeed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ const STAGES: [&str; 7] = [
     "released_ns",
 ];
 
-/// Judges the JSON Lines of a trace beside a drill of `drills` cycles; says in
+/// Checks the JSON Lines of a trace beside a drill of `drills` cycles; returns in
 /// a line what they hold.
-pub fn judge(lines: &str, drills: u64) -> Result<String> {
+pub fn check(lines: &str, drills: u64) -> Result<String> {
     // For each region, the stages that were seen in any of its cycles.
     let mut regions: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
     let (mut cycles, mut waited, mut summary) = (0u64, None, None);
@@ -98,12 +98,12 @@ mod tests {
     const SUMMARY: &str = r#"{"type":"summary","seen":9,"delivered":9,"lost":{}}"#;
 
     fn failure(lines: &[&str]) -> String {
-        judge(&lines.join("\n"), 1).unwrap_err().to_string()
+        check(&lines.join("\n"), 1).unwrap_err().to_string()
     }
 
     #[test]
     fn a_good_trace_passes() {
-        let text = judge(&[CYCLE, CHANGE, SUMMARY].join("\n"), 1).unwrap();
+        let text = check(&[CYCLE, CHANGE, SUMMARY].join("\n"), 1).unwrap();
         assert_eq!(
             text,
             "1 cycles of regions 2, all complete; 9 records seen, all delivered"
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn stages_may_come_from_several_cycles_of_a_region() {
         let whole = CYCLE.replace(r#""map_ns":5"#, r#""map_ns":null"#);
-        assert!(judge(&[&whole, CYCLE, CHANGE, SUMMARY].join("\n"), 1).is_ok());
+        assert!(check(&[&whole, CYCLE, CHANGE, SUMMARY].join("\n"), 1).is_ok());
         assert!(failure(&[&whole, CHANGE, SUMMARY]).contains("no cycle has map_ns"));
     }
 
