@@ -1,4 +1,4 @@
-//! The names of errnos: what every error of the kernel is called by.
+//! The names of the kernel's errnos.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use crate::event::Errno;
 macro_rules! names {
     ($($name:ident = $value:expr),* $(,)?) => {
         /// Each errno by its name in `include/uapi/asm-generic/errno.h`, and the kernel's own of
-        /// `include/linux/errno.h`: a probe sees those, and `ENOTSUPP` reaches user space too.
+        /// `include/linux/errno.h`: probes see those, and `ENOTSUPP` reaches user space too.
         #[expect(missing_docs, reason = "the name is all there is")]
         impl Errno {
             $(pub const $name: Self = Self($value);)*
@@ -96,5 +96,12 @@ mod tests {
         assert_eq!(Errno::ETIMEDOUT.to_string(), "ETIMEDOUT");
         assert_eq!(Errno::ENOTSUPP.to_string(), "ENOTSUPP");
         assert_eq!(Errno(4095).to_string(), "errno 4095");
+    }
+
+    #[test]
+    fn an_io_error_has_its_errno_or_eio() {
+        let busy = io::Error::from_raw_os_error(libc::EBUSY);
+        assert_eq!(Errno::of(&busy), Errno::EBUSY);
+        assert_eq!(Errno::of(&io::Error::other("x")), Errno::EIO);
     }
 }

@@ -4,16 +4,16 @@
 //!            time taken   record reserved
 //! CPU 0  ────────●───────────────○──────────▶   a late reservation of an early time
 //! CPU 1  ───────────●──○────────────────────▶
-//!                                     ▲ watermark: what was seen before this time was taken
-//! items before it, less the slack  ───┘ from the ring, so every earlier item has been pushed
+//!                                     ▲ watermark: every record from before this time has been
+//! items before it, less the slack  ───┘ read from the ring, so every earlier item has been pushed
 //! ```
 //!
 //! The ring keeps the order of reservation. A program takes its time first and reserves then; in
 //! between, an interrupt's program or another CPU may overtake it. So items wait until the
-//! watermark has passed them by [`SLACK_NS`]. One that comes later still is released at once and
-//! counted: it is out of order, but never lost.
+//! watermark has passed them by [`SLACK_NS`]. An item that arrives after a later one was
+//! released is counted as late and released next: out of order, but not lost.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::collections::BTreeMap;
 
 /// How long a program may take from its clock to its reservation, ns. On a busy virtual machine
 /// a CPU is taken away for milliseconds at a time.
@@ -21,7 +21,8 @@ pub const SLACK_NS: u64 = 5_000_000;
 
 /// Puts items in order of the times that they are pushed with.
 pub struct Order<T> {
-    waiting: BinaryHeap<Reverse<Waiting<T>>>,
+    /// By time and position: items of one instant keep the order of their reservation.
+    waiting: BTreeMap<(u64, u64), T>,
     pushed: u64,
     released_ns: u64,
     late: u64,
@@ -30,44 +31,11 @@ pub struct Order<T> {
 impl<T> Default for Order<T> {
     fn default() -> Self {
         Self {
-            waiting: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
             pushed: 0,
             released_ns: 0,
             late: 0,
         }
-    }
-}
-
-struct Waiting<T> {
-    time_ns: u64,
-    /// Items of one instant keep the order of their reservation.
-    position: u64,
-    item: T,
-}
-
-impl<T> PartialEq for Waiting<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<T> Eq for Waiting<T> {}
-
-impl<T> PartialOrd for Waiting<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Waiting<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-impl<T> Waiting<T> {
-    fn key(&self) -> (u64, u64) {
-        (self.time_ns, self.position)
     }
 }
 
@@ -77,15 +45,12 @@ impl<T> Order<T> {
         if time_ns < self.released_ns {
             self.late += 1;
         }
-        self.waiting.push(Reverse(Waiting {
-            time_ns,
-            position: self.pushed,
-            item,
-        }));
+        self.waiting.insert((time_ns, self.pushed), item);
         self.pushed += 1;
     }
 
-    /// The earliest time, from `time_ns` on, at which an item still finds its place.
+    /// `time_ns`, or the last time that was released if that is later: an item that is pushed with
+    /// the result is not late.
     pub fn in_time(&self, time_ns: u64) -> u64 {
         time_ns.max(self.released_ns)
     }
@@ -102,13 +67,12 @@ impl<T> Order<T> {
     }
 
     fn release_until(&mut self, until_ns: u64, mut take: impl FnMut(T)) {
-        while let Some(Reverse(first)) = self.waiting.peek()
-            && first.time_ns <= until_ns
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().0 <= until_ns
         {
-            if let Some(Reverse(first)) = self.waiting.pop() {
-                self.released_ns = self.released_ns.max(first.time_ns);
-                take(first.item);
-            }
+            let ((time_ns, _), item) = first.remove_entry();
+            self.released_ns = self.released_ns.max(time_ns);
+            take(item);
         }
     }
 
@@ -162,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_was_passed_is_moved_to_the_last_that_was_released() {
+    fn in_time_moves_an_early_time_to_the_last_released_time() {
         let mut order = Order::default();
         order.push(100, 1);
         assert_eq!(order.in_time(50), 50);
@@ -191,6 +155,21 @@ mod tests {
             order.finish(|item| seen.push(item));
             prop_assert_eq!(seen.len(), times.len());
             prop_assert!(seen.is_sorted());
+        }
+
+        #[test]
+        fn an_item_is_late_exactly_if_a_later_one_was_released(
+            times in prop::collection::vec(0u64..50, 1..60),
+            watermark in 0u64..50,
+        ) {
+            let (mut order, mut last, mut late) = (Order::default(), 0, 0);
+            for time in times {
+                prop_assert_eq!(order.in_time(time), time.max(last));
+                late += u64::from(time < last);
+                order.push(time, time);
+                order.release(SLACK_NS + watermark, |time| last = last.max(time));
+                prop_assert_eq!(order.late(), late);
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The account: what the programs saw, sent and lost.
+//! The account: how many records the programs saw, sent and lost.
 //!
-//! The identity that a trace proves at its end: `seen = delivered + lost`, where lost is a sum
-//! by reason. Kernel-side reasons are counters of the programs; more come from the kernel: runs that
-//! it skipped (`recursion`), kprobes that it did not fire (`probe_missed`); calls that were left
-//! without their return; and records that user space did not get or understand.
+//! A trace checks this identity at its end: `seen = delivered + lost`, where `lost` is a sum
+//! by reason: the loss counters of the programs; program runs that the kernel skipped (`recursion`);
+//! kprobes that it did not fire (`probe_missed`); calls without a return record; and records that
+//! user space did not read or could not decode.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl Counters {
         self.values.get(&(counter as u32)).copied().unwrap_or(0)
     }
 
-    /// The sum of all that the programs had to give up.
+    /// The sum of the programs' loss counters.
     pub fn lost(&self) -> u64 {
         let losses = Counter::ALL
             .into_iter()
@@ -44,7 +44,7 @@ impl Counters {
     }
 }
 
-/// What user space got.
+/// The records that user space read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Records that became events.
@@ -60,33 +60,33 @@ impl Taken {
     }
 }
 
-/// What was to be seen, and no program has seen it.
+/// What no program saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     /// Runs of programs that the kernel has skipped.
     pub skipped: Misses,
     /// Kprobes that did not fire.
     pub missed: Misses,
-    /// Calls whose return never came.
+    /// Calls without a return record.
     pub returns: u64,
 }
 
 /// The account of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Everything that should have become an event; `None` where the kernel does not report how
-    /// often it has skipped a program.
+    /// Everything that should have become an event; `None` if the kernel does not count the runs
+    /// that it skips.
     pub seen: Option<u64>,
-    /// What became one.
+    /// Records that became events.
     pub delivered: u64,
-    /// What did not, by reason; no entry is 0.
+    /// Lost records by reason; no entry is 0.
     pub lost: BTreeMap<String, u64>,
-    /// Whose runs never happened, of those.
+    /// The skipped runs among them, per program.
     pub missed: Vec<Miss>,
 }
 
 impl Account {
-    /// Balances the books.
+    /// Sums up the account.
     pub fn close(counters: &Counters, taken: Taken, missing: Missing) -> Self {
         let counted = Counter::ALL
             .into_iter()
@@ -126,7 +126,7 @@ impl Account {
         self.lost.values().sum()
     }
 
-    /// Whether the identity holds; `None` if it is not known how many were seen.
+    /// Whether the identity holds; `None` if `seen` is not known.
     pub fn balances(&self) -> Option<bool> {
         self.seen
             .map(|seen| seen == self.delivered + self.total_lost())
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_books_balance_with_every_kind_of_loss() {
+    fn the_account_balances_with_every_kind_of_loss() {
         let mut counters = Counters::default();
         for (counter, value) in [
             (Counter::Seen, 100),
@@ -204,5 +204,40 @@ mod tests {
             ..Missing::default()
         };
         assert_eq!(Account::close(&counters, taken, unknown).seen, None);
+    }
+
+    #[test]
+    fn counters_sum_up_only_losses() {
+        let counters = Counters::read(|counter| match counter {
+            Counter::Seen => 1000,
+            Counter::RingFull => 7,
+            Counter::ReturnMissed => 3,
+            _ => 0,
+        });
+        assert_eq!(counters.get(Counter::Seen), 1000);
+        assert_eq!(counters.get(Counter::Sent), 0);
+        assert_eq!(counters.lost(), 10);
+    }
+
+    #[test]
+    fn records_read_are_delivered_or_undecodable() {
+        let taken = Taken {
+            delivered: 5,
+            undecodable: 2,
+        };
+        assert_eq!(taken.all(), 7);
+    }
+
+    #[test]
+    fn an_account_balances_only_if_the_sums_agree() {
+        let account = |seen| Account {
+            seen,
+            delivered: 5,
+            lost: BTreeMap::from([("unread".to_owned(), 2)]),
+            missed: Vec::new(),
+        };
+        assert_eq!(account(Some(7)).balances(), Some(true));
+        assert_eq!(account(Some(3)).balances(), Some(false));
+        assert_eq!(account(None).balances(), None);
     }
 }

@@ -1,11 +1,11 @@
-//! Bytes → capability chain: how VFIO appends optional facts to an answer.
+//! Bytes → capability chain: the optional parts that VFIO appends to an answer.
 //!
 //! ```text
 //!  0            fixed        cap_offset       header.next          argsz
 //!  ├─ the struct ─┤ …         ├ header, body ─ … ├ header, body ─ … ─┤
 //! ```
-//! Pure. The bytes come from a kernel, but from a driver that may be wrong, or from a capture
-//! that may be cut off: every offset is checked before it is followed.
+//! Pure. The bytes come from a driver, which may be wrong, or from a capture, which may be cut off:
+//! every offset is checked before it is used.
 
 use std::mem::offset_of;
 
@@ -18,25 +18,25 @@ pub const MAX_CAPABILITIES: usize = 32;
 /// The page size that areas are measured by (x86_64), bytes.
 pub const PAGE_SIZE: u64 = 4096;
 
-/// Why an answer cannot be believed.
+/// Why an answer is rejected.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ChainError {
-    /// The bytes at hand end before something that the answer really has.
-    #[error("the answer is cut off: {needed} bytes are needed, {have} are there")]
+    /// The captured bytes end before a part that the answer has.
+    #[error("the answer is cut off: {needed} bytes needed, {have} captured")]
     Truncated {
         /// Bytes needed, at least.
         needed: u64,
-        /// Bytes at hand.
+        /// Bytes captured.
         have: u64,
     },
     /// The caller's buffer was too small for the chain. Ordinary for the first of two calls.
-    #[error("capabilities are announced but not given; a buffer of {argsz} bytes is asked for")]
+    #[error("the buffer has no room for the capability chain; the kernel asks for {argsz} bytes")]
     NotGiven {
         /// Bytes that the kernel asks for (`argsz` of the answer).
         argsz: u32,
     },
     /// A capability lies before the end of the fixed part, or runs past `argsz`.
-    #[error("a capability at offset {offset} is not all inside of the answer's {argsz} bytes")]
+    #[error("the capability at offset {offset} is not inside the answer of {argsz} bytes")]
     Outside {
         /// Where it begins, bytes from the start of the answer.
         offset: u64,
@@ -49,23 +49,23 @@ pub enum ChainError {
         /// Where it begins, bytes from the start of the answer.
         offset: u64,
     },
-    /// The chain comes back to a capability that it has passed.
+    /// The chain points back to an earlier capability.
     #[error("the capability chain loops back to offset {offset}")]
     Loop {
-        /// Where it comes back to, bytes from the start of the answer.
+        /// Offset that occurs twice, bytes from the start of the answer.
         offset: u64,
     },
     /// The chain has more than [`MAX_CAPABILITIES`].
     #[error("the chain has more than {MAX_CAPABILITIES} capabilities")]
     TooMany,
-    /// A capability that may be there once is there twice.
-    #[error("capability {id:#x} is there twice")]
+    /// A capability that may occur once occurs twice.
+    #[error("capability {id:#x} occurs twice")]
     Repeated {
         /// Its id.
         id: u16,
     },
-    /// A capability that must be understood has a version that is not.
-    #[error("capability {id:#x} has version {version}, and only version 1 is known")]
+    /// A capability that remap needs has an unsupported version.
+    #[error("capability {id:#x} has version {version}; remap supports version 1")]
     Version {
         /// Its id.
         id: u16,
@@ -86,7 +86,7 @@ pub enum ChainError {
         /// Its length, bytes.
         size: u64,
     },
-    /// A sparse area ends after the region does.
+    /// A sparse area ends after the end of the region.
     #[error("the sparse area {offset:#x}+{size:#x} ends beyond the region's {region:#x} bytes")]
     AreaOutside {
         /// Its offset within the region, bytes.
@@ -114,7 +114,7 @@ pub enum ChainError {
     },
 }
 
-/// An answer of the kernel: as many of its bytes as are at hand, and how many it has.
+/// An answer of the kernel: its captured bytes, and its full size.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffer<'a> {
     bytes: &'a [u8],
@@ -160,7 +160,7 @@ impl<'a> Buffer<'a> {
         self.array(at).map(u64::from_ne_bytes)
     }
 
-    /// That `size` bytes at `at` belong to the answer and are at hand.
+    /// Checks that `size` bytes at `at` belong to the answer and are captured.
     pub fn check(&self, at: u64, size: u64) -> Result<(), ChainError> {
         let outside = ChainError::Outside {
             offset: at,
@@ -196,7 +196,7 @@ impl<'a> Buffer<'a> {
     }
 }
 
-/// One capability of a chain. How long it is depends on what it is: its reader checks that.
+/// One capability of a chain. Its length depends on its id: the reader of each id checks it.
 #[derive(Clone, Copy, Debug)]
 pub struct Capability<'a> {
     /// `vfio_info_cap_header.id`.
@@ -221,7 +221,7 @@ impl<'a> Capability<'a> {
         self.buffer.u64(self.offset.saturating_add(field))
     }
 
-    /// That the first `size` bytes of this capability's struct are there.
+    /// Checks that the first `size` bytes of this capability's struct are captured.
     pub fn check(&self, size: u64) -> Result<(), ChainError> {
         self.buffer.check(self.offset, size)
     }
@@ -230,7 +230,7 @@ impl<'a> Capability<'a> {
 /// The chain of `buffer`, whose first capability is at `cap_offset`. Call it only where the answer's flags announce a chain.
 ///
 /// # Errors
-/// [`ChainError`]: a chain is believed whole or not at all.
+/// [`ChainError`]: a chain is accepted as a whole or rejected.
 pub fn chain(buffer: Buffer<'_>, cap_offset: u32) -> Result<Vec<Capability<'_>>, ChainError> {
     if cap_offset == 0 {
         return Err(ChainError::NotGiven {

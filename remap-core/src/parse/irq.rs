@@ -27,7 +27,7 @@ pub struct RemapIrq {
     pub encoding: Encoding,
     /// Region index of bit 0 (bitmap) or of sub-index 0 (vectors).
     pub base: u32,
-    /// Bit n: region `base + n` may be signalled; `None` where the driver does not say.
+    /// Bit n: region `base + n` may be signalled; `None` if the driver has no mask.
     pub mask: Option<u64>,
 }
 
@@ -42,21 +42,20 @@ impl RemapIrq {
         }
     }
 
-    /// Whether the driver said that it may name this region. One that says nothing may name all
-    /// that a mask could.
+    /// Whether the mask contains this region. Without a mask, all 64 regions from `base` on.
     pub fn may_name(&self, region: u32) -> bool {
         let bit = region.checked_sub(self.base).filter(|bit| *bit < u64::BITS);
         bit.is_some_and(|bit| self.mask.is_none_or(|mask| mask & (1 << bit) != 0))
     }
 
-    /// The regions that the driver said that it may name; none where it does not say.
+    /// The regions of the mask; empty without a mask.
     pub fn named(&self) -> impl Iterator<Item = u32> {
         // `parse` has checked that the highest fits.
         bits(self.mask.unwrap_or(0)).map(|bit| self.base.saturating_add(bit))
     }
 }
 
-/// The bits that are set, from the lowest.
+/// The numbers of the set bits, from the lowest.
 fn bits(word: u64) -> impl Iterator<Item = u32> {
     (0..u64::BITS).filter(move |bit| word & (1 << bit) != 0)
 }

@@ -19,7 +19,7 @@ pub struct Area {
     pub size: u64,
 }
 
-/// `struct vfio_region_info` and what its capability chain says.
+/// `struct vfio_region_info` and its capability chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     /// Region index.
@@ -30,16 +30,16 @@ pub struct Region {
     pub size: u64,
     /// Offset of the region in the device file, bytes.
     pub offset: u64,
-    /// What may be mapped, by rising offset: empty without `FLAG_MMAP` (a sparse capability that
-    /// is still in the chain then counts for nothing), the sparse areas if there are any, else
-    /// the whole region.
+    /// The mappable areas, by rising offset: empty without `FLAG_MMAP` (a sparse capability in the
+    /// chain is then ignored), the areas of the sparse capability if there is one, else the
+    /// whole region.
     pub areas: Vec<Area>,
-    /// Whether the chain was read that may make the areas fewer; if not, they are the whole region,
-    /// which is the most that they can be.
+    /// Whether the chain was read, which may restrict the areas. If not, `areas` is the whole
+    /// region, an upper bound.
     pub areas_known: bool,
     /// Type and subtype of a device-specific region (`VFIO_REGION_INFO_CAP_TYPE`).
     pub kind: Option<(u32, u32)>,
-    /// A sparse capability is in the chain while `FLAG_MMAP` is clear. Legal, and void.
+    /// A sparse capability is in the chain while `FLAG_MMAP` is clear. Legal, without effect.
     pub stale_sparse: bool,
 }
 
@@ -79,11 +79,10 @@ pub fn parse(bytes: &[u8]) -> Result<Region, ChainError> {
     })
 }
 
-/// What a buffer says that has no room for the chain: the fixed part of the answer is valid all the
-/// same, and a caller may content itself with that.
+/// The region from an answer without room for the chain: its fixed part is valid all the same.
 ///
 /// # Errors
-/// [`ChainError::Truncated`] if the fixed part is not there whole.
+/// [`ChainError::Truncated`] if the fixed part is not complete.
 pub fn parse_without_chain(bytes: &[u8]) -> Result<Region, ChainError> {
     let buffer = Buffer::new(bytes, size_of::<vfio_region_info>())?;
     let flags = buffer.u32(offset_of!(vfio_region_info, flags) as u64)?;
@@ -96,7 +95,7 @@ pub fn parse_without_chain(bytes: &[u8]) -> Result<Region, ChainError> {
         size,
         offset: buffer.u64(offset_of!(vfio_region_info, offset) as u64)?,
         areas: mappable.then_some(whole).into_iter().collect(),
-        // Without the flag there are none, whatever the chain says.
+        // Without the flag no area is mappable, with or without a chain.
         areas_known: !mappable,
         kind: None,
         stale_sparse: false,
@@ -121,7 +120,7 @@ fn sparse_areas(capability: Capability<'_>, region: u64) -> Result<Vec<Area>, Ch
     const FIRST: u64 = offset_of!(vfio_region_info_cap_sparse_mmap, areas) as u64;
     const STEP: u64 = size_of::<vfio_region_sparse_mmap_area>() as u64;
     let count = capability.u32(offset_of!(vfio_region_info_cap_sparse_mmap, nr_areas) as u64)?;
-    // Before the memory for them is asked for: the count is only a claim.
+    // Check the count before reading: the driver may claim more areas than the answer has.
     capability.check(FIRST + u64::from(count) * STEP)?;
     let mut areas = Vec::new();
     for entry in (0..u64::from(count)).map(|n| FIRST + n * STEP) {
@@ -147,8 +146,8 @@ fn sparse_areas(capability: Capability<'_>, region: u64) -> Result<Vec<Area>, Ch
     Ok(areas)
 }
 
-/// That `area` is made of whole pages of a region of `region` bytes. Only the end of the region
-/// itself may fall inside of a page.
+/// Checks that `area` consists of whole pages inside a region of `region` bytes. Only the end of
+/// the region itself may lie inside a page.
 fn check_area(Area { offset, size }: Area, region: u64) -> Result<(), ChainError> {
     let unaligned = ChainError::AreaUnaligned { offset, size };
     if size == 0 {

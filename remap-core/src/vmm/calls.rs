@@ -1,22 +1,22 @@
-//! What the kernel did for VMMs, from when to when: the calls that returned, and those that did
-//! not yet.
+//! The calls that the kernel served for VMMs, each with its begin and end: calls that returned,
+//! and calls in flight.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::{Body, Call, DeviceKey, Event, FeatureData};
 
-/// What a call was for. Where calls overlap, the first of these gets the time.
+/// What a call was for. Where calls overlap, the first kind in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A change of the migration state.
     StateChange,
-    /// Migration data: reads, writes and questions on the data fd.
+    /// Migration data: read, write and PRECOPY_INFO on the data fd.
     StateData,
     /// A fault on a mapped region.
     Fault,
     /// Interrupts were set up or taken down.
     Interrupts,
-    /// A mapping for DMA was made or ended.
+    /// A DMA map or unmap.
     Dma,
     /// A reset.
     Reset,
@@ -84,48 +84,49 @@ pub struct Span {
     pub end_ns: u64,
     /// What it was for.
     pub kind: Kind,
-    /// The device; `None` for what is a process's.
+    /// The device; `None` for a call on no single device (DMA).
     pub device: Option<DeviceKey>,
     /// The process.
     pub pid: u32,
 }
 
-/// How many calls are remembered: some 20 MB, and hours of all but the busiest migrations.
-const REMEMBERED: usize = 1 << 19;
+/// How many calls are kept: about 20 MB, enough for hours of most migrations.
+const KEPT: usize = 1 << 19;
 
 /// The calls of a trace, the newest of them.
 #[derive(Debug, Default)]
 pub struct Calls {
     returned: VecDeque<Span>,
-    /// By device and thread: when, for what, by which process.
-    under_way: HashMap<(DeviceKey, u32), (u64, Kind, u32)>,
-    /// The latest return of a call that is not remembered any more (CLOCK_MONOTONIC ns).
-    forgotten_ns: Option<u64>,
+    /// By device and thread: begin time, kind, process.
+    in_flight: HashMap<(DeviceKey, u32), (u64, Kind, u32)>,
+    /// The latest return of a call that is no longer kept (CLOCK_MONOTONIC ns).
+    dropped_ns: Option<u64>,
+    /// When records were last lost (CLOCK_MONOTONIC ns).
     lost_ns: Option<u64>,
 }
 
 impl Calls {
-    /// Learns from an event.
-    pub fn learn(&mut self, event: &Event) {
+    /// Records the call that `event` begins or ends.
+    pub fn record(&mut self, event: &Event) {
         let thread = |device: &DeviceKey| (*device, event.task.tid);
         match &event.body {
             Body::Enter { device, call } => {
                 let entry = (event.time_ns, Kind::of(call), event.task.pid);
-                self.under_way.insert(thread(device), entry);
+                self.in_flight.insert(thread(device), entry);
             }
             Body::StateWriteEnter { device, .. } => {
                 let entry = (event.time_ns, Kind::StateChange, event.task.pid);
-                self.under_way.insert(thread(device), entry);
+                self.in_flight.insert(thread(device), entry);
             }
             Body::Exit { device, .. } | Body::StateWriteExit { device, .. } => {
-                self.under_way.remove(&thread(device));
+                self.in_flight.remove(&thread(device));
             }
-            Body::Close { device, .. } => self.under_way.retain(|(open, _), _| open != device),
+            Body::Close { device, .. } => self.in_flight.retain(|(open, _), _| open != device),
             Body::Lost { .. } => self.lost_ns = Some(event.time_ns),
             _ => {}
         }
         if let Some((begin_ns, kind)) = returned(&event.body) {
-            self.remember(Span {
+            self.keep(Span {
                 begin_ns,
                 end_ns: event.time_ns,
                 kind,
@@ -135,19 +136,19 @@ impl Calls {
         }
     }
 
-    fn remember(&mut self, span: Span) {
-        if self.returned.len() == REMEMBERED
+    fn keep(&mut self, span: Span) {
+        if self.returned.len() == KEPT
             && let Some(oldest) = self.returned.pop_front()
         {
-            self.forgotten_ns = self.forgotten_ns.max(Some(oldest.end_ns));
+            self.dropped_ns = self.dropped_ns.max(Some(oldest.end_ns));
         }
         self.returned.push_back(span);
     }
 
-    /// All calls that touched the time from `begin_ns` to `end_ns`, cut to it, those that are
-    /// under way too.
+    /// All calls that overlap the time from `begin_ns` to `end_ns`, cut to it; calls in flight
+    /// included.
     pub fn between(&self, begin_ns: u64, end_ns: u64) -> Vec<Span> {
-        let open = self.under_way.iter();
+        let open = self.in_flight.iter();
         let open = open.map(|((device, _), (begin_ns, kind, pid))| Span {
             begin_ns: *begin_ns,
             end_ns: u64::MAX,
@@ -170,14 +171,14 @@ impl Calls {
             .collect()
     }
 
-    /// Whether every call since `begin_ns` is remembered, as far as the source has told.
-    pub fn whole_since(&self, begin_ns: u64) -> bool {
+    /// Whether every call since `begin_ns` is kept and no record was lost since then.
+    pub fn complete_since(&self, begin_ns: u64) -> bool {
         let before = |ns: Option<u64>| ns.is_none_or(|ns| ns < begin_ns);
-        before(self.forgotten_ns) && before(self.lost_ns)
+        before(self.dropped_ns) && before(self.lost_ns)
     }
 }
 
-/// When a call that the event is the return of began, and what it was for.
+/// The begin time and the kind of the call whose return `body` is.
 fn returned(body: &Body) -> Option<(u64, Kind)> {
     Some(match body {
         Body::Exit { call, begin_ns, .. } => (*begin_ns, Kind::of(call)),
@@ -191,3 +192,6 @@ fn returned(body: &Body) -> Option<(u64, Kind)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

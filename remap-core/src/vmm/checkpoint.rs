@@ -1,4 +1,4 @@
-//! Trace events of QEMU that say how far a migration is, on the trace's own time line.
+//! QEMU trace events that mark the progress of a migration, on the trace's time line.
 //!
 //! Names and formats are of QEMU's `migration/trace-events`, `hw/vfio/trace-events` and
 //! `system/trace-events`.
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use super::log::Line;
 
-/// A point of a migration, as the VMM told it.
+/// A point of a migration, from the VMM's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// When (CLOCK_MONOTONIC ns), from the VMM's wall clock; [`Checkpoint::error_ns`] says how
-    /// exact that is.
+    /// When (CLOCK_MONOTONIC ns), from the VMM's wall clock, within
+    /// [`Checkpoint::error_ns`].
     pub time_ns: u64,
-    /// How far the truth may be from `time_ns`, ns.
+    /// The largest error of `time_ns`, ns.
     pub error_ns: u64,
-    /// Which log: the name that the user knows it by.
+    /// The log's name, as the user gave it.
     pub log: String,
-    /// The thread in the VMM's own PID namespace, where the log says so.
+    /// The thread in the VMM's own PID namespace, if the log has it.
     pub tid: Option<u32>,
     /// The trace event's name.
     pub event: String,
     /// Its arguments, as its format writes them.
     pub arguments: String,
-    /// The device that it is about: QEMU names an assigned one by its address on the host.
+    /// The device that it concerns: QEMU names an assigned device by its address on the host.
     pub device: Option<String>,
 }
 
@@ -44,8 +44,8 @@ pub enum Meaning {
     Other,
 }
 
-/// Which trace events are shown. Those that QEMU writes for each block of data or each poll are
-/// left out: their sums are what the probes see.
+/// Which trace events are shown. Events for each block of data or each poll are left
+/// out: the probes measure those.
 const SHOWN: &[&str] = &[
     "vmstate_downtime_checkpoint",
     "migrate_set_state",
@@ -88,7 +88,7 @@ pub fn is_checkpoint(line: &Line<'_>) -> bool {
     SHOWN.contains(&line.event)
 }
 
-/// The address that stands in parentheses at the begin of an hw/vfio event's arguments.
+/// The address in parentheses at the start of an hw/vfio event's arguments.
 pub fn device(line: &Line<'_>) -> Option<String> {
     let (name, _) = line.arguments.strip_prefix('(')?.split_once(')')?;
     let is_vfio = line.event.starts_with("vfio_") && !name.is_empty();
@@ -98,7 +98,7 @@ pub fn device(line: &Line<'_>) -> Option<String> {
 impl Checkpoint {
     /// What it means.
     pub fn meaning(&self) -> Meaning {
-        let says = |text: &str| self.arguments.contains(text);
+        let has = |text: &str| self.arguments.contains(text);
         match self.event.as_str() {
             "vmstate_downtime_checkpoint" => match self.arguments.as_str() {
                 "src-downtime-start" => Meaning::Stops,
@@ -107,20 +107,20 @@ impl Checkpoint {
                 _ => Meaning::Step,
             },
             "vm_state_notify" | "vfio_vmstate_change" | "vfio_vmstate_change_prepare" => {
-                if says("running 1") {
+                if has("running 1") {
                     Meaning::Runs
-                } else if says("finish-migrate") {
+                } else if has("finish-migrate") {
                     Meaning::Stops
                 } else {
                     Meaning::Other
                 }
             }
-            "migrate_set_state" if says("failed") || says("cancelled") => Meaning::Failed,
+            "migrate_set_state" if has("failed") || has("cancelled") => Meaning::Failed,
             _ => Meaning::Other,
         }
     }
 
-    /// The shortest words for it: a downtime checkpoint's own name, else the event's.
+    /// The shortest name: that of the downtime checkpoint, else that of the event.
     pub fn name(&self) -> &str {
         match self.event.as_str() {
             "vmstate_downtime_checkpoint" => &self.arguments,
@@ -151,7 +151,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_checkpoints_mean() {
+    fn each_checkpoint_has_its_meaning() {
         for (words, meaning) in [
             (
                 "vmstate_downtime_checkpoint src-downtime-start",
@@ -193,6 +193,44 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_end_of_a_migration_has_its_meaning() {
+        for (words, meaning) in [
+            ("migrate_set_state new state failed", Meaning::Failed),
+            (
+                "vmstate_downtime_checkpoint dst-postcopy-bh-vm-started",
+                Meaning::Runs,
+            ),
+            ("vfio_vmstate_change_prepare  (a) running 1", Meaning::Runs),
+            ("savevm_state_complete_precopy failed", Meaning::Other),
+        ] {
+            assert_eq!(checkpoint("src", 0, words).meaning(), meaning, "{words}");
+        }
+    }
+
+    #[test]
+    fn only_an_event_of_vfio_names_a_device() {
+        for (words, name) in [
+            ("vfio_load_setup (a)", Some("a")),
+            ("vfio_load_setup ()", None),
+            ("vfio_load_setup a", None),
+            ("runstate_set (a)", None),
+        ] {
+            let device = checkpoint("src", 0, words).device;
+            assert_eq!(device.as_deref(), name, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_the_downtime_has_its_own_name() {
+        let name = |words: &str| checkpoint("src", 0, words).name().to_owned();
+        assert_eq!(
+            name("vmstate_downtime_checkpoint src-vm-stopped"),
+            "src-vm-stopped"
+        );
+        assert_eq!(name("runstate_set running"), "runstate_set");
+    }
+
+    #[test]
     fn a_device_is_named_by_its_address() {
         let words = "vfio_save_complete_precopy  (0000:01:00.0) ret 0";
         let named = checkpoint("src", 0, words);
@@ -202,7 +240,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_comes_with_each_block_is_no_checkpoint() {
+    fn an_event_for_each_block_is_no_checkpoint() {
         let line = parse(b"7@1.0:vfio_save_block  (0000:01:00.0) data_size 1048576").unwrap();
         assert!(!is_checkpoint(&line));
     }

@@ -1,9 +1,10 @@
-//! The time in which a virtual machine ran nowhere, and how much of it went by in the kernel.
+//! Downtime: the time in which a migrating virtual machine ran on neither side, and the kernel's
+//! share of it.
 //!
 //! It begins when the source stops the machine to hand it over, and ends when the destination runs
 //! it (if that VMM's log is read too), when the source has handed it over, or when the source runs
-//! it again. What the kernel did within it for the devices that the logs name is the kernel's
-//! share, the rest is the VMMs'.
+//! it again. The kernel's share is the time of calls for the devices that the logs name; the rest
+//! is the VMMs' share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,8 +12,7 @@ use super::calls::{Calls, Kind, Span};
 use super::checkpoint::{Checkpoint, Meaning};
 use crate::event::{Body, DeviceKey, Event};
 
-/// How long after an end the words of other logs, and calls that were under way, are waited for,
-/// ns.
+/// How long after an end to wait for other logs, and for calls in flight to return, ns.
 const SETTLE_NS: u64 = 1_000_000_000;
 
 /// How a downtime ended.
@@ -20,7 +20,7 @@ const SETTLE_NS: u64 = 1_000_000_000;
 pub enum End {
     /// The machine ran at the destination.
     Moved,
-    /// The source had handed it over; when it ran again no log says.
+    /// The source had handed it over; no log has the time at which it ran again.
     HandedOver,
     /// The migration failed or was cancelled, and the source went on.
     WentOn,
@@ -51,8 +51,8 @@ pub struct Part {
     pub begin_ns: u64,
     /// When it ended (CLOCK_MONOTONIC ns).
     pub end_ns: u64,
-    /// Time in which at least one call was under way, by what it was for, ns. What overlaps counts
-    /// once, for the first kind.
+    /// Time in which at least one call was in flight, by kind, ns. Where calls overlap, the time
+    /// counts once, for the first kind.
     pub kernel: BTreeMap<Kind, u64>,
 }
 
@@ -67,7 +67,7 @@ impl Part {
         self.kernel.values().sum()
     }
 
-    /// The rest: the VMMs' share, and what lies between them, ns.
+    /// The rest, ns: the VMMs' share and the time between them.
     pub fn vmm_ns(&self) -> u64 {
         self.duration().saturating_sub(self.kernel_ns())
     }
@@ -78,7 +78,7 @@ impl Part {
 pub struct Downtime {
     /// The log of the source.
     pub source: String,
-    /// The log that told its end, if that is another one.
+    /// The log that has its end, if that is not the source's.
     pub destination: Option<String>,
     /// How it ended.
     pub end: End,
@@ -87,13 +87,13 @@ pub struct Downtime {
     /// From checkpoint to checkpoint; only the whole where QEMU's `vmstate_downtime_checkpoint`
     /// is not in the logs.
     pub parts: Vec<Part>,
-    /// The devices whose calls are the kernel's share, by name; empty for all, where the logs name
-    /// none.
+    /// The names of the devices whose calls count as the kernel's share; empty if the logs name
+    /// none: then all devices count.
     pub devices: BTreeSet<String>,
     /// How far the begin and the end may be off, ns: of the clock and the stamps' resolution.
     pub error_ns: u64,
-    /// Whether all calls are there; else records were lost, or were too many to remember, and the
-    /// kernel's share may be larger.
+    /// Whether all calls are included. If not, records were lost or calls are no longer kept, and
+    /// the kernel's share may be larger.
     pub complete: bool,
 }
 
@@ -122,7 +122,7 @@ impl Downtimes {
         if let Body::Device { device, name, .. } = &event.body {
             self.names.insert(*device, name.clone());
         }
-        self.calls.learn(event);
+        self.calls.record(event);
     }
 
     /// The next checkpoint. They come in order of time, as far as the logs can tell.
@@ -134,7 +134,7 @@ impl Downtimes {
         let own = |window: &Window| window.begin.log == checkpoint.log;
         let place = match self.windows.iter().position(own) {
             Some(place) => Some(place),
-            // Another machine's downtime is not told apart where there are two.
+            // With two downtimes open, the log of a destination could belong to either.
             None => (self.windows.len() == 1).then_some(0),
         };
         let meaning = checkpoint.meaning();
@@ -150,11 +150,11 @@ impl Downtimes {
                 }
             }
         } else if let Some(window) = place.and_then(|place| self.windows.get_mut(place)) {
-            window.learn(checkpoint, meaning);
+            window.record(checkpoint, meaning);
         }
     }
 
-    /// What has settled by `now_ns` (CLOCK_MONOTONIC).
+    /// The downtimes that are complete at `now_ns` (CLOCK_MONOTONIC).
     pub fn advance(&mut self, now_ns: u64) -> Vec<Downtime> {
         while let Some(place) = self
             .windows
@@ -218,12 +218,12 @@ impl Downtimes {
             parts,
             devices,
             error_ns: begin.error_ns.max(end.error_ns),
-            complete: self.calls.whole_since(begin_ns),
+            complete: self.calls.complete_since(begin_ns),
             source: begin.log,
         });
     }
 
-    /// The calls for `devices`, and what their processes did that is no single device's.
+    /// The calls for `devices`, and their processes' calls on no single device (DMA).
     fn spans(&self, begin_ns: u64, end_ns: u64, devices: &BTreeSet<String>) -> Vec<Span> {
         let mut spans = self.calls.between(begin_ns, end_ns);
         if devices.is_empty() {
@@ -253,13 +253,13 @@ impl Window {
         }
     }
 
-    fn learn(&mut self, checkpoint: &Checkpoint, meaning: Meaning) {
+    fn record(&mut self, checkpoint: &Checkpoint, meaning: Meaning) {
         let own = self.begin.log == checkpoint.log;
         if checkpoint.event == "vmstate_downtime_checkpoint" {
             self.steps.push(checkpoint.clone());
         }
         let end = match meaning {
-            // The exact word for it, the first sign of it, and one for each device.
+            // The exact checkpoint, the first sign of it, or an event of one device.
             Meaning::Runs => {
                 let rank = match checkpoint.event.as_str() {
                     "vmstate_downtime_checkpoint" => 4,
@@ -272,7 +272,7 @@ impl Window {
             Meaning::Failed if own => (End::WentOn, 1),
             _ => return,
         };
-        // A machine that moved may be back at the source soon: that is another story.
+        // After a move, the source's log may show the machine running again: a later migration.
         let settled = matches!(self.end, Some((End::Moved, ..))) && own;
         let better = self.end.as_ref().is_none_or(|(_, rank, _)| end.1 >= *rank);
         if better && !settled {
@@ -285,7 +285,7 @@ impl Window {
     }
 }
 
-/// The time from `begin_ns` to `end_ns` in which a call was under way, by the first kind.
+/// The time from `begin_ns` to `end_ns` in which a call was in flight, by the first kind in flight.
 fn split(spans: &[Span], begin_ns: u64, end_ns: u64) -> BTreeMap<Kind, u64> {
     let mut edges = Vec::new();
     for span in spans {
@@ -296,11 +296,11 @@ fn split(spans: &[Span], begin_ns: u64, end_ns: u64) -> BTreeMap<Kind, u64> {
         }
     }
     edges.sort_unstable();
-    let mut under_way: BTreeMap<Kind, i64> = BTreeMap::new();
+    let mut in_flight: BTreeMap<Kind, i64> = BTreeMap::new();
     let mut sums = BTreeMap::new();
     let mut last_ns = begin_ns;
     for (ns, kind, change) in edges {
-        if let Some(first) = under_way
+        if let Some(first) = in_flight
             .iter()
             .find(|(_, count)| **count > 0)
             .map(|(kind, _)| *kind)
@@ -309,7 +309,7 @@ fn split(spans: &[Span], begin_ns: u64, end_ns: u64) -> BTreeMap<Kind, u64> {
             *sums.entry(first).or_default() += ns - last_ns;
         }
         last_ns = ns;
-        *under_way.entry(kind).or_default() += change;
+        *in_flight.entry(kind).or_default() += change;
     }
     sums
 }

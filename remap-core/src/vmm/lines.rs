@@ -1,19 +1,19 @@
-//! Bytes, as a growing file gives them, into lines.
+//! Bytes of a growing file → lines.
 
-/// A longer line is nothing that QEMU traces; its rest is passed over, bytes.
+/// The longest line, bytes. QEMU's trace events are shorter; the rest of a longer line is skipped.
 const LONGEST: usize = 1 << 16;
 
-/// Puts lines together.
+/// Joins pieces of text to lines.
 #[derive(Debug, Default)]
 pub struct Lines {
     partial: Vec<u8>,
-    /// The line is too long; it goes on to the next newline.
+    /// The current line is too long: skip to the next newline.
     overlong: bool,
 }
 
 impl Lines {
-    /// Takes the next bytes, and hands on every line that they complete, without its end. A line
-    /// that is too long is handed on cut short.
+    /// Adds the next bytes, and passes each line that they complete to `take`, without its line
+    /// end. A line that is too long is cut.
     pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(&[u8])) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = match piece.strip_suffix(b"\n") {
@@ -34,7 +34,7 @@ impl Lines {
         }
     }
 
-    /// The end of the file: what has no newline yet is a line too.
+    /// The end of the file: a rest without a newline is a line too.
     pub fn finish(&mut self, mut take: impl FnMut(&[u8])) {
         if !self.partial.is_empty() {
             take(&self.partial);
@@ -64,6 +64,22 @@ mod tests {
         let got = lines(&[&long, b"yy", b"y\nnext\n"]);
         assert_eq!((got.len(), got[0].len()), (2, LONGEST));
         assert_eq!(got[1], b"next");
+    }
+
+    #[test]
+    fn a_line_ends_at_a_newline_or_at_the_end_of_the_file() {
+        assert_eq!(lines(&[b"a\r\n\nb"]), [&b"a"[..], b"", b"b"]);
+        assert_eq!(lines(&[b"a", b"b\n"]), [b"ab"]);
+        assert!(lines(&[b""]).is_empty());
+    }
+
+    #[test]
+    fn a_line_of_the_greatest_length_is_complete() {
+        let longest = vec![b'x'; 65_536];
+        let got = lines(&[&longest, b"\n", b"y\n"]);
+        assert_eq!(got, [longest.clone(), b"y".to_vec()]);
+        let got = lines(&[&longest[..65_530], b"yyyyyyyy\n"]);
+        assert_eq!(got[0].len(), 65_536);
     }
 
     proptest! {

@@ -5,12 +5,12 @@
 //! 4242@1795386745.123456:vfio_migration_set_state  (0000:01:00.0) new state STOP_COPY, …
 //! 2026-11-22T22:32:25.123456Z vfio_migration_set_state  (0000:01:00.0) new state STOP_COPY, …
 //! ```
-//! The first up to QEMU 10.1 (with the thread's id), the second since then. Both are of the wall
-//! clock, to the microsecond, rounded down.
+//! QEMU writes the first form (with the thread's id) up to 10.1, the second since then. Both
+//! stamps are CLOCK_REALTIME in microseconds, rounded down.
 
 use serde::{Deserialize, Serialize};
 
-/// The unit of the stamps, ns: what happened did so within it, after the stamp.
+/// The unit of the stamps, ns: an event happened at most this long after its stamp.
 pub const RESOLUTION_NS: u64 = 1000;
 
 /// A trace event of QEMU.
@@ -18,7 +18,7 @@ pub const RESOLUTION_NS: u64 = 1000;
 pub struct Line<'a> {
     /// CLOCK_REALTIME, ns.
     pub wall_ns: u64,
-    /// The thread (in QEMU's own PID namespace), where the line says so.
+    /// The thread (in QEMU's own PID namespace), if the line has it.
     pub tid: Option<u32>,
     /// The trace event's name.
     pub event: &'a str,
@@ -29,35 +29,35 @@ pub struct Line<'a> {
 /// What was read of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogAccount {
-    /// The name that the user knows it by.
+    /// The log's name, as the user gave it.
     pub name: String,
-    /// Whether there was such a file.
+    /// Whether the file exists.
     pub there: bool,
     /// Its lines; the sum of the following.
     pub lines: u64,
-    /// Those that are on the time line.
+    /// Lines that became checkpoints on the time line.
     pub checkpoints: u64,
     /// Other trace events.
     pub others: u64,
-    /// Trace events of before the trace.
+    /// Trace events from before the trace began.
     pub earlier: u64,
     /// Trace events without a time: QEMU ran without `-msg timestamp=on`.
     pub untimed: u64,
-    /// What is no trace event of QEMU.
+    /// Lines that are no trace event of QEMU.
     pub foreign: u64,
-    /// How far a checkpoint's time may be off, ns.
+    /// The largest error of a checkpoint's time, ns.
     pub error_ns: u64,
-    /// How far the wall clock was moved against CLOCK_MONOTONIC during the trace, ns, which comes
-    /// to the error; 0 if it was not.
+    /// How far the wall clock was moved against CLOCK_MONOTONIC during the trace, ns; added to
+    /// the error.
     pub clock_moved_ns: u64,
 }
 
-/// Why a line is no trace event with a time.
+/// Why a line was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejected {
     /// It looks like a trace event, without a time stamp.
     Untimed,
-    /// It is something else: another message of QEMU, or not QEMU's.
+    /// Another message of QEMU, or a line of another program.
     Foreign,
 }
 
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_with_a_time() {
+    fn a_line_without_an_event_or_a_time_is_rejected() {
         for (text, why) in [
             (
                 "vfio_migration_set_state  (x) new state STOP",
@@ -265,6 +265,69 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_part_of_a_date_has_its_range() {
+        let wall = |stamp: &str| {
+            let text = format!("{stamp} vm_state_notify running 0");
+            parse(text.as_bytes()).ok().map(|line| line.wall_ns)
+        };
+        let second = 1_000_000_000;
+        assert_eq!(
+            wall("1970-01-02T03:04:05.5Z"),
+            Some(97_445 * second + 500_000_000)
+        );
+        assert_eq!(wall("1970-01-01T00:00:60Z"), Some(60 * second));
+        assert_eq!(wall("1970-01-01T23:59:59Z"), Some(86_399 * second));
+        for stamp in [
+            "1970-01-01T00:00:61Z",
+            "1970-01-01T00:60:00Z",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01-01T00:00:00Z",
+            "1970-01-01T00:00:00:00Z",
+            "01970-01-01T00:00:00Z",
+            "970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00.Z",
+        ] {
+            assert_eq!(wall(stamp), None, "{stamp}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_letters_digits_and_underscores() {
+        let named = |text: &str| parse(text.as_bytes()).map(|line| line.event.to_owned());
+        assert_eq!(named("1@2.3:a_1 x"), Ok("a_1".to_owned()));
+        assert_eq!(named("1@2.3:a-1 x"), Err(Rejected::Foreign));
+        assert_eq!(named("1@2.3: x"), Err(Rejected::Foreign));
+        assert_eq!(named("vm-state_notify x"), Err(Rejected::Foreign));
+        assert_eq!(named("warning x"), Err(Rejected::Foreign));
+        assert_eq!(named("1@2.:a_1 x"), Err(Rejected::Foreign));
+        assert_eq!(named("1@2.x:a_1 x"), Err(Rejected::Foreign));
+    }
+
+    #[test]
+    fn the_days_follow_each_other() {
+        let mut next = 0;
+        for year in 1970..2402 {
+            for month in 1..=12 {
+                let last = (28..=31)
+                    .rev()
+                    .find(|day| days_since_1970(year, month, *day).is_some());
+                let last = last.unwrap();
+                assert_eq!(days_since_1970(year, month, last + 1), None);
+                for day in 1..=last {
+                    assert_eq!(
+                        days_since_1970(year, month, day),
+                        Some(next),
+                        "{year}-{month}-{day}"
+                    );
+                    next += 1;
+                }
+            }
+        }
+        assert_eq!(next, 157_785, "105 leap days in 432 years");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read(line in prop::collection::vec(any::<u8>(), 0..80)) {
@@ -280,7 +343,7 @@ mod tests {
         }
 
         #[test]
-        fn both_forms_say_the_same(seconds in 0_u64..4_000_000_000, micros in 0_u64..1_000_000) {
+        fn any_time_is_read_to_the_microsecond(seconds in 0_u64..4_000_000_000, micros in 0_u64..1_000_000) {
             let thread = format!("7@{seconds}.{micros:06}:vm_state_notify running 0");
             let wall_ns = seconds * 1_000_000_000 + micros * 1000;
             prop_assert_eq!(parse(thread.as_bytes()).unwrap().wall_ns, wall_ns);

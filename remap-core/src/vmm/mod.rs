@@ -1,8 +1,8 @@
-//! A VMM's own words: its command line and its log, as text that somebody else has read.
+//! What a VMM reports about itself: its command line and its log, as text that the caller has read.
 //!
 //! ```text
 //! log file → lines → log (time, event, arguments) → checkpoint ─┬→ Output
-//! events → calls (what the kernel did, from when to when) ──────┴→ downtime → Output
+//! events → calls (each call with its begin and end) ──────┴→ downtime → Output
 //! ```
 
 pub mod calls;
@@ -12,7 +12,7 @@ pub mod lines;
 pub mod log;
 pub mod name;
 
-/// What others wrote, as text that no terminal obeys.
+/// Text of another program, with each control character replaced so that a terminal is safe.
 pub fn printable(bytes: &[u8]) -> String {
     let replace = |char: char| match char.is_control() {
         true => char::REPLACEMENT_CHARACTER,
@@ -22,4 +22,12 @@ pub fn printable(bytes: &[u8]) -> String {
         .chars()
         .map(replace)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_control_characters_are_replaced() {
+        assert_eq!(super::printable(b"a \xc3\xa4\n"), "a \u{e4}\u{fffd}");
+    }
 }

@@ -6,7 +6,7 @@ use super::printable;
 /// `cmdline` is the content of `/proc/PID/cmdline`: arguments that end in a NUL each.
 ///
 /// `None` if the command is not QEMU, or names no guest. The last `-name` wins, as in QEMU
-/// (`qemu_opts_parse` merges them). Characters that a terminal would obey are replaced.
+/// (`qemu_opts_parse` merges them). Control characters are replaced.
 pub fn of_cmdline(cmdline: &[u8]) -> Option<String> {
     let mut arguments = cmdline.split(|byte| *byte == 0);
     let command = arguments.next()?;
@@ -122,9 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_has_nothing_to_obey() {
+    fn control_characters_are_replaced() {
         let name = of(&["kvm", "-name", "a\x1b[31mb"]).unwrap();
         assert_eq!(name, "a\u{fffd}[31mb");
+    }
+
+    #[test]
+    fn each_option_value_is_one_of_a_list() {
+        assert_eq!(of(&["kvm", "-name", ",x"]), None);
+        assert_eq!(of(&["kvm", "-name", "a,b"]).as_deref(), Some("a"));
+        assert_eq!(of(&["kvm", "-name", "a,,,b"]).as_deref(), Some("a,"));
+        assert_eq!(of(&["kvm", "-name", "a,guest=b"]).as_deref(), Some("b"));
+        assert_eq!(of(&["qemu", "-m", "1", "-name", "a"]).as_deref(), Some("a"));
     }
 
     proptest! {

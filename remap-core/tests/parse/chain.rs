@@ -1,4 +1,4 @@
-//! Capability chains: good ones say what they say, bad ones are refused with the reason.
+//! Capability chains: valid ones are read, invalid ones are refused with the reason.
 
 use proptest::prelude::*;
 use remap_common::uapi::{
@@ -19,7 +19,7 @@ fn mappable() -> Answer {
 }
 
 fn refused(answer: &Answer) -> ChainError {
-    region::parse(&answer.bytes).expect_err("a bad answer was believed")
+    region::parse(&answer.bytes).expect_err("an invalid answer was accepted")
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn without_mmap_nothing_is_mappable() {
 }
 
 #[test]
-fn a_stale_sparse_capability_counts_for_nothing() {
+fn a_stale_sparse_capability_is_ignored() {
     let region = region::parse(
         &Answer::region(2, READ_WRITE, SIZE)
             .sparse(&[(0, 0x1000)])
@@ -132,7 +132,7 @@ fn capabilities_may_stand_in_any_order() {
 }
 
 #[test]
-fn the_first_of_two_calls_says_how_much_room_it_wants() {
+fn the_first_of_two_calls_reports_the_size_that_it_needs() {
     let answer = Answer::region(2, READ_WRITE | MMAP | CAPS, SIZE).put(0, 80);
     assert_eq!(refused(&answer), ChainError::NotGiven { argsz: 80 });
 }
@@ -199,7 +199,7 @@ fn too_many_capabilities_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_understood_for_sure_is_refused() {
+fn a_repeated_or_newer_capability_is_refused() {
     let twice = mappable().sparse(&[(0, 0x1000)]).sparse(&[(0, 0x2000)]);
     assert_eq!(refused(&twice), ChainError::Repeated { id: 1 });
     let newer = mappable().cap(1, 2, &[0; 8]);
@@ -279,7 +279,7 @@ fn a_remap_irq_has_its_type_and_subtype() {
 }
 
 #[test]
-fn without_a_mask_the_driver_does_not_say() {
+fn without_the_regions_capability_the_mask_is_unknown() {
     let irq = irq::parse(&Answer::irq(5, 1, 1).kind(3, 1, 0).bytes).unwrap();
     assert_eq!(
         irq.remap,
@@ -310,6 +310,61 @@ fn a_mask_beyond_the_last_region_is_refused() {
     assert_eq!(
         irq(base, mask),
         Err(ChainError::RegionBeyond { base, mask })
+    );
+}
+
+#[test]
+fn an_answer_without_room_for_the_chain_has_its_fixed_part() {
+    let answer = |flags, size| Answer::region(2, flags, size).put(0, 80);
+    let whole = |size| vec![Area { offset: 0, size }];
+    for (flags, size, areas) in [
+        (READ_WRITE | MMAP | CAPS, SIZE, whole(SIZE)),
+        (READ_WRITE | CAPS, SIZE, vec![]),
+        (MMAP | CAPS, 0, vec![]),
+    ] {
+        let region = region::parse_without_chain(&answer(flags, size).bytes).unwrap();
+        assert_eq!((region.index, region.flags, region.size), (2, flags, size));
+        assert_eq!(region.offset, 2 << VFIO_PCI_OFFSET_SHIFT);
+        assert_eq!(region.areas_known, areas.is_empty());
+        assert_eq!(region.areas, areas);
+    }
+    let cut = region::parse_without_chain(&answer(CAPS, SIZE).bytes[..31]);
+    let (needed, have) = (32, 31);
+    assert_eq!(cut, Err(ChainError::Truncated { needed, have }));
+}
+
+#[test]
+fn each_area_is_checked_where_it_ends() {
+    let areas = |areas: &[(u64, u64)]| region::parse(&mappable().sparse(areas).bytes);
+    assert!(areas(&[(0, SIZE)]).is_ok());
+    assert!(areas(&[(0, 0x1000), (0x1000, 0x1000)]).is_ok());
+    let odd = Answer::region(0, MMAP, 0x1800);
+    let odd = |areas: &[(u64, u64)]| region::parse(&odd.clone().sparse(areas).bytes);
+    assert!(odd(&[(0x1000, 0x800)]).is_ok());
+    assert!(odd(&[(0, 0x800)]).is_err());
+}
+
+#[test]
+fn a_cut_answer_says_how_many_bytes_are_needed() {
+    let answer = mappable().kind(2, 5, 6);
+    let (needed, have) = (48, 47);
+    assert_eq!(
+        region::parse(&answer.bytes[..47]),
+        Err(ChainError::Truncated { needed, have })
+    );
+}
+
+#[test]
+fn a_capability_ends_at_the_end_of_the_answer() {
+    let answer = mappable().cap(2, 1, &[0; 4]);
+    let (offset, argsz) = (32, 44);
+    assert_eq!(refused(&answer), ChainError::Outside { offset, argsz });
+    let answer = Answer::irq(5, 1, 1).kind(3, 1, 0).cap(0x5242, 1, &[0; 8]);
+    let offset = answer.last() as u64;
+    let argsz = u32::try_from(answer.bytes.len()).unwrap();
+    assert_eq!(
+        irq::parse(&answer.bytes),
+        Err(ChainError::Outside { offset, argsz })
     );
 }
 

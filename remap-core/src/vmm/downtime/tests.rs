@@ -184,6 +184,157 @@ fn two_machines_at_once_are_kept_apart() {
     assert!(got.iter().all(|downtime| downtime.end == End::TraceEnd));
 }
 
+#[test]
+fn each_end_has_its_word_in_json() {
+    let ends = [End::Moved, End::HandedOver, End::WentOn, End::TraceEnd];
+    let names = ends.map(End::name);
+    assert_eq!(names, ["moved", "handed_over", "went_on", "trace_end"]);
+}
+
+#[test]
+fn the_vmms_have_the_rest_of_the_time() {
+    let part = Part {
+        from: "a".into(),
+        to: None,
+        begin_ns: 100,
+        end_ns: 150,
+        kernel: BTreeMap::from([(Kind::Dma, 10), (Kind::Reset, 5)]),
+    };
+    assert_eq!(
+        (part.duration(), part.kernel_ns(), part.vmm_ns()),
+        (50, 15, 35)
+    );
+}
+
+#[test]
+fn a_second_stop_of_one_machine_begins_only_after_the_end_of_the_first() {
+    let mut downtimes = Downtimes::default();
+    let stop = "vmstate_downtime_checkpoint src-downtime-start";
+    let runs = "vm_state_notify running 1 reason 9 (running)";
+    for (time_ns, words) in [
+        (100, stop),
+        (150, stop),
+        (200, runs),
+        (300, stop),
+        (330, runs),
+    ] {
+        downtimes.checkpoint(&checkpoint("src", time_ns, words));
+    }
+    let got = downtimes.finish(1000);
+    let times: Vec<(u64, u64)> = got
+        .iter()
+        .map(|downtime| (downtime.whole.begin_ns, downtime.whole.end_ns))
+        .collect();
+    assert_eq!(times, [(100, 200), (300, 330)]);
+}
+
+#[test]
+fn the_exact_checkpoint_outranks_the_first_sign() {
+    let exact = "vmstate_downtime_checkpoint dst-precopy-bh-vm-started";
+    let state = "vm_state_notify running 1 reason 9 (running)";
+    let device =
+        "vfio_vmstate_change  (0000:01:00.0) running 1 reason running device state RUNNING";
+    for (words, end_ns) in [
+        ([state, exact, device], 300),
+        ([exact, state, device], 290),
+        ([device, state, device], 300),
+        ([device, device, state], 310),
+    ] {
+        let mut downtimes = scene();
+        for (time_ns, words) in [290, 300, 310].into_iter().zip(words) {
+            downtimes.checkpoint(&checkpoint("dst", time_ns, words));
+        }
+        let got = downtimes.finish(400);
+        assert_eq!(
+            (got[0].end, got[0].whole.end_ns),
+            (End::Moved, end_ns),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn a_machine_that_moved_does_not_return_within_one_downtime() {
+    let mut downtimes = scene();
+    let exact = "vmstate_downtime_checkpoint dst-precopy-bh-vm-started";
+    let state = "vm_state_notify running 1 reason 9 (running)";
+    downtimes.checkpoint(&checkpoint("dst", 290, state));
+    downtimes.checkpoint(&checkpoint("src", 295, state));
+    downtimes.checkpoint(&checkpoint("dst", 300, exact));
+    let got = downtimes.finish(400);
+    assert_eq!((got[0].end, got[0].whole.end_ns), (End::Moved, 300));
+}
+
+#[test]
+fn only_the_source_reports_a_handover_or_a_failure() {
+    for words in [
+        "vmstate_downtime_checkpoint src-downtime-end",
+        "migrate_set_state new state failed",
+    ] {
+        let mut downtimes = scene();
+        downtimes.checkpoint(&checkpoint("dst", 290, words));
+        assert_eq!(downtimes.finish(400)[0].end, End::TraceEnd, "{words}");
+        let mut downtimes = scene();
+        downtimes.checkpoint(&checkpoint("src", 290, words));
+        assert_ne!(downtimes.finish(400)[0].end, End::TraceEnd, "{words}");
+    }
+}
+
+#[test]
+fn a_downtime_settles_from_its_first_end() {
+    let mut downtimes = scene();
+    let state = "vm_state_notify running 1 reason 9 (running)";
+    downtimes.checkpoint(&checkpoint("dst", 290, state));
+    downtimes.checkpoint(&checkpoint("dst", 300, state));
+    assert!(downtimes.advance(289 + SETTLE_NS).is_empty());
+    assert_eq!(downtimes.advance(290 + SETTLE_NS).len(), 1);
+}
+
+#[test]
+fn the_error_is_that_of_the_less_exact_end() {
+    for (begin, end) in [(3, 5), (5, 3)] {
+        let mut downtimes = Downtimes::default();
+        for (time_ns, error_ns, words) in [
+            (100, begin, "vmstate_downtime_checkpoint src-downtime-start"),
+            (200, end, "vmstate_downtime_checkpoint src-downtime-end"),
+        ] {
+            let mut point = checkpoint("src", time_ns, words);
+            point.error_ns = error_ns;
+            downtimes.checkpoint(&point);
+        }
+        assert_eq!(downtimes.finish(300)[0].error_ns, 5);
+    }
+}
+
+#[test]
+fn dma_counts_only_for_the_processes_of_the_named_devices() {
+    let dma = |pid| {
+        let body = Body::Dma {
+            node: crate::event::NodeKey(1),
+            kind: crate::event::DmaKind::Map,
+            iova: 0,
+            size: 4096,
+            vaddr: None,
+            begin_ns: 230,
+            result: Ok(0),
+        };
+        let mut event = event(240, body);
+        event.task.pid = pid;
+        event
+    };
+    for (pid, expected) in [(5, Some(&10)), (77, None)] {
+        let mut downtimes = scene();
+        downtimes.event(&dma(pid));
+        let got = downtimes.finish(400);
+        assert_eq!(got[0].whole.kernel.get(&Kind::Dma), expected, "{pid}");
+    }
+    let mut unnamed = Downtimes::default();
+    let stop = "vmstate_downtime_checkpoint src-downtime-start";
+    unnamed.checkpoint(&checkpoint("src", 100, stop));
+    unnamed.event(&dma(77));
+    assert_eq!(unnamed.finish(400)[0].whole.kernel[&Kind::Dma], 10);
+}
+
 proptest! {
     #[test]
     fn the_shares_add_up(spans in prop::collection::vec((0_u64..100, 0_u64..100, 0_usize..7), 0..30)) {
