@@ -55,7 +55,7 @@ impl<T> Order<T> {
         time_ns.max(self.released_ns)
     }
 
-    /// Releases what is older than the watermark less the slack, in order. `watermark_ns` is a
+    /// Releases the items up to the watermark less the slack, in order. `watermark_ns` is a
     /// time before which every record has been pushed (CLOCK_MONOTONIC).
     pub fn release(&mut self, watermark_ns: u64, take: impl FnMut(T)) {
         self.release_until(watermark_ns.saturating_sub(SLACK_NS), take);

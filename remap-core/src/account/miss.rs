@@ -51,7 +51,7 @@ impl Misses {
 
     /// Adds the kernel's count for one program on a function, or on several; `None` if the kernel
     /// does not count.
-    /// `record` says whether each run would have made a record.
+    /// `record`: whether each run would have made a record.
     pub fn add(
         &mut self,
         reason: &'static str,

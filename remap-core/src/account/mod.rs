@@ -240,4 +240,20 @@ mod tests {
         assert_eq!(account(Some(3)).balances(), Some(false));
         assert_eq!(account(None).balances(), None);
     }
+
+    #[test]
+    fn what_no_program_saw_counts_as_seen_and_as_lost() {
+        let misses = |reason, count| {
+            let mut misses = Misses::default();
+            misses.add(reason, ("program", None), true, Some(count));
+            misses
+        };
+        let missing = Missing {
+            skipped: misses(RECURSION, 3),
+            missed: misses(PROBE_MISSED, 5),
+            returns: 7,
+        };
+        let account = Account::close(&Counters::default(), Taken::default(), missing);
+        assert_eq!((account.seen, account.total_lost()), (Some(15), 15));
+    }
 }

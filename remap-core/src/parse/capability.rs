@@ -78,7 +78,7 @@ pub enum ChainError {
         /// Its offset within the region, bytes.
         offset: u64,
     },
-    /// A sparse area is not made of whole pages.
+    /// A sparse area does not consist of whole pages.
     #[error("the sparse area {offset:#x}+{size:#x} is not aligned to pages of {PAGE_SIZE} bytes")]
     AreaUnaligned {
         /// Its offset within the region, bytes.
@@ -123,8 +123,8 @@ pub struct Buffer<'a> {
 }
 
 impl<'a> Buffer<'a> {
-    /// The answer in `bytes`, whose fixed part of `fixed` bytes must be there whole and begins
-    /// with `argsz`.
+    /// The answer in `bytes`. Its fixed part of `fixed` bytes begins with `argsz` and must be
+    /// complete.
     pub fn new(bytes: &'a [u8], fixed: usize) -> Result<Self, ChainError> {
         let short = ChainError::Truncated {
             needed: fixed as u64,
@@ -168,7 +168,7 @@ impl<'a> Buffer<'a> {
         };
         let end = at.checked_add(size).ok_or(outside)?;
         if end <= self.fixed as u64 {
-            return Ok(()); // the caller's struct, whatever argsz says
+            return Ok(()); // the caller's struct, whatever argsz is
         }
         if end > u64::from(self.argsz) {
             return Err(outside);
@@ -227,7 +227,8 @@ impl<'a> Capability<'a> {
     }
 }
 
-/// The chain of `buffer`, whose first capability is at `cap_offset`. Call it only where the answer's flags announce a chain.
+/// The chain of `buffer`, from the first capability at `cap_offset` on. Only for an answer whose
+/// flags announce a chain.
 ///
 /// # Errors
 /// [`ChainError`]: a chain is accepted as a whole or rejected.

@@ -60,7 +60,7 @@ fn bits(word: u64) -> impl Iterator<Item = u32> {
     (0..u64::BITS).filter(move |bit| word & (1 << bit) != 0)
 }
 
-/// `struct vfio_irq_info` and what its capability chain says.
+/// `struct vfio_irq_info` and its capability chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IrqInfo {
     /// IRQ index.
@@ -81,7 +81,7 @@ pub struct IrqInfo {
 /// # Errors
 /// [`ChainError::Truncated`] only if something that is needed is missing from `bytes`;
 /// [`ChainError::NotGiven`] if the caller's buffer had no room for the chain, as in the first of
-/// two calls and for every caller that only knows mainline's struct; any other if the answer
+/// two calls and for every caller with mainline's struct; any other if the answer
 /// contradicts itself.
 pub fn parse(bytes: &[u8]) -> Result<IrqInfo, ChainError> {
     let head = Buffer::new(bytes, size_of::<vfio_irq_info>())?;

@@ -2,7 +2,7 @@
 //! lacks of mainline's.
 //!
 //! The protocol is described there. `remap-user/tests/mirror` compiles the header with the C
-//! compiler and compares every size, offset and value with what stands here.
+//! compiler and compares every size, offset and value with this file.
 
 use vfio_bindings::bindings::vfio::vfio_info_cap_header;
 
@@ -51,7 +51,7 @@ pub struct remap_irq_info_cap_type {
     pub header: vfio_info_cap_header,
     /// Type.
     pub type_: u32,
-    /// Subtype, whose meaning depends on the type.
+    /// Subtype; its meaning depends on the type.
     pub subtype: u32,
 }
 

@@ -36,7 +36,7 @@ impl Kind {
         Self::Other,
     ];
 
-    /// The word in JSON.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::StateChange => "state_change",
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// The words for people.
+    /// The name in text output.
     pub fn words(self) -> &'static str {
         match self {
             Self::StateChange => "state changes",

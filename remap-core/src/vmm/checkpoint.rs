@@ -134,7 +134,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::vmm::log::parse;
 
-    /// A checkpoint of `log`, from the words after the stamp.
+    /// A checkpoint of `log`, from the text after the stamp.
     pub(crate) fn checkpoint(log: &str, time_ns: u64, words: &str) -> Checkpoint {
         let text = format!("7@1.0:{words}");
         let line = parse(text.as_bytes()).unwrap();

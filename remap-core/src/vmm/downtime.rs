@@ -29,7 +29,7 @@ pub enum End {
 }
 
 impl End {
-    /// The word in JSON.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Moved => "moved",
@@ -82,10 +82,10 @@ pub struct Downtime {
     pub destination: Option<String>,
     /// How it ended.
     pub end: End,
-    /// The whole of it.
+    /// From begin to end.
     pub whole: Part,
-    /// From checkpoint to checkpoint; only the whole where QEMU's `vmstate_downtime_checkpoint`
-    /// is not in the logs.
+    /// From checkpoint to checkpoint; one part if the logs have no
+    /// `vmstate_downtime_checkpoint`.
     pub parts: Vec<Part>,
     /// The names of the devices whose calls count as the kernel's share; empty if the logs name
     /// none: then all devices count.
@@ -125,7 +125,7 @@ impl Downtimes {
         self.calls.record(event);
     }
 
-    /// The next checkpoint. They come in order of time, as far as the logs can tell.
+    /// The next checkpoint. Checkpoints of one log come in order of time.
     pub fn checkpoint(&mut self, checkpoint: &Checkpoint) {
         if let Some(device) = &checkpoint.device {
             let named = self.named.entry(checkpoint.log.clone()).or_default();

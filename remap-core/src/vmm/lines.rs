@@ -6,9 +6,8 @@ const LONGEST: usize = 1 << 16;
 /// Joins pieces of text to lines.
 #[derive(Debug, Default)]
 pub struct Lines {
+    /// The line so far, at most [`LONGEST`] bytes.
     partial: Vec<u8>,
-    /// The current line is too long: skip to the next newline.
-    overlong: bool,
 }
 
 impl Lines {
@@ -20,16 +19,12 @@ impl Lines {
                 Some(text) => (text, true),
                 None => (piece, false),
             };
-            if !self.overlong {
-                let room = LONGEST - self.partial.len();
-                self.partial
-                    .extend_from_slice(&text[..text.len().min(room)]);
-                self.overlong = text.len() > room;
-            }
+            let room = LONGEST - self.partial.len();
+            self.partial
+                .extend_from_slice(&text[..text.len().min(room)]);
             if ends {
                 take(self.partial.strip_suffix(b"\r").unwrap_or(&self.partial));
                 self.partial.clear();
-                self.overlong = false;
             }
         }
     }

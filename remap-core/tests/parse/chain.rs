@@ -292,7 +292,7 @@ fn without_the_regions_capability_the_mask_is_unknown() {
 }
 
 #[test]
-fn a_caller_that_knows_only_mainlines_struct_gets_no_chain() {
+fn a_caller_with_mainlines_struct_gets_no_chain() {
     let answer = Answer::irq(5, 1, 1).kind(3, 1, 0);
     let argsz = answer.bytes.len().try_into().unwrap();
     assert_eq!(

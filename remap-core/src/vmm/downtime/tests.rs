@@ -85,7 +85,7 @@ fn scene() -> Downtimes {
         downtimes.checkpoint(&checkpoint("src", time_ns, words));
     }
     for events in [
-        // It began before the downtime; only what is within counts.
+        // The call begins before the downtime: only its part within counts.
         state_change(SOURCE, 50, 150),
         state_change(FOREIGN, 150, 200),
     ] {
@@ -146,7 +146,7 @@ fn a_machine_that_went_on_at_the_source() {
 }
 
 #[test]
-fn the_source_alone_knows_when_it_handed_over() {
+fn without_the_destinations_log_a_downtime_ends_at_the_handover() {
     let mut downtimes = scene();
     let done = "vmstate_downtime_checkpoint src-downtime-end";
     downtimes.checkpoint(&checkpoint("src", 290, done));
@@ -333,6 +333,21 @@ fn dma_counts_only_for_the_processes_of_the_named_devices() {
     unnamed.checkpoint(&checkpoint("src", 100, stop));
     unnamed.event(&dma(77));
     assert_eq!(unnamed.finish(400)[0].whole.kernel[&Kind::Dma], 10);
+}
+
+#[test]
+fn only_kinds_that_took_time_are_in_the_shares() {
+    let span = |begin_ns, end_ns, kind| Span {
+        begin_ns,
+        end_ns,
+        kind,
+        device: None,
+        pid: 1,
+    };
+    let both = [span(10, 20, Kind::Fault), span(10, 20, Kind::Dma)];
+    assert_eq!(split(&both, 0, 100), BTreeMap::from([(Kind::Fault, 10)]));
+    let instant = [span(10, 10, Kind::Fault)];
+    assert_eq!(split(&instant, 0, 100), BTreeMap::new());
 }
 
 proptest! {
