@@ -5,6 +5,9 @@ use remap_common::uapi::VFIO_REGION_INFO_FLAG_CAPS;
 use crate::model::View;
 use crate::parse::region::Area;
 
+/// Areas by region index.
+pub(super) type RegionAreas = std::collections::BTreeMap<u32, Vec<Area>>;
+
 /// Sorted, merged where they touch or overlap, without empty ones. An end beyond `u64::MAX` is
 /// cut off there: what comes in is not trusted.
 pub(super) fn normalise(areas: &[Area]) -> Vec<Area> {
@@ -49,6 +52,12 @@ pub(super) fn allow_same(one: &View, other: &View) -> bool {
         && other.areas_known
         && one.flags & !VFIO_REGION_INFO_FLAG_CAPS == other.flags & !VFIO_REGION_INFO_FLAG_CAPS
         && normalise(&one.areas) == normalise(&other.areas)
+}
+
+/// How much all of them are, bytes, each counted.
+pub(super) fn total(areas: &[Area]) -> u64 {
+    let sizes = areas.iter().map(|area| area.size);
+    sizes.fold(0, u64::saturating_add)
 }
 
 fn end(area: &Area) -> u64 {

@@ -1,30 +1,23 @@
-//! Which event is whose.
+//! Which tracker an event concerns: the one place where an event's body is told apart.
 
 use super::Correlator;
+use super::call::Exit;
 use super::device::Device;
-use super::episode::Range;
-use super::ioctl::Exit;
-use super::memory::Place;
-use super::report::Desk;
-use crate::event::{Answer, Body, Call, DeviceKey, Errno, Event, Node, Origin};
-use crate::parse::region::Area;
+use super::dma::{Part, ProcessSign};
+use super::irq::Signal;
+use super::mapping::{Fault, FileRange};
+use super::moment::Moment;
+use super::place::Place;
+use super::queue::OutputQueue;
+use super::remap::Written;
+use super::span::Moved;
+use crate::event::{Answer, Body, Call, DeviceKey, DmaKind, Errno, Event, Node, NodeKey};
 
 impl Correlator {
-    fn device(&mut self, key: DeviceKey) -> (&mut Device, &mut Desk) {
-        (self.devices.entry(key).or_default(), &mut self.desk)
-    }
-
-    /// The return of a call that began at `begin_ns`.
-    fn exit<'a>(&self, begin_ns: u64, result: Result<i64, Errno>, answer: &'a Answer) -> Exit<'a> {
-        Exit {
-            begin_ns,
-            result,
-            answer,
-            lossy: self.lost_ns.is_some_and(|lost_ns| begin_ns <= lost_ns),
-        }
-    }
-
+    /// Hands an event on.
     pub(super) fn dispatch(&mut self, event: &Event) {
+        let certain = self.dma.process(event.task.pid, sign(&event.body));
+        self.report_dma(certain);
         match &event.body {
             Body::Lost { .. } => self.lose(event.time_ns),
             // `--events` shows it; what it means is not known.
@@ -54,15 +47,22 @@ impl Correlator {
             Body::Dma { .. } => self.dma(event),
             Body::Data { .. } | Body::PrecopyInfo { .. } => self.data(event),
         }
+        if let Some(device) = event.device() {
+            self.report_trapped(device, event.time_ns);
+        }
     }
 
-    fn lose(&mut self, now: u64) {
-        self.lost_ns = Some(now);
-        self.desk.lose();
-        self.dma.forget();
-        self.strays.clear();
-        for device in self.devices.values_mut() {
-            device.lose(&mut self.desk, now);
+    fn device(&mut self, key: DeviceKey) -> (&mut Device, &mut OutputQueue) {
+        (self.devices.entry(key).or_default(), &mut self.queue)
+    }
+
+    /// The return of a call that began at `begin_ns`.
+    fn exit<'a>(&self, begin_ns: u64, result: Result<i64, Errno>, answer: &'a Answer) -> Exit<'a> {
+        Exit {
+            begin_ns,
+            result,
+            answer,
+            lossy: self.lost_ns.is_some_and(|lost_ns| begin_ns <= lost_ns),
         }
     }
 
@@ -70,59 +70,56 @@ impl Correlator {
     fn used(&mut self, key: DeviceKey, event: &Event) {
         let vm = self.vms.get(&event.task.pid).map(String::as_str);
         let device = self.devices.entry(key).or_default();
-        device.used(&mut self.desk, event, vm);
+        device.used(&mut self.queue, Moment::of(event), vm);
     }
 
     /// Opens and closes.
     fn node(&mut self, event: &Event) {
+        let at = Moment::of(event);
         match &event.body {
             Body::Device {
-                device: key,
+                device,
                 name,
                 driver,
                 origin,
             } => {
-                let (device, desk) = self.device(*key);
-                device.found = *origin == Origin::Found;
-                name.clone_into(&mut device.name);
-                device.driver.clone_from(driver);
-                // Another driver, or the same one loaded anew, may have others.
-                device.flags = None;
-                device.legacy = None;
-                desk.stats.device(name).driver.clone_from(driver);
+                let (device, queue) = self.device(*device);
+                device.seen(name, driver.as_ref(), *origin);
+                queue.stats_mut().device(name).driver.clone_from(driver);
             }
             Body::Owner { pid, vm } => {
                 match vm {
                     Some(vm) => self.vms.insert(*pid, vm.clone()),
                     None => self.vms.remove(pid),
                 };
-                self.desk.stats.owner(*pid, vm.as_deref());
+                self.queue.stats_mut().owner(*pid, vm.as_deref());
             }
             Body::Close { device, dying } => {
                 self.dma.close(*device);
-                let (device, desk) = self.device(*device);
-                device.close(desk, event, *dying);
+                let (device, queue) = self.device(*device);
+                device.close(queue, at, *dying);
             }
             Body::DeviceFile { device, node, fd } => {
                 self.used(*device, event);
-                let (device, desk) = self.device(*device);
-                device.opened(desk, event, *node, *fd);
+                let (device, queue) = self.device(*device);
+                device.opened(queue, at, *node, *fd);
             }
             Body::NodeClose {
                 node: Node::Container { key } | Node::Iommufd { key },
-            } => drop(self.dma.unmap_all(*key)),
-            // Whether a group was opened in vain, and by whom, `--events` shows.
+            } => self.dma.close_node(*key),
+            // Whether a group was opened in vain, and by which process, `--events` shows.
             _ => {}
         }
     }
 
     /// Calls on a device.
     fn call(&mut self, event: &Event) {
+        let at = Moment::of(event);
         match &event.body {
             Body::Enter { device, call } => {
                 self.used(*device, event);
-                let (device, desk) = self.device(*device);
-                device.enter(desk, event, call);
+                let (device, queue) = self.device(*device);
+                device.enter(queue, at, call);
             }
             Body::Exit {
                 device: key,
@@ -133,8 +130,8 @@ impl Correlator {
             } => {
                 self.used(*key, event);
                 let exit = self.exit(*begin_ns, *result, answer);
-                let (device, desk) = self.device(*key);
-                device.exit(desk, event, call, &exit);
+                let (device, queue) = self.device(*key);
+                device.exit(queue, at, call, &exit);
                 if *call == Call::HotReset && result.is_ok() {
                     self.hot_reset(*key, event.time_ns);
                 }
@@ -145,21 +142,20 @@ impl Correlator {
                 waits_in,
             } => {
                 self.used(*device, event);
-                let (device, desk) = self.device(*device);
-                device.early(desk, event, call, waits_in);
+                let (device, queue) = self.device(*device);
+                device.in_flight(queue, at, call, waits_in);
             }
             Body::EarlyOver { device, seen_ns } => {
-                let (device, desk) = self.device(*device);
-                device.early_over(desk, event, Some(*seen_ns));
+                let (device, queue) = self.device(*device);
+                device.in_flight_over(queue, at, Some(*seen_ns));
             }
             Body::StateWriteEnter {
                 device,
                 region,
                 word,
             } => {
-                let (device, desk) = self.device(*device);
-                device.early_over(desk, event, None);
-                device.state_write_enter(desk, event, *region, *word);
+                let (device, queue) = self.device(*device);
+                device.state_write_enter(queue, at, *region, *word);
             }
             Body::StateWriteExit {
                 device,
@@ -169,29 +165,32 @@ impl Correlator {
                 result,
             } => {
                 let exit = self.exit(*begin_ns, *result, &Answer::None);
-                let (device, desk) = self.device(*device);
-                device.state_write_exit(desk, event, *region, *word, &exit);
+                let (device, queue) = self.device(*device);
+                device.state_write_exit(queue, at, (*region, *word), &exit);
             }
-            Body::ConfigWrite { device, .. } => self.device(*device).0.zapped(event.task.tid),
+            Body::ConfigWrite { device, .. } => {
+                self.device(*device).0.config_written(event.task.tid);
+            }
             _ => {}
         }
     }
 
     /// A hot reset succeeded: devices on the same bus may have been reset as well.
     fn hot_reset(&mut self, by: DeviceKey, now: u64) {
-        let bus = |name: &str| name.rsplit_once(':').map(|(bus, _)| bus.to_owned());
-        let Some(of) = self.devices.get(&by).and_then(|device| bus(&device.name)) else {
+        let own = self.devices.get(&by).and_then(|by| by.identity().bus());
+        let Some(bus) = own.map(str::to_owned) else {
             return;
         };
         for (key, device) in &mut self.devices {
-            if *key != by && bus(&device.name).as_ref() == Some(&of) {
-                device.forget_state(&mut self.desk, now);
+            if *key != by && device.identity().bus() == Some(&bus) {
+                device.bus_reset(&mut self.queue, now);
             }
         }
     }
 
     /// Eventfds.
     fn eventfd(&mut self, event: &Event) {
+        let at = Moment::of(event);
         match &event.body {
             Body::Context {
                 context,
@@ -199,22 +198,29 @@ impl Correlator {
                 origin,
                 ..
             } => {
-                let (device, desk) = self.device(target.device);
-                device.context(desk, event, *target, *context, *origin);
+                let (device, queue) = self.device(target.device);
+                device.context(queue, at, (*context, *target), *origin);
             }
             Body::Signal {
                 context,
                 target,
                 addend,
                 count,
+                in_task,
                 ..
             } => {
-                let (device, desk) = self.device(target.device);
-                device.signal(desk, event, (*context, *target), *addend, *count);
+                let signal = Signal {
+                    context: *context,
+                    target: *target,
+                    addend: *addend,
+                    count: *count,
+                };
+                let (device, queue) = self.device(target.device);
+                device.signal(queue, at, &signal, *in_task);
             }
             Body::Consumed { target, value, .. } => {
-                let (device, desk) = self.device(target.device);
-                device.vector_taken(desk, event, *target, *value, true);
+                let (device, queue) = self.device(target.device);
+                device.consumed(queue, at, *target, *value);
             }
             Body::Read {
                 context,
@@ -223,8 +229,9 @@ impl Correlator {
                 result,
             } => {
                 self.used(target.device, event);
-                let (device, desk) = self.device(target.device);
-                device.read(desk, event, (*context, *target), *value, result.is_ok());
+                let value = result.map(|_| *value);
+                let (device, queue) = self.device(target.device);
+                device.read(queue, at, (*context, *target), value);
             }
             Body::Write {
                 context,
@@ -233,12 +240,18 @@ impl Correlator {
                 value,
                 result: Ok(_),
             } => {
-                let (device, desk) = self.device(target.device);
-                device.write(desk, event, (*context, *target), *begin_ns, *value);
+                let written = Written {
+                    context: *context,
+                    target: *target,
+                    begin_ns: *begin_ns,
+                    value: *value,
+                };
+                let (device, queue) = self.device(target.device);
+                device.write(queue, at, &written);
             }
             Body::Release { context, target } => {
-                let (device, desk) = self.device(target.device);
-                device.released(desk, event.time_ns, (*context, *target));
+                let (device, queue) = self.device(target.device);
+                device.eventfd_closed(queue, event.time_ns, (*context, *target));
             }
             _ => {}
         }
@@ -246,9 +259,10 @@ impl Correlator {
 
     /// Mappings, and the pages behind them.
     fn memory(&mut self, event: &Event) {
+        let at = Moment::of(event);
         match &event.body {
             Body::Map {
-                device: key,
+                device,
                 region,
                 offset,
                 size,
@@ -256,12 +270,12 @@ impl Correlator {
                 result,
                 origin,
             } => {
-                self.used(*key, event);
-                let (device, desk) = self.device(*key);
-                let place = place(*region, *offset, *size, *address);
+                self.used(*device, event);
+                let place = Place::new(*region, *offset, *size, *address);
+                let (device, queue) = self.device(*device);
                 match result {
-                    Ok(()) => device.map(desk, event, place, *origin),
-                    Err(errno) => device.map_refused(desk, event, place, *errno),
+                    Ok(()) => device.map(queue, at, place, *origin),
+                    Err(errno) => device.map_refused(queue, at, place, *errno),
                 }
             }
             Body::Unmap {
@@ -271,10 +285,11 @@ impl Correlator {
                 size,
                 address,
             } => {
-                let (device, desk) = self.device(*key);
-                let place = place(*region, *offset, *size, *address);
-                device.unmap(desk, event, place);
-                self.stray(event, *key, place);
+                let place = Place::new(*region, *offset, *size, *address);
+                let (device, queue) = self.device(*key);
+                device.unmap(queue, at, place);
+                let times = (at.ns, self.queue.options().stuck_ns);
+                self.dma.unmapped(times, event.task.pid, *key, place);
             }
             Body::Fault {
                 device,
@@ -284,9 +299,15 @@ impl Correlator {
                 begin_ns,
                 outcome,
             } => {
-                let (device, desk) = self.device(*device);
-                let place = place(*region, *offset, 1, *address);
-                device.fault(desk, event, place, *begin_ns, *outcome);
+                let fault = Fault {
+                    region: *region,
+                    offset: *offset,
+                    address: *address,
+                    begin_ns: *begin_ns,
+                    outcome: *outcome,
+                };
+                let (device, queue) = self.device(*device);
+                device.fault(queue, at, &fault);
             }
             Body::Zap {
                 device: key,
@@ -295,15 +316,77 @@ impl Correlator {
                 size,
                 cause,
             } => {
-                let range = Range {
+                let range = FileRange {
                     regions: *regions,
                     offset: *offset,
                     size: *size,
                 };
-                let device = self.devices.entry(*key).or_default();
-                device.zap(&mut self.desk, event, (*key, &self.dma), range, *cause);
+                let for_dma = self.dma.of(*key);
+                let (device, queue) = self.device(*key);
+                device.zap(queue, at, (range, *cause), &for_dma);
             }
             _ => {}
+        }
+    }
+
+    /// Mappings for DMA.
+    fn dma(&mut self, event: &Event) {
+        let Body::Dma {
+            node,
+            kind,
+            iova,
+            size,
+            vaddr,
+            result: Ok(_),
+            ..
+        } = &event.body
+        else {
+            return;
+        };
+        let at = Moment::of(event);
+        match (kind, vaddr) {
+            (DmaKind::Map, Some(vaddr)) => self.map_dma(at, *node, *iova, (*vaddr, *size)),
+            (DmaKind::Map, None) => {}
+            (DmaKind::Unmap | DmaKind::UnmapAll, _) => {
+                for part in self.dma.unmap(*node, *kind, (*iova, *size)) {
+                    if let Some(device) = self.devices.get(&part.device) {
+                        device.dma_unmapped(&mut self.queue, at, part.place(), *kind);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A range of a process's memory is mapped for DMA, with the parts of regions in it.
+    fn map_dma(&mut self, at: Moment<'_>, node: NodeKey, iova: u64, (vaddr, size): (u64, u64)) {
+        let pid = at.task.pid;
+        for (key, device) in &self.devices {
+            for (region, area, address) in device.mapped_at(pid, vaddr, size) {
+                let part = Part {
+                    node,
+                    pid,
+                    device: *key,
+                    region,
+                    area,
+                    iova: iova.saturating_add(address - vaddr),
+                    reported: false,
+                };
+                device.dma_mapped(&mut self.queue, at, part.place());
+                self.dma.map(part);
+            }
+        }
+    }
+
+    /// What was acknowledged just now: may it still be reached by DMA?
+    fn report_trapped(&mut self, key: DeviceKey, now: u64) {
+        let Some(device) = self.devices.get_mut(&key) else {
+            return;
+        };
+        for ack in device.acknowledged() {
+            let trapped = self.dma.trapped(key, ack.region, ack.pid, &ack.allowed);
+            if let Some(verdict) = trapped {
+                device.finding(&mut self.queue, now, verdict);
+            }
         }
     }
 
@@ -311,42 +394,57 @@ impl Correlator {
     fn data(&mut self, event: &Event) {
         match &event.body {
             Body::Data {
-                device: Some(device),
-                write,
-                begin_ns,
-                result,
-                ..
-            } => self
-                .device(*device)
-                .0
-                .data(event, *begin_ns, *write, *result),
-            Body::Data {
-                device: None,
+                device,
                 write,
                 begin_ns,
                 result,
                 ..
             } => {
-                let data = &mut self.desk.stats.unknown_data;
-                data.record(*begin_ns, event.time_ns, *write, *result);
-                let ns = event.time_ns.saturating_sub(*begin_ns);
-                data.busy_ns = data.busy_ns.saturating_add(ns);
+                let moved = Moved {
+                    begin_ns: *begin_ns,
+                    write: *write,
+                    result: *result,
+                };
+                match device {
+                    Some(device) => self.device(*device).0.data(event.time_ns, &moved),
+                    None => {
+                        let data = &mut self.queue.stats_mut().unknown_data;
+                        data.record(event.time_ns, &moved);
+                        let ns = event.time_ns.saturating_sub(*begin_ns);
+                        data.busy_ns = data.busy_ns.saturating_add(ns);
+                    }
+                }
             }
             Body::PrecopyInfo {
                 device: Some(device),
-                bytes: Some(bytes),
+                bytes: Some((initial_bytes, dirty_bytes)),
                 result: Ok(_),
                 ..
-            } => self.device(*device).0.precopy_info(event.time_ns, *bytes),
+            } => {
+                let (device, _) = self.device(*device);
+                device.precopy_info(event.time_ns, *initial_bytes, *dirty_bytes);
+            }
             _ => {}
         }
     }
 }
 
-fn place(region: u32, offset: u64, size: u64, address: u64) -> Place {
-    Place {
-        region,
-        area: Area { offset, size },
-        address,
+/// What an event says of the process that it happened in.
+fn sign(body: &Body) -> ProcessSign {
+    match body {
+        Body::Close { .. }
+        | Body::NodeClose {
+            node: Node::Container { .. } | Node::Iommufd { .. },
+        } => ProcessSign::Ends,
+        // An interrupt may come on top of a process that ends.
+        Body::Unmap { .. }
+        | Body::Release { .. }
+        | Body::NodeClose { .. }
+        | Body::Signal { .. }
+        | Body::Consumed { .. }
+        | Body::Owner { .. }
+        | Body::Unknown { .. }
+        | Body::Lost { .. } => ProcessSign::None,
+        _ => ProcessSign::Lives,
     }
 }

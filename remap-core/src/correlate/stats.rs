@@ -1,9 +1,9 @@
 //! Adds up what a trace contains.
 
-use crate::event::{Errno, Task};
+use crate::event::Errno;
 use crate::model::{
-    Closed, Cycle, DeviceStats, Finding, IrqName, IrqStats, MappingStats, MigrationStats, Opened,
-    RegionStats, Stage, StateInterval, StateStats, Stats, Transition, User, Zap, ZapStats,
+    Closed, Cycle, DeviceStats, Finding, MigrationStats, Output, RegionStats, Stage, StateInterval,
+    StateStats, Stats, Transition, Zap, ZapStats,
 };
 
 impl RegionStats {
@@ -25,7 +25,7 @@ impl RegionStats {
 }
 
 impl ZapStats {
-    pub(super) fn record(&mut self, zap: &Zap) {
+    fn record(&mut self, zap: &Zap) {
         self.zaps += 1;
         self.populated += zap.populated();
         self.refused += zap.refused();
@@ -43,7 +43,7 @@ impl ZapStats {
 }
 
 impl MigrationStats {
-    pub(super) fn transition(&mut self, transition: &Transition) {
+    fn transition(&mut self, transition: &Transition) {
         let key = (transition.from, transition.to);
         let change = self.changes.entry(key).or_default();
         match transition.result {
@@ -62,16 +62,16 @@ impl MigrationStats {
         }
     }
 
-    pub(super) fn stay(&mut self, stay: &StateInterval) {
-        let state = self.states.entry(stay.state).or_insert(StateStats {
+    fn interval(&mut self, interval: &StateInterval) {
+        let state = self.states.entry(interval.state).or_insert(StateStats {
             complete: true,
             ..StateStats::default()
         });
         state.stays += 1;
-        state.ns = state.ns.saturating_add(stay.duration());
-        state.complete &= stay.entered && stay.left;
-        state.activity.add(&stay.activity);
-        state.precopy = stay.precopy.or(state.precopy);
+        state.ns = state.ns.saturating_add(interval.duration());
+        state.complete &= interval.entered && interval.left;
+        state.activity.add(&interval.activity);
+        state.precopy = interval.precopy.or(state.precopy);
     }
 }
 
@@ -80,43 +80,27 @@ impl Stats {
         self.devices.entry(name.to_owned()).or_default()
     }
 
-    pub(super) fn cycle(&mut self, cycle: &Cycle) {
-        let regions = &mut self.device(&cycle.device).regions;
-        regions.entry(cycle.region).or_default().record(cycle);
-    }
-
-    pub(super) fn transition(&mut self, transition: &Transition) {
-        let device = self.device(&transition.device);
-        device.transitions += 1;
-        device.migration.transition(transition);
-    }
-
-    pub(super) fn stay(&mut self, stay: &StateInterval) {
-        self.device(&stay.device).migration.stay(stay);
-    }
-
-    pub(super) fn zap(&mut self, zap: &Zap) {
-        let zaps = &mut self.device(&zap.device).zaps;
-        zaps.entry(zap.cause.name()).or_default().record(zap);
-    }
-
-    pub(super) fn opened(&mut self, opened: &Opened) {
-        self.device(&opened.device).opens += 1;
-    }
-
-    pub(super) fn closed(&mut self, closed: &Closed) {
-        let device = self.device(&closed.device);
-        device.closes += 1;
-        device.deaths += u64::from(closed.dying == Some(true));
-    }
-
-    /// A process uses a device.
-    pub(super) fn user(&mut self, device: &str, task: &Task, vm: Option<&str>) {
-        let users = &mut self.device(device).users;
-        users.entry(task.pid).or_insert_with(|| User {
-            comm: task.comm.clone(),
-            vm: vm.map(str::to_owned),
-        });
+    /// Adds an output up.
+    pub(super) fn add(&mut self, output: &Output) {
+        match output {
+            Output::Cycle(cycle) => self.device(&cycle.device).cycle(cycle),
+            Output::Transition(transition) => {
+                self.device(&transition.device).transition(transition);
+            }
+            Output::Finding(finding) => self.device(&finding.device).finding(finding),
+            Output::StateInterval(interval) => {
+                self.device(&interval.device).migration.interval(interval);
+            }
+            Output::Zap(zap) => self.device(&zap.device).zap(zap),
+            Output::Opened(opened) => self.device(&opened.device).opens += 1,
+            Output::Closed(closed) => self.device(&closed.device).closed(closed),
+            Output::Stage(_)
+            | Output::IrqChange(_)
+            | Output::Interrupt(_)
+            | Output::Mapped(_)
+            | Output::Inferred(_)
+            | Output::InFlightCall(_) => {}
+        }
     }
 
     /// A process runs a virtual machine, or another program.
@@ -127,29 +111,38 @@ impl Stats {
             }
         }
     }
+}
 
-    pub(super) fn mapping(&mut self, device: &str, region: u32) -> &mut MappingStats {
-        let regions = &mut self.device(device).regions;
-        &mut regions.entry(region).or_default().mapping
+impl DeviceStats {
+    fn cycle(&mut self, cycle: &Cycle) {
+        let region = self.regions.entry(cycle.region).or_default();
+        region.record(cycle);
     }
 
-    pub(super) fn irq(&mut self, device: &str, index: u32, name: IrqName) -> &mut IrqStats {
-        let irqs = &mut self.device(device).irqs;
-        let irq = irqs.entry(index).or_insert_with(|| IrqStats::new(name));
-        irq.name = name;
-        irq
+    fn transition(&mut self, transition: &Transition) {
+        self.transitions += 1;
+        self.migration.transition(transition);
     }
 
-    pub(super) fn finding(&mut self, finding: &Finding) {
-        let device = self.device(&finding.device);
-        device
-            .examples
-            .entry(finding.rule)
-            .or_insert_with(|| finding.text.clone());
+    fn zap(&mut self, zap: &Zap) {
+        let cause = self.zaps.entry(zap.cause.name()).or_default();
+        cause.record(zap);
+    }
+
+    fn closed(&mut self, closed: &Closed) {
+        self.closes += 1;
+        self.deaths += u64::from(closed.dying == Some(true));
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        let rule = finding.rule();
+        self.examples
+            .entry(rule)
+            .or_insert_with(|| finding.evidence.clone());
         let findings = match finding.region {
-            Some(region) => &mut device.regions.entry(region).or_default().findings,
-            None => &mut device.findings,
+            Some(region) => &mut self.regions.entry(region).or_default().findings,
+            None => &mut self.findings,
         };
-        *findings.entry(finding.rule).or_default() += 1;
+        *findings.entry(rule).or_default() += 1;
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::TransitionRef;
-use crate::event::{Origin, Task};
+use crate::event::{Errno, Origin, Task};
 use crate::parse::irq::Encoding;
 use crate::parse::region::{Area, Region};
 
@@ -152,6 +152,36 @@ impl Outcome {
     }
 }
 
+/// Why a cycle is neither `Remapped` nor `Unchanged`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Records were lost while it was open.
+    RecordsLost,
+    /// The stages in [`Cycle::missing`] were not observed.
+    StagesMissing,
+    /// The region was not described before the trigger.
+    NotDescribedBefore,
+    /// The trace ended; the stages in [`Cycle::missing`] were not observed.
+    TraceEnded,
+    /// The state change that waited for it failed.
+    ChangeFailed {
+        /// With what.
+        errno: Errno,
+    },
+    /// The device was closed.
+    DeviceClosed,
+    /// The process that used the device ended.
+    ProcessEnded,
+    /// The IRQ was disabled.
+    IrqDisabled,
+    /// The IRQ was enabled anew.
+    IrqEnabledAnew,
+    /// The eventfd was closed.
+    EventfdClosed,
+    /// The region was signalled again and again, and no ack came.
+    SignalledAgain,
+}
+
 /// The form of an acknowledgement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AckForm {
@@ -245,7 +275,7 @@ pub struct Cycle {
     /// The stages that were needed and were not observed, in order.
     pub missing: Vec<Stage>,
     /// Why it is not `Remapped` or `Unchanged`.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// When, and in which thread.
     pub stages: Stages,
     /// From what the release was inferred, where there is one.

@@ -28,8 +28,10 @@ pub struct Closed {
     pub dying: Option<bool>,
     /// The migration state that it was in, as far as it was known.
     pub state: Option<DeviceState>,
-    /// One sentence: in what it was closed.
-    pub text: String,
+    /// In which state change it was closed: the state that it asks for, if that could be read.
+    pub inside: Option<Option<DeviceState>>,
+    /// The regions whose trigger was not acknowledged, in order.
+    pub unanswered: Vec<u32>,
     /// The thread.
     pub task: Task,
 }

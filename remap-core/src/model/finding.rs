@@ -1,5 +1,7 @@
 //! What can be found, and what to do about it; `rule` has the evidence that each takes.
 
+use super::Evidence;
+
 /// What can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
@@ -220,14 +222,19 @@ impl Rule {
 pub struct Finding {
     /// When it became evident (CLOCK_MONOTONIC ns).
     pub time_ns: u64,
-    /// Which rule it breaks.
-    pub rule: Rule,
     /// Name of the device.
     pub device: String,
     /// Region index, where it is about one.
     pub region: Option<u32>,
     /// The trigger that it is about, where it is about one.
     pub trigger_id: Option<u64>,
-    /// One sentence: what was seen.
-    pub text: String,
+    /// What was seen.
+    pub evidence: Evidence,
+}
+
+impl Finding {
+    /// Which rule it breaks.
+    pub fn rule(&self) -> Rule {
+        self.evidence.rule()
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::event::{Origin, Task};
 
-/// An eventfd is inferred to be a device's.
+/// An eventfd is inferred to be a device's, or a region to be that of the legacy migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inferred {
     /// Name of the device.
@@ -11,8 +11,8 @@ pub struct Inferred {
     pub time_ns: u64,
     /// From what.
     pub origin: Origin,
-    /// One sentence: why.
-    pub text: String,
+    /// The region that is taken for that of the legacy migration.
+    pub region: Option<u32>,
     /// The thread.
     pub task: Task,
 }

@@ -7,6 +7,7 @@ mod activity;
 mod call;
 mod cycle;
 mod duration;
+mod evidence;
 mod file;
 mod finding;
 mod inferred;
@@ -21,8 +22,9 @@ mod zap;
 
 pub use activity::{Activity, DataStats, Spent};
 pub use call::InFlightCall;
-pub use cycle::{Ack, AckForm, Cycle, Outcome, ReleasedSource, Stage, Stages, Stamp, View};
+pub use cycle::{Ack, AckForm, Cycle, Outcome, Reason, ReleasedSource, Stage, Stages, Stamp, View};
 pub use duration::Ns;
+pub use evidence::{DmaLoss, Evidence, FailedChange, NoWay, Outside, Refused};
 pub use file::{Closed, Opened};
 pub use finding::{Finding, RULES, Rule};
 pub use inferred::Inferred;

@@ -6,6 +6,7 @@
 mod event_line;
 pub mod json;
 pub mod select;
+pub(crate) mod sentence;
 pub mod table;
 pub mod text;
 mod vmm_line;

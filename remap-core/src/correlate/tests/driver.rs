@@ -182,8 +182,11 @@ fn the_death_of_the_user_ends_the_wait() {
     let played = scene.play();
     assert_eq!(played.rules(), Vec::<&str>::new());
     assert_eq!(played.outcomes(), [Outcome::Aborted; 2]);
-    let reason = played.cycles()[0].reason.as_deref();
-    assert_eq!(reason, Some("the state change failed with ECANCELED"));
+    let reason = sentence::reason(played.cycles()[0]);
+    assert_eq!(
+        reason.as_deref(),
+        Some("the state change failed with ECANCELED")
+    );
 }
 
 #[test]
@@ -194,8 +197,8 @@ fn enabling_anew_ends_what_was_awaited() {
     scene.enable();
     let played = scene.play();
     assert_eq!(played.outcomes(), [Outcome::Aborted]);
-    let reason = played.cycles()[0].reason.as_deref();
-    assert_eq!(reason, Some("the IRQ was enabled anew"));
+    let reason = sentence::reason(played.cycles()[0]);
+    assert_eq!(reason.as_deref(), Some("the IRQ was enabled anew"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_call_that_lasts_is_found_with_the_place_where_it_waits() {
     scene.wait(12_000_000_000);
     let played = scene.play();
     assert_eq!(played.rules(), ["never-returned"]);
-    let text = &played.findings()[0].text;
+    let text = played.texts().remove(0);
     assert!(
         text.starts_with("the change to PRE_COPY by user-102 102 was under way")
             && text

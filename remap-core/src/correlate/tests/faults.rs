@@ -194,7 +194,7 @@ fn an_ack_with_a_forbidden_mapping() {
         timeout(&mut scene, begin_ns);
         let played = scene.play();
         assert_eq!(played.rules(), ["ack-with-mapping"]);
-        assert!(played.findings()[0].text.contains("0x4000 bytes"));
+        assert!(played.texts()[0].contains("0x4000 bytes"));
     }
 }
 
@@ -261,7 +261,7 @@ fn a_size_that_changes_and_changes_back() {
     scene.query(region(1, &[]));
     let played = scene.play();
     assert_eq!(played.rules(), ["size-changed"]);
-    assert!(played.findings()[0].text.contains("0x4000 to 0x8000"));
+    assert!(played.texts()[0].contains("0x4000 to 0x8000"));
 }
 
 #[test]

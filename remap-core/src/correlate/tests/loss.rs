@@ -1,7 +1,7 @@
 //! Records were lost: what is said is less, and still true.
 
 use super::*;
-use crate::correlate::report::RECORDS_LOST;
+use crate::model::Reason;
 
 fn lose(scene: &mut Scene) {
     scene.push(0, Body::Lost { count: 1 });
@@ -19,7 +19,7 @@ fn an_open_cycle_says_that_records_were_lost() {
     scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
     let played = scene.play();
     assert_eq!(played.outcomes(), [Outcome::Incomplete]);
-    assert_eq!(played.cycles()[0].reason.as_deref(), Some(RECORDS_LOST));
+    assert_eq!(played.cycles()[0].reason, Some(Reason::RecordsLost));
     assert_eq!(played.transitions()[0].waited_ns, None);
     assert_eq!(played.rules(), Vec::<&str>::new());
 }
@@ -50,5 +50,5 @@ fn a_loss_that_is_told_late_takes_the_finding_back() {
     lose(&mut scene);
     let played = scene.play();
     assert_eq!(played.rules(), Vec::<&str>::new());
-    assert_eq!(played.cycles()[0].reason.as_deref(), Some(RECORDS_LOST));
+    assert_eq!(played.cycles()[0].reason, Some(Reason::RecordsLost));
 }

@@ -29,6 +29,7 @@ use crate::event::{
 use crate::model::*;
 use crate::parse::irq::{Encoding, IrqInfo, RemapIrq};
 use crate::parse::region::{Area, Region};
+use crate::sink::sentence;
 
 pub(crate) const DEVICE: DeviceKey = DeviceKey(0xd);
 pub(crate) const NAME: &str = "0000:01:00.0";

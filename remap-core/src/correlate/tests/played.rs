@@ -38,7 +38,15 @@ impl Played {
     pub(crate) fn rules(&self) -> Vec<&'static str> {
         self.findings()
             .iter()
-            .map(|finding| finding.rule.id())
+            .map(|finding| finding.rule().id())
+            .collect()
+    }
+
+    /// What people read of the findings.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let findings = self.findings().into_iter();
+        findings
+            .map(|finding| sentence::finding(&finding.evidence))
             .collect()
     }
 

@@ -33,7 +33,7 @@ fn a_user_that_never_acks() {
         timeout(&mut scene, begin_ns);
         let played = scene.play();
         assert_eq!(played.rules(), ["missing-ack"]);
-        assert!(played.findings()[0].text.contains("ETIMEDOUT"));
+        assert!(played.texts()[0].contains("ETIMEDOUT"));
         assert_eq!(played.outcomes(), [Outcome::Unacked; 2]);
         let transition = played.transitions()[0];
         let trigger_ns = played.cycles()[0].stages.ns(Stage::Trigger).unwrap();

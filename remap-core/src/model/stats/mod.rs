@@ -12,7 +12,7 @@ pub use mapping::{MappingStats, ZapStats};
 pub use migration::{ChangeStats, LoggingStats, MigrationStats, StateStats};
 pub use times::Quantiles;
 
-use super::{DataStats, Outcome, Rule, Stage};
+use super::{DataStats, Evidence, Outcome, Rule, Stage};
 pub(crate) use times::Times;
 
 /// What happened to one region.
@@ -77,7 +77,7 @@ pub struct DeviceStats {
     /// The processes that used it, by pid.
     pub users: BTreeMap<u32, User>,
     /// An example for each rule: what was seen the first time.
-    pub examples: BTreeMap<Rule, String>,
+    pub examples: BTreeMap<Rule, Evidence>,
 }
 
 /// A process that used a device.

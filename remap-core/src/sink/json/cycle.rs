@@ -9,6 +9,7 @@ use super::{AreaLine, TaskLine};
 use crate::model::{Cycle, Finding, Inferred, Stage, StageLine, View};
 use crate::parse::irq::Encoding;
 use crate::sink::event_line::origin_name;
+use crate::sink::sentence;
 
 #[derive(Serialize)]
 struct ViewLine {
@@ -61,7 +62,7 @@ pub(super) struct CycleLine<'a> {
     pid: Option<u32>,
     comm: Option<&'a str>,
     missing: Vec<&'static str>,
-    reason: Option<&'a str>,
+    reason: Option<String>,
     ack_return_ns: Option<u64>,
     released_source: Option<&'static str>,
     transition: Option<TransitionRefLine>,
@@ -100,7 +101,7 @@ impl<'a> CycleLine<'a> {
             pid: owner.map(|task| task.pid),
             comm: owner.map(|task| task.comm.as_str()),
             missing: cycle.missing.iter().map(|stage| stage.name()).collect(),
-            reason: cycle.reason.as_deref(),
+            reason: sentence::reason(cycle),
             ack_return_ns: cycle.ack_return_ns,
             released_source: cycle.released_source.map(|source| source.name()),
             transition: cycle.transition.as_ref().map(TransitionRefLine::of),
@@ -141,7 +142,7 @@ pub(super) struct FindingLine<'a> {
     rule: &'static str,
     device: &'a str,
     region: Option<u32>,
-    text: &'a str,
+    text: String,
     advice: &'static str,
     time_ns: u64,
     trigger_id: Option<u64>,
@@ -150,11 +151,11 @@ pub(super) struct FindingLine<'a> {
 impl<'a> FindingLine<'a> {
     pub(super) fn of(finding: &'a Finding) -> Self {
         Self {
-            rule: finding.rule.id(),
+            rule: finding.rule().id(),
             device: &finding.device,
             region: finding.region,
-            text: &finding.text,
-            advice: finding.rule.advice(),
+            text: sentence::finding(&finding.evidence),
+            advice: finding.rule().advice(),
             time_ns: finding.time_ns,
             trigger_id: finding.trigger_id,
         }
@@ -166,7 +167,7 @@ pub(super) struct InferredLine<'a> {
     time_ns: u64,
     device: &'a str,
     origin: &'static str,
-    text: &'a str,
+    text: String,
     pid: u32,
     tid: u32,
     comm: &'a str,
@@ -178,7 +179,7 @@ impl<'a> InferredLine<'a> {
             time_ns: inferred.time_ns,
             device: &inferred.device,
             origin: origin_name(inferred.origin),
-            text: &inferred.text,
+            text: sentence::inferred(inferred),
             pid: inferred.task.pid,
             tid: inferred.task.tid,
             comm: &inferred.task.comm,

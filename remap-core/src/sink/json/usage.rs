@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::{Closed, InFlightCall, Opened};
 use crate::sink::event_line::{CallLine, Keys, NodeLine};
+use crate::sink::sentence;
 
 #[derive(Serialize)]
 pub(super) struct OpenedLine<'a> {
@@ -36,7 +37,7 @@ pub(super) struct ClosedLine<'a> {
     device: &'a str,
     dying: Option<bool>,
     state: Option<String>,
-    text: &'a str,
+    text: String,
     pid: u32,
     tid: u32,
     comm: &'a str,
@@ -49,7 +50,7 @@ impl<'a> ClosedLine<'a> {
             device: &closed.device,
             dying: closed.dying,
             state: closed.state.map(|state| state.to_string()),
-            text: &closed.text,
+            text: sentence::closed(closed),
             pid: closed.task.pid,
             tid: closed.task.tid,
             comm: &closed.task.comm,

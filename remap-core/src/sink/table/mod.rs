@@ -8,6 +8,7 @@ mod regions;
 
 use std::fmt;
 
+use super::sentence;
 use super::vmm_line::LogText;
 use super::words::Count;
 use crate::model::{DeviceStats, Ns, Quantiles, Rule, Summary, Withheld};
@@ -139,8 +140,8 @@ impl Table<'_> {
     }
 }
 
-fn example(device: &DeviceStats, rule: Rule) -> Option<&String> {
-    device.examples.get(&rule)
+fn example(device: &DeviceStats, rule: Rule) -> Option<String> {
+    device.examples.get(&rule).map(sentence::finding)
 }
 
 /// Said of a program that only forgets.

@@ -120,14 +120,15 @@ fn other_lines() -> Vec<Output> {
         time_ns: us(900),
         dying: Some(true),
         state: Some(DeviceState::StopCopy),
-        text: "closed by the end of its process in STOP_COPY".into(),
+        inside: None,
+        unanswered: Vec::new(),
         task: task.clone(),
     };
     let inferred = Inferred {
         device,
         time_ns: us(80),
         origin: Origin::SignalledInside,
-        text: "an eventfd is the device's: it was signalled inside a call".into(),
+        region: None,
         task,
     };
     let early = InFlightCall {

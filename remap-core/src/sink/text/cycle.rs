@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::{GREEN, RED, Text, YELLOW};
 use crate::model::{Cycle, Inferred, Ns, Outcome, Stage};
+use crate::sink::sentence;
 use crate::sink::vms::Who;
 
 impl<W: Write> Text<W> {
@@ -21,7 +22,7 @@ impl<W: Write> Text<W> {
     pub(super) fn inferred(&mut self, inferred: &Inferred) -> io::Result<()> {
         let word = self.paint("inferred", YELLOW);
         let who = self.vms.who(&inferred.task);
-        let text = format!("? {word}: {}  ({who})", inferred.text);
+        let text = format!("? {word}: {}  ({who})", sentence::inferred(inferred));
         self.line(inferred.time_ns, &inferred.device, &text)
     }
 }
@@ -46,7 +47,7 @@ impl fmt::Display for Rest<'_> {
         if let Some(total) = cycle.stages.total() {
             write!(f, " in {}", Ns(total))?;
         }
-        if let Some(reason) = &cycle.reason {
+        if let Some(reason) = sentence::reason(cycle) {
             write!(f, ": {reason}")?;
         } else if let Some((stage, ns)) = cycle.stages.slowest() {
             write!(f, ", slowest: {} {}", stage.name(), Ns(ns))?;

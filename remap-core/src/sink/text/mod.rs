@@ -19,10 +19,10 @@ use std::io::{self, Write};
 
 use super::Sink;
 use super::event_line::{EventLine, Keys};
-use super::table;
 use super::vmm_line::{CheckpointText, DowntimeText, PartText, Way};
 use super::vms::Vms;
 use super::words::Change;
+use super::{sentence, table};
 use crate::event::Event;
 use crate::model::{Finding, Output, StageLine, Summary, TransitionRef};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
@@ -90,9 +90,9 @@ impl<W: Write> Text<W> {
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let rule = self.paint(finding.rule.id(), RED);
+        let rule = self.paint(finding.rule().id(), RED);
         let about = Region(finding.region);
-        let text = format!("! {rule}{about}: {}", finding.text);
+        let text = format!("! {rule}{about}: {}", sentence::finding(&finding.evidence));
         self.line(finding.time_ns, &finding.device, &text)
     }
 

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::{Relative, Text, YELLOW};
 use crate::event::Node;
 use crate::model::{Closed, InFlightCall, Opened};
+use crate::sink::sentence;
 
 impl<W: Write> Text<W> {
     pub(super) fn opened(&mut self, opened: &Opened) -> io::Result<()> {
@@ -16,7 +17,7 @@ impl<W: Write> Text<W> {
 
     pub(super) fn closed(&mut self, closed: &Closed) -> io::Result<()> {
         let who = self.vms.who(&closed.task);
-        let text = format!("{}  ({who})", closed.text);
+        let text = format!("{}  ({who})", sentence::closed(closed));
         self.line(closed.time_ns, &closed.device, &text)
     }
 

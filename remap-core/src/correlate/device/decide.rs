@@ -1,0 +1,162 @@
+//! Ends: what has waited long enough is decided, with what the trackers know of it together.
+
+use super::{Device, irq_name};
+use crate::correlate::migration::Change;
+use crate::correlate::moment::Moment;
+use crate::correlate::queue::OutputQueue;
+use crate::correlate::remap::{ChangeEnd, Cut};
+use crate::correlate::report::Reporter;
+use crate::correlate::rules::is_timeout;
+use crate::model::{Closed, Outcome, Output, Reason, ZapEnd};
+
+impl Device {
+    /// Decides what has settled by `now`.
+    pub(in crate::correlate) fn settle(&mut self, queue: &mut OutputQueue, now: u64) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.remap.expire_reads(out, now);
+        self.mappings.settle(out, now);
+        let remap = &self.remap;
+        let settled = self
+            .migration
+            .settled(now, |change| remap.is_awaited_by(change));
+        for change in settled {
+            self.decide(queue, now, change);
+        }
+        let out = &mut Reporter::new(&self.identity, queue);
+        let live = self.mappings.live();
+        self.remap.settle(out, now, live);
+    }
+
+    /// Decides the state changes that timed out: what the user does next may be because of that.
+    pub(super) fn decide_timeouts(&mut self, queue: &mut OutputQueue, now: u64) {
+        for change in self.migration.timed_out() {
+            self.decide(queue, now, change);
+        }
+    }
+
+    /// Everything about a state change is known.
+    fn decide(&mut self, queue: &mut OutputQueue, now: u64, change: Change) {
+        if change.errno().is_some() {
+            self.judge_change(queue, now, &change);
+        }
+        let out = &mut Reporter::new(&self.identity, queue);
+        let waits = self.remap.change_over(change.id);
+        if let Some(errno) = change.errno() {
+            let reason = Reason::ChangeFailed { errno };
+            // What it waited for is part of what is reported of it.
+            let unacked = match is_timeout(errno) {
+                true => Outcome::Unacked,
+                false => Outcome::Aborted,
+            };
+            let live = self.mappings.live();
+            let failed = (change.id, reason, unacked);
+            self.remap.change_failed(out, now, failed, live);
+        }
+        self.migration.emit(out, change, &waits);
+    }
+
+    /// A state change that failed, or that does not return: why.
+    fn judge_change(&mut self, queue: &mut OutputQueue, now: u64, change: &Change) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        let end = ChangeEnd {
+            reference: change.reference(),
+            end_ns: change.end.map_or(now, |(end_ns, _)| end_ns),
+            lossy: change.lossy,
+            facts: self.migration.facts(out, now, change),
+        };
+        if self.remap.judge_change(out, &end) {
+            self.migration.failure_explained();
+        }
+    }
+
+    /// Records were lost.
+    pub(in crate::correlate) fn lose(&mut self, queue: &mut OutputQueue, now: u64) {
+        self.identity.lossy = true;
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.mappings.lose(out, now);
+        self.migration.lose(out, now);
+        self.calls.lose();
+        self.interrupts.lose();
+        self.remap.lose();
+        self.regions.lose();
+    }
+
+    /// The device file was closed for the last time: nothing that was learned holds.
+    pub(in crate::correlate) fn close(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        dying: Option<bool>,
+    ) {
+        let change = self.migration.change_in_flight();
+        let closed = Closed {
+            device: self.identity.name.clone(),
+            time_ns: at.ns,
+            dying,
+            state: self.migration.state(),
+            inside: change.map(|change| change.to),
+            unanswered: self.remap.unanswered(),
+            task: at.task.clone(),
+        };
+        let cut = Cut::aborted(match dying {
+            Some(true) => Reason::ProcessEnded,
+            _ => Reason::DeviceClosed,
+        });
+        for change in self.migration.take_returned() {
+            self.decide(queue, at.ns, change);
+        }
+        self.end_changes(queue, at.ns, cut);
+        let out = &mut Reporter::new(&self.identity, queue);
+        let live = self.mappings.live();
+        self.remap.end(out, at.ns, cut, live);
+        self.calls.close(out, at.ns);
+        self.migration.report_data_left(out);
+        self.mappings.close(out, at.ns, ZapEnd::Closed);
+        self.migration.close(out, at.ns);
+        let name = |index| irq_name(&self.identity, &self.remap, index);
+        self.interrupts.close(out, name);
+        out.emit(Output::Closed(closed));
+        self.remap.close();
+        self.regions.close();
+        self.users.close();
+        self.identity.close();
+    }
+
+    /// The trace ends.
+    pub(in crate::correlate) fn finish(&mut self, queue: &mut OutputQueue, now: u64) {
+        let cut = Cut {
+            outcome: Outcome::Incomplete,
+            reason: Reason::TraceEnded,
+        };
+        for change in self.migration.take_returned() {
+            self.decide(queue, now, change);
+        }
+        self.end_changes(queue, now, cut);
+        let out = &mut Reporter::new(&self.identity, queue);
+        let live = self.mappings.live();
+        self.remap.judge_forgotten(out, now);
+        self.remap.end(out, now, cut, live);
+        self.calls.judge(out, now);
+        let name = |index| irq_name(&self.identity, &self.remap, index);
+        self.interrupts.judge(out, now, name);
+        self.migration.judge(out, now);
+        self.mappings.close(out, now, ZapEnd::TraceEnd);
+        self.migration.finish(out, now);
+        self.interrupts.close(out, name);
+    }
+
+    /// State changes in flight are not seen to return. One that hangs is judged when the trace
+    /// ends.
+    fn end_changes(&mut self, queue: &mut OutputQueue, now: u64, cut: Cut) {
+        for change in self.migration.take_in_flight() {
+            if cut.outcome == Outcome::Incomplete {
+                self.judge_change(queue, now, &change);
+            }
+            let out = &mut Reporter::new(&self.identity, queue);
+            let live = self.mappings.live();
+            self.remap.change_cut(out, now, (change.id, cut), live);
+            self.remap.change_over(change.id);
+            self.migration.emit(out, change, &[]);
+        }
+    }
+}

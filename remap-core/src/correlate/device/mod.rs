@@ -1,0 +1,328 @@
+//! One device: its identity and its trackers.
+//!
+//! Each tracker owns its state. An event is handed to those that it concerns, in an order that
+//! matters where one needs what another knew before it; what one needs of another is an argument.
+
+mod calls;
+mod decide;
+
+use super::areas::RegionAreas;
+use super::call::{Calls, LookedUp};
+use super::identity::Identity;
+use super::irq::{Interrupts, Signal, Taker};
+use super::mapping::{Fault, FileRange, Mappings};
+use super::migration::Migration;
+use super::moment::Moment;
+use super::place::Place;
+use super::queue::OutputQueue;
+use super::region::Regions;
+use super::remap::{Acknowledged, Remap, TriggerFacts, Written};
+use super::report::Reporter;
+use super::rules::Verdict;
+use super::span::Moved;
+use super::user::Users;
+use crate::event::{
+    ContextKey, DmaKind, Errno, FaultOutcome, Node, Origin, Role, Target, UNKNOWN_INDEX, ZapCause,
+};
+use crate::model::{Cause, IrqName, Opened, Output};
+use crate::parse::region::Area;
+
+/// One device.
+#[derive(Debug, Default)]
+pub(super) struct Device {
+    identity: Identity,
+    users: Users,
+    calls: Calls,
+    interrupts: Interrupts,
+    regions: Regions,
+    mappings: Mappings,
+    migration: Migration,
+    remap: Remap,
+}
+
+impl Device {
+    /// It is seen for the first time, or since it was closed.
+    pub(super) fn seen(&mut self, name: &str, driver: Option<&String>, origin: Origin) {
+        self.identity.found = origin == Origin::Found;
+        name.clone_into(&mut self.identity.name);
+        self.identity.driver = driver.cloned();
+        self.migration.bound();
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// A process uses the device.
+    pub(super) fn used(&mut self, queue: &mut OutputQueue, at: Moment<'_>, vm: Option<&str>) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.users.used(out, at.task, vm);
+    }
+
+    /// A file of the device was made.
+    pub(super) fn opened(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        node: Node,
+        fd: Option<i32>,
+    ) {
+        self.migration.opened(at);
+        queue.emit(Output::Opened(Opened {
+            device: self.identity.name.clone(),
+            time_ns: at.ns,
+            node,
+            fd,
+            task: at.task.clone(),
+        }));
+    }
+
+    /// A finding that is about no cycle.
+    pub(super) fn finding(&self, queue: &mut OutputQueue, now: u64, verdict: Verdict) {
+        Reporter::new(&self.identity, queue).finding(now, verdict);
+    }
+
+    /// What an IRQ index is.
+    fn irq_name(&self, index: u32) -> IrqName {
+        irq_name(&self.identity, &self.remap, index)
+    }
+
+    /// An eventfd was looked up inside a `SET_IRQS`, which may still fail; or it was found, or is
+    /// inferred.
+    pub(super) fn context(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        (context, target): (ContextKey, Target),
+        origin: Origin,
+    ) {
+        let name = self.irq_name(target.index);
+        let out = &mut Reporter::new(&self.identity, queue);
+        match (origin, target.role) {
+            (_, Role::Wakeup) => {}
+            (Origin::Seen, _) => {
+                let eventfd = LookedUp { target, context };
+                self.calls.look_up(at.task.tid, eventfd);
+                self.remap.looked_up(eventfd);
+            }
+            (Origin::Found, Role::Trigger) => {
+                self.interrupts.found(out, (target, name), context);
+                self.remap.found(target, context);
+            }
+            (Origin::Found, _) => {}
+            (Origin::SignalledInside | Origin::ReadBeforeRequery | Origin::StateWritten, _) => {
+                self.remap.infer(out, at, context, origin);
+            }
+        }
+    }
+
+    /// The kernel signals an eventfd; `in_task`: the thread itself does, and not an interrupt on
+    /// top of it.
+    pub(super) fn signal(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        signal: &Signal,
+        in_task: Option<bool>,
+    ) {
+        let target = signal.target;
+        let asked = self.calls.triggers(at.task.tid, target.index);
+        let software = in_task != Some(false) && asked;
+        let name = self.irq_name(target.index);
+        let out = &mut Reporter::new(&self.identity, queue);
+        if target.role == Role::Wakeup {
+            self.mappings.woken(at.ns);
+        }
+        self.interrupts.signal(out, at.ns, signal, (name, software));
+        let facts = TriggerFacts {
+            regions: &self.regions,
+            live: self.mappings.live(),
+            change: self.migration.change_of(at.task),
+        };
+        self.remap.signal(out, at, signal, &facts);
+    }
+
+    /// The kernel itself took the counter of an eventfd.
+    pub(super) fn consumed(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        target: Target,
+        value: Option<u64>,
+    ) {
+        let irq = (target, self.irq_name(target.index));
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.interrupts.taken(out, at, irq, value, Taker::Kernel);
+    }
+
+    /// User space tried to read an eventfd, and got `value` if that succeeded and could be read.
+    pub(super) fn read(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        (context, target): (ContextKey, Target),
+        value: Result<Option<u64>, Errno>,
+    ) {
+        let irq = (target, self.irq_name(target.index));
+        let out = &mut Reporter::new(&self.identity, queue);
+        if let Ok(value) = value {
+            self.interrupts.taken(out, at, irq, value, Taker::User);
+        }
+        self.remap.read(out, at, (context, target), value);
+    }
+
+    /// User space wrote an eventfd.
+    pub(super) fn write(&mut self, queue: &mut OutputQueue, at: Moment<'_>, written: &Written) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        let live = self.mappings.live();
+        self.remap.write(out, at, written, live);
+    }
+
+    /// User space closed an eventfd for good.
+    pub(super) fn eventfd_closed(
+        &mut self,
+        queue: &mut OutputQueue,
+        now: u64,
+        (context, target): (ContextKey, Target),
+    ) {
+        if target.role != Role::Trigger {
+            return;
+        }
+        if self.remap.is_remap(target.index) {
+            self.decide_timeouts(queue, now);
+        }
+        let irq = (target, self.irq_name(target.index));
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.interrupts.released(out, irq, context);
+        let live = self.mappings.live();
+        self.remap.eventfd_closed(out, now, (context, target), live);
+    }
+
+    /// What was acknowledged since the last call.
+    pub(super) fn acknowledged(&mut self) -> Vec<Acknowledged> {
+        self.remap.acknowledged()
+    }
+
+    /// A part of a region is mapped.
+    pub(super) fn map(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        place: Place,
+        origin: Origin,
+    ) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.mappings.map(out, at, place, origin);
+        // What was there before answers nothing.
+        if origin == Origin::Seen {
+            let live = self.mappings.live();
+            self.remap.mapped(out, at, place.region, live);
+        }
+    }
+
+    /// A mapping was refused.
+    pub(super) fn map_refused(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        place: Place,
+        errno: Errno,
+    ) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.mappings.map_refused(out, at, place, errno);
+        let live = self.mappings.live();
+        self.remap.map_refused(out, at, place.region, live);
+    }
+
+    /// A mapping, or a part of one, is gone.
+    pub(super) fn unmap(&mut self, queue: &mut OutputQueue, at: Moment<'_>, place: Place) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.mappings.unmap(out, at, place);
+        self.remap.unmapped(out, at, place);
+    }
+
+    /// The parts of regions that a process has mapped at `address..address + size`, and where each
+    /// begins.
+    pub(super) fn mapped_at(&self, pid: u32, address: u64, size: u64) -> Vec<(u32, Area, u64)> {
+        self.mappings.live().at(pid, address, size)
+    }
+
+    /// A part of a region is mapped for DMA.
+    pub(super) fn dma_mapped(&self, queue: &mut OutputQueue, at: Moment<'_>, place: Place) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        Mappings::dma_mapped(out, at, place);
+    }
+
+    /// A part of a region is not mapped for DMA any more.
+    pub(super) fn dma_unmapped(
+        &self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        place: Place,
+        kind: DmaKind,
+    ) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        Mappings::dma_unmapped(out, at, place, kind);
+    }
+
+    /// A touch of a region without a page behind it returned.
+    pub(super) fn fault(&mut self, queue: &mut OutputQueue, at: Moment<'_>, fault: &Fault) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        let again = fault.outcome == FaultOutcome::Fallback;
+        self.migration.fault(at.ns, fault.begin_ns, again);
+        let trapped = self.regions.is_trapped(fault.region, fault.offset);
+        self.mappings.fault(out, at, fault, trapped);
+    }
+
+    /// The pages of `range` are taken out of every mapping. `dma`: what is mapped for DMA.
+    pub(super) fn zap(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        (range, cause): (FileRange, ZapCause),
+        dma: &RegionAreas,
+    ) {
+        let cause = Cause::of(cause);
+        let change = self.migration.change_of(at.task);
+        let transition = change.map(|change| change.reference);
+        let out = &mut Reporter::new(&self.identity, queue);
+        if self.mappings.zap(out, at, (range, cause), dma, transition) {
+            self.migration.zap();
+        }
+        // The return of the device's own call shows what a reset did to its state. Of any other
+        // only a query does.
+        let own = change.is_some() || self.calls.contains(at.task.tid);
+        if !own && (cause.resets() || cause == Cause::Unknown) {
+            self.migration.forget_state(out, at.ns);
+        }
+    }
+
+    /// A read or a write of migration data returned.
+    pub(super) fn data(&mut self, now: u64, moved: &Moved) {
+        self.migration.data(now, moved);
+    }
+
+    /// `VFIO_MIG_GET_PRECOPY_INFO` answered.
+    pub(super) fn precopy_info(&mut self, now: u64, initial_bytes: u64, dirty_bytes: u64) {
+        self.migration.precopy_info(now, initial_bytes, dirty_bytes);
+    }
+
+    /// Another device on its bus was reset, and it may have been as well.
+    pub(super) fn bus_reset(&mut self, queue: &mut OutputQueue, now: u64) {
+        let out = &mut Reporter::new(&self.identity, queue);
+        self.migration.forget_state(out, now);
+    }
+}
+
+/// What an IRQ index is.
+fn irq_name(identity: &Identity, remap: &Remap, index: u32) -> IrqName {
+    if index == UNKNOWN_INDEX {
+        IrqName::Inferred
+    } else if remap.is_remap(index) {
+        IrqName::Remap
+    } else if identity.is_pci() {
+        IrqName::pci(index)
+    } else {
+        IrqName::Other
+    }
+}

@@ -1,0 +1,144 @@
+//! Regions that are mapped for DMA: which, and which lose their mmap meanwhile.
+//!
+//! Containers and iommufds are a process's, so this is the one tracker over all devices. The end of
+//! a process takes its mappings away before it closes its files, and that is no mistake. So a
+//! mapping that goes while it is mapped for DMA is a finding only once its process has done
+//! something else, or has lived on for long.
+
+mod parts;
+
+use super::areas::{self, RegionAreas};
+use super::place::Place;
+use super::rules::{Verdict, dma_mapped};
+use crate::event::{DeviceKey, DmaKind, NodeKey};
+use crate::model::DmaLoss;
+use crate::parse::region::Area;
+use parts::DmaParts;
+pub(super) use parts::Part;
+
+/// A region lost its mmap while it was mapped for DMA: a finding, if its process lives on.
+#[derive(Clone, Debug)]
+pub(super) struct PendingDmaFinding {
+    pid: u32,
+    due_ns: u64,
+    pub(super) device: DeviceKey,
+    /// When the mmap went (CLOCK_MONOTONIC ns).
+    pub(super) time_ns: u64,
+    pub(super) verdict: Verdict,
+}
+
+/// What an event says of the process that it happened in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProcessSign {
+    /// It closes its files: it ends, or may.
+    Ends,
+    /// The end of a process does this too, or it is not the process's own doing.
+    None,
+    /// It lives on.
+    Lives,
+}
+
+/// The mappings for DMA of all devices.
+#[derive(Debug, Default)]
+pub(super) struct Dma {
+    parts: DmaParts,
+    pending: Vec<PendingDmaFinding>,
+}
+
+impl Dma {
+    /// What of a device is mapped for DMA.
+    pub(super) fn of(&self, device: DeviceKey) -> RegionAreas {
+        self.parts.of(device)
+    }
+
+    /// A part of a region is mapped.
+    pub(super) fn map(&mut self, part: Part) {
+        self.parts.map(part);
+    }
+
+    /// A range of a container or iommufd is unmapped, or all of it: the parts that were mapped
+    /// there.
+    pub(super) fn unmap(
+        &mut self,
+        node: NodeKey,
+        kind: DmaKind,
+        (iova, size): (u64, u64),
+    ) -> Vec<Part> {
+        match kind {
+            DmaKind::Map => Vec::new(),
+            DmaKind::Unmap => self.parts.unmap(node, iova, size),
+            DmaKind::UnmapAll => self.parts.unmap_all(node),
+        }
+    }
+
+    /// A container or iommufd is gone.
+    pub(super) fn close_node(&mut self, node: NodeKey) {
+        self.parts.unmap_all(node);
+    }
+
+    /// A process unmapped a part of a region at `now`, which it may still have mapped for DMA.
+    pub(super) fn unmapped(
+        &mut self,
+        (now, stuck_ns): (u64, u64),
+        pid: u32,
+        device: DeviceKey,
+        place: Place,
+    ) {
+        let (region, lost) = (place.region, [place.area]);
+        let both = self.parts.mark_reported(device, region, pid, &lost);
+        if !both.is_empty() {
+            self.pending.push(PendingDmaFinding {
+                pid,
+                due_ns: now.saturating_add(stuck_ns),
+                device,
+                time_ns: now,
+                verdict: dma_mapped(region, &both, DmaLoss::Unmapped),
+            });
+        }
+    }
+
+    /// A process acknowledged that a region may be mapped at `allowed` only: what of the rest it
+    /// may still reach by DMA.
+    pub(super) fn trapped(
+        &mut self,
+        device: DeviceKey,
+        region: u32,
+        pid: u32,
+        allowed: &[Area],
+    ) -> Option<Verdict> {
+        let mapped = self.parts.of(device).remove(&region)?;
+        let forbidden = areas::subtract(&mapped, allowed);
+        let both = self.parts.mark_reported(device, region, pid, &forbidden);
+        (!both.is_empty()).then(|| dma_mapped(region, &both, DmaLoss::Trapped))
+    }
+
+    /// A process did something: the findings that this makes certain.
+    pub(super) fn process(&mut self, pid: u32, sign: ProcessSign) -> Vec<PendingDmaFinding> {
+        let own = |pending: &mut PendingDmaFinding| pending.pid == pid;
+        match sign {
+            ProcessSign::None => Vec::new(),
+            ProcessSign::Lives => self.pending.extract_if(.., own).collect(),
+            ProcessSign::Ends => {
+                self.pending.retain(|pending| pending.pid != pid);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The findings whose process has lived on.
+    pub(super) fn settle(&mut self, now: u64) -> Vec<PendingDmaFinding> {
+        let due = |pending: &mut PendingDmaFinding| pending.due_ns <= now;
+        self.pending.extract_if(.., due).collect()
+    }
+
+    /// Records were lost: a mapping that is listed may be gone.
+    pub(super) fn lose(&mut self) {
+        self.parts.lose();
+        self.pending.clear();
+    }
+
+    /// A device was closed.
+    pub(super) fn close(&mut self, device: DeviceKey) {
+        self.parts.close(device);
+    }
+}

@@ -1,0 +1,309 @@
+//! Interrupts of every IRQ index: which eventfds are signalled, who reads them, how late.
+
+mod vector;
+mod verb;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::call::{LookedUp, Setting};
+use super::moment::Moment;
+use super::report::Reporter;
+use super::rules::{never_read, request_ignored};
+use crate::event::{ContextKey, Errno, Role, Target};
+use crate::model::{Interrupt, IrqChange, IrqName, IrqStats, IrqVerb, VectorStats};
+use vector::Vector;
+use verb::verb;
+
+/// An eventfd of an IRQ is signalled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signal {
+    pub(super) context: ContextKey,
+    pub(super) target: Target,
+    /// What is added to the counter.
+    pub(super) addend: u64,
+    /// The counter before the addition, if it could be read.
+    pub(super) count: Option<u64>,
+}
+
+/// Who took the counter of an eventfd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taker {
+    /// A read by user space.
+    User,
+    /// The kernel itself: KVM's irqfd, or a virqfd.
+    Kernel,
+}
+
+/// The eventfds of one device, by IRQ index and sub-index.
+#[derive(Debug, Default)]
+pub(super) struct Interrupts {
+    vectors: BTreeMap<(u32, u32), Vector>,
+}
+
+impl Interrupts {
+    /// The kernel signals an eventfd; `software`: user space asked for that with `SET_IRQS`.
+    pub(super) fn signal(
+        &mut self,
+        out: &mut Reporter<'_>,
+        now: u64,
+        signal: &Signal,
+        (name, software): (IrqName, bool),
+    ) {
+        let target = signal.target;
+        if target.role != Role::Trigger {
+            return;
+        }
+        let stats = vector_stats(out, name, target.index, target.sub);
+        stats.signals += 1;
+        stats.software += u64::from(software);
+        let vector = self.vectors.entry((target.index, target.sub)).or_default();
+        vector.signal(now, signal.addend, signal.context);
+        if !software {
+            vector.asked_ns.get_or_insert(now);
+        }
+    }
+
+    /// The counter of an eventfd was taken, and had this value if that could be read.
+    pub(super) fn taken(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        (target, name): (Target, IrqName),
+        value: Option<u64>,
+        taker: Taker,
+    ) {
+        if target.role != Role::Trigger {
+            return;
+        }
+        let vector = self.vectors.entry((target.index, target.sub)).or_default();
+        let (taken, signal_ns) = vector.take(value);
+        let irq = irq_stats(out, name, target.index);
+        let stats = irq.vectors.entry(target.sub).or_default();
+        stats.coalesced += taken.saturating_sub(1);
+        match taker {
+            Taker::Kernel => stats.consumed += 1,
+            Taker::User => {
+                stats.reads += 1;
+                if let Some(ns) = signal_ns.and_then(|ns| at.ns.checked_sub(ns)) {
+                    stats.latency.record(ns);
+                    irq.latency.record(ns);
+                }
+            }
+        }
+        let device = out.name();
+        out.interrupt(Interrupt {
+            device,
+            index: target.index,
+            name,
+            sub: target.sub,
+            signal_ns,
+            time_ns: at.ns,
+            signals: (taken > 0).then_some(taken),
+            in_kernel: taker == Taker::Kernel,
+            task: at.task.clone(),
+        });
+    }
+
+    /// An eventfd was found to be enabled.
+    pub(super) fn found(
+        &mut self,
+        out: &mut Reporter<'_>,
+        (target, name): (Target, IrqName),
+        context: ContextKey,
+    ) {
+        self.set(out, name, (target.index, target.sub), Some(context));
+    }
+
+    /// User space closed an eventfd for good.
+    pub(super) fn released(
+        &mut self,
+        out: &mut Reporter<'_>,
+        (target, name): (Target, IrqName),
+        context: ContextKey,
+    ) {
+        let at = (target.index, target.sub);
+        let vector = self.vectors.get(&at);
+        if vector.is_some_and(|vector| vector.context() == Some(context)) {
+            self.set(out, name, at, None);
+        }
+    }
+
+    /// A `SET_IRQS` that began at `begin_ns` and looked up the eventfds `named` returned.
+    pub(super) fn set_irqs(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        name: IrqName,
+        setting: &Setting<'_>,
+        returned: (u64, Result<(), Errno>),
+    ) {
+        let (begin_ns, result) = returned;
+        let verb = verb(setting.action, setting.data, setting.count);
+        let irq = irq_stats(out, name, setting.index);
+        let calls = match result {
+            Ok(()) => &mut irq.calls,
+            Err(_) => &mut irq.failed,
+        };
+        *calls.entry(verb).or_default() += 1;
+        let device = out.name();
+        out.irq_change(IrqChange {
+            device,
+            time_ns: at.ns,
+            begin_ns,
+            index: setting.index,
+            name,
+            verb,
+            start: setting.start,
+            count: setting.count,
+            result,
+            task: at.task.clone(),
+        });
+        match (verb, result) {
+            (IrqVerb::Enable | IrqVerb::Disable, Err(_)) => {
+                // Some of them may have been set, or taken away, before it failed.
+                for (_, vector) in self.range_mut(setting.index, setting.subs()) {
+                    vector.lose();
+                }
+            }
+            (IrqVerb::Disable, Ok(())) if setting.count == 0 => {
+                self.clear(out, name, setting.index);
+            }
+            (IrqVerb::Enable | IrqVerb::Disable, Ok(())) => {
+                self.set_named(out, name, setting);
+            }
+            _ => {}
+        }
+    }
+
+    /// The eventfds of an IRQ index, by sub-index.
+    pub(super) fn eventfds(&self, index: u32) -> BTreeMap<u32, ContextKey> {
+        let vectors = self.vectors.range((index, 0)..=(index, u32::MAX));
+        vectors
+            .filter_map(|((_, sub), vector)| Some((*sub, vector.context()?)))
+            .collect()
+    }
+
+    /// Whether eventfds are signalled that nobody reads: the trace ends at `now`. `name` names an
+    /// IRQ index.
+    pub(super) fn judge(&self, out: &mut Reporter<'_>, now: u64, name: impl Fn(u32) -> IrqName) {
+        if !out.options().sees_consumers {
+            return;
+        }
+        let stuck_ns = out.options().stuck_ns;
+        let stuck = |ns: &u64| now.saturating_sub(*ns) >= stuck_ns;
+        let mut unread: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
+        let mut asked_ns = None;
+        for ((index, sub), vector) in &self.vectors {
+            if vector.context().is_none() || vector.doubtful {
+                continue;
+            }
+            match name(*index) {
+                // Whether a remap IRQ is answered is another rule's matter.
+                IrqName::Remap | IrqName::Inferred => {}
+                IrqName::Req => asked_ns = asked_ns.or(Some(vector.asked_ns)),
+                _ => {
+                    if let Some(ns) = vector.first_ns().filter(stuck) {
+                        unread.entry(*index).or_default().push((*sub, ns));
+                    }
+                }
+            }
+        }
+        for (index, vectors) in unread {
+            let irq = name(index);
+            out.finding(now, never_read(irq, &vectors, now));
+        }
+        if let Some(ns) = asked_ns.flatten().filter(stuck) {
+            out.finding(now, request_ignored(ns, now));
+        }
+    }
+
+    /// Records were lost.
+    pub(super) fn lose(&mut self) {
+        self.vectors.values_mut().for_each(Vector::lose);
+    }
+
+    /// The device was closed, or the trace ended: what nobody has read.
+    pub(super) fn close(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
+        for ((index, sub), vector) in std::mem::take(&mut self.vectors) {
+            let unread = vector.unread();
+            if unread > 0 {
+                vector_stats(out, name(index), index, sub).unread += unread;
+            }
+        }
+    }
+
+    /// The sub-indexes that a call named have other eventfds from now on, or none.
+    fn set_named(&mut self, out: &mut Reporter<'_>, name: IrqName, setting: &Setting<'_>) {
+        let index = setting.index;
+        for sub in setting.taken_away() {
+            self.set(out, name, (index, sub), None);
+        }
+        let looked_up: BTreeMap<u32, ContextKey> = setting
+            .eventfds
+            .iter()
+            .filter(|eventfd| eventfd.target.role == Role::Trigger)
+            .filter(|eventfd| eventfd.target.index == index)
+            .map(|LookedUp { target, context }| (target.sub, *context))
+            .collect();
+        for (sub, context) in looked_up {
+            self.set(out, name, (index, sub), Some(context));
+        }
+    }
+
+    /// Every sub-index of an IRQ index loses its eventfd.
+    fn clear(&mut self, out: &mut Reporter<'_>, name: IrqName, index: u32) {
+        let subs: Vec<u32> = self
+            .range_mut(index, 0..u32::MAX)
+            .map(|(sub, _)| sub)
+            .collect();
+        for sub in subs {
+            self.set(out, name, (index, sub), None);
+        }
+    }
+
+    /// A sub-index has another eventfd from now on, or none.
+    fn set(
+        &mut self,
+        out: &mut Reporter<'_>,
+        name: IrqName,
+        (index, sub): (u32, u32),
+        context: Option<ContextKey>,
+    ) {
+        if context.is_none() && !self.vectors.contains_key(&(index, sub)) {
+            return;
+        }
+        let vector = self.vectors.entry((index, sub)).or_default();
+        let unread = vector.set(context);
+        if unread > 0 {
+            vector_stats(out, name, index, sub).unread += unread;
+        }
+    }
+
+    fn range_mut(
+        &mut self,
+        index: u32,
+        subs: Range<u32>,
+    ) -> impl Iterator<Item = (u32, &mut Vector)> {
+        let range = (index, subs.start)..(index, subs.end);
+        let vectors = self.vectors.range_mut(range);
+        vectors.map(|((_, sub), vector)| (*sub, vector))
+    }
+}
+
+fn irq_stats<'a>(out: &'a mut Reporter<'_>, name: IrqName, index: u32) -> &'a mut IrqStats {
+    let irqs = &mut out.stats().irqs;
+    let irq = irqs.entry(index).or_insert_with(|| IrqStats::new(name));
+    irq.name = name;
+    irq
+}
+
+fn vector_stats<'a>(
+    out: &'a mut Reporter<'_>,
+    name: IrqName,
+    index: u32,
+    sub: u32,
+) -> &'a mut VectorStats {
+    let irq = irq_stats(out, name, index);
+    irq.vectors.entry(sub).or_default()
+}

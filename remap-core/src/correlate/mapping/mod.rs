@@ -1,0 +1,226 @@
+//! Mappings of a device's regions, the zaps that take their pages out, and the faults that
+//! populate again.
+
+mod cause;
+mod live;
+mod range;
+mod zap;
+
+use std::collections::BTreeSet;
+
+pub(super) use live::LiveMappings;
+pub(super) use range::FileRange;
+pub(super) use zap::Fault;
+
+use super::areas::RegionAreas;
+use super::moment::Moment;
+use super::place::Place;
+use super::report::Reporter;
+use super::rules::{AtRefusal, access_refused};
+use crate::event::{DmaKind, Errno, FaultOutcome, Origin};
+use crate::model::{Cause, MappedHow, MappingStats, Output, TransitionRef, ZapEnd};
+use zap::{MappedNow, OpenZap, Refusal};
+
+/// The mappings of one device.
+#[derive(Debug, Default)]
+pub(super) struct Mappings {
+    live: LiveMappings,
+    /// Zaps that are not over.
+    zaps: Vec<OpenZap>,
+    /// Regions of which the last access was refused.
+    refused: BTreeSet<u32>,
+}
+
+impl Mappings {
+    /// What is mapped.
+    pub(super) fn live(&self) -> &LiveMappings {
+        &self.live
+    }
+
+    /// A part of a region is mapped.
+    pub(super) fn map(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        place: Place,
+        origin: Origin,
+    ) {
+        self.live
+            .map(at.task.pid, place.address, place.region, place.area);
+        out.mapped(at, place, (MappedHow::Map, origin), Ok(()));
+        let stats = out.mapping_stats(place.region);
+        match origin {
+            Origin::Seen => stats.maps += 1,
+            _ => stats.found += 1,
+        }
+    }
+
+    /// A mapping was refused.
+    pub(super) fn map_refused(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        place: Place,
+        errno: Errno,
+    ) {
+        let how = (MappedHow::Map, Origin::Seen);
+        out.mapped(at, place, how, Err(errno));
+        out.mapping_stats(place.region).refused_maps += 1;
+    }
+
+    /// A mapping, or a part of one, is gone.
+    pub(super) fn unmap(&mut self, out: &mut Reporter<'_>, at: Moment<'_>, place: Place) {
+        self.live.unmap(at.task.pid, place.address, place.area.size);
+        let how = (MappedHow::Unmap, Origin::Seen);
+        out.mapped(at, place, how, Ok(()));
+        out.mapping_stats(place.region).unmaps += 1;
+    }
+
+    /// A part of a region is mapped for DMA.
+    pub(super) fn dma_mapped(out: &mut Reporter<'_>, at: Moment<'_>, place: Place) {
+        let how = MappedHow::Dma(DmaKind::Map);
+        out.mapped(at, place, (how, Origin::Seen), Ok(()));
+        out.mapping_stats(place.region).dma_maps += 1;
+    }
+
+    /// A part of a region is not mapped for DMA any more.
+    pub(super) fn dma_unmapped(
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        place: Place,
+        kind: DmaKind,
+    ) {
+        let how = MappedHow::Dma(kind);
+        out.mapped(at, place, (how, Origin::Seen), Ok(()));
+        out.mapping_stats(place.region).dma_unmaps += 1;
+    }
+
+    /// The pages of `range` are taken out of every mapping, in a call with this cause. `dma`: what
+    /// is mapped for DMA; `transition`: the state change that it happens in. Answers whether this
+    /// is a zap of its own, and no further step of one.
+    pub(super) fn zap(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        (range, cause): (FileRange, Cause),
+        dma: &RegionAreas,
+        transition: Option<TransitionRef>,
+    ) -> bool {
+        let settle_ns = out.options().settle_ns;
+        let mut zaps = self.zaps.iter();
+        let open = zaps.position(|zap| zap.continues(at, cause, settle_ns));
+        if open.is_none() {
+            self.end_zaps(out, at.ns, ZapEnd::NextZap, |zap| zap.overlaps(range));
+            let id = out.ids().next_zap();
+            let zap = OpenZap::new(id, out.name(), at, cause, transition);
+            self.zaps.push(zap);
+        }
+        let zap = match open {
+            Some(open) => self.zaps.get_mut(open),
+            None => self.zaps.last_mut(),
+        };
+        if let Some(zap) = zap {
+            let mapped = MappedNow {
+                live: &self.live,
+                dma,
+                // No walk finds mappings for DMA.
+                dma_complete: !out.device.found && !out.device.lossy,
+            };
+            zap.step(at.ns, range, &mapped);
+        }
+        open.is_none()
+    }
+
+    /// A touch of a region without a page behind it returned; `trapped`: the region's last
+    /// description does not allow a mapping there.
+    pub(super) fn fault(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        fault: &Fault,
+        trapped: bool,
+    ) {
+        count(out.mapping_stats(fault.region), fault.outcome);
+        let first = fault.outcome == FaultOutcome::Refused && self.refused.insert(fault.region);
+        let mut zaps = self.zaps.iter_mut().rev();
+        let zap = zaps.find(|zap| zap.contains(fault.region, fault.offset));
+        let refusal = zap.map_or(Refusal::OtherCause, |zap| zap.fault(at, fault));
+        let (reported, zap) = match refusal {
+            Refusal::Explained { cause, since_ns } => (true, Some((cause, since_ns))),
+            Refusal::OtherCause => (first, None),
+            Refusal::None | Refusal::Reported => (false, None),
+        };
+        if reported {
+            let refusal = AtRefusal {
+                region: fault.region,
+                offset: fault.offset,
+                zap,
+                trapped,
+            };
+            out.finding(at.ns, access_refused(&refusal));
+        }
+        if matches!(fault.outcome, FaultOutcome::Populated { .. }) {
+            self.refused.remove(&fault.region);
+        }
+        self.end_zaps(out, at.ns, ZapEnd::Complete, OpenZap::is_complete);
+    }
+
+    /// The call of `tid` returned: zaps on this thread are another call's from now on.
+    pub(super) fn call_returned(&mut self, tid: u32) {
+        self.zaps.iter_mut().for_each(|zap| zap.call_returned(tid));
+    }
+
+    /// The eventfd was signalled that wakes the device's user.
+    pub(super) fn woken(&mut self, now: u64) {
+        if let Some(zap) = self.zaps.iter_mut().rev().find(|zap| zap.is_asleep()) {
+            zap.woken(now);
+        }
+    }
+
+    /// Zaps after which no page was populated for long are over.
+    pub(super) fn settle(&mut self, out: &mut Reporter<'_>, now: u64) {
+        let stuck_ns = out.options().stuck_ns;
+        self.end_zaps(out, now, ZapEnd::Quiet, |zap| {
+            let last_ns = zap.last_ns();
+            last_ns.is_some_and(|ns| now.saturating_sub(ns) >= stuck_ns)
+        });
+    }
+
+    /// Records were lost: a mapping that is listed may be gone, and a fault may be missing.
+    pub(super) fn lose(&mut self, out: &mut Reporter<'_>, now: u64) {
+        self.end_zaps(out, now, ZapEnd::Lost, |_| true);
+        self.live.lose();
+    }
+
+    /// The device was closed, or the trace ended.
+    pub(super) fn close(&mut self, out: &mut Reporter<'_>, now: u64, end: ZapEnd) {
+        self.end_zaps(out, now, end, |_| true);
+        *self = Self::default();
+    }
+
+    /// Ends the zaps that `wanted` picks.
+    fn end_zaps(
+        &mut self,
+        out: &mut Reporter<'_>,
+        now: u64,
+        end: ZapEnd,
+        wanted: impl Fn(&OpenZap) -> bool,
+    ) {
+        for zap in self.zaps.extract_if(.., |zap| wanted(zap)) {
+            out.emit(Output::Zap(Box::new(zap.finish(now, end))));
+        }
+    }
+}
+
+fn count(stats: &mut MappingStats, outcome: FaultOutcome) {
+    match outcome {
+        FaultOutcome::Populated { bytes: Some(bytes) } => {
+            *stats.pages.entry(bytes).or_default() += 1;
+        }
+        FaultOutcome::Populated { bytes: None } => stats.unsized_faults += 1,
+        FaultOutcome::Refused => stats.refused_faults += 1,
+        FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other(_) => {
+            stats.other_faults += 1;
+        }
+    }
+}

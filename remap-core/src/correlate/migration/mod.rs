@@ -1,0 +1,440 @@
+//! The migration state of a device: its changes, and the time in each state.
+
+mod change;
+mod feature;
+mod fsm;
+mod interval;
+mod state;
+
+use super::call::Exit;
+use super::change::{InFlightChange, ReturnedChange, Wait};
+use super::moment::Moment;
+use super::report::Reporter;
+use super::rules::{ChangeFacts, data_left, impossible_change, is_timeout, state_unknown};
+use super::span::{Moved, Tally};
+use crate::event::{Answer, DeviceState, Errno, Task};
+use crate::model::{Activity, Output};
+pub(super) use change::Change;
+use fsm::Route;
+use interval::{IntervalEnd, OpenInterval};
+use state::Known;
+pub(super) use state::{Feature, Protocol};
+
+/// A state change that failed, where the state since is not known.
+#[derive(Clone, Copy, Debug)]
+struct FailedChange {
+    to: Option<DeviceState>,
+    errno: Errno,
+    end_ns: u64,
+}
+
+/// STOP_COPY was left for STOP with data unread.
+#[derive(Clone, Copy, Debug)]
+struct DataLeft {
+    ns: u64,
+    /// What had been read, bytes.
+    read_bytes: u64,
+}
+
+/// A state change that begins.
+pub(super) struct Begun {
+    pub(super) change: InFlightChange,
+    /// The change before it of the same thread, whose return was not seen.
+    pub(super) abandoned: Option<u64>,
+}
+
+/// The migration of one device.
+#[derive(Debug, Default)]
+pub(super) struct Migration {
+    /// `VFIO_MIGRATION_*` flags.
+    flags: Option<u64>,
+    /// `None` until a state was seen.
+    protocol: Option<Protocol>,
+    state: Known,
+    /// The time in the present state, as far as that is known.
+    interval: Option<OpenInterval>,
+    /// What happened while the state was not known.
+    unknown: Tally,
+    /// Changes in flight.
+    in_flight: Vec<Change>,
+    /// Changes that returned, until they settle, and when that is.
+    returned: Vec<(u64, Change)>,
+    failed: Option<FailedChange>,
+    data_left: Option<DataLeft>,
+}
+
+impl Migration {
+    /// A driver was bound: another one, or the same one loaded anew, may have other features.
+    pub(super) fn bound(&mut self) {
+        self.flags = None;
+        self.protocol = None;
+    }
+
+    /// A file of the device was made: one that was closed begins anew.
+    pub(super) fn opened(&mut self, at: Moment<'_>) {
+        if let (Known::Running, None, Some(state)) = (self.state, &self.interval, self.state()) {
+            self.enter(OpenInterval::entered(state, at, None));
+        }
+    }
+
+    /// The state, as far as it is known.
+    pub(super) fn state(&self) -> Option<DeviceState> {
+        self.protocol.and_then(|protocol| self.state.get(protocol))
+    }
+
+    /// The last change in flight.
+    pub(super) fn change_in_flight(&self) -> Option<&Change> {
+        self.in_flight.last()
+    }
+
+    /// The state change that `task` acts in: its own, or, for a kernel worker, which does what had
+    /// to wait for an earlier ack, the one that waits for that.
+    pub(super) fn change_of(&self, task: &Task) -> Option<InFlightChange> {
+        let own = self
+            .position(task.tid)
+            .and_then(|at| self.in_flight.get(at));
+        let worker = task.comm.starts_with("kworker/");
+        let last = || self.in_flight.last().filter(|_| worker);
+        let change = own.or_else(last)?;
+        Some(InFlightChange {
+            reference: change.reference(),
+            lossy: change.lossy,
+        })
+    }
+
+    fn position(&self, tid: u32) -> Option<usize> {
+        let mut changes = self.in_flight.iter();
+        changes.position(|change| change.task.tid == tid)
+    }
+
+    /// A state change begins.
+    pub(super) fn begin(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        to: Option<DeviceState>,
+        protocol: Protocol,
+    ) -> Begun {
+        // A thread is in one call at a time.
+        let before = self.position(at.task.tid);
+        let before = before.map(|before| self.in_flight.remove(before));
+        let abandoned = before.map(|change| {
+            let id = change.id;
+            self.emit(out, change, &[]);
+            id
+        });
+        let from = self.state.get(protocol);
+        let path = match self.route(from, to) {
+            Route::Through(path) => path,
+            _ => Vec::new(),
+        };
+        let change = Change {
+            from,
+            path,
+            ..Change::new(out.ids().next_change(), to, at)
+        };
+        let reference = change.reference();
+        self.in_flight.push(change);
+        Begun {
+            change: InFlightChange {
+                reference,
+                lossy: false,
+            },
+            abandoned,
+        }
+    }
+
+    /// A state change returned: it is decided once it has [settled](Self::settled).
+    pub(super) fn end(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        to: Option<DeviceState>,
+        protocol: Protocol,
+        exit: &Exit<'_>,
+    ) -> ReturnedChange {
+        let result = exit.success();
+        let own = self.position(at.task.tid);
+        let mut change = match own {
+            Some(own) => self.in_flight.remove(own),
+            // Its entry was lost, or is from before the trace.
+            None => Change {
+                begin_ns: exit.begin_ns,
+                lossy: true,
+                ..Change::new(out.ids().next_change(), to, at)
+            },
+        };
+        change.lossy |= exit.lossy;
+        change.end = Some((at.ns, result));
+        if let Answer::State { data_fd, .. } = exit.answer {
+            change.data_fd = *data_fd;
+        }
+        self.protocol = Some(protocol);
+        self.leave(out, &change, (at.ns, result.is_ok()));
+        self.state = match (result, exit.answer) {
+            (Ok(()), Answer::State { state, .. }) => Known::State(*state),
+            (Ok(()), _) => change.to.map_or(Known::Unknown, Known::State),
+            // The old state, or one on the way, or the error state: only a query shows.
+            (Err(_), _) => Known::Unknown,
+        };
+        if protocol == Protocol::Legacy && change.to.is_none() {
+            change.to = to;
+        }
+        self.arrive(&change, at, result);
+        let returned = ReturnedChange {
+            reference: change.reference(),
+            tid: change.task.tid,
+            end_ns: at.ns,
+            result,
+        };
+        self.returned.push((out.settled(at.ns), change));
+        returned
+    }
+
+    /// Takes out the changes that returned and have settled by `now`, or that no unanswered trigger
+    /// keeps back: `is_awaited` answers that for a change's number.
+    pub(super) fn settled(&mut self, now: u64, is_awaited: impl Fn(u64) -> bool) -> Vec<Change> {
+        let settled = |due_ns: u64, change: &Change| due_ns <= now || !is_awaited(change.id);
+        self.take(|due_ns, change| settled(due_ns, change))
+    }
+
+    /// Takes out the changes that returned with a time-out.
+    pub(super) fn timed_out(&mut self) -> Vec<Change> {
+        self.take(|_, change| change.errno().is_some_and(is_timeout))
+    }
+
+    /// Takes out every change that returned.
+    pub(super) fn take_returned(&mut self) -> Vec<Change> {
+        self.take(|_, _| true)
+    }
+
+    /// Takes out every change in flight.
+    pub(super) fn take_in_flight(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.in_flight)
+    }
+
+    fn take(&mut self, wanted: impl Fn(u64, &Change) -> bool) -> Vec<Change> {
+        let taken = self
+            .returned
+            .extract_if(.., |(due_ns, change)| wanted(*due_ns, change));
+        taken.map(|(_, change)| change).collect()
+    }
+
+    /// What the rules about a change that failed, or that has not returned by `now`, need of it.
+    pub(super) fn facts(&self, out: &Reporter<'_>, now: u64, change: &Change) -> ChangeFacts {
+        let now = change.end.map_or(now, |(end_ns, _)| end_ns);
+        let duration_ns = now.saturating_sub(change.begin_ns);
+        ChangeFacts {
+            from: change.from,
+            to: change.to,
+            no_way: self.route(change.from, change.to).no_way(),
+            errno: change.errno(),
+            duration_ns,
+            tid: change.task.tid,
+            stuck: duration_ns >= out.options().stuck_ns,
+        }
+    }
+
+    /// A finding explains the last change that failed: that the state is not known since needs
+    /// no finding of its own.
+    pub(super) fn failure_explained(&mut self) {
+        self.failed = None;
+    }
+
+    /// A change is over. `waits`: when it could have waited for user space.
+    pub(super) fn emit(&self, out: &mut Reporter<'_>, change: Change, waits: &[Wait]) {
+        let transition = change.finish(out.name(), waits);
+        out.emit(Output::Transition(Box::new(transition)));
+    }
+
+    /// A reset that began at `begin_ns` succeeded: the device runs.
+    pub(super) fn reset(&mut self, out: &mut Reporter<'_>, at: Moment<'_>, begin_ns: u64) {
+        self.report_data_left(out);
+        self.end_interval(out, begin_ns, IntervalEnd::Left);
+        self.state = Known::Running;
+        self.failed = None;
+        if let Some(state) = self.state() {
+            self.enter(OpenInterval::entered(state, at, None));
+        }
+    }
+
+    /// The state is not known any more.
+    pub(super) fn forget_state(&mut self, out: &mut Reporter<'_>, now: u64) {
+        self.end_interval(out, now, IntervalEnd::Unknown);
+        self.state = Known::Unknown;
+    }
+
+    /// Records were lost.
+    pub(super) fn lose(&mut self, out: &mut Reporter<'_>, now: u64) {
+        self.forget_state(out, now);
+        self.failed = None;
+        self.data_left = None;
+        let returned = self.returned.iter_mut().map(|(_, change)| change);
+        for change in self.in_flight.iter_mut().chain(returned) {
+            change.lossy = true;
+        }
+    }
+
+    /// The device was closed. Its changes are decided.
+    pub(super) fn close(&mut self, out: &mut Reporter<'_>, now: u64) {
+        self.report_data_left(out);
+        self.end_interval(out, now, IntervalEnd::Left);
+        self.count_unknown(out);
+        *self = Self {
+            flags: self.flags,
+            protocol: self.protocol,
+            state: Known::Running,
+            ..Self::default()
+        };
+    }
+
+    /// The trace ends: what is wrong for so long that it is no accident of that.
+    pub(super) fn judge(&mut self, out: &mut Reporter<'_>, now: u64) {
+        let stuck_ns = out.options().stuck_ns;
+        let stuck = |ns: u64| now.saturating_sub(ns) >= stuck_ns;
+        if self.data_left.is_some_and(|left| stuck(left.ns)) {
+            self.report_data_left(out);
+        }
+        if let Some(failed) = self.failed.take().filter(|failed| stuck(failed.end_ns)) {
+            let since_ns = now.saturating_sub(failed.end_ns);
+            out.finding(now, state_unknown(failed.to, failed.errno, since_ns));
+        }
+    }
+
+    /// The trace ended. Its changes are decided.
+    pub(super) fn finish(&mut self, out: &mut Reporter<'_>, now: u64) {
+        self.end_interval(out, now, IntervalEnd::Unknown);
+        self.count_unknown(out);
+    }
+
+    /// A fault returned. One that the kernel asks for `again`, at a smaller order, is no fault of
+    /// its own.
+    pub(super) fn fault(&mut self, now: u64, begin_ns: u64, again: bool) {
+        for change in &mut self.in_flight {
+            let begin_ns = begin_ns.max(change.begin_ns);
+            change.inside.fault(begin_ns, now, again);
+        }
+        if self.in_flight.is_empty() {
+            self.tally().fault(begin_ns, now, again);
+        }
+    }
+
+    /// A zap began.
+    pub(super) fn zap(&mut self) {
+        for change in &mut self.in_flight {
+            change.inside.zap();
+        }
+        if self.in_flight.is_empty() {
+            self.tally().zap();
+        }
+    }
+
+    /// A read or a write of migration data returned.
+    pub(super) fn data(&mut self, now: u64, moved: &Moved) {
+        match self.in_flight.last_mut() {
+            Some(change) => {
+                let begin_ns = moved.begin_ns.max(change.begin_ns);
+                change.inside.moved(now, &Moved { begin_ns, ..*moved });
+            }
+            None => self.tally().moved(now, moved),
+        }
+    }
+
+    /// `VFIO_MIG_GET_PRECOPY_INFO` answered.
+    pub(super) fn precopy_info(&mut self, now: u64, initial_bytes: u64, dirty_bytes: u64) {
+        if let Some(interval) = &mut self.interval {
+            interval.precopy_info(now, initial_bytes, dirty_bytes);
+        }
+    }
+
+    /// What happens while no change is in flight belongs to the interval.
+    fn tally(&mut self) -> &mut Tally {
+        match &mut self.interval {
+            Some(interval) => &mut interval.tally,
+            None => &mut self.unknown,
+        }
+    }
+
+    fn route(&self, from: Option<DeviceState>, to: Option<DeviceState>) -> Route {
+        match (from, to) {
+            (Some(from), Some(to)) => fsm::route(from, to, self.flags),
+            _ => Route::Unknown,
+        }
+    }
+
+    /// A change returned: what that means for the state that was left.
+    fn leave(&mut self, out: &mut Reporter<'_>, change: &Change, returned: (u64, bool)) {
+        let (now, done) = returned;
+        if change.lossy {
+            self.end_interval(out, change.begin_ns, IntervalEnd::Unknown);
+            return;
+        }
+        let left = self.interval.as_ref().filter(|interval| {
+            let copied = interval.state == DeviceState::StopCopy;
+            done && copied && change.to == Some(DeviceState::Stop)
+        });
+        let unfinished = left.and_then(OpenInterval::unfinished);
+        match change.to {
+            _ if !done => {}
+            // The migration was given up, and the device goes on.
+            Some(DeviceState::Running | DeviceState::PreCopy) => self.data_left = None,
+            Some(DeviceState::RunningP2p | DeviceState::PreCopyP2p) => {}
+            _ => self.report_data_left(out),
+        }
+        if let Some(read_bytes) = unfinished {
+            self.data_left = Some(DataLeft {
+                ns: now,
+                read_bytes,
+            });
+        }
+        let no_way = self.route(change.from, change.to).no_way();
+        if let (true, Some(from), Some(to), Some(no_way)) = (done, change.from, change.to, no_way) {
+            out.finding(now, impossible_change(from, to, no_way));
+        }
+        let end = match done {
+            true => IntervalEnd::Left,
+            false => IntervalEnd::Unknown,
+        };
+        self.end_interval(out, change.begin_ns, end);
+    }
+
+    /// And what it means for the state since.
+    fn arrive(&mut self, change: &Change, at: Moment<'_>, result: Result<(), Errno>) {
+        self.failed = result.err().map(|errno| FailedChange {
+            to: change.to,
+            errno,
+            end_ns: at.ns,
+        });
+        if let (Ok(()), Known::State(state)) = (result, self.state) {
+            self.enter(OpenInterval::entered(state, at, change.data_fd));
+        }
+    }
+
+    /// The device is in another state, which shows which protocol it uses.
+    fn enter(&mut self, interval: OpenInterval) {
+        self.protocol = Some(Protocol::of(interval.state));
+        self.interval = Some(interval);
+    }
+
+    fn end_interval(&mut self, out: &mut Reporter<'_>, until_ns: u64, end: IntervalEnd) {
+        if let Some(interval) = self.interval.take() {
+            let interval = interval.finish(out.name(), until_ns, end);
+            out.emit(Output::StateInterval(Box::new(interval)));
+        }
+    }
+
+    /// STOP_COPY was left with data unread, and the device has not gone on since.
+    pub(super) fn report_data_left(&mut self, out: &mut Reporter<'_>) {
+        if let Some(left) = self.data_left.take() {
+            out.finding(left.ns, data_left(left.read_bytes));
+        }
+    }
+
+    /// What happened while the state was not known is only a sum.
+    fn count_unknown(&mut self, out: &mut Reporter<'_>) {
+        let unknown = std::mem::take(&mut self.unknown).activity();
+        if unknown != Activity::default() {
+            out.stats().migration.unknown.add(&unknown);
+        }
+    }
+}

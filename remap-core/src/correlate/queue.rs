@@ -1,0 +1,145 @@
+//! What goes out, and when: the queue between the trackers and the caller.
+//!
+//! A cycle that ended goes out at once. A finding, and a cycle with a stage that was not observed,
+//! is held until its evidence has settled: a record of another CPU may still arrive that explains
+//! it, or the report of a loss, which retracts it.
+
+use super::options::Options;
+use crate::model::{Outcome, Output, Reason, Stats};
+
+/// Outputs, by the time at which they may go out.
+#[derive(Debug)]
+pub(super) struct OutputQueue {
+    options: Options,
+    stats: Stats,
+    ready: Vec<Output>,
+    held: Vec<Held>,
+    ids: Ids,
+}
+
+/// An output whose evidence has not settled.
+#[derive(Debug)]
+struct Held {
+    due_ns: u64,
+    output: Output,
+}
+
+/// The last number of each kind, within the trace.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    triggers: u64,
+    changes: u64,
+    zaps: u64,
+}
+
+impl Ids {
+    /// The number of the next signal, from 1.
+    pub(super) fn next_trigger(&mut self) -> u64 {
+        self.triggers += 1;
+        self.triggers
+    }
+
+    /// The number of the next state change, from 1.
+    pub(super) fn next_change(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
+    }
+
+    /// The number of the next zap, from 1.
+    pub(super) fn next_zap(&mut self) -> u64 {
+        self.zaps += 1;
+        self.zaps
+    }
+}
+
+impl OutputQueue {
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            options,
+            stats: Stats::default(),
+            ready: Vec::new(),
+            held: Vec::new(),
+            ids: Ids::default(),
+        }
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The sums over what went out, and what only is a sum.
+    pub(super) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    pub(super) fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.stats
+    }
+
+    pub(super) fn into_stats(self) -> Stats {
+        self.stats
+    }
+
+    /// The numbers that are given within the trace.
+    pub(super) fn ids(&mut self) -> &mut Ids {
+        &mut self.ids
+    }
+
+    /// When something that happened at `now` has settled.
+    pub(super) fn settled(&self, now: u64) -> u64 {
+        now.saturating_add(self.options.settle_ns)
+    }
+
+    /// Holds an output of `now` until its evidence has settled.
+    pub(super) fn hold(&mut self, now: u64, output: Output) {
+        let due_ns = self.settled(now);
+        self.held.push(Held { due_ns, output });
+    }
+
+    /// Releases what has settled by `now`.
+    pub(super) fn release(&mut self, now: u64) {
+        let due: Vec<Held> = self
+            .held
+            .extract_if(.., |held| held.due_ns <= now)
+            .collect();
+        for held in due {
+            self.emit(held.output);
+        }
+    }
+
+    /// Records were lost: findings that are held are not evident any more, and a stage that is
+    /// missing may be one of those.
+    pub(super) fn retract(&mut self) {
+        self.held.retain_mut(|held| match &mut held.output {
+            Output::Finding(_) => false,
+            Output::Cycle(cycle) => {
+                cycle.outcome = Outcome::Incomplete;
+                cycle.reason = Some(Reason::RecordsLost);
+                true
+            }
+            _ => true,
+        });
+    }
+
+    /// Emits an output, if it is wanted, and adds it up.
+    pub(super) fn emit(&mut self, output: Output) {
+        self.stats.add(&output);
+        if self.wants(&output) {
+            self.ready.push(output);
+        }
+    }
+
+    fn wants(&self, output: &Output) -> bool {
+        match output {
+            Output::Stage(_) => self.options.stages,
+            Output::IrqChange(_) | Output::Interrupt(_) => self.options.interrupts,
+            Output::Mapped(_) => self.options.mappings,
+            _ => true,
+        }
+    }
+
+    /// What is ready for the caller.
+    pub(super) fn take(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.ready)
+    }
+}

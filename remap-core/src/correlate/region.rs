@@ -1,0 +1,135 @@
+//! How a device describes its regions.
+
+use std::collections::BTreeMap;
+
+use super::areas;
+use crate::event::Answer;
+use crate::model::View;
+use crate::parse::region::{Area, Region};
+
+/// Type and subtype of the legacy migration region (`VFIO_REGION_TYPE_MIGRATION_DEPRECATED`).
+const LEGACY_MIGRATION_REGION: (u32, u32) = (3, 1);
+
+/// A region's description, and when it was given.
+#[derive(Clone, Debug)]
+pub(super) struct Described {
+    pub(super) view: View,
+    /// CLOCK_MONOTONIC, ns.
+    pub(super) ns: u64,
+}
+
+/// What was known of a region before its latest description.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    /// The size that it had at first.
+    pub(super) size: Option<u64>,
+    /// The last description had a stale sparse capability.
+    pub(super) stale: bool,
+    /// What is wrong with this description was wrong with the last one.
+    pub(super) repeated: bool,
+}
+
+/// The regions of one device.
+#[derive(Debug, Default)]
+pub(super) struct Regions {
+    by_index: BTreeMap<u32, Facts>,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    last: Option<Described>,
+    /// Its size at first.
+    size: Option<u64>,
+    /// The deviating size of the last description.
+    deviating_size: Option<u64>,
+    /// The last description had a stale sparse capability.
+    stale: bool,
+    /// Type and subtype; they never change.
+    kind: Option<(u32, u32)>,
+    /// The last description was malformed in this way.
+    malformed: Option<String>,
+}
+
+impl Regions {
+    /// The last description of a region.
+    pub(super) fn last(&self, region: u32) -> Option<&Described> {
+        self.by_index.get(&region)?.last.as_ref()
+    }
+
+    /// Whether the last description of a region does not allow a mapping at `offset`.
+    pub(super) fn is_trapped(&self, region: u32, offset: u64) -> bool {
+        let page = Area { offset, size: 1 };
+        self.last(region)
+            .is_some_and(|last| !areas::subtract(&[page], &last.view.areas).is_empty())
+    }
+
+    /// Whether a region is that of the legacy migration protocol.
+    pub(super) fn is_legacy_migration(&self, region: u32) -> bool {
+        let facts = self.by_index.get(&region);
+        facts.is_some_and(|facts| facts.kind == Some(LEGACY_MIGRATION_REGION))
+    }
+
+    /// A word of the legacy protocol was written to the start of a region: takes it for that of
+    /// the migration, unless it has been described. Answers whether that is so.
+    pub(super) fn infer_legacy_migration(&mut self, region: u32) -> bool {
+        let facts = self.by_index.entry(region).or_default();
+        let inferred = facts.last.is_none() && facts.kind.is_none();
+        if inferred {
+            facts.kind = Some(LEGACY_MIGRATION_REGION);
+        }
+        inferred
+    }
+
+    /// A description of a region was given at `now`.
+    pub(super) fn described(&mut self, now: u64, index: u32, answer: &Answer) -> Before {
+        let facts = self.by_index.entry(index).or_default();
+        let before = Before {
+            size: facts.size,
+            stale: facts.stale,
+            repeated: false,
+        };
+        match answer {
+            Answer::Region(region) => Before {
+                repeated: facts.learn(region, now),
+                ..before
+            },
+            Answer::Malformed(reason) => Before {
+                repeated: facts.malformed.replace(reason.clone()).as_ref() == Some(reason),
+                ..before
+            },
+            _ => before,
+        }
+    }
+
+    /// The device was closed.
+    pub(super) fn close(&mut self) {
+        self.by_index.clear();
+    }
+
+    /// Records were lost: a description may have been given that is not known.
+    pub(super) fn lose(&mut self) {
+        for facts in self.by_index.values_mut() {
+            *facts = Facts {
+                kind: facts.kind,
+                ..Facts::default()
+            };
+        }
+    }
+}
+
+impl Facts {
+    /// Answers whether the region had the same deviating size in the last description.
+    fn learn(&mut self, region: &Region, now: u64) -> bool {
+        self.last = Some(Described {
+            view: View::of(region),
+            ns: now,
+        });
+        self.stale = region.stale_sparse;
+        self.kind = region.kind.or(self.kind);
+        self.malformed = None;
+        let size = *self.size.get_or_insert(region.size);
+        let deviating = (size != region.size).then_some(region.size);
+        let before = std::mem::replace(&mut self.deviating_size, deviating);
+        deviating.is_some() && before == deviating
+    }
+}

@@ -1,0 +1,183 @@
+//! The open cycles of a device, by number, and the state changes that may wait for them.
+
+use std::collections::BTreeMap;
+
+use super::open_cycle::{Cut, OpenCycle};
+use crate::correlate::change::Wait;
+use crate::correlate::mapping::LiveMappings;
+use crate::correlate::report::Reporter;
+use crate::correlate::rules::{AT_CYCLE_END, AtCycleEnd, Verdict, judge};
+use crate::model::Stage;
+
+/// The number of a cycle within its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CycleId(u64);
+
+/// What the cycles that are over say of the state change that they were in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answered {
+    /// When it could have waited for them.
+    pub(super) waits: Vec<Wait>,
+    /// A finding explains one of them, or records were lost.
+    pub(super) is_settled: bool,
+}
+
+/// The open cycles of one device.
+#[derive(Debug, Default)]
+pub(super) struct Cycles {
+    open: BTreeMap<CycleId, OpenCycle>,
+    opened: u64,
+    /// By the number of each state change that is not decided.
+    changes: BTreeMap<u64, Answered>,
+}
+
+impl Cycles {
+    /// A cycle begins.
+    pub(super) fn open(&mut self, cycle: OpenCycle) -> CycleId {
+        self.opened += 1;
+        let id = CycleId(self.opened);
+        self.open.insert(id, cycle);
+        id
+    }
+
+    pub(super) fn get(&self, id: CycleId) -> Option<&OpenCycle> {
+        self.open.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: CycleId) -> Option<&mut OpenCycle> {
+        self.open.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &OpenCycle> {
+        self.open.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut OpenCycle> {
+        self.open.values_mut()
+    }
+
+    /// The open cycles that `wanted` picks, oldest first.
+    pub(super) fn ids(&self, wanted: impl Fn(&OpenCycle) -> bool) -> Vec<CycleId> {
+        let cycles = self.open.iter();
+        let wanted = cycles.filter(|(_, cycle)| wanted(cycle));
+        wanted.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether `wanted` picks an open cycle.
+    pub(super) fn any(&self, wanted: impl Fn(&OpenCycle) -> bool) -> bool {
+        self.open.values().any(wanted)
+    }
+
+    /// A state change is in flight, or returned, and is not decided.
+    pub(super) fn change_began(&mut self, change: u64) {
+        self.changes.entry(change).or_default();
+    }
+
+    /// What a state change that is not decided could have waited for until now.
+    pub(super) fn answered(&self, change: u64) -> Answered {
+        self.changes.get(&change).cloned().unwrap_or_default()
+    }
+
+    /// A state change is decided.
+    pub(super) fn change_over(&mut self, change: u64) {
+        self.changes.remove(&change);
+    }
+
+    /// Reports a finding about open cycles, unless one of them is explained already or records
+    /// were lost while it was open.
+    pub(super) fn report(
+        &mut self,
+        out: &mut Reporter<'_>,
+        now: u64,
+        about: &[CycleId],
+        verdict: Verdict,
+    ) {
+        let cycles = || about.iter().filter_map(|id| self.open.get(id));
+        if !cycles().any(OpenCycle::is_settled) {
+            let trigger_id = cycles().map(|cycle| cycle.trigger.id).min();
+            out.finding_of(now, verdict, trigger_id);
+        }
+        self.mark_explained(about);
+    }
+
+    /// Whatever else goes wrong in these cycles is explained.
+    pub(super) fn mark_explained(&mut self, about: &[CycleId]) {
+        for id in about {
+            if let Some(cycle) = self.open.get_mut(id) {
+                cycle.explained = true;
+            }
+        }
+    }
+
+    /// `stage` of a cycle was observed, if it is stamped.
+    pub(super) fn observed(&self, out: &mut Reporter<'_>, id: CycleId, stage: Stage) {
+        if let Some(cycle) = self.open.get(&id)
+            && let Some(stamp) = cycle.stages.get(stage)
+        {
+            let trigger = &cycle.trigger;
+            out.stage((trigger.region, trigger.id), stage, stamp);
+        }
+    }
+
+    /// A cycle completes: the driver has released it, and it waits for nothing more.
+    pub(super) fn complete(&mut self, out: &mut Reporter<'_>, now: u64, live: &LiveMappings) {
+        for id in self.ids(OpenCycle::released) {
+            let Some(cycle) = self.open.get_mut(&id) else {
+                continue;
+            };
+            if !cycle.is_settled() && cycle.wants_map(live) {
+                let due_ns = *cycle.due_ns.get_or_insert(out.settled(now));
+                if now < due_ns {
+                    continue;
+                }
+            }
+            let facts = AtCycleEnd {
+                region: cycle.trigger.region,
+                unchanged: cycle.unchanged(),
+                comparable: cycle.comparable && cycle.again_ns.is_none(),
+            };
+            if let Some(verdict) = judge(AT_CYCLE_END, &facts) {
+                self.report(out, now, &[id], verdict);
+            }
+            if let Some(cycle) = self.remove(id) {
+                let device = out.name();
+                out.cycle(now, cycle.complete(device, live));
+            }
+        }
+    }
+
+    /// Whether a cycle has waited long enough for a late map.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        self.any(|cycle| cycle.due_ns.is_some_and(|due_ns| due_ns <= now))
+    }
+
+    /// Ends the cycles that `wanted` picks.
+    pub(super) fn cut(
+        &mut self,
+        out: &mut Reporter<'_>,
+        now: u64,
+        live: &LiveMappings,
+        cut: Cut,
+        wanted: impl Fn(&OpenCycle) -> bool,
+    ) {
+        for id in self.ids(wanted) {
+            if let Some(cycle) = self.remove(id) {
+                let device = out.name();
+                out.cycle(now, cycle.cut(device, live, cut));
+            }
+        }
+    }
+
+    /// Takes an open cycle out; what its state change could have waited for is kept.
+    fn remove(&mut self, id: CycleId) -> Option<OpenCycle> {
+        let cycle = self.open.remove(&id)?;
+        let reference = cycle.transition;
+        if let Some(change) = reference.and_then(|change| self.changes.get_mut(&change.id)) {
+            if cycle.awaited {
+                change.waits.push(cycle.wait());
+            }
+            change.is_settled |= cycle.is_settled();
+        }
+        Some(cycle)
+    }
+}

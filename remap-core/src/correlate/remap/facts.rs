@@ -1,0 +1,55 @@
+//! What the remap tracker needs of others, and what it answers.
+
+use crate::correlate::change::InFlightChange;
+use crate::correlate::mapping::LiveMappings;
+use crate::correlate::region::{Before, Regions};
+use crate::correlate::rules::ChangeFacts;
+use crate::event::{Answer, ContextKey, Errno, Target};
+use crate::model::TransitionRef;
+use crate::parse::region::Area;
+
+/// What a process may have mapped of a region whose trigger it has just acknowledged.
+#[derive(Clone, Debug)]
+pub(in crate::correlate) struct Acknowledged {
+    pub(in crate::correlate) region: u32,
+    pub(in crate::correlate) allowed: Vec<Area>,
+    pub(in crate::correlate) pid: u32,
+}
+
+/// A description of a region that was asked for.
+pub(in crate::correlate) struct Requery<'a> {
+    pub(in crate::correlate) region: u32,
+    pub(in crate::correlate) begin_ns: u64,
+    /// What the answer says, or why there is none.
+    pub(in crate::correlate) result: Result<&'a Answer, Errno>,
+    /// What was known of the region before.
+    pub(in crate::correlate) before: Before,
+}
+
+/// What a trigger needs of the trackers beside.
+pub(in crate::correlate) struct TriggerFacts<'a> {
+    pub(in crate::correlate) regions: &'a Regions,
+    pub(in crate::correlate) live: &'a LiveMappings,
+    /// The state change that it is signalled in.
+    pub(in crate::correlate) change: Option<InFlightChange>,
+}
+
+/// A write to an eventfd that returned.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::correlate) struct Written {
+    pub(in crate::correlate) context: ContextKey,
+    pub(in crate::correlate) target: Target,
+    pub(in crate::correlate) begin_ns: u64,
+    /// The value, if it could be read.
+    pub(in crate::correlate) value: Option<u64>,
+}
+
+/// A state change that failed, or that does not return.
+pub(in crate::correlate) struct ChangeEnd {
+    pub(in crate::correlate) reference: TransitionRef,
+    /// When it returned, or now (CLOCK_MONOTONIC ns).
+    pub(in crate::correlate) end_ns: u64,
+    /// Records were lost while it ran.
+    pub(in crate::correlate) lossy: bool,
+    pub(in crate::correlate) facts: ChangeFacts,
+}

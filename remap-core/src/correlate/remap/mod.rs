@@ -1,0 +1,370 @@
+//! The remap IRQ: its eventfds, and the cycle that each of its signals begins.
+
+mod ack;
+mod acked;
+mod counter;
+mod cycles;
+mod facts;
+mod inferred;
+mod irq;
+mod judge;
+mod open_cycle;
+mod pending;
+mod setting;
+mod signal;
+
+use std::collections::BTreeMap;
+
+use remap_common::uapi::VFIO_PCI_NUM_IRQS;
+
+use super::change::{InFlightChange, ReturnedChange, Wait};
+use super::mapping::LiveMappings;
+use super::moment::Moment;
+use super::place::Place;
+use super::region::Described;
+use super::report::Reporter;
+use super::rules::{AT_QUERY, AtQuery, judge, malformed_irq_info};
+use crate::event::{Answer, ContextKey, Errno, Origin};
+use crate::model::{Inferred, Outcome, Output, Reason, ReleasedSource, Stage, View};
+use cycles::Cycles;
+pub(super) use facts::{Acknowledged, ChangeEnd, Requery, TriggerFacts, Written};
+use inferred::InferredEventfds;
+use irq::Irq;
+pub(super) use open_cycle::Cut;
+use open_cycle::OpenCycle;
+use pending::PendingDeadlock;
+
+/// What the driver has named of a region.
+#[derive(Clone, Copy, Debug, Default)]
+struct Named {
+    /// When it last did.
+    last_ns: Option<u64>,
+    /// A state change that named it failed: the driver names it once more.
+    given_back: bool,
+}
+
+/// The remap IRQs of one device.
+#[derive(Debug, Default)]
+pub(super) struct Remap {
+    irqs: BTreeMap<u32, Irq>,
+    /// Eventfds that are inferred to be the device's.
+    inferred: InferredEventfds,
+    cycles: Cycles,
+    /// By region.
+    named: BTreeMap<u32, Named>,
+    /// Descriptions of an IRQ index beyond those of vfio-pci were asked for.
+    asked: bool,
+    /// The last malformed description of each IRQ index.
+    malformed: BTreeMap<u32, String>,
+    /// When a state change last began.
+    last_change_ns: Option<u64>,
+    /// Deadlocks that are not certain.
+    pending: Vec<PendingDeadlock>,
+    /// Cycles that were acknowledged since [`Self::acknowledged`].
+    acknowledged: Vec<Acknowledged>,
+}
+
+impl Remap {
+    /// Whether an IRQ index is that of a remap IRQ.
+    pub(super) fn is_remap(&self, index: u32) -> bool {
+        self.irqs.contains_key(&index)
+    }
+
+    /// The regions whose trigger is not acknowledged, in order.
+    pub(super) fn unanswered(&self) -> Vec<u32> {
+        let cycles = self.cycles.iter().filter(|cycle| !cycle.acked());
+        let mut regions: Vec<u32> = cycles.map(|cycle| cycle.trigger.region).collect();
+        regions.sort_unstable();
+        regions.dedup();
+        regions
+    }
+
+    /// Whether a state change may wait for a trigger that is not acknowledged.
+    pub(super) fn is_awaited_by(&self, change: u64) -> bool {
+        let open = |cycle: &OpenCycle| cycle.awaited_by(change) && !cycle.acked();
+        self.cycles.any(open)
+    }
+
+    /// What was acknowledged since the last call.
+    pub(super) fn acknowledged(&mut self) -> Vec<Acknowledged> {
+        std::mem::take(&mut self.acknowledged)
+    }
+
+    /// `GET_IRQ_INFO` returned. `eventfds`: what the index is enabled with.
+    pub(super) fn irq_info(
+        &mut self,
+        out: &mut Reporter<'_>,
+        now: u64,
+        index: u32,
+        answer: Result<&Answer, Errno>,
+        eventfds: &BTreeMap<u32, ContextKey>,
+    ) {
+        let answered = matches!(answer, Err(_) | Ok(Answer::Irq(_) | Answer::Malformed(_)));
+        self.asked |= index >= VFIO_PCI_NUM_IRQS && answered;
+        match answer {
+            Ok(Answer::Irq(info)) => {
+                self.malformed.remove(&index);
+                if let Some(remap) = info.remap {
+                    let certain = !out.device.lossy;
+                    self.irqs
+                        .entry(index)
+                        .or_insert_with(|| Irq::new(info, remap, eventfds, certain))
+                        .described(info, remap);
+                }
+            }
+            Ok(Answer::Malformed(reason)) => {
+                let last = self.malformed.insert(index, reason.clone());
+                if last.as_ref() != Some(reason) {
+                    out.finding(now, malformed_irq_info(index, reason.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An eventfd is inferred to be the device's.
+    pub(super) fn infer(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        context: ContextKey,
+        origin: Origin,
+    ) {
+        self.inferred.infer(context, origin);
+        let device = out.name();
+        out.emit(Output::Inferred(Inferred {
+            device,
+            time_ns: at.ns,
+            origin,
+            region: None,
+            task: at.task.clone(),
+        }));
+    }
+
+    /// A region's description was asked for, and `before` is what was known of it: the signals of
+    /// inferred eventfds that this can be the answer to become cycles.
+    pub(super) fn claim(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        region: u32,
+        before: Option<&Described>,
+    ) {
+        for cycle in self.inferred.claim(at.task.pid, region, before) {
+            let id = self.cycles.open(cycle);
+            self.cycles.observed(out, id, Stage::Trigger);
+            self.cycles.observed(out, id, Stage::Wake);
+        }
+    }
+
+    /// A description of a region came back, or was refused.
+    pub(super) fn described(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        requery: &Requery<'_>,
+        live: &LiveMappings,
+    ) {
+        let (region, begin_ns) = (requery.region, requery.begin_ns);
+        let about = self
+            .cycles
+            .ids(|cycle| cycle.awaits_description(region, at.task.pid, begin_ns));
+        let woke = |id| self.cycles.get(id).is_some_and(OpenCycle::woke);
+        let facts = AtQuery {
+            region,
+            result: requery.result.cloned(),
+            size: requery.before.size,
+            was_stale: requery.before.stale,
+            awaited: about.iter().any(|id| woke(*id)),
+        };
+        // A description is asked for again and again.
+        let verdict = judge(AT_QUERY, &facts).filter(|_| !requery.before.repeated);
+        if let Some(verdict) = verdict {
+            self.cycles.report(out, at.ns, &about, verdict);
+        }
+        let Ok(Answer::Region(description)) = requery.result else {
+            return;
+        };
+        for id in about {
+            if let Some(cycle) = self.cycles.get_mut(id) {
+                let view = View::of(description);
+                cycle.requery((at.ns, at.task), view, live, self.last_change_ns);
+            }
+            self.cycles.observed(out, id, Stage::Requery);
+        }
+    }
+
+    /// A part of a region was mapped.
+    pub(super) fn mapped(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        region: u32,
+        live: &LiveMappings,
+    ) {
+        for id in self.cycles.ids(|cycle| cycle.trigger.region == region) {
+            let cycle = self.cycles.get_mut(id);
+            if cycle.is_some_and(|cycle| cycle.map(at.ns, at.task)) {
+                self.cycles.observed(out, id, Stage::Map);
+            }
+        }
+        self.cycles.complete(out, at.ns, live);
+    }
+
+    /// A mapping was refused: its user meant to map, and the driver has trapped the region
+    /// meanwhile.
+    pub(super) fn map_refused(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        region: u32,
+        live: &LiveMappings,
+    ) {
+        for cycle in self.cycles.iter_mut() {
+            if cycle.trigger.region == region {
+                cycle.refuse_map(at.task.pid);
+            }
+        }
+        self.cycles.complete(out, at.ns, live);
+    }
+
+    /// A mapping, or a part of one, is gone.
+    pub(super) fn unmapped(&mut self, out: &mut Reporter<'_>, at: Moment<'_>, place: Place) {
+        for id in self
+            .cycles
+            .ids(|cycle| cycle.trigger.region == place.region)
+        {
+            let cycle = self.cycles.get_mut(id);
+            if cycle.is_some_and(|cycle| cycle.unmap(at.ns, at.task, place.area)) {
+                self.cycles.observed(out, id, Stage::Unmap);
+            }
+        }
+    }
+
+    /// A state change begins.
+    pub(super) fn change_began(&mut self, change: InFlightChange) {
+        self.cycles.change_began(change.reference.id);
+        self.last_change_ns = Some(change.reference.begin_ns);
+    }
+
+    /// A state change returned: the driver goes on, or gives back what it waited for.
+    pub(super) fn change_returned(
+        &mut self,
+        out: &mut Reporter<'_>,
+        at: Moment<'_>,
+        change: &ReturnedChange,
+        live: &LiveMappings,
+    ) {
+        let reference = change.reference;
+        self.cycles.change_began(reference.id);
+        let mut named = Vec::new();
+        for id in self.cycles.ids(|_| true) {
+            let Some(cycle) = self.cycles.get_mut(id) else {
+                continue;
+            };
+            cycle.adopt(change);
+            if !cycle.awaited_by(reference.id) {
+                continue;
+            }
+            if cycle.is_given_back_by(change) {
+                cycle.give_back();
+                self.cycles.observed(out, id, Stage::Released);
+                continue;
+            }
+            cycle.change_end = Some((change.end_ns, change.result));
+            named.push(cycle.trigger.region);
+            if change.result.is_ok() && cycle.acked() && !cycle.released() {
+                cycle.release(at.ns, at.task, ReleasedSource::StateChange);
+                self.cycles.observed(out, id, Stage::Released);
+            }
+        }
+        if change.result.is_err() {
+            self.expect_given_back(&named);
+        }
+        self.cycles.complete(out, at.ns, live);
+    }
+
+    /// A state change that named these regions failed: they are given back, and named once more,
+    /// now or after an ack that is late.
+    fn expect_given_back(&mut self, named: &[u32]) {
+        for region in named {
+            let given_back = |cycle: &OpenCycle| !cycle.awaited && cycle.trigger.region == *region;
+            if !self.cycles.any(given_back) {
+                self.named.entry(*region).or_default().given_back = true;
+            }
+        }
+    }
+
+    /// A state change is decided: when it could have waited for user space.
+    pub(super) fn change_over(&mut self, change: u64) -> Vec<Wait> {
+        let mut waits = self.cycles.answered(change).waits;
+        let open = self.cycles.iter();
+        let open = open.filter(|cycle| cycle.awaited_by(change));
+        waits.extend(open.map(OpenCycle::wait));
+        self.cycles.change_over(change);
+        waits
+    }
+
+    /// A state change failed: the cycles that it may have waited for are over.
+    pub(super) fn change_failed(
+        &mut self,
+        out: &mut Reporter<'_>,
+        now: u64,
+        (change, reason, unacked): (u64, Reason, Outcome),
+        live: &LiveMappings,
+    ) {
+        let inside = move |cycle: &OpenCycle| cycle.awaited_by(change);
+        self.cycles
+            .cut(out, now, live, Cut::aborted(reason), move |cycle| {
+                inside(cycle) && cycle.acked()
+            });
+        let cut = Cut {
+            outcome: unacked,
+            reason,
+        };
+        self.cycles.cut(out, now, live, cut, inside);
+    }
+
+    /// A state change is not seen to return: the cycles that began in it are over.
+    pub(super) fn change_cut(
+        &mut self,
+        out: &mut Reporter<'_>,
+        now: u64,
+        (change, cut): (u64, Cut),
+        live: &LiveMappings,
+    ) {
+        self.cycles
+            .cut(out, now, live, cut, move |cycle| cycle.inside(change));
+    }
+
+    /// What waited long enough is decided.
+    pub(super) fn settle(&mut self, out: &mut Reporter<'_>, now: u64, live: &LiveMappings) {
+        if self.cycles.is_due(now) {
+            self.cycles.complete(out, now, live);
+        }
+        self.decide_pending(out, now, |pending| pending.is_due(now));
+    }
+
+    /// Records were lost.
+    pub(super) fn lose(&mut self) {
+        self.inferred.lose();
+        self.cycles.iter_mut().for_each(|cycle| cycle.lossy = true);
+        self.pending.clear();
+        self.irqs.values_mut().for_each(Irq::lose);
+    }
+
+    /// The device was closed, or the trace ended: no cycle goes on.
+    pub(super) fn end(&mut self, out: &mut Reporter<'_>, now: u64, cut: Cut, live: &LiveMappings) {
+        for cycle in self.cycles.iter_mut() {
+            cycle.due_ns = Some(0);
+        }
+        self.cycles.complete(out, now, live);
+        self.cycles.cut(out, now, live, cut, |_| true);
+        self.decide_pending(out, now, |_| true);
+    }
+
+    /// The device was closed, after [`Self::end`].
+    pub(super) fn close(&mut self) {
+        *self = Self::default();
+    }
+}
