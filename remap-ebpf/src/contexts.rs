@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::generated::bpf_loop;
 use remap_common::{
     counter::Counter,
-    record::{Context, Target, UNKNOWN_INDEX, kind, origin, role},
+    record::{Context, Origin, Role, Target, UNKNOWN_INDEX, Wire},
     uapi::{
         VFIO_IRQ_SET_ACTION_MASK, VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_ACTION_UNMASK,
         VFIO_IRQ_SET_DATA_EVENTFD, VFIO_IRQ_SET_DATA_NONE, vfio_device_feature, vfio_irq_set,
@@ -26,13 +26,13 @@ const MOST: u32 = 2048;
 
 /// The role that the flags of a `SET_IRQS` give to its eventfds.
 #[inline(always)]
-pub fn role_of(flags: u32) -> u32 {
+pub fn role_of(flags: u32) -> Role {
     if flags & VFIO_IRQ_SET_ACTION_UNMASK != 0 {
-        role::UNMASK
+        Role::Unmask
     } else if flags & VFIO_IRQ_SET_ACTION_MASK != 0 {
-        role::MASK
+        Role::Mask
     } else {
-        role::TRIGGER
+        Role::Trigger
     }
 }
 
@@ -87,7 +87,7 @@ pub fn wakeup_of(device: u64) -> Target {
         device,
         index: UNKNOWN_INDEX,
         sub: 0,
-        role: role::WAKEUP,
+        role: Role::Wakeup.wire(),
         generation: filter::generation(device, UNKNOWN_INDEX),
     }
 }
@@ -104,7 +104,7 @@ pub fn settle_wakeup(call: &Ioctl) {
     if replace(context, &target) {
         // struct vfio_device_feature: argsz, flags; behind it the eventfd.
         let fd = call.word(vfio_device_feature::DATA).cast_signed();
-        report(&Subject::current(), context, &target, fd, origin::SEEN);
+        report(&Subject::current(), context, &target, fd, Origin::Seen);
     }
 }
 
@@ -129,16 +129,13 @@ fn replace(context: u64, target: &Target) -> bool {
 
 /// Emits the target of a context and its origin. `fd` is -1 where no call named the eventfd.
 #[inline(always)]
-pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin: u32) {
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit_about::<Context>(subject, kind::CONTEXT, |record| {
-            (*record).context = context;
-            emit::put_target(&raw mut (*record).target, target);
-            (*record).fd = fd;
-            (*record).origin = origin;
-        });
-    }
+pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin: Origin) {
+    emit::emit_about(subject, || Context {
+        context,
+        target: *target,
+        fd,
+        origin: origin.wire(),
+    });
 }
 
 /// Undoes [`adopt`]: the kernel has replaced or freed the context meanwhile.
@@ -165,7 +162,7 @@ pub fn settle(call: &Ioctl) {
         fds: call.pointer + vfio_irq_set::DATA as u64,
         index: call.word(vfio_irq_set::INDEX),
         start: call.word(vfio_irq_set::START),
-        role: role_of(flags),
+        role: role_of(flags).wire(),
     };
     let count = match call.word(vfio_irq_set::COUNT) {
         count @ 0..MOST => count,
@@ -189,7 +186,7 @@ struct Slots {
     fds: u64,
     index: u32,
     start: u32,
-    role: u32,
+    role: Wire<Role>,
 }
 
 /// One round: the slot of one fd.

@@ -1,20 +1,20 @@
 //! The only user of the ring: reserve, fill, submit, and count whatever does not get through.
 #![expect(
     unsafe_code,
-    reason = "reserved ring memory is filled through a raw pointer"
+    reason = "reserved ring memory is filled through a raw pointer; helpers are unsafe to call"
 )]
+
+use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns,
-    },
+    helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated},
     macros::map,
     maps::{Array, HashMap, RingBuf},
 };
 use remap_common::{
     counter::{Counter, STRIDE},
-    record::{Header, NAME_BYTES, Target},
+    record::{Frame, Header, NAME_BYTES, Record},
 };
 
 /// All records, in the order in which they were reserved. User space chooses the size.
@@ -61,9 +61,9 @@ pub fn lose(reason: Counter) {
     count(reason);
 }
 
-/// The task that a record is about.
+/// The task that a record is about. Aligned, so that the name is copied in words.
 #[derive(Clone, Copy)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Subject {
     pub pid: u32,
     pub tid: u32,
@@ -75,97 +75,84 @@ impl Subject {
     #[inline(always)]
     pub fn current() -> Self {
         let thread = thread();
-        Self {
+        let mut subject = Self {
             pid: (thread >> 32) as u32,
             tid: thread as u32,
-            comm: bpf_get_current_comm().unwrap_or([0; 16]),
+            comm: [0; 16],
+        };
+        let comm = &mut subject.comm;
+        // SAFETY: the helper writes no more than the length. Where it fails, the name stays empty.
+        unsafe {
+            generated::bpf_get_current_comm(comm.as_mut_ptr().cast(), comm.len() as u32);
         }
+        subject
     }
 }
 
-/// Sends one record of type `T` about the current task, now. `fill` gets the memory behind the header,
-/// uninitialised: it must write every field but the header. Answers whether it went through.
-///
-/// # Safety
-/// `T` begins with a [`Header`] and is a record of `remap_common::record`.
+/// Sends one record about the current task, now. `body` is asked once there is room in the ring, so
+/// that what it puts together is stored there directly. Returns whether the record was sent.
 #[inline(always)]
-pub unsafe fn emit<T: 'static>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { emit_about(&Subject::current(), kind, fill) }
+pub fn emit<T: Record<Trail = ()>>(body: impl FnOnce() -> T) -> bool {
+    emit_about(&Subject::current(), body)
 }
 
 /// The same about any task.
-///
-/// # Safety
-/// As [`emit`].
 #[inline(always)]
-pub unsafe fn emit_about<T: 'static>(
-    subject: &Subject,
-    kind: u32,
-    fill: impl FnOnce(*mut T),
-) -> bool {
-    // In this order: a reader of the counter expects a record of all that was counted before a time,
-    // also of a program that loses its processor between the two.
-    count(Counter::Seen);
-    let time_ns = now();
-    // SAFETY: the caller's promise.
-    unsafe { send(subject, kind, time_ns, fill) }
+pub fn emit_about<T: Record<Trail = ()>>(subject: &Subject, body: impl FnOnce() -> T) -> bool {
+    emit_in_place(subject, |_| body())
 }
 
 /// The same about the current task, at a time that has just passed. Only where the kernel does not
 /// preempt the program: in a kprobe.
-///
-/// # Safety
-/// As [`emit`].
 #[inline(always)]
-pub unsafe fn emit_at<T: 'static>(kind: u32, time_ns: u64, fill: impl FnOnce(*mut T)) -> bool {
+pub fn emit_at<T: Record<Trail = ()>>(time_ns: u64, body: impl FnOnce() -> T) -> bool {
     count(Counter::Seen);
-    // SAFETY: the caller's promise.
-    unsafe { send(&Subject::current(), kind, time_ns, fill) }
+    send(&Subject::current(), time_ns, |_| body())
+}
+
+/// The same about any task, now, of a kind with a trail: `body` fills that in place, as far as its
+/// fields say.
+#[inline(always)]
+pub fn emit_in_place<T: Record>(
+    subject: &Subject,
+    body: impl FnOnce(&mut MaybeUninit<T::Trail>) -> T,
+) -> bool {
+    // In this order: a reader of the counter expects a record of all that was counted before a time,
+    // also of a program that loses its processor between the two.
+    count(Counter::Seen);
+    send(subject, now(), body)
 }
 
 #[inline(always)]
-unsafe fn send<T: 'static>(
+fn send<T: Record>(
     subject: &Subject,
-    kind: u32,
     time_ns: u64,
-    fill: impl FnOnce(*mut T),
+    body: impl FnOnce(&mut MaybeUninit<T::Trail>) -> T,
 ) -> bool {
-    let Some(mut entry) = RECORDS.reserve::<T>(0) else {
+    let Some(mut entry) = RECORDS.reserve::<Frame<T>>(0) else {
         count(Counter::RingFull);
         return false;
     };
-    let record = entry.as_mut_ptr();
-    // SAFETY: `record` is writable for size_of::<T>() bytes and begins with a header.
+    let header = Header {
+        kind: T::KIND,
+        // SAFETY: the helper takes nothing and returns a number.
+        cpu: unsafe { bpf_get_smp_processor_id() },
+        time_ns,
+        pid: subject.pid,
+        tid: subject.tid,
+        comm: subject.comm,
+    };
+    let frame = entry.as_mut_ptr();
+    // SAFETY: `frame` is writable for a whole frame; a trail may stay uninitialised as a `MaybeUninit`.
+    // A frame has no padding, and these are its parts.
     unsafe {
-        let header = record.cast::<Header>();
-        (*header).kind = kind;
-        (*header).cpu = bpf_get_smp_processor_id();
-        (*header).time_ns = time_ns;
-        (*header).pid = subject.pid;
-        (*header).tid = subject.tid;
-        (*header).comm = subject.comm;
+        (&raw mut (*frame).header).write(header);
+        let trail = &mut *(&raw mut (*frame).trail).cast();
+        (&raw mut (*frame).body).write(body(trail));
     }
-    fill(record);
     entry.submit(0);
     count(Counter::Sent);
     true
-}
-
-/// Copies a target field by field: the verifier tracks words better than a block copy.
-///
-/// # Safety
-/// `to` is writable.
-#[inline(always)]
-pub unsafe fn put_target(to: *mut Target, from: &Target) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        (*to).device = from.device;
-        (*to).index = from.index;
-        (*to).sub = from.sub;
-        (*to).role = from.role;
-        (*to).generation = from.generation;
-    }
 }
 
 /// Notes that this thread is in a call of some kind. A call that never reported its return, and

@@ -9,7 +9,7 @@
 //! every eventfd is known. The index stays unknown. Emits `Context`.
 #![expect(unsafe_code, reason = "references into map values")]
 
-use remap_common::record::{Target, UNKNOWN_INDEX, answer, origin, role};
+use remap_common::record::{Origin, Role, Target, Tristate, UNKNOWN_INDEX};
 use remap_common::uapi::{VFIO_DEVICE_SET_IRQS, vfio_region_info};
 
 use crate::{
@@ -40,10 +40,10 @@ pub fn signalled(context: u64) -> Option<&'static Target> {
         return None;
     }
     let device = maps::device_in_call()?;
-    if !is_prior(device) || read::in_task() != answer::YES {
+    if !is_prior(device) || read::in_task() != Tristate::Yes {
         return None;
     }
-    learn(context, device, origin::SIGNALLED_INSIDE);
+    learn(context, device, Origin::SignalledInside);
     // SAFETY: see `filter::target_of`.
     unsafe { maps::CONTEXTS.get(context) }
 }
@@ -100,7 +100,7 @@ pub fn described(call: &Ioctl) {
             && names(last.value, region)
             && !is_known(last.context)
         {
-            learn(last.context, call.device, origin::READ_BEFORE_REQUERY);
+            learn(last.context, call.device, Origin::ReadBeforeRequery);
         }
     }
     note_description(call.device, region);
@@ -124,7 +124,7 @@ fn place(device: u64, region: u32) -> Slot {
         device,
         index: region,
         sub: filter::generation(device, maps::WHOLE_DEVICE),
-        role: 0,
+        role: Role::Trigger.wire(),
         zero: 0,
     }
 }
@@ -143,12 +143,12 @@ fn is_known(context: u64) -> bool {
 }
 
 #[inline(always)]
-fn learn(context: u64, device: u64, origin: u32) {
+fn learn(context: u64, device: u64, origin: Origin) {
     let mut target = Target {
         device,
         index: UNKNOWN_INDEX,
         sub: 0,
-        role: role::TRIGGER,
+        role: Role::Trigger.wire(),
         generation: filter::generation(device, UNKNOWN_INDEX),
     };
     for sub in 0..MOST {

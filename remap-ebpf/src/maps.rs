@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     in_flight,
-    record::{ARGUMENT_BYTES, Target},
+    record::{ARGUMENT_BYTES, NodeKind, Role, Target, Wire},
     walk::Met,
 };
 
@@ -160,7 +160,7 @@ pub struct Slot {
     pub device: u64,
     pub index: u32,
     pub sub: u32,
-    pub role: u32,
+    pub role: Wire<Role>,
     pub zero: u32,
 }
 
@@ -260,8 +260,7 @@ pub struct NodeCall {
     pub pointer: u64,
     /// The ioctl number, or 0 for an open.
     pub request: u32,
-    /// One of `node_kind`.
-    pub node: u32,
+    pub node: Wire<NodeKind>,
     pub number: u32,
     /// 1 for an unmap of all.
     pub all: u32,

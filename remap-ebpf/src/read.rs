@@ -4,6 +4,8 @@
     reason = "kernel and user memory is read through helpers that take raw pointers"
 )]
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::{
     bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, bpf_probe_read_user, generated,
 };
@@ -211,20 +213,28 @@ pub fn user_word<T: Copy>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }
 
-/// Copies `len` bytes of user memory, at most `N`. Returns how many there are: `len` or 0.
-///
-/// # Safety
-/// `to` is writable for `N` bytes.
+/// Copies `len` bytes of user memory, at most `N`. Returns how many were copied: `len` or 0.
 #[inline(always)]
-pub unsafe fn user_bytes<const N: usize>(to: *mut u8, address: u64, len: u32) -> u32 {
+pub fn user_bytes<const N: usize>(to: &mut [u8; N], address: u64, len: u32) -> u32 {
+    // SAFETY: a copy only initialises bytes.
+    let to: &mut MaybeUninit<[u8; N]> = unsafe { &mut *core::ptr::from_mut(to).cast() };
+    user_bytes_in_place(to, address, len)
+}
+
+/// The same into memory that is not initialised: what is behind the copied bytes stays so.
+#[inline(always)]
+pub fn user_bytes_in_place<const N: usize>(
+    to: &mut MaybeUninit<[u8; N]>,
+    address: u64,
+    len: u32,
+) -> u32 {
     let len = core::hint::black_box(if len > N as u32 { N as u32 } else { len });
     // The verifier must see the bound at the call, whatever the optimiser made of the first one.
     if len == 0 || len > N as u32 {
         return 0;
     }
+    let (to, from) = (to.as_mut_ptr().cast(), address as *const core::ffi::c_void);
     // SAFETY: `to` has room for `len`; the helper checks the source.
-    let failed = unsafe {
-        generated::bpf_probe_read_user(to.cast(), len, address as *const core::ffi::c_void)
-    };
+    let failed = unsafe { generated::bpf_probe_read_user(to, len, from) };
     if failed == 0 { len } else { 0 }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Buf as _;
 use remap_common::{
-    record::{self, ARGUMENT_BYTES},
+    record::{self, ANSWER_BYTES, ARGUMENT_BYTES},
     uapi,
 };
 use vfio_bindings::bindings::vfio::{
@@ -14,10 +14,40 @@ use vfio_bindings::bindings::vfio::{
     VFIO_IRQ_SET_ACTION_TYPE_MASK, VFIO_IRQ_SET_DATA_BOOL, VFIO_IRQ_SET_DATA_TYPE_MASK,
 };
 
+use super::result;
 use crate::{
-    event::{Answer, Call, DeviceState, FeatureData, FeatureOp, IrqAction, IrqData},
+    event::{
+        Answer, Body, Call, DeviceKey, DeviceState, FeatureData, FeatureOp, IrqAction, IrqData,
+    },
     parse::{capability::ChainError, irq, region},
 };
+
+pub(super) fn enter(raw: &record::Enter) -> Body {
+    Body::Enter {
+        device: DeviceKey(raw.device),
+        call: call(raw.request, captured(&raw.argument, raw.argument_len)),
+    }
+}
+
+pub(super) fn exit(raw: &record::Exit, answer: &[u8; ANSWER_BYTES]) -> Body {
+    let call = call(raw.request, captured(&raw.argument, raw.argument_len));
+    let answer = if raw.answer_unreadable != 0 {
+        Answer::Unreadable
+    } else {
+        self::answer(&call, captured(answer, raw.answer_len))
+    };
+    Body::Exit {
+        device: DeviceKey(raw.device),
+        call,
+        begin_ns: raw.begin_ns,
+        result: result(raw.result),
+        answer,
+    }
+}
+
+fn captured(bytes: &[u8], len: u32) -> &[u8] {
+    &bytes[..bytes.len().min(len as usize)]
+}
 
 /// The arguments of a request, from the first bytes behind its pointer.
 pub(super) fn call(request: u32, argument: &[u8]) -> Call {
@@ -124,7 +154,7 @@ fn set_data(feature: u32, argument: &[u8]) -> Option<FeatureData> {
     })
 }
 
-pub(super) fn answer(call: &Call, bytes: &[u8]) -> Answer {
+fn answer(call: &Call, bytes: &[u8]) -> Answer {
     if bytes.is_empty() {
         return Answer::None;
     }
@@ -165,9 +195,7 @@ fn parsed(parsed: Result<Answer, ChainError>, bytes: &[u8]) -> Answer {
     match parsed {
         Ok(answer) => answer,
         Err(ChainError::NotGiven { .. }) => Answer::None,
-        Err(ChainError::Truncated { .. }) if bytes.len() == record::ANSWER_BYTES => {
-            Answer::Unreadable
-        }
+        Err(ChainError::Truncated { .. }) if bytes.len() == ANSWER_BYTES => Answer::Unreadable,
         Err(error) => Answer::Malformed(error.to_string()),
     }
 }

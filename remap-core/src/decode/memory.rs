@@ -1,12 +1,12 @@
-//! Faults, zaps, config space, and mappings for DMA.
+//! Mappings, faults, zaps, config space, and mappings for DMA.
 
 use remap_common::{
-    record::{self, UNKNOWN_SIZE, cause, dma},
+    record::{self, Cause, DmaKind, UNKNOWN_SIZE},
     uapi,
 };
 
 use super::{known, result, split};
-use crate::event::{Body, DeviceKey, DmaKind, FaultOutcome, NodeKey, ZapCause};
+use crate::event::{Body, DeviceKey, FaultOutcome, NodeKey, ZapCause};
 
 /// `enum vm_fault_reason` (include/linux/mm_types.h).
 mod vm_fault {
@@ -14,6 +14,30 @@ mod vm_fault {
     pub const SIGBUS: u32 = 0x2;
     pub const NOPAGE: u32 = 0x100;
     pub const FALLBACK: u32 = 0x800;
+}
+
+pub(super) fn map(raw: &record::Map) -> Option<Body> {
+    let (region, offset) = split(raw.offset);
+    Some(Body::Map {
+        device: DeviceKey(raw.device),
+        region,
+        offset,
+        size: raw.size,
+        address: raw.address,
+        result: result(raw.result).map(drop),
+        origin: raw.origin.known()?,
+    })
+}
+
+pub(super) fn unmap(raw: &record::Unmap) -> Body {
+    let (region, offset) = split(raw.offset);
+    Body::Unmap {
+        device: DeviceKey(raw.device),
+        region,
+        offset,
+        size: raw.size,
+        address: raw.address,
+    }
 }
 
 pub(super) fn fault(raw: &record::Fault) -> Body {
@@ -42,34 +66,38 @@ pub(super) fn fault(raw: &record::Fault) -> Body {
     }
 }
 
-pub(super) fn zap(raw: &record::Zap) -> Body {
+pub(super) fn zap(raw: &record::Zap) -> Option<Body> {
     let (first, offset) = split(raw.offset);
     // A length of 0 means all behind the offset (`unmap_mapping_range`).
     let last = match raw.size {
         0 => u32::MAX,
         size => split(raw.offset.saturating_add(size - 1)).0,
     };
-    let value = known(raw.value, raw.value_known);
-    Body::Zap {
+    Some(Body::Zap {
         device: DeviceKey(raw.device),
         regions: (first, last),
         offset,
         size: raw.size,
-        cause: match raw.cause {
-            cause::IOCTL => ZapCause::Ioctl {
-                request: raw.detail,
-                feature: value
-                    .filter(|_| raw.detail == uapi::VFIO_DEVICE_FEATURE)
-                    .map(|flags| flags & uapi::VFIO_DEVICE_FEATURE_MASK),
-            },
-            cause::CONFIG_WRITE => ZapCause::ConfigWrite {
-                offset: u64::from(raw.detail),
-                value,
-            },
-            cause::STATE_WRITE => ZapCause::StateWrite,
-            _ => ZapCause::Unknown,
+        cause: cause(raw)?,
+    })
+}
+
+fn cause(raw: &record::Zap) -> Option<ZapCause> {
+    let value = known(raw.value, raw.value_known);
+    Some(match raw.cause.known()? {
+        Cause::Ioctl => ZapCause::Ioctl {
+            request: raw.detail,
+            feature: value
+                .filter(|_| raw.detail == uapi::VFIO_DEVICE_FEATURE)
+                .map(|flags| flags & uapi::VFIO_DEVICE_FEATURE_MASK),
         },
-    }
+        Cause::ConfigWrite => ZapCause::ConfigWrite {
+            offset: u64::from(raw.detail),
+            value,
+        },
+        Cause::StateWrite => ZapCause::StateWrite,
+        Cause::Unknown => ZapCause::Unknown,
+    })
 }
 
 pub(super) fn config_write(raw: &record::ConfigWrite) -> Body {
@@ -82,13 +110,9 @@ pub(super) fn config_write(raw: &record::ConfigWrite) -> Body {
     }
 }
 
-pub(super) fn dma(raw: &record::Dma) -> Body {
-    let kind = match raw.kind {
-        dma::MAP => DmaKind::Map,
-        dma::UNMAP => DmaKind::Unmap,
-        _ => DmaKind::UnmapAll,
-    };
-    Body::Dma {
+pub(super) fn dma(raw: &record::Dma) -> Option<Body> {
+    let kind = raw.operation.known()?;
+    Some(Body::Dma {
         node: NodeKey(raw.node),
         kind,
         iova: raw.iova,
@@ -96,5 +120,5 @@ pub(super) fn dma(raw: &record::Dma) -> Body {
         vaddr: (kind == DmaKind::Map).then_some(raw.vaddr),
         begin_ns: raw.begin_ns,
         result: result(raw.result),
-    }
+    })
 }

@@ -1,28 +1,42 @@
 //! What bytes become.
 
 use proptest::prelude::*;
-use zerocopy::IntoBytes;
+use zerocopy::{Immutable, IntoBytes};
 
-use remap_common::record::ARGUMENT_BYTES;
+use remap_common::record::{ANSWER_BYTES, ARGUMENT_BYTES, Header, KINDS, Record};
 use vfio_bindings::bindings::vfio::{
     VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_FEATURE_PROBE,
     VFIO_DEVICE_FEATURE_SET,
 };
 
 use super::*;
-use crate::event::{Call, DeviceState, IrqAction, IrqData};
+use crate::event::{Answer, Call, DeviceState, IrqAction, IrqData};
 
-fn header(kind: u32) -> Header {
+/// A record in words, aligned as in the ring: the header, and what follows it.
+pub(crate) fn words(header: Header, pieces: &[&[u8]]) -> Vec<u64> {
+    let bytes = [header.as_bytes(), &pieces.concat()].concat();
+    let words = bytes
+        .chunks_exact(8)
+        .map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
+    words.collect()
+}
+
+fn record(kind: u32, pieces: &[&[u8]]) -> Vec<u64> {
     let mut comm = [0; 16];
     comm[..4].copy_from_slice(b"qemu");
-    Header {
+    let header = Header {
         kind,
         cpu: 3,
         time_ns: 77,
         pid: 10,
         tid: 11,
         comm,
-    }
+    };
+    words(header, pieces)
+}
+
+fn decoded<T: Record + IntoBytes + Immutable>(raw: &T, trail: &[u8]) -> Event {
+    decode(record(T::KIND, &[raw.as_bytes(), trail]).as_bytes()).unwrap()
 }
 
 fn enter(request: u32, words: &[u32]) -> Event {
@@ -31,13 +45,12 @@ fn enter(request: u32, words: &[u32]) -> Event {
         argument[n * 4..n * 4 + 4].copy_from_slice(&word.to_ne_bytes());
     }
     let raw = record::Enter {
-        header: header(kind::ENTER),
         device: 5,
         request,
         argument_len: u32::try_from(words.len() * 4).unwrap(),
         argument,
     };
-    decode(raw.as_bytes()).unwrap()
+    decoded(&raw, &[])
 }
 
 #[test]
@@ -114,30 +127,52 @@ fn unreadable_arguments_are_a_value() {
 #[test]
 fn an_unknown_kind_is_an_event_and_a_short_record_an_error() {
     let raw = record::Close {
-        header: header(99),
         device: 1,
-        dying: 0,
+        dying: Tristate::No.wire(),
         reserved: 0,
     };
-    let event = decode(raw.as_bytes()).unwrap();
+    let unknown = record(99, &[raw.as_bytes()]);
+    let event = decode(unknown.as_bytes()).unwrap();
     assert_eq!((event.time_ns, event.task.tid), (77, 11));
     assert_eq!(event.body, Body::Unknown { kind: 99 });
-    let raw = record::Close {
-        header: header(kind::CLOSE),
-        device: 1,
-        dying: 0,
+    let close = record(record::Close::KIND, &[raw.as_bytes()]);
+    let bytes = close.as_bytes();
+    assert_eq!(decode(&bytes[..bytes.len() - 8]), Err(Truncated));
+    let dying = Some(false);
+    let device = DeviceKey(1);
+    assert_eq!(decoded(&raw, &[]).body, Body::Close { device, dying });
+}
+
+#[test]
+fn a_record_with_an_unknown_number_is_an_event() {
+    let target = [7u64, 0, 99];
+    let release = record(record::Release::KIND, &[5u64.as_bytes(), target.as_bytes()]);
+    let event = decode(release.as_bytes()).unwrap();
+    let kind = record::Release::KIND;
+    assert_eq!(event.body, Body::Unknown { kind });
+}
+
+#[test]
+fn the_lowest_result_is_an_errno() {
+    let raw = record::Data {
+        device: 0,
+        file: 1,
+        begin_ns: 70,
+        requested: 8,
+        result: i64::MIN,
+        write: 0,
         reserved: 0,
     };
-    let bytes = raw.as_bytes();
-    let short = &bytes[..bytes.len() - 8];
-    assert_eq!(decode(short), Err(Truncated(short.len())));
+    let Body::Data { result, device, .. } = decoded(&raw, &[]).body else {
+        panic!("{raw:?}");
+    };
+    assert_eq!((result, device), (Err(Errno(i32::MAX)), None));
 }
 
 #[test]
 fn an_answer_without_room_for_the_chain_still_describes_the_region() {
     let exit = |flags: u32| {
-        let mut raw = record::Exit {
-            header: header(kind::EXIT),
+        let raw = record::Exit {
             device: 5,
             begin_ns: 70,
             result: 0,
@@ -146,17 +181,17 @@ fn an_answer_without_room_for_the_chain_still_describes_the_region() {
             answer_len: 32,
             answer_unreadable: 0,
             argument: [0; ARGUMENT_BYTES],
-            answer: [0; record::ANSWER_BYTES],
         };
+        let mut answer = [0; ANSWER_BYTES];
         // struct vfio_region_info: argsz, flags, index, cap_offset, size, offset.
         for (n, word) in [96, flags, 2, 0, 0x8000, 0, 0, 2 << 8]
             .into_iter()
             .enumerate()
         {
             let bytes: [u8; 4] = u32::to_ne_bytes(word);
-            raw.answer[n * 4..n * 4 + 4].copy_from_slice(&bytes);
+            answer[n * 4..n * 4 + 4].copy_from_slice(&bytes);
         }
-        match decode(raw.as_bytes()).unwrap().body {
+        match decoded(&raw, &answer).body {
             Body::Exit {
                 answer: Answer::Region(region),
                 ..
@@ -179,9 +214,12 @@ fn an_answer_without_room_for_the_chain_still_describes_the_region() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic(kind in 0u32..26, words in prop::collection::vec(any::<u64>(), 4..120)) {
-        let mut words = words;
-        words[0] = u64::from(kind);
-        let _ = decode(words.as_bytes());
+    fn arbitrary_bytes_of_every_kind_are_an_event(words in prop::collection::vec(any::<u64>(), 1..96)) {
+        for kind in KINDS {
+            let body: Vec<u64> = words.iter().copied().cycle().take(kind.size / 8).collect();
+            let bytes = record(kind.number, &[body.as_bytes()]);
+            let event = decode(bytes.as_bytes()).unwrap();
+            prop_assert_eq!((event.time_ns, event.task.pid), (77, 10));
+        }
     }
 }

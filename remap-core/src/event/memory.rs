@@ -1,4 +1,4 @@
-//! Faults, zaps and mappings for DMA.
+//! Faults and zaps.
 
 /// What came of a fault on a mapped region (`vm_fault_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +42,4 @@ pub enum ZapCause {
     /// None that is traced: the driver's own accord, sysfs, runtime power management, error
     /// recovery.
     Unknown,
-}
-
-/// What was done to a mapping for DMA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DmaKind {
-    /// `VFIO_IOMMU_MAP_DMA` or `IOMMU_IOAS_MAP`.
-    Map,
-    /// `VFIO_IOMMU_UNMAP_DMA` or `IOMMU_IOAS_UNMAP` of a range.
-    Unmap,
-    /// The same with `VFIO_DMA_UNMAP_FLAG_ALL`, or of the whole address space.
-    UnmapAll,
 }

@@ -15,8 +15,9 @@ mod state;
 pub use body::Body;
 pub use call::{Answer, Call, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
 pub use early::EarlyCall;
-pub use memory::{DmaKind, FaultOutcome, ZapCause};
+pub use memory::{FaultOutcome, ZapCause};
 pub use node::{Node, NodeKey};
+pub use remap_common::record::{DmaKind, Origin, Role, UNKNOWN_INDEX};
 pub use state::DeviceState;
 
 /// A device: the address of its kernel object. Names a device within one trace; never printed
@@ -39,34 +40,6 @@ pub struct Task {
     pub comm: String,
 }
 
-/// How something came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// It happened during the trace.
-    Seen,
-    /// It was there when the trace began, and was found in the kernel's own structures.
-    Found,
-    /// Inferred: an eventfd that no `SET_IRQS` of the trace named was signalled by a thread
-    /// inside a call on the device.
-    SignalledInside,
-    /// Inferred: a thread read such an eventfd, and next asked again for the description of a
-    /// region that the counter named.
-    ReadBeforeRequery,
-    /// Inferred: a word of the legacy protocol was written to the start of a region that was not
-    /// queried in the trace, of a device that was open before it.
-    StateWritten,
-}
-
-impl Origin {
-    /// Whether it is a conclusion and not an observation.
-    pub fn is_inferred(self) -> bool {
-        matches!(self, Self::SignalledInside | Self::ReadBeforeRequery)
-    }
-}
-
-/// The IRQ index of an eventfd that is inferred to be a device's, and of one that is no interrupt.
-pub const UNKNOWN_INDEX: u32 = u32::MAX;
-
 /// What an eventfd context stands for on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
@@ -78,19 +51,6 @@ pub struct Target {
     pub sub: u32,
     /// Whether the kernel signals it or listens to it.
     pub role: Role,
-}
-
-/// What an eventfd was given to a device for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// `ACTION_TRIGGER`: the kernel signals it.
-    Trigger,
-    /// `ACTION_MASK`: user space writes it to mask.
-    Mask,
-    /// `ACTION_UNMASK`: user space writes it to unmask.
-    Unmask,
-    /// `LOW_POWER_ENTRY_WITH_WAKEUP`: the kernel signals it when the device leaves low power.
-    Wakeup,
 }
 
 /// An errno as the kernel returned it, positive.

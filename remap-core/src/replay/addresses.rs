@@ -1,8 +1,8 @@
 //! Kernel addresses, replaced by small numbers: a recording shows nothing of where a kernel lies.
 
-use std::{collections::HashMap, mem::offset_of};
+use std::collections::HashMap;
 
-use remap_common::record::{self, kind};
+use remap_common::record::{KINDS, Unit};
 
 /// Numbers addresses in the order of their appearance, from 1 on.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Numbers {
             return;
         };
         for offset in offsets(kind) {
-            let word = record.get_mut(*offset..).and_then(<[u8]>::first_chunk_mut);
+            let word = record.get_mut(offset..).and_then(<[u8]>::first_chunk_mut);
             if let Some(word) = word {
                 *word = self.of(u64::from_ne_bytes(*word)).to_ne_bytes();
             }
@@ -34,36 +34,10 @@ impl Numbers {
 }
 
 /// Where a kind of record has kernel addresses.
-fn offsets(number: u32) -> &'static [usize] {
-    const TARGET: usize = offset_of!(record::Target, device);
-    macro_rules! of {
-        ($record:ident: $($field:ident $(+ $within:expr)?),*) => {
-            &[$(offset_of!(record::$record, $field) $(+ $within)?),*]
-        };
-    }
-    match number {
-        kind::DEVICE => of!(Device: device),
-        kind::CLOSE => of!(Close: device),
-        kind::ENTER => of!(Enter: device),
-        kind::EXIT => of!(Exit: device),
-        kind::CONTEXT => of!(Context: context, target + TARGET),
-        kind::SIGNAL => of!(Signal: context, target + TARGET, inside),
-        kind::CONSUMED => of!(Consumed: context, target + TARGET),
-        kind::READ => of!(Read: context, target + TARGET),
-        kind::WRITE => of!(Write: context, target + TARGET),
-        kind::RELEASE => of!(Release: context, target + TARGET),
-        kind::MAP => of!(Map: device),
-        kind::UNMAP => of!(Unmap: device),
-        kind::STATE_ENTER => of!(StateEnter: device),
-        kind::STATE_EXIT => of!(StateExit: device),
-        kind::FAULT => of!(Fault: device),
-        kind::ZAP => of!(Zap: device),
-        kind::CONFIG_WRITE => of!(ConfigWrite: device),
-        kind::DMA => of!(Dma: node),
-        kind::NODE => of!(Node: key),
-        kind::DEVICE_FILE => of!(DeviceFile: device, key),
-        kind::DATA => of!(Data: device, file),
-        kind::PRECOPY_INFO => of!(PrecopyInfo: device, file),
-        _ => &[],
-    }
+fn offsets(number: u32) -> impl Iterator<Item = usize> {
+    let kind = KINDS.iter().find(|kind| kind.number == number);
+    let fields = kind.into_iter().flat_map(|kind| kind.fields);
+    fields
+        .filter(|field| field.unit == Unit::KernelAddress)
+        .map(|field| field.offset)
 }

@@ -2,12 +2,13 @@
 
 use std::{cell::RefCell, io, rc::Rc};
 
-use remap_common::record::{self, Header, answer, kind, origin};
-use zerocopy::IntoBytes as _;
+use remap_common::record::{self, Header, Origin, Record, Tristate};
+use zerocopy::{Immutable, IntoBytes};
 
 use super::*;
 use crate::{
     correlate::Options,
+    decode::tests::words,
     pipeline::Filter,
     sink::text::{Text, TextOptions},
 };
@@ -29,39 +30,41 @@ impl io::Write for Shared {
     }
 }
 
-fn header(kind: u32, time_ns: u64) -> Header {
+/// A record of the VMM's in words.
+fn record<T: Record + IntoBytes + Immutable>(time_ns: u64, body: &T) -> Vec<u64> {
     let mut comm = [0; 16];
     comm[..3].copy_from_slice(b"vmm");
-    Header {
-        kind,
+    let header = Header {
+        kind: T::KIND,
         cpu: 0,
         time_ns,
         pid: 7,
         tid: 8,
         comm,
-    }
+    };
+    words(header, &[body.as_bytes()])
 }
 
-fn opened() -> record::Device {
+fn opened() -> Vec<u64> {
     let mut name = [0; record::NAME_BYTES];
     name[..12].copy_from_slice(b"0000:01:00.0");
-    record::Device {
-        header: header(kind::DEVICE, 10),
+    let device = record::Device {
         device: DEVICE,
         name,
         driver: [0; record::NAME_BYTES],
-        origin: origin::SEEN,
+        origin: Origin::Seen.wire(),
         reserved: 0,
-    }
+    };
+    record(10, &device)
 }
 
-fn closed() -> record::Close {
-    record::Close {
-        header: header(kind::CLOSE, 30),
+fn closed() -> Vec<u64> {
+    let close = record::Close {
         device: DEVICE,
-        dying: answer::YES,
+        dying: Tristate::Yes.wire(),
         reserved: 0,
-    }
+    };
+    record(30, &close)
 }
 
 fn start() -> Start {
@@ -156,19 +159,18 @@ fn a_recording_has_no_kernel_address() {
 fn user_addresses_stay() {
     let mut numbers = addresses::Numbers::default();
     let map = record::Map {
-        header: header(kind::MAP, 1),
         device: DEVICE,
         address: 0x7f00_0000_1000,
         size: 0x1000,
         offset: 0,
         result: (-libc::EINVAL).into(),
-        origin: origin::SEEN,
+        origin: Origin::Seen.wire(),
         reserved: 0,
     };
-    let mut bytes = map.as_bytes().to_vec();
-    numbers.replace(&mut bytes);
+    let mut words = record(1, &map);
+    numbers.replace(words.as_mut_bytes());
     let expected = record::Map { device: 1, ..map };
-    assert_eq!(bytes, expected.as_bytes());
+    assert_eq!(words, record(1, &expected));
     assert_eq!(
         (numbers.of(DEVICE), numbers.of(!0), numbers.of(0)),
         (1, 2, 0)

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{Dma, dma, kind, node_kind},
+    record::{Dma, DmaKind, NodeKind},
     uapi::{
         EFAULT, IOMMU_IOAS_MAP, IOMMU_IOAS_UNMAP, VFIO_DMA_UNMAP_FLAG_ALL, VFIO_IOMMU_MAP_DMA,
         VFIO_IOMMU_UNMAP_DMA,
@@ -53,7 +53,7 @@ pub fn dma_kprobe(ctx: ProbeContext) -> u32 {
             file: 0,
             pointer,
             request,
-            node: node_kind::CONTAINER,
+            node: NodeKind::Container.wire(),
             number: 0,
             all: u32::from(is_of_all(request, pointer)),
         },
@@ -85,7 +85,7 @@ const fn members(request: u32) -> (u64, u64, u64) {
 }
 
 #[kretprobe]
-#[expect(unsafe_code, reason = "fills a record, reads a map value")]
+#[expect(unsafe_code, reason = "reads a map value")]
 pub fn dma_kretprobe(ctx: RetProbeContext) -> u32 {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
@@ -102,7 +102,6 @@ pub fn dma_kretprobe(ctx: RetProbeContext) -> u32 {
 
 /// Returns whether the arguments could be read.
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn report(call: &NodeCall, result: i64) -> bool {
     let (vaddr, iova, size) = members(call.request);
     let Some(iova) = read::user_word::<u64>(call.pointer + iova) else {
@@ -120,24 +119,22 @@ fn report(call: &NodeCall, result: i64) -> bool {
     let Some(vaddr) = vaddr else {
         return false;
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Dma>(kind::DMA, |record| {
-            (*record).node = call.key;
-            (*record).iova = iova;
-            (*record).size = size;
-            (*record).vaddr = vaddr;
-            (*record).begin_ns = call.begin_ns;
-            (*record).result = result;
-            (*record).kind = if maps {
-                dma::MAP
-            } else if call.all != 0 {
-                dma::UNMAP_ALL
-            } else {
-                dma::UNMAP
-            };
-            (*record).reserved = 0;
-        });
-    }
+    let operation = if maps {
+        DmaKind::Map
+    } else if call.all != 0 {
+        DmaKind::UnmapAll
+    } else {
+        DmaKind::Unmap
+    };
+    emit::emit(|| Dma {
+        node: call.key,
+        iova,
+        size,
+        vaddr,
+        begin_ns: call.begin_ns,
+        result,
+        operation: operation.wire(),
+        reserved: 0,
+    });
     true
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::record::{Consumed, kind};
+use remap_common::record::Consumed;
 
 use super::{probed_argument, traced_argument};
 use crate::{emit, filter, read};
@@ -26,7 +26,6 @@ pub fn eventfd_ctx_do_read_kprobe(ctx: ProbeContext) -> u32 {
 
 /// The caller holds the lock of the counter, so its value is what the kernel consumes.
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn consumed(context: u64) {
     let Some(target) = filter::target_of(context) else {
         return;
@@ -40,14 +39,11 @@ fn consumed(context: u64) {
         Some(false) => count,
         None => None,
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Consumed>(kind::CONSUMED, |record| {
-            (*record).context = context;
-            emit::put_target(&raw mut (*record).target, target);
-            (*record).value = value.unwrap_or(0);
-            (*record).value_known = u32::from(value.is_some());
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit(|| Consumed {
+        context,
+        target: *target,
+        value: value.unwrap_or(0),
+        value_known: u32::from(value.is_some()),
+        reserved: 0,
+    });
 }

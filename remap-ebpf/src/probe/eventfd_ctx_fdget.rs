@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{Target, origin},
+    record::{Origin, Target},
     uapi::{
         VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
         VFIO_DEVICE_FEATURE_MASK, VFIO_DEVICE_SET_IRQS, VFIO_IRQ_SET_DATA_EVENTFD,
@@ -103,13 +103,13 @@ fn learn(call: &mut Ioctl, context: u64) {
         device: call.device,
         index,
         sub,
-        role: contexts::role_of(flags),
+        role: contexts::role_of(flags).wire(),
         generation: filter::generation(call.device, index),
     };
     if !contexts::learn(context, &target) {
         return;
     }
-    contexts::report(&Subject::current(), context, &target, fd, origin::SEEN);
+    contexts::report(&Subject::current(), context, &target, fd, Origin::Seen);
 }
 
 /// The next fd of the array that is not -1, and its position; moves the cursor behind it.

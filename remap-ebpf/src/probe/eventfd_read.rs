@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::{fexit, kprobe, kretprobe},
     programs::{FExitContext, ProbeContext, RetProbeContext},
 };
-use remap_common::record::{Read, kind};
+use remap_common::record::Read;
 
 use super::{probed_argument, probed_return, traced_argument, traced_return};
 use crate::{emit, filter, infer, maps, read};
@@ -47,7 +47,6 @@ pub fn eventfd_read_kretprobe(ctx: RetProbeContext) -> u32 {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn returned(kiocb: u64, iter: u64, result: u64) {
     let Some(context) = read::file_of_kiocb(kiocb).and_then(read::context_of) else {
         return;
@@ -64,15 +63,12 @@ fn returned(kiocb: u64, iter: u64, result: u64) {
     } else {
         None
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Read>(kind::READ, |record| {
-            (*record).context = context;
-            emit::put_target(&raw mut (*record).target, target);
-            (*record).value = value.unwrap_or(0);
-            (*record).result = result;
-            (*record).value_known = u32::from(value.is_some());
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit(|| Read {
+        context,
+        target: *target,
+        value: value.unwrap_or(0),
+        result,
+        value_known: u32::from(value.is_some()),
+        reserved: 0,
+    });
 }

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::record::{Release, kind};
+use remap_common::record::Release;
 
 use super::{probed_argument, traced_argument};
 use crate::{emit, filter, maps, read};
@@ -23,7 +23,6 @@ pub fn eventfd_release_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn released(file: u64) {
     let Some(context) = read::context_of(file) else {
         return;
@@ -31,13 +30,10 @@ fn released(file: u64) {
     let Some(target) = filter::target_of(context) else {
         return;
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Release>(kind::RELEASE, |record| {
-            (*record).context = context;
-            emit::put_target(&raw mut (*record).target, target);
-        });
-    }
+    emit::emit(|| Release {
+        context,
+        target: *target,
+    });
     // The compiler may have inlined the last eventfd_ctx_put here, where its hook does not see it.
     if read::eventfd_references(context) == Some(1) {
         let _ = maps::CONTEXTS.remove(context);

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::record::{Signal, Target, kind};
+use remap_common::record::{Signal, Target};
 
 use super::{probed_argument, traced_argument};
 use crate::{emit, filter, infer, maps, read};
@@ -49,21 +49,17 @@ fn target_of(context: u64) -> Option<&'static Target> {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn signalled(context: u64, target: &Target, addend: u64) {
     let count = read::eventfd_count(context);
     let in_task = read::in_task();
     let inside = maps::device_in_call().unwrap_or(0);
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Signal>(kind::SIGNAL, |record| {
-            (*record).context = context;
-            emit::put_target(&raw mut (*record).target, target);
-            (*record).addend = addend;
-            (*record).count = count.unwrap_or(0);
-            (*record).inside = inside;
-            (*record).count_known = u32::from(count.is_some());
-            (*record).in_task = in_task;
-        });
-    }
+    emit::emit(|| Signal {
+        context,
+        target: *target,
+        addend,
+        count: count.unwrap_or(0),
+        inside,
+        count_known: u32::from(count.is_some()),
+        in_task: in_task.wire(),
+    });
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use remap_common::record::{Write, kind};
+use remap_common::record::Write;
 
 use super::{probed_argument, probed_return, traced_argument, traced_return};
 use crate::{emit, filter, maps, read};
@@ -64,24 +64,21 @@ fn returned(file: u64, result: u64) {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+#[expect(unsafe_code, reason = "reads a map value")]
 fn finish(result: u64) {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
     let Some(call) = (unsafe { maps::EVENTFD_WRITES.get(thread) }) else {
         return;
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Write>(kind::WRITE, |record| {
-            (*record).context = call.context;
-            emit::put_target(&raw mut (*record).target, &call.target);
-            (*record).begin_ns = call.begin_ns;
-            (*record).value = call.value;
-            (*record).result = result as i64;
-            (*record).value_known = call.value_known as u32;
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit(|| Write {
+        context: call.context,
+        target: call.target,
+        begin_ns: call.begin_ns,
+        value: call.value,
+        result: result as i64,
+        value_known: call.value_known as u32,
+        reserved: 0,
+    });
     let _ = maps::EVENTFD_WRITES.remove(thread);
 }

@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{Fault, UNKNOWN_SIZE, kind},
+    record::{Fault, UNKNOWN_SIZE},
 };
 
 use super::{probed_argument, probed_return};
@@ -52,10 +52,7 @@ pub fn fault_order_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-#[expect(
-    unsafe_code,
-    reason = "calls a helper, fills a record, reads a map value"
-)]
+#[expect(unsafe_code, reason = "calls a helper, reads a map value")]
 pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
@@ -68,18 +65,15 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
     }
     // SAFETY: only the presence is of interest.
     let for_dma = u32::from(unsafe { maps::NODE_CALLS.get(thread) }.is_some());
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Fault>(kind::FAULT, |record| {
-            (*record).device = call.device;
-            (*record).offset = call.offset;
-            (*record).address = call.address;
-            (*record).begin_ns = call.begin_ns;
-            (*record).size = call.size;
-            (*record).result = probed_return(&ctx) as u32;
-            (*record).for_dma = for_dma;
-        });
-    }
+    emit::emit(|| Fault {
+        device: call.device,
+        offset: call.offset,
+        address: call.address,
+        begin_ns: call.begin_ns,
+        size: call.size,
+        result: probed_return(&ctx) as u32,
+        for_dma,
+    });
     let _ = maps::FAULTS.remove(thread);
     0
 }

@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{Data, PrecopyInfo, kind},
+    record::{Data, PrecopyInfo},
     uapi::{
         VFIO_DEVICE_FEATURE_MASK, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_FEATURE_PROBE,
         VFIO_DEVICE_FEATURE_SET, VFIO_MIG_GET_PRECOPY_INFO, vfio_device_feature,
@@ -112,29 +112,24 @@ fn returning(ctx: &RetProbeContext) -> Option<&'static DataCall> {
 }
 
 #[kretprobe]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 pub fn data_kretprobe(ctx: RetProbeContext) -> u32 {
     let Some(call) = returning(&ctx) else {
         return 0;
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Data>(kind::DATA, |record| {
-            (*record).device = call.device;
-            (*record).file = call.file;
-            (*record).begin_ns = call.begin_ns;
-            (*record).requested = call.argument;
-            (*record).result = probed_return(&ctx) as i64;
-            (*record).write = call.write as u32;
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit(|| Data {
+        device: call.device,
+        file: call.file,
+        begin_ns: call.begin_ns,
+        requested: call.argument,
+        result: probed_return(&ctx) as i64,
+        write: call.write as u32,
+        reserved: 0,
+    });
     let _ = maps::DATA_CALLS.remove(emit::thread());
     0
 }
 
 #[kretprobe]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 pub fn data_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let Some(call) = returning(&ctx) else {
         return 0;
@@ -144,19 +139,16 @@ pub fn data_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let initial = read::user_word::<u64>(call.argument + 8);
     let dirty = read::user_word::<u64>(call.argument + 16);
     let known = result == 0 && initial.is_some() && dirty.is_some();
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<PrecopyInfo>(kind::PRECOPY_INFO, |record| {
-            (*record).device = call.device;
-            (*record).file = call.file;
-            (*record).begin_ns = call.begin_ns;
-            (*record).result = result;
-            (*record).initial_bytes = initial.unwrap_or(0);
-            (*record).dirty_bytes = dirty.unwrap_or(0);
-            (*record).bytes_known = u32::from(known);
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit(|| PrecopyInfo {
+        device: call.device,
+        file: call.file,
+        begin_ns: call.begin_ns,
+        result,
+        initial_bytes: initial.unwrap_or(0),
+        dirty_bytes: dirty.unwrap_or(0),
+        bytes_known: u32::from(known),
+        reserved: 0,
+    });
     let _ = maps::DATA_CALLS.remove(emit::thread());
     0
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{DeviceFile, Node, UNKNOWN_NUMBER, kind, node_kind},
+    record::{DeviceFile, Node, NodeKind, UNKNOWN_NUMBER, Wire},
     uapi::VFIO_GROUP_GET_DEVICE_FD,
 };
 
@@ -26,30 +26,30 @@ pub fn group_open_kprobe(ctx: ProbeContext) -> u32 {
         emit::lose(Counter::Unreadable);
         return 0;
     };
-    opening(&ctx, node_kind::GROUP, group, read::group_number(group));
+    opening(&ctx, NodeKind::Group, group, read::group_number(group));
     0
 }
 
 #[kprobe(function = "vfio_fops_open")]
 pub fn container_open_kprobe(ctx: ProbeContext) -> u32 {
-    opening(&ctx, node_kind::CONTAINER, 0, UNKNOWN_NUMBER);
+    opening(&ctx, NodeKind::Container, 0, UNKNOWN_NUMBER);
     0
 }
 
 #[kprobe(function = "vfio_device_fops_cdev_open")]
 pub fn cdev_open_kprobe(ctx: ProbeContext) -> u32 {
-    opening(&ctx, node_kind::CDEV, 0, UNKNOWN_NUMBER);
+    opening(&ctx, NodeKind::Cdev, 0, UNKNOWN_NUMBER);
     0
 }
 
 #[kprobe(function = "iommufd_fops_open")]
 pub fn iommufd_open_kprobe(ctx: ProbeContext) -> u32 {
-    opening(&ctx, node_kind::IOMMUFD, 0, UNKNOWN_NUMBER);
+    opening(&ctx, NodeKind::Iommufd, 0, UNKNOWN_NUMBER);
     0
 }
 
 #[inline(always)]
-fn opening(ctx: &ProbeContext, node: u32, key: u64, number: u32) {
+fn opening(ctx: &ProbeContext, node: NodeKind, key: u64, number: u32) {
     emit::begin(
         &maps::NODE_CALLS,
         &NodeCall {
@@ -58,7 +58,7 @@ fn opening(ctx: &ProbeContext, node: u32, key: u64, number: u32) {
             file: probed_argument(ctx, 1),
             pointer: 0,
             request: 0,
-            node,
+            node: node.wire(),
             number,
             all: 0,
         },
@@ -81,11 +81,11 @@ pub fn node_open_kretprobe(ctx: RetProbeContext) -> u32 {
 /// The kernel object of a container or an iommufd, and the device of a node, exist after the open.
 #[inline(always)]
 fn opened(call: &NodeCall, result: i64) {
-    if call.node == node_kind::GROUP || result != 0 {
+    if call.node == NodeKind::Group.wire() || result != 0 {
         report(call.node, call.key, call.number, true, result);
         return;
     }
-    if call.node != node_kind::CDEV {
+    if call.node != NodeKind::Cdev.wire() {
         let key = read::private_of(call.file).unwrap_or(0);
         report(call.node, key, UNKNOWN_NUMBER, true, result);
         return;
@@ -103,7 +103,7 @@ fn opened(call: &NodeCall, result: i64) {
 #[kprobe(function = "vfio_group_fops_release")]
 pub fn group_release_kprobe(ctx: ProbeContext) -> u32 {
     if let Some(group) = read::private_of(probed_argument(&ctx, 1)) {
-        closed(node_kind::GROUP, group, read::group_number(group));
+        closed(NodeKind::Group, group, read::group_number(group));
     }
     0
 }
@@ -111,7 +111,7 @@ pub fn group_release_kprobe(ctx: ProbeContext) -> u32 {
 #[kprobe(function = "vfio_fops_release")]
 pub fn container_release_kprobe(ctx: ProbeContext) -> u32 {
     if let Some(container) = read::private_of(probed_argument(&ctx, 1)) {
-        closed(node_kind::CONTAINER, container, UNKNOWN_NUMBER);
+        closed(NodeKind::Container, container, UNKNOWN_NUMBER);
     }
     0
 }
@@ -119,15 +119,15 @@ pub fn container_release_kprobe(ctx: ProbeContext) -> u32 {
 #[kprobe(function = "iommufd_fops_release")]
 pub fn iommufd_release_kprobe(ctx: ProbeContext) -> u32 {
     if let Some(iommufd) = read::private_of(probed_argument(&ctx, 1)) {
-        closed(node_kind::IOMMUFD, iommufd, UNKNOWN_NUMBER);
+        closed(NodeKind::Iommufd, iommufd, UNKNOWN_NUMBER);
     }
     0
 }
 
 /// A node's last file is closed.
 #[inline(always)]
-pub fn closed(node: u32, key: u64, number: u32) {
-    report(node, key, number, false, 0);
+pub fn closed(node: NodeKind, key: u64, number: u32) {
+    report(node.wire(), key, number, false, 0);
 }
 
 #[kprobe(function = "vfio_group_fops_unl_ioctl")]
@@ -146,7 +146,7 @@ pub fn group_ioctl_kprobe(ctx: ProbeContext) -> u32 {
             file: 0,
             pointer: 0,
             request,
-            node: node_kind::GROUP,
+            node: NodeKind::Group.wire(),
             number: read::group_number(group),
             all: 0,
         },
@@ -185,33 +185,25 @@ fn made(call: &NodeCall, fd: i32) {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
-fn report(node: u32, key: u64, number: u32, opened: bool, result: i64) {
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Node>(kind::NODE, |record| {
-            (*record).key = key;
-            (*record).result = result;
-            (*record).node = node;
-            (*record).number = number;
-            (*record).opened = u32::from(opened);
-            (*record).reserved = 0;
-        });
-    }
+fn report(node: Wire<NodeKind>, key: u64, number: u32, opened: bool, result: i64) {
+    emit::emit(|| Node {
+        key,
+        result,
+        node,
+        number,
+        opened: u32::from(opened),
+        reserved: 0,
+    });
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
-fn report_file(device: u64, node: u32, key: u64, number: u32, fd: i32) {
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<DeviceFile>(kind::DEVICE_FILE, |record| {
-            (*record).device = device;
-            (*record).key = key;
-            (*record).node = node;
-            (*record).number = number;
-            (*record).fd = fd;
-            (*record).reserved = 0;
-        });
-    }
+fn report_file(device: u64, node: Wire<NodeKind>, key: u64, number: u32, fd: i32) {
+    emit::emit(|| DeviceFile {
+        device,
+        key,
+        node,
+        number,
+        fd,
+        reserved: 0,
+    });
 }

@@ -9,10 +9,7 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use remap_common::{
-    counter::Counter,
-    record::{Unmap, kind},
-};
+use remap_common::{counter::Counter, record::Unmap};
 
 use super::{probed_argument, traced_argument};
 use crate::{emit, filter, read};
@@ -30,7 +27,6 @@ pub fn unmap_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn removed(vma: u64) {
     if !filter::mm_is_marked(vma) {
         return;
@@ -50,13 +46,10 @@ fn removed(vma: u64) {
         return;
     };
     let owner = filter::owner_of(vma);
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit_about::<Unmap>(&owner, kind::UNMAP, |record| {
-            (*record).device = device;
-            (*record).address = start;
-            (*record).size = end - start;
-            (*record).offset = offset;
-        });
-    }
+    emit::emit_about(&owner, || Unmap {
+        device,
+        address: start,
+        size: end - start,
+        offset,
+    });
 }

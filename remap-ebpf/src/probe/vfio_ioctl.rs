@@ -11,7 +11,7 @@ use aya_ebpf::{
 use aya_log_ebpf::info;
 use remap_common::{
     counter::Counter,
-    record::{ANSWER_BYTES, ARGUMENT_BYTES, Device, Enter, Exit, NAME_BYTES, kind, origin},
+    record::{ARGUMENT_BYTES, Device, Enter, Exit, Origin},
     uapi::{
         VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_GET_REGION_INFO,
         VFIO_DEVICE_RESET, VFIO_DEVICE_SET_IRQS,
@@ -101,14 +101,14 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
 pub fn introduce(device: u64) {
     // SAFETY: only the presence is of interest.
     if unsafe { maps::DEVICES.get(device) }.is_none() {
-        introduce_as(device, origin::SEEN, &emit::Subject::current());
+        introduce_as(device, Origin::Seen, &emit::Subject::current());
     }
 }
 
 /// Emits the name of a device that is not known yet, and its origin.
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
-pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
+#[expect(unsafe_code, reason = "asks a map")]
+pub fn introduce_as(device: u64, origin: Origin, subject: &emit::Subject) {
     if maps::DEVICES.insert(device, 1, maps::NEW_ONLY).is_err() {
         // Another program may have been first: the hook of a call, or the walk.
         // SAFETY: only the presence is of interest.
@@ -128,28 +128,20 @@ pub fn introduce_as(device: u64, origin: u32, subject: &emit::Subject) {
     if !read::driver_name(device, &mut driver) {
         driver = emit::NO_NAME;
     }
-    // SAFETY: every field of the reserved record is written.
-    let introduced = unsafe {
-        emit::emit_about::<Device>(subject, kind::DEVICE, |record| {
-            (*record).device = device;
-            for at in 0..NAME_BYTES {
-                (*record).name[at] = name[at];
-                (*record).driver[at] = driver[at];
-            }
-            (*record).origin = origin;
-            (*record).reserved = 0;
-        })
-    };
+    let introduced = emit::emit_about(subject, || Device {
+        device,
+        name,
+        driver,
+        origin: origin.wire(),
+        reserved: 0,
+    });
     if !introduced {
         let _ = maps::DEVICES.remove(device);
     }
 }
 
 #[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "fills a map value and a record behind raw pointers"
-)]
+#[expect(unsafe_code, reason = "fills a map value in place")]
 fn entered(device: u64, request: u32, pointer: u64) {
     let Some(call) = SCRATCH.get_ptr_mut(0) else {
         return;
@@ -171,23 +163,17 @@ fn entered(device: u64, request: u32, pointer: u64) {
     } else {
         read::user_word::<u32>(pointer).unwrap_or(0)
     };
-    // SAFETY: `argument` has room for ARGUMENT_BYTES.
-    call.argument_len =
-        unsafe { read::user_bytes::<ARGUMENT_BYTES>(call.argument.as_mut_ptr(), pointer, size) };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit_at::<Enter>(kind::ENTER, call.begin_ns, |record| {
-            (*record).device = device;
-            (*record).request = request;
-            (*record).argument_len = call.argument_len;
-            (*record).argument = call.argument;
-        });
-    }
+    call.argument_len = read::user_bytes(&mut call.argument, pointer, size);
+    emit::emit_at(call.begin_ns, || Enter {
+        device,
+        request,
+        argument_len: call.argument_len,
+        argument: call.argument,
+    });
     emit::begin(&maps::IOCTLS, call);
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn returned(call: &Ioctl, result: i64) {
     if call.request == VFIO_DEVICE_SET_IRQS && result == 0 {
         contexts::settle(call);
@@ -209,22 +195,17 @@ fn returned(call: &Ioctl, result: i64) {
     } else {
         0
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Exit>(kind::EXIT, |record| {
-            (*record).device = call.device;
-            (*record).begin_ns = call.begin_ns;
-            (*record).result = result;
-            (*record).request = call.request;
-            (*record).argument_len = call.argument_len;
-            (*record).argument = call.argument;
-            let read = read::user_bytes::<ANSWER_BYTES>(
-                (&raw mut (*record).answer).cast(),
-                call.pointer,
-                size,
-            );
-            (*record).answer_len = read;
-            (*record).answer_unreadable = u32::from(asks && read == 0);
-        });
-    }
+    emit::emit_in_place(&emit::Subject::current(), |answer| {
+        let answer_len = read::user_bytes_in_place(answer, call.pointer, size);
+        Exit {
+            device: call.device,
+            begin_ns: call.begin_ns,
+            result,
+            request: call.request,
+            argument_len: call.argument_len,
+            answer_len,
+            answer_unreadable: u32::from(asks && answer_len == 0),
+            argument: call.argument,
+        }
+    });
 }

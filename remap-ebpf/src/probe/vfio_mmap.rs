@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{Map, kind, origin},
+    record::{Map, Origin},
 };
 
 use super::{probed_argument, probed_return};
@@ -42,25 +42,22 @@ pub fn vfio_mmap_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe(function = "vfio_device_fops_mmap")]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+#[expect(unsafe_code, reason = "reads a map value")]
 pub fn vfio_mmap_kretprobe(ctx: RetProbeContext) -> u32 {
     let thread = emit::thread();
     // SAFETY: map values live until the program ends.
     let Some(call) = (unsafe { maps::MMAPS.get(thread) }) else {
         return 0;
     };
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Map>(kind::MAP, |record| {
-            (*record).device = call.device;
-            (*record).address = call.address;
-            (*record).size = call.size;
-            (*record).offset = call.offset;
-            (*record).result = i64::from(probed_return(&ctx) as i32);
-            (*record).origin = origin::SEEN;
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit(|| Map {
+        device: call.device,
+        address: call.address,
+        size: call.size,
+        offset: call.offset,
+        result: i64::from(probed_return(&ctx) as i32),
+        origin: Origin::Seen.wire(),
+        reserved: 0,
+    });
     let _ = maps::MMAPS.remove(thread);
     0
 }

@@ -3,7 +3,7 @@
 //! Without it the exit of a device's user is not seen.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
-use remap_common::record::{Close, kind, node_kind};
+use remap_common::record::{Close, NodeKind};
 
 use super::{node, probed_argument};
 use crate::{
@@ -13,14 +13,14 @@ use crate::{
 };
 
 #[kprobe(function = "vfio_device_fops_release")]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
+#[expect(unsafe_code, reason = "asks a map")]
 pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
     let file = probed_argument(&ctx, 1);
     let Some(device) = read::device_of(file) else {
         return 0;
     };
     if read::is_of_own_node(file) {
-        node::closed(node_kind::CDEV, device, read::device_number(device));
+        node::closed(NodeKind::Cdev, device, read::device_number(device));
     }
     // A node that was opened and never bound does not use the device.
     if !read::is_granted(file) {
@@ -35,14 +35,11 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let dying = read::is_exiting();
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<Close>(kind::CLOSE, |record| {
-            (*record).device = device;
-            (*record).dying = dying;
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit(|| Close {
+        device,
+        dying: dying.wire(),
+        reserved: 0,
+    });
     // The kernel may reuse its memory for another device: name and contexts are learned anew.
     filter::next_generation(device, WHOLE_DEVICE);
     if let Some(mapping) = read::inode_mapping_of(device) {

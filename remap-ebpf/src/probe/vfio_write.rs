@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{ConfigWrite, StateEnter, StateExit, kind},
+    record::{ConfigWrite, StateEnter, StateExit},
     uapi::{VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_NUM_REGIONS, VFIO_PCI_OFFSET_SHIFT},
 };
 
@@ -67,17 +67,13 @@ fn written(buffer: u64, count: u64, is_state: bool) -> Option<u32> {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn begin_state(call: &RegionWrite) {
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit_at::<StateEnter>(kind::STATE_ENTER, call.begin_ns, |record| {
-            (*record).device = call.device;
-            (*record).offset = call.offset;
-            (*record).word = call.word;
-            (*record).word_known = call.word_known;
-        });
-    }
+    emit::emit_at(call.begin_ns, || StateEnter {
+        device: call.device,
+        offset: call.offset,
+        word: call.word,
+        word_known: call.word_known,
+    });
 }
 
 #[kretprobe(function = "vfio_device_fops_write")]
@@ -99,33 +95,25 @@ pub fn vfio_write_kretprobe(ctx: RetProbeContext) -> u32 {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn end_config(call: &RegionWrite, result: i64) {
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<ConfigWrite>(kind::CONFIG_WRITE, |record| {
-            (*record).device = call.device;
-            (*record).offset = call.offset & WITHIN;
-            (*record).begin_ns = call.begin_ns;
-            (*record).result = result;
-            (*record).value = call.word;
-            (*record).value_known = call.word_known;
-        });
-    }
+    emit::emit(|| ConfigWrite {
+        device: call.device,
+        offset: call.offset & WITHIN,
+        begin_ns: call.begin_ns,
+        result,
+        value: call.word,
+        value_known: call.word_known,
+    });
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn end_state(call: &RegionWrite, result: i64) {
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit::<StateExit>(kind::STATE_EXIT, |record| {
-            (*record).device = call.device;
-            (*record).offset = call.offset;
-            (*record).begin_ns = call.begin_ns;
-            (*record).result = result;
-            (*record).word = call.word;
-            (*record).word_known = call.word_known;
-        });
-    }
+    emit::emit(|| StateExit {
+        device: call.device,
+        offset: call.offset,
+        begin_ns: call.begin_ns,
+        result,
+        word: call.word,
+        word_known: call.word_known,
+    });
 }

@@ -2,7 +2,7 @@
 
 use remap_common::{
     layout::ABSENT,
-    record::answer,
+    record::Tristate,
     uapi::{VFIO_PCI_OFFSET_SHIFT, VFIO_PCI_ROM_REGION_INDEX},
 };
 
@@ -33,7 +33,7 @@ pub fn mm_of_task(task: u64) -> Option<u64> {
 pub fn runs_in(mm: u64) -> bool {
     let task = super::current();
     mm_of_task(task) == Some(mm)
-        || super::is_exiting() == answer::YES && word(task, layout!(task_active_mm)) == Some(mm)
+        || super::is_exiting() == Tristate::Yes && word(task, layout!(task_active_mm)) == Some(mm)
 }
 
 /// Whether a handler without an order populates the whole VMA.

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "helpers are unsafe to call")]
 
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_get_smp_processor_id};
-use remap_common::record::answer;
+use remap_common::record::Tristate;
 
 use super::word;
 
@@ -18,39 +18,39 @@ pub fn current() -> u64 {
     unsafe { bpf_get_current_task() }
 }
 
-/// Whether the current process exits: one of [`answer`].
+/// Whether the current process exits.
 #[inline(always)]
-pub fn is_exiting() -> u32 {
+pub fn is_exiting() -> Tristate {
     let Some(flags) = word::<u32>(current(), layout!(task_flags)) else {
-        return answer::UNKNOWN;
+        return Tristate::Unknown;
     };
     if flags & KERNEL_THREAD != 0 {
-        answer::UNKNOWN
+        Tristate::Unknown
     } else if flags & EXITING != 0 {
-        answer::YES
+        Tristate::Yes
     } else {
-        answer::NO
+        Tristate::No
     }
 }
 
-/// Whether the current task runs, and no interrupt on top of it (`in_task()`): one of [`answer`].
+/// Whether the current task runs, and no interrupt on top of it (`in_task()`).
 #[inline(always)]
-pub fn in_task() -> u32 {
+pub fn in_task() -> Tristate {
     let offsets = address!(cpu_offsets);
     // SAFETY: the helper takes nothing and returns a number.
     let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
     if offsets == 0 {
-        return answer::UNKNOWN;
+        return Tristate::Unknown;
     }
     let Some(base) = word::<u64>(offsets + cpu * 8, 0) else {
-        return answer::UNKNOWN;
+        return Tristate::Unknown;
     };
     let Some(count) = word::<u32>(base.wrapping_add(address!(preempt_count)), 0) else {
-        return answer::UNKNOWN;
+        return Tristate::Unknown;
     };
     if count & layout!(interrupt_bits) == 0 {
-        answer::YES
+        Tristate::Yes
     } else {
-        answer::NO
+        Tristate::No
     }
 }

@@ -6,7 +6,7 @@
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use remap_common::{
-    record::{Target, origin, role},
+    record::{Origin, Role, Target},
     uapi::{VFIO_PCI_ERR_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_REQ_IRQ_INDEX},
     walk::interrupts::{ELSEWHERE, WALKED},
 };
@@ -37,7 +37,7 @@ pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
         device,
         index,
         sub: 0,
-        role: role::TRIGGER,
+        role: Role::Trigger.wire(),
         generation: generation(index),
     };
     adopt(subject, &target(VFIO_PCI_ERR_IRQ_INDEX), || {
@@ -90,14 +90,14 @@ unsafe extern "C" fn vector(number: u64, vectors: *mut Vectors) -> i64 {
         device: vectors.device,
         index: vectors.index,
         sub,
-        role: role::TRIGGER,
+        role: Role::Trigger.wire(),
         generation: filter::generation(vectors.device, vectors.index),
     };
     let subject = &vectors.subject;
     let _ = adopt(subject, &target, || read::trigger(interrupt));
-    target.role = role::MASK;
+    target.role = Role::Mask.wire();
     let _ = adopt(subject, &target, || read::mask(interrupt));
-    target.role = role::UNMASK;
+    target.role = Role::Unmask.wire();
     let _ = adopt(subject, &target, || read::unmask(interrupt));
     0
 }
@@ -115,6 +115,6 @@ fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> 
         contexts::disown(context, target);
         return Some(());
     }
-    contexts::report(subject, context, target, -1, origin::FOUND);
+    contexts::report(subject, context, target, -1, Origin::Found);
     Some(())
 }

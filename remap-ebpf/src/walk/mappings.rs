@@ -4,7 +4,7 @@
 
 use remap_common::{
     counter::Counter,
-    record::{Map, kind, origin},
+    record::{Map, Origin},
     uapi::VFIO_PCI_OFFSET_SHIFT,
 };
 
@@ -39,7 +39,6 @@ pub extern "C" fn walk_mappings(context: *mut core::ffi::c_void) -> i32 {
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "fills a record behind a raw pointer")]
 fn found(task: u64, vma: u64, file: u64) {
     let Some(subject) = read::subject_of(task) else {
         return;
@@ -55,16 +54,13 @@ fn found(task: u64, vma: u64, file: u64) {
     if filter::something_is_prior() {
         infer::note_description(device, (offset >> VFIO_PCI_OFFSET_SHIFT) as u32);
     }
-    // SAFETY: every field of the reserved record is written.
-    unsafe {
-        emit::emit_about::<Map>(&subject, kind::MAP, |record| {
-            (*record).device = device;
-            (*record).address = start;
-            (*record).size = end - start;
-            (*record).offset = offset;
-            (*record).result = 0;
-            (*record).origin = origin::FOUND;
-            (*record).reserved = 0;
-        });
-    }
+    emit::emit_about(&subject, || Map {
+        device,
+        address: start,
+        size: end - start,
+        offset,
+        result: 0,
+        origin: Origin::Found.wire(),
+        reserved: 0,
+    });
 }

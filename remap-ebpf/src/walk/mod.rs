@@ -9,7 +9,7 @@ mod mappings;
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 use remap_common::{
     counter::Counter,
-    record::origin,
+    record::Origin,
     walk::{Met, interrupts::UNREADABLE},
 };
 
@@ -46,7 +46,7 @@ fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
     };
     // SAFETY: only the presence is of interest.
     if unsafe { maps::DEVICES.get(device) }.is_none() {
-        introduce_as(device, origin::FOUND, subject);
+        introduce_as(device, Origin::Found, subject);
     }
     if read::has_own_driver(device) {
         // Its user may have enabled interrupts that only this driver's own structures hold.

@@ -1,0 +1,69 @@
+//! Eventfds.
+
+use remap_common::record;
+
+use super::{answered, device_of, fd_of, known, result};
+use crate::event::{Body, ContextKey, DeviceKey, Target};
+
+fn target(raw: &record::Target) -> Option<Target> {
+    Some(Target {
+        device: DeviceKey(raw.device),
+        index: raw.index,
+        sub: raw.sub,
+        role: raw.role.known()?,
+    })
+}
+
+pub(super) fn context(raw: &record::Context) -> Option<Body> {
+    Some(Body::Context {
+        context: ContextKey(raw.context),
+        target: target(&raw.target)?,
+        fd: fd_of(raw.fd),
+        origin: raw.origin.known()?,
+    })
+}
+
+pub(super) fn signal(raw: &record::Signal) -> Option<Body> {
+    Some(Body::Signal {
+        context: ContextKey(raw.context),
+        target: target(&raw.target)?,
+        addend: raw.addend,
+        count: known(raw.count, raw.count_known),
+        inside: device_of(raw.inside),
+        in_task: answered(raw.in_task),
+    })
+}
+
+pub(super) fn consumed(raw: &record::Consumed) -> Option<Body> {
+    Some(Body::Consumed {
+        context: ContextKey(raw.context),
+        target: target(&raw.target)?,
+        value: known(raw.value, raw.value_known),
+    })
+}
+
+pub(super) fn read(raw: &record::Read) -> Option<Body> {
+    Some(Body::Read {
+        context: ContextKey(raw.context),
+        target: target(&raw.target)?,
+        value: known(raw.value, raw.value_known),
+        result: result(raw.result),
+    })
+}
+
+pub(super) fn write(raw: &record::Write) -> Option<Body> {
+    Some(Body::Write {
+        context: ContextKey(raw.context),
+        target: target(&raw.target)?,
+        begin_ns: raw.begin_ns,
+        value: known(raw.value, raw.value_known),
+        result: result(raw.result),
+    })
+}
+
+pub(super) fn release(raw: &record::Release) -> Option<Body> {
+    Some(Body::Release {
+        context: ContextKey(raw.context),
+        target: target(&raw.target)?,
+    })
+}

@@ -1,0 +1,45 @@
+//! Writes to a legacy migration region, and the migration data fd.
+
+use remap_common::record;
+
+use super::{device_of, known, result, split};
+use crate::event::{Body, DeviceKey};
+
+pub(super) fn state_enter(raw: &record::StateEnter) -> Body {
+    Body::StateWriteEnter {
+        device: DeviceKey(raw.device),
+        region: split(raw.offset).0,
+        word: known(raw.word, raw.word_known),
+    }
+}
+
+pub(super) fn state_exit(raw: &record::StateExit) -> Body {
+    Body::StateWriteExit {
+        device: DeviceKey(raw.device),
+        region: split(raw.offset).0,
+        word: known(raw.word, raw.word_known),
+        begin_ns: raw.begin_ns,
+        result: result(raw.result),
+    }
+}
+
+pub(super) fn data(raw: &record::Data) -> Body {
+    Body::Data {
+        device: device_of(raw.device),
+        file: raw.file,
+        write: raw.write != 0,
+        requested: raw.requested,
+        begin_ns: raw.begin_ns,
+        result: result(raw.result),
+    }
+}
+
+pub(super) fn precopy_info(raw: &record::PrecopyInfo) -> Body {
+    Body::PrecopyInfo {
+        device: device_of(raw.device),
+        file: raw.file,
+        begin_ns: raw.begin_ns,
+        bytes: known((raw.initial_bytes, raw.dirty_bytes), raw.bytes_known),
+        result: result(raw.result),
+    }
+}

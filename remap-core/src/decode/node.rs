@@ -1,0 +1,51 @@
+//! Devices, their files, and the nodes that the files come from.
+
+use remap_common::record::{self, NodeKind, UNKNOWN_NUMBER, Wire};
+
+use super::{answered, fd_of, result, text};
+use crate::event::{Body, DeviceKey, Node, NodeKey};
+
+pub(super) fn device(raw: &record::Device) -> Option<Body> {
+    Some(Body::Device {
+        device: DeviceKey(raw.device),
+        name: text(&raw.name),
+        driver: Some(text(&raw.driver)).filter(|name| !name.is_empty()),
+        origin: raw.origin.known()?,
+    })
+}
+
+pub(super) fn close(raw: &record::Close) -> Body {
+    Body::Close {
+        device: DeviceKey(raw.device),
+        dying: answered(raw.dying),
+    }
+}
+
+fn named(kind: Wire<NodeKind>, key: u64, number: u32) -> Option<Node> {
+    let number = (number != UNKNOWN_NUMBER).then_some(number);
+    let key = NodeKey(key);
+    Some(match kind.known()? {
+        NodeKind::Group => Node::Group { number },
+        NodeKind::Container => Node::Container { key },
+        NodeKind::Cdev => Node::Cdev { number },
+        NodeKind::Iommufd => Node::Iommufd { key },
+    })
+}
+
+pub(super) fn node(raw: &record::Node) -> Option<Body> {
+    let node = named(raw.node, raw.key, raw.number)?;
+    Some(if raw.opened == 0 {
+        Body::NodeClose { node }
+    } else {
+        let result = result(raw.result).map(drop);
+        Body::NodeOpen { node, result }
+    })
+}
+
+pub(super) fn device_file(raw: &record::DeviceFile) -> Option<Body> {
+    Some(Body::DeviceFile {
+        device: DeviceKey(raw.device),
+        node: named(raw.node, raw.key, raw.number)?,
+        fd: fd_of(raw.fd),
+    })
+}
