@@ -201,3 +201,6 @@ fn parsed(parsed: Result<Answer, ChainError>, bytes: &[u8]) -> Answer {
 }
 
 const _: () = assert!(ARGUMENT_BYTES >= uapi::vfio_irq_set::DATA + 8);
+
+#[cfg(test)]
+mod tests;
