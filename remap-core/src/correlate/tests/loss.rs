@@ -52,3 +52,31 @@ fn a_loss_that_is_told_late_takes_the_finding_back() {
     assert_eq!(played.rules(), Vec::<&str>::new());
     assert_eq!(played.cycles()[0].reason, Some(Reason::RecordsLost));
 }
+
+#[test]
+fn a_loss_takes_back_what_was_learned_and_is_counted_as_incomplete() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(DeviceState::StopCopy);
+    lose(&mut scene);
+    let lost_ns = scene.now;
+    // Its change would be impossible from STOP_COPY: the state is not known any more.
+    scene.change(DeviceState::PreCopy, Ok(0));
+    let played = scene.play();
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    let intervals = played.stays();
+    assert_eq!((intervals[0].until_ns, intervals[0].left), (lost_ns, false));
+    let change = played.transitions()[0];
+    assert_eq!((change.from, change.path.as_slice()), (None, &[][..]));
+}
+
+#[test]
+fn an_interval_counts_only_its_own_time() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(DeviceState::StopCopy);
+    // The read began long before the state was known.
+    scene.data(900_000, false, Ok(4096));
+    let played = scene.play();
+    let interval = played.stays()[0];
+    assert_eq!(interval.activity.data.read_bytes, 4096);
+    assert_eq!(interval.activity.data.busy_ns, interval.duration());
+}

@@ -11,6 +11,7 @@ mod mainline;
 mod played;
 mod property;
 mod states;
+mod step;
 mod waits;
 mod zaps;
 

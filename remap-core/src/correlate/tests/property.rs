@@ -1,119 +1,13 @@
 //! What holds for every sequence.
 
-use remap_common::uapi::VFIO_DEVICE_FEATURE;
-
 use proptest::prelude::*;
 
+use super::step::steps;
 use super::*;
-use crate::event::{DmaKind, FaultOutcome, UNKNOWN_INDEX, ZapCause};
+use crate::event::{DmaKind, FaultOutcome};
 
 fn encodings() -> impl Strategy<Value = Encoding> {
     prop_oneof![Just(Encoding::Bitmap), Just(Encoding::Vectors)]
-}
-
-/// A step of a scene: some make sense, some do not.
-fn steps() -> impl Strategy<Value = Vec<(u8, u32, u64)>> {
-    prop::collection::vec((0_u8..42, 0_u32..6, 0_u64..20), 0..80)
-}
-
-fn states() -> [DeviceState; 6] {
-    [
-        DeviceState::Running,
-        DeviceState::PreCopy,
-        DeviceState::Legacy(3),
-        DeviceState::StopCopy,
-        DeviceState::Stop,
-        DeviceState::Resuming,
-    ]
-}
-
-/// What mainline does in place of the remap IRQ.
-fn mainline(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
-    let state = states()[at as usize % 6];
-    let errno = Err(Errno::EIO);
-    let causes = [
-        ZapCause::Unknown,
-        ZapCause::StateWrite,
-        mainline::MEMORY_OFF,
-        ZapCause::Ioctl {
-            request: VFIO_DEVICE_FEATURE,
-            feature: Some(at),
-        },
-    ];
-    let outcomes = [
-        FaultOutcome::Populated { bytes: Some(PAGE) },
-        FaultOutcome::Populated { bytes: None },
-        FaultOutcome::Refused,
-        FaultOutcome::RefusedForDma,
-        FaultOutcome::Fallback,
-    ];
-    let context = value % 4;
-    match kind {
-        0 => scene.enable_on(at, &[context, 9, 10], Ok(0)),
-        1 => scene.enable_on(at, &[context, 9, 10], errno),
-        2 => scene.signal_on(at, context as u32, context),
-        3 => scene.read_on(at, context as u32, context, value),
-        4 => scene.consume_on(at, context as u32, context),
-        5 => scene.flags(value),
-        6 => scene.get_state(state),
-        7 => scene.change(state, if value > 9 { Ok(0) } else { errno }),
-        8 => scene.data(value * 100, at > 3, Ok(value.cast_signed() * 10)),
-        9 => scene.data(value * 100, at > 3, Err(Errno::ENOMSG)),
-        10 => scene.zap((at, at + value as u32), causes[value as usize % 4]),
-        11 | 12 => scene.fault(at, value * PAGE, outcomes[value as usize % outcomes.len()]),
-        13 => scene.dma(DmaKind::Map, value * PAGE, at),
-        14 => scene.dma(DmaKind::Unmap, value * PAGE, at),
-        15 => scene.call(DRIVER, Call::HotReset, Ok(0), Answer::None),
-        16 => scene.open(),
-        _ => {
-            let body = Body::Context {
-                context: ContextKey(50),
-                target: Scene::on(UNKNOWN_INDEX, 0),
-                fd: None,
-                origin: Origin::SignalledInside,
-            };
-            scene.push(DRIVER, body);
-            scene.signal_on(UNKNOWN_INDEX, 0, 50);
-            scene.read_on(UNKNOWN_INDEX, 0, 50, 1);
-        }
-    }
-}
-
-fn step(scene: &mut Scene, (kind, at, value): (u8, u32, u64)) {
-    let state = states()[at as usize % 6];
-    let area = Area {
-        offset: value * PAGE,
-        size: u64::from(at) * PAGE,
-    };
-    let tid = SERVICE + at % 2;
-    match kind {
-        0..4 => scene.signal(at, value),
-        4..6 => scene.read_as(tid, at, value),
-        6 => scene.write(at, Role::Trigger, value),
-        7 => scene.write(at, Role::Unmask, value),
-        8..10 => scene.query(region(at, &[area])),
-        10 => scene.query(region(at, &[])),
-        11 => scene.map(at, area),
-        12 => scene.unmap(at, area),
-        13 => scene.set_irqs(IrqAction::Unmask, at, u32::MAX, IrqData::None),
-        14 => drop(scene.enter_as(tid, state)),
-        15 => scene.exit_as(tid, state, scene.now.saturating_sub(value * 1000), Ok(0)),
-        16 => scene.exit_as(tid, state, scene.now, Err(Errno::ETIMEDOUT)),
-        17 => scene.exit_as(tid, state, scene.now, Err(Errno::ENODEV)),
-        18 => scene.push(
-            tid,
-            Body::Close {
-                device: DEVICE,
-                dying: None,
-            },
-        ),
-        19 => scene.push(tid, Body::Lost { count: value }),
-        20 => scene.disable(),
-        21 => scene.irq_info(Some(value)),
-        22 => scene.wait(value * 100_000_000),
-        23 => scene.now = scene.now.saturating_sub(value * 1000),
-        kind => mainline(scene, (kind - 24, at, value)),
-    }
 }
 
 /// How many cycles the signals of a scene must give.
@@ -203,11 +97,7 @@ fn healthy(encoding: Encoding, rounds: &[Vec<u32>]) -> Scene {
 proptest! {
     #[test]
     fn no_sequence_panics_and_each_bit_is_one_cycle(encoding in encodings(), steps in steps()) {
-        let mut scene = Scene::new(encoding);
-        scene.map_all(&[0, 1]);
-        for next in steps {
-            step(&mut scene, next);
-        }
+        let scene = Scene::of_steps(encoding, steps);
         let played = scene.play();
         let mut cycles = played.cycles();
         cycles.retain(|cycle| cycle.inferred.is_none());
@@ -223,11 +113,7 @@ proptest! {
     /// Whatever happens, it is counted once, and what it adds up to is what happened.
     #[test]
     fn sums_hold(encoding in encodings(), steps in steps()) {
-        let mut scene = Scene::new(encoding);
-        scene.map_all(&[0, 1]);
-        for next in steps {
-            step(&mut scene, next);
-        }
+        let scene = Scene::of_steps(encoding, steps);
         let count = |wanted: fn(&Body) -> u64| -> u64 {
             scene.events.iter().map(|event| wanted(&event.body)).sum()
         };
@@ -265,7 +151,8 @@ proptest! {
             }
         }
         for stay in played.stays() {
-            prop_assert!(stay.activity.data.busy_ns <= stay.until_ns);
+            prop_assert!(stay.activity.data.busy_ns <= stay.duration());
+            prop_assert!(stay.activity.fault_ns <= stay.duration());
         }
     }
 
