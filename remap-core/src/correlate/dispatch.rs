@@ -3,7 +3,7 @@
 use super::Correlator;
 use super::call::Exit;
 use super::device::Device;
-use super::dma::{Part, ProcessSign};
+use super::dma::ProcessSign;
 use super::irq::Signal;
 use super::mapping::{Fault, FileRange};
 use super::moment::Moment;
@@ -11,7 +11,7 @@ use super::place::Place;
 use super::queue::OutputQueue;
 use super::remap::Written;
 use super::span::Moved;
-use crate::event::{Answer, Body, Call, DeviceKey, DmaKind, Errno, Event, Node, NodeKey};
+use crate::event::{Answer, Body, Call, DeviceKey, Errno, Event, Node};
 
 impl Correlator {
     /// Hands an event on.
@@ -175,19 +175,6 @@ impl Correlator {
         }
     }
 
-    /// A hot reset succeeded: devices on the same bus may have been reset as well.
-    fn hot_reset(&mut self, by: DeviceKey, now: u64) {
-        let own = self.devices.get(&by).and_then(|by| by.identity().bus());
-        let Some(bus) = own.map(str::to_owned) else {
-            return;
-        };
-        for (key, device) in &mut self.devices {
-            if *key != by && device.identity().bus() == Some(&bus) {
-                device.bus_reset(&mut self.queue, now);
-            }
-        }
-    }
-
     /// Eventfds.
     fn eventfd(&mut self, event: &Event) {
         let at = Moment::of(event);
@@ -326,67 +313,6 @@ impl Correlator {
                 device.zap(queue, at, (range, *cause), &for_dma);
             }
             _ => {}
-        }
-    }
-
-    /// Mappings for DMA.
-    fn dma(&mut self, event: &Event) {
-        let Body::Dma {
-            node,
-            kind,
-            iova,
-            size,
-            vaddr,
-            result: Ok(_),
-            ..
-        } = &event.body
-        else {
-            return;
-        };
-        let at = Moment::of(event);
-        match (kind, vaddr) {
-            (DmaKind::Map, Some(vaddr)) => self.map_dma(at, *node, *iova, (*vaddr, *size)),
-            (DmaKind::Map, None) => {}
-            (DmaKind::Unmap | DmaKind::UnmapAll, _) => {
-                for part in self.dma.unmap(*node, *kind, (*iova, *size)) {
-                    if let Some(device) = self.devices.get(&part.device) {
-                        device.dma_unmapped(&mut self.queue, at, part.place(), *kind);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A range of a process's memory is mapped for DMA, with the parts of regions in it.
-    fn map_dma(&mut self, at: Moment<'_>, node: NodeKey, iova: u64, (vaddr, size): (u64, u64)) {
-        let pid = at.task.pid;
-        for (key, device) in &self.devices {
-            for (region, area, address) in device.mapped_at(pid, vaddr, size) {
-                let part = Part {
-                    node,
-                    pid,
-                    device: *key,
-                    region,
-                    area,
-                    iova: iova.saturating_add(address - vaddr),
-                    reported: false,
-                };
-                device.dma_mapped(&mut self.queue, at, part.place());
-                self.dma.map(part);
-            }
-        }
-    }
-
-    /// What was acknowledged just now: may it still be reached by DMA?
-    fn report_trapped(&mut self, key: DeviceKey, now: u64) {
-        let Some(device) = self.devices.get_mut(&key) else {
-            return;
-        };
-        for ack in device.acknowledged() {
-            let trapped = self.dma.trapped(key, ack.region, ack.pid, &ack.allowed);
-            if let Some(verdict) = trapped {
-                device.finding(&mut self.queue, now, verdict);
-            }
         }
     }
 

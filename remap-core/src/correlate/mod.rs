@@ -21,6 +21,7 @@
 //! * After [`Body::Lost`](crate::event::Body::Lost) every cycle that was open ends as `incomplete: records lost`, no finding
 //!   is about it, and what was learned (mappings, descriptions, counters) is learned anew.
 
+mod across;
 mod areas;
 mod call;
 mod change;

@@ -1,5 +1,6 @@
 //! The migration state of a device: its changes, and the time in each state.
 
+mod arrive;
 mod change;
 mod feature;
 mod fsm;
@@ -10,7 +11,7 @@ use super::call::Exit;
 use super::change::{InFlightChange, ReturnedChange, Wait};
 use super::moment::Moment;
 use super::report::Reporter;
-use super::rules::{ChangeFacts, data_left, impossible_change, is_timeout, state_unknown};
+use super::rules::{ChangeFacts, data_left, is_timeout, state_unknown};
 use super::span::{Moved, Tally};
 use crate::event::{Answer, DeviceState, Errno, Task};
 use crate::model::{Activity, Output};
@@ -359,54 +360,6 @@ impl Migration {
         match (from, to) {
             (Some(from), Some(to)) => fsm::route(from, to, self.flags),
             _ => Route::Unknown,
-        }
-    }
-
-    /// A change returned: what that means for the state that was left.
-    fn leave(&mut self, out: &mut Reporter<'_>, change: &Change, returned: (u64, bool)) {
-        let (now, done) = returned;
-        if change.lossy {
-            self.end_interval(out, change.begin_ns, IntervalEnd::Unknown);
-            return;
-        }
-        let left = self.interval.as_ref().filter(|interval| {
-            let copied = interval.state == DeviceState::StopCopy;
-            done && copied && change.to == Some(DeviceState::Stop)
-        });
-        let unfinished = left.and_then(OpenInterval::unfinished);
-        match change.to {
-            _ if !done => {}
-            // The migration was given up, and the device goes on.
-            Some(DeviceState::Running | DeviceState::PreCopy) => self.data_left = None,
-            Some(DeviceState::RunningP2p | DeviceState::PreCopyP2p) => {}
-            _ => self.report_data_left(out),
-        }
-        if let Some(read_bytes) = unfinished {
-            self.data_left = Some(DataLeft {
-                ns: now,
-                read_bytes,
-            });
-        }
-        let no_way = self.route(change.from, change.to).no_way();
-        if let (true, Some(from), Some(to), Some(no_way)) = (done, change.from, change.to, no_way) {
-            out.finding(now, impossible_change(from, to, no_way));
-        }
-        let end = match done {
-            true => IntervalEnd::Left,
-            false => IntervalEnd::Unknown,
-        };
-        self.end_interval(out, change.begin_ns, end);
-    }
-
-    /// And what it means for the state since.
-    fn arrive(&mut self, change: &Change, at: Moment<'_>, result: Result<(), Errno>) {
-        self.failed = result.err().map(|errno| FailedChange {
-            to: change.to,
-            errno,
-            end_ns: at.ns,
-        });
-        if let (Ok(()), Known::State(state)) = (result, self.state) {
-            self.enter(OpenInterval::entered(state, at, change.data_fd));
         }
     }
 

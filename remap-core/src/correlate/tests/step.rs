@@ -247,7 +247,7 @@ impl Scene {
             Step::Read { tid, sub, value } => self.read_as(tid, sub, value),
             Step::Write { sub, role, value } => self.write(sub, role, value),
             Step::Describe { region: at, area } => {
-                self.query(region(at, area.as_ref().map_or(&[], std::slice::from_ref)));
+                self.query(region(at, area.as_slice()));
             }
             Step::Map { region, area } => self.map(region, area),
             Step::Unmap { region, area } => self.unmap(region, area),
