@@ -184,7 +184,7 @@ impl Interrupts {
             .collect()
     }
 
-    /// Whether eventfds are signalled that nobody reads: the trace ends at `now`. `name` names an
+    /// Whether eventfds are signalled and not read: the trace ends at `now`. `name` names an
     /// IRQ index.
     pub(super) fn judge(&self, out: &mut Reporter<'_>, now: u64, name: impl Fn(u32) -> IrqName) {
         if !out.options().sees_consumers {
@@ -223,7 +223,7 @@ impl Interrupts {
         self.vectors.values_mut().for_each(Vector::lose);
     }
 
-    /// The device was closed, or the trace ended: what nobody has read.
+    /// The device was closed, or the trace ended: what is unread is counted.
     pub(super) fn close(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
         for ((index, sub), vector) in std::mem::take(&mut self.vectors) {
             let unread = vector.unread();

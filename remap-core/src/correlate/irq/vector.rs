@@ -1,13 +1,13 @@
-//! The eventfd of one sub-index of an IRQ index: which signals nobody has taken yet.
+//! The eventfd of one sub-index of an IRQ index: which signals are not taken yet.
 
 use std::collections::VecDeque;
 
 use crate::event::ContextKey;
 
-/// How many unread signals are told apart.
+/// How many unread signals are kept apart.
 const PENDING: usize = 1024;
 
-/// A signal that nobody has read or taken.
+/// A signal that was neither read nor taken.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     ns: u64,
@@ -42,12 +42,12 @@ impl Vector {
         self.doubtful = true;
     }
 
-    /// When the oldest signal came that nobody has taken.
+    /// When the oldest signal that is not taken came.
     pub(super) fn first_ns(&self) -> Option<u64> {
         self.pending.front().map(|signal| signal.ns)
     }
 
-    /// Signals that nobody has taken.
+    /// Signals that are not taken.
     pub(super) fn unread(&self) -> u64 {
         self.pending.len() as u64 + self.beyond
     }
@@ -83,7 +83,7 @@ impl Vector {
         (taken, first_ns.filter(|_| taken > 0))
     }
 
-    /// Another eventfd, or none. What the old one had and nobody read.
+    /// Another eventfd, or none. Answers what was unread on the old one.
     pub(super) fn set(&mut self, context: Option<ContextKey>) -> u64 {
         let before = self.unread();
         if self.context != context || context.is_none() {

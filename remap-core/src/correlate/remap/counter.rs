@@ -11,7 +11,7 @@
 
 use crate::correlate::rules::Misread;
 
-/// How many signals may be unread before they are not told apart any more.
+/// How many signals may be unread before the oldest is dropped.
 const MAX_PENDING: usize = 4096;
 
 /// Something that was added to the counter.
