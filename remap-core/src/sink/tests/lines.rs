@@ -3,7 +3,7 @@
 use super::*;
 
 /// One of each kind of line beside cycles, changes and findings.
-fn other_lines() -> Vec<Output> {
+pub(super) fn other_lines() -> Vec<Output> {
     let device = played::NAME.to_owned();
     let task = played::task(played::SERVICE);
     let us = |us: u64| us * 1000;

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use self::events::feature;
+use self::events::{every_event, feature};
+use self::lines::other_lines;
 use self::schema::lines;
 use self::vmm::vmm;
 use super::json::Json;
@@ -142,6 +143,33 @@ fn every_line_fits_the_schema() {
     assert_eq!(summary["lost"]["ring_full"], 1);
     assert_eq!(summary["missed"][0]["program"], "eventfd_signal_fentry");
     assert_eq!(summary["findings"]["missing-ack"], 1);
+}
+
+/// Every field of every kind of line, sorted by name.
+#[test]
+fn json_is_what_it_was() {
+    let mut json = Json::new(Vec::new());
+    let options = Options {
+        stages: true,
+        ..Options::default()
+    };
+    write(&mut json, &scene(), options);
+    for output in other_lines() {
+        json.output(&output).unwrap();
+    }
+    let (checkpoints, downtime) = vmm();
+    for checkpoint in &checkpoints {
+        json.checkpoint(checkpoint).unwrap();
+    }
+    json.downtime(&downtime).unwrap();
+    for event in every_event() {
+        json.event(&event, played::NAME).unwrap();
+    }
+    let text: String = lines(json.into_inner())
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    expect("expected.jsonl", text.as_bytes());
 }
 
 #[test]
