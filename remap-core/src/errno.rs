@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::str::FromStr;
 
 use crate::event::Errno;
+use crate::json;
 
 macro_rules! names {
     ($($name:ident = $value:expr),* $(,)?) => {
@@ -13,6 +15,9 @@ macro_rules! names {
         impl Errno {
             $(pub const $name: Self = Self($value);)*
         }
+
+        /// All that have a name here.
+        const NAMED: &[(&str, Errno)] = &[$((stringify!($name), Errno::$name),)*];
 
         /// The name of an errno, as in `EBUSY`.
         pub fn name(errno: i32) -> Option<&'static str> {
@@ -85,6 +90,26 @@ impl fmt::Display for Errno {
         }
     }
 }
+
+/// What is no errno.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no errno")]
+pub struct NoErrno(String);
+
+impl FromStr for Errno {
+    type Err = NoErrno;
+
+    fn from_str(text: &str) -> Result<Self, NoErrno> {
+        let named = NAMED.iter().find(|(name, _)| *name == text);
+        let number = || Some(Self(text.strip_prefix("errno ")?.parse().ok()?));
+        named
+            .map(|(_, errno)| *errno)
+            .or_else(number)
+            .ok_or_else(|| NoErrno(text.to_owned()))
+    }
+}
+
+json::string!(Errno, "Errno", "An errno by its name.");
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ pub mod correlate;
 pub mod decode;
 pub mod errno;
 pub mod event;
+mod json;
 pub mod model;
 pub mod order;
 pub mod parse;

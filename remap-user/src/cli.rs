@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{doctor::Doctor, drill::Drill, list::List, serve::Serve, trace::Trace};
+use crate::cmd::{
+    doctor::Doctor, drill::Drill, list::List, schema::Schema, serve::Serve, trace::Trace,
+};
 use crate::exit::Error;
 
 /// Traces VFIO device passthrough, and serves the remap IRQ.
@@ -20,6 +22,7 @@ enum Command {
     Trace(Trace),
     Serve(Serve),
     Drill(Drill),
+    Schema(Schema),
 }
 
 impl Cli {
@@ -31,6 +34,7 @@ impl Cli {
             Command::List(list) => list.run(),
             Command::Serve(serve) => serve.run(),
             Command::Drill(drill) => drill.run(),
+            Command::Schema(schema) => schema.run(),
         }
     }
 }

@@ -5,7 +5,7 @@ use remap_core::event::DeviceState;
 use serde_json::Value;
 
 use crate::rig::lab::Lab;
-use crate::rig::line::{EarlyCall, Lines};
+use crate::rig::line::{InFlightCall, Lines};
 use crate::rig::trace::Trace;
 use crate::rig::user::User;
 use crate::rig::{now, outlast_a_call, until};
@@ -59,7 +59,7 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
         .filter(|change| change.result.as_deref() == Some("ok"));
     let complete: Vec<_> = complete.collect();
     ensure!(complete.len() >= 3, "{complete:#?}");
-    let early: Vec<_> = traced.lines.early_calls().collect();
+    let early: Vec<_> = traced.lines.in_flight_calls().collect();
     let [begun, over] = early[..] else {
         anyhow::bail!("{early:#?}");
     };
@@ -75,7 +75,7 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
 }
 
 /// That a call is the state change that waits, and that the trace names the function it waits in.
-fn waiting(lab: &Lab, call: &EarlyCall) -> Result<()> {
+fn waiting(lab: &Lab, call: &InFlightCall) -> Result<()> {
     let functions = call.waits_in.as_deref().unwrap_or_default();
     let place = functions.iter().any(|name| name.starts_with("rr_"));
     ensure!(
@@ -102,7 +102,7 @@ fn stuck(lab: &mut Lab) -> Result<()> {
     ensure!(matches!(changed, Ok(Ok(()))), "{changed:?}");
     user.back(lab)?;
     traced.found(&["never-returned"])?;
-    let early: Vec<_> = traced.lines.early_calls().collect();
+    let early: Vec<_> = traced.lines.in_flight_calls().collect();
     let [begun] = early[..] else {
         anyhow::bail!("{early:#?}");
     };

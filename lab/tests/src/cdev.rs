@@ -139,7 +139,7 @@ fn steps(lab: &mut Lab) -> Result<()> {
     let node = ByNode::new(lab.bdf, &ledger)?;
     let mut device = node.device()?;
     let region = device.region(2)?;
-    for area in region.areas.clone() {
+    for area in region.areas.iter().copied() {
         device.map(&region, area)?;
     }
     device.enable(MSIX, VECTORS)?;

@@ -171,7 +171,7 @@ fn costs_agree(outcome: &Outcome, lines: &Lines) -> Result<()> {
         .collect();
     ensure!(moved.len() == outcome.costs.len(), "{moved:#?}");
     for (downtime, cost) in moved.into_iter().zip(&outcome.costs) {
-        let whole = &downtime.whole;
+        let whole = &downtime.total;
         let ns = whole.end_ns.saturating_sub(whole.begin_ns);
         ensure!(
             downtime.complete && whole.kernel_ns + whole.vmm_ns == ns && whole.kernel_ns > 0,

@@ -48,7 +48,7 @@ macro_rules! enumeration {
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[cfg_attr(feature = "json", derive(serde::Serialize, schemars::JsonSchema))]
+        #[cfg_attr(feature = "json", derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema))]
         #[repr(u32)]
         pub enum $name {
             $(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The kernel skipped a program because another one was running on that CPU.
@@ -10,7 +11,7 @@ pub const RECURSION: &str = "recursion";
 pub const PROBE_MISSED: &str = "probe_missed";
 
 /// Runs of one program that the kernel skipped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Miss {
     /// Why, as losses are named.
     pub reason: Cow<'static, str>,

@@ -135,7 +135,6 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
 
     use super::*;
 
@@ -156,7 +155,7 @@ mod tests {
         };
         let miss = |reason: &'static str, function: &str, count| Misses {
             by: vec![Miss {
-                reason: Cow::Borrowed(reason),
+                reason: reason.into(),
                 program: "program".into(),
                 function: Some(function.to_owned()),
                 count,

@@ -48,8 +48,8 @@ pub(super) fn common(one: &[Area], other: &[Area]) -> Vec<Area> {
 
 /// Whether both descriptions are known to allow the same.
 pub(super) fn allow_same(one: &View, other: &View) -> bool {
-    one.areas_known
-        && other.areas_known
+    one.areas.known
+        && other.areas.known
         && one.flags & !VFIO_REGION_INFO_FLAG_CAPS == other.flags & !VFIO_REGION_INFO_FLAG_CAPS
         && normalise(&one.areas) == normalise(&other.areas)
 }

@@ -1,6 +1,5 @@
 //! Adds up what a trace contains.
 
-use crate::event::Errno;
 use crate::model::{
     Closed, Cycle, DeviceStats, Finding, MigrationStats, Output, RegionStats, Stage, StateInterval,
     StateStats, Stats, Transition, Zap, ZapStats,
@@ -15,7 +14,7 @@ impl RegionStats {
         }
         for stage in Stage::ALL {
             if let Some(ns) = cycle.stages.duration(stage) {
-                self.stages[stage as usize].record(ns);
+                self.stages.entry(stage).or_default().record(ns);
             }
         }
         if let Some(ns) = cycle.stages.total() {
@@ -53,7 +52,7 @@ impl MigrationStats {
                     change.duration.record(ns);
                 }
             }
-            Some(Err(Errno(errno))) => *change.failed.entry(errno).or_default() += 1,
+            Some(Err(errno)) => *change.failed.entry(errno).or_default() += 1,
             None => change.unfinished += 1,
         }
         self.inside.add(&transition.inside);
@@ -125,7 +124,7 @@ impl DeviceStats {
     }
 
     fn zap(&mut self, zap: &Zap) {
-        let cause = self.zaps.entry(zap.cause.name()).or_default();
+        let cause = self.zaps.entry(zap.cause.name().to_owned()).or_default();
         cause.record(zap);
     }
 

@@ -205,11 +205,11 @@ fn an_answer_without_room_for_the_chain_still_describes_the_region() {
         (sparse.index, sparse.size, sparse.offset),
         (2, 0x8000, 2 << uapi::VFIO_PCI_OFFSET_SHIFT)
     );
-    assert!(!sparse.areas_known);
+    assert!(!sparse.areas.known);
     let trapped = exit(rw | caps);
-    assert!(trapped.areas_known && trapped.areas.is_empty());
+    assert!(trapped.areas.known && trapped.areas.is_empty());
     let plain = exit(rw | mmap);
-    assert!(plain.areas_known && plain.areas.len() == 1);
+    assert!(plain.areas.known && plain.areas.len() == 1);
 }
 
 proptest! {

@@ -4,15 +4,21 @@ use super::{
     Answer, Call, ContextKey, DeviceKey, DmaKind, EarlyCall, Errno, FaultOutcome, Node, NodeKey,
     Origin, Target, ZapCause,
 };
+use crate::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Body {
     /// A device was seen for the first time in this trace, or since it was closed.
     Device {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Its name: the BDF for a PCI device.
+        #[serde(skip)]
         name: String,
         /// The kernel driver that it is bound to, if it could be read.
         driver: Option<String>,
@@ -22,6 +28,7 @@ pub enum Body {
     /// The device file was closed for the last time.
     Close {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Whether the closing process is about to end; `None` if that could not be read.
         dying: Option<bool>,
@@ -29,6 +36,7 @@ pub enum Body {
     /// A process that uses a device, as user space knows it.
     Owner {
         /// Process id, in the initial PID namespace.
+        #[serde(skip)]
         pid: u32,
         /// The virtual machine's name, from the VMM's command line; `None` where a process that
         /// had one runs another program now.
@@ -37,6 +45,7 @@ pub enum Body {
     /// An ioctl on the device begins.
     Enter {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Its arguments.
         call: Call,
@@ -44,20 +53,25 @@ pub enum Body {
     /// An ioctl on the device returned.
     Exit {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Its arguments, as at entry.
         call: Call,
         /// When it began (CLOCK_MONOTONIC ns).
         begin_ns: u64,
         /// The return value (not negative), or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
         /// What it handed back.
+        #[serde(with = "json::MaybeAnswer")]
         answer: Answer,
     },
     /// A call was under way when the trace began; its return will not be seen as such, since the
     /// kernel arms a return at the entry.
+    #[serde(rename = "in_flight_call")]
     Early {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// What was called.
         call: EarlyCall,
@@ -66,10 +80,13 @@ pub enum Body {
         waits_in: Vec<String>,
     },
     /// A thread is in that call no more.
+    #[serde(rename = "in_flight_call_over")]
     EarlyOver {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// When it was last seen in it (CLOCK_MONOTONIC ns).
+        #[serde(rename = "last_seen_ns")]
         seen_ns: u64,
     },
     /// An eventfd context was looked up inside a `SET_IRQS`, was found, or is inferred to be a
@@ -78,6 +95,7 @@ pub enum Body {
         /// The context.
         context: ContextKey,
         /// What it stands for; its index is [`UNKNOWN_INDEX`](super::UNKNOWN_INDEX) where it is inferred.
+        #[serde(flatten)]
         target: Target,
         /// The fd number that named it in that process, where a call named it.
         fd: Option<i32>,
@@ -89,12 +107,14 @@ pub enum Body {
         /// The context.
         context: ContextKey,
         /// What it stands for.
+        #[serde(flatten)]
         target: Target,
         /// What is added to the counter; always 1 where eventfd_signal has no count.
         addend: u64,
         /// The counter before the addition, if it could be read.
         count: Option<u64>,
         /// The device whose ioctl or region write the signalling thread is inside of, if any.
+        #[serde(with = "json::IsDevice")]
         inside: Option<DeviceKey>,
         /// Whether the thread itself signals, and not an interrupt on top of it; `None` if that
         /// could not be read.
@@ -105,6 +125,7 @@ pub enum Body {
         /// The context.
         context: ContextKey,
         /// What it stands for.
+        #[serde(flatten)]
         target: Target,
         /// The value that was taken, if it could be read.
         value: Option<u64>,
@@ -114,10 +135,12 @@ pub enum Body {
         /// The context.
         context: ContextKey,
         /// What it stands for.
+        #[serde(flatten)]
         target: Target,
         /// The value that user space got, if it could be read.
         value: Option<u64>,
         /// 8, or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
     },
     /// User space wrote to the counter (return of `eventfd_write`; `begin_ns` is its entry).
@@ -125,12 +148,14 @@ pub enum Body {
         /// The context.
         context: ContextKey,
         /// What it stands for.
+        #[serde(flatten)]
         target: Target,
         /// When it began.
         begin_ns: u64,
         /// The value written, if it could be read.
         value: Option<u64>,
         /// 8, or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
     },
     /// The last file of the eventfd was closed by user space.
@@ -138,11 +163,13 @@ pub enum Body {
         /// The context.
         context: ContextKey,
         /// What it stood for.
+        #[serde(flatten)]
         target: Target,
     },
     /// A part of a region was mapped (return of the device's mmap).
     Map {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Region index.
         region: u32,
@@ -153,6 +180,7 @@ pub enum Body {
         /// Start address in the process.
         address: u64,
         /// Success, or the errno.
+        #[serde(with = "json::ResultName")]
         result: Result<(), Errno>,
         /// How it came to be known.
         origin: Origin,
@@ -160,6 +188,7 @@ pub enum Body {
     /// A mapping of a region (or a part of one) is gone.
     Unmap {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Region index.
         region: u32,
@@ -174,6 +203,7 @@ pub enum Body {
     /// legacy migration region, this is its `device_state` word.
     StateWriteEnter {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Region index.
         region: u32,
@@ -183,6 +213,7 @@ pub enum Body {
     /// That write returned.
     StateWriteExit {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Region index.
         region: u32,
@@ -191,11 +222,13 @@ pub enum Body {
         /// When it began.
         begin_ns: u64,
         /// Bytes written, or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
     },
     /// A touch of a mapped region without a page behind it (return of the fault handler).
     Fault {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Region index.
         region: u32,
@@ -206,13 +239,16 @@ pub enum Body {
         /// When it began.
         begin_ns: u64,
         /// What came of it.
+        #[serde(flatten)]
         outcome: FaultOutcome,
     },
     /// The kernel takes the pages of a region, or a part of it, out of every mapping.
     Zap {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// First and last region index that it concerns.
+        #[serde(flatten, with = "json::Regions")]
         regions: (u32, u32),
         /// Offset within the first region, bytes.
         offset: u64,
@@ -224,6 +260,7 @@ pub enum Body {
     /// A write to the device's config space through its file returned.
     ConfigWrite {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Offset in config space, bytes.
         offset: u64,
@@ -232,6 +269,7 @@ pub enum Body {
         /// When it began.
         begin_ns: u64,
         /// Bytes written, or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
     },
     /// A mapping for the device's DMA was made or ended (return of the ioctl on the container or
@@ -240,6 +278,7 @@ pub enum Body {
         /// The container or iommufd.
         node: NodeKey,
         /// What was done.
+        #[serde(rename = "what")]
         kind: DmaKind,
         /// First address on the device's side.
         iova: u64,
@@ -250,6 +289,7 @@ pub enum Body {
         /// When it began.
         begin_ns: u64,
         /// Success, or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
     },
     /// A group, container, device node or iommufd was opened.
@@ -257,6 +297,7 @@ pub enum Body {
         /// The node.
         node: Node,
         /// Success, or the errno.
+        #[serde(with = "json::ResultName")]
         result: Result<(), Errno>,
     },
     /// The last file of one was closed.
@@ -267,6 +308,7 @@ pub enum Body {
     /// A device's file was made: `VFIO_GROUP_GET_DEVICE_FD`, or the open of its node.
     DeviceFile {
         /// The device.
+        #[serde(skip)]
         device: DeviceKey,
         /// Through which node.
         node: Node,
@@ -276,6 +318,7 @@ pub enum Body {
     /// A read or a write of a migration data fd returned.
     Data {
         /// The device, if it is known which one the file belongs to.
+        #[serde(skip)]
         device: Option<DeviceKey>,
         /// The file: names it within the trace, until it is closed.
         file: u64,
@@ -286,24 +329,29 @@ pub enum Body {
         /// When it began.
         begin_ns: u64,
         /// Bytes moved, or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
     },
     /// `VFIO_MIG_GET_PRECOPY_INFO` on a migration data fd returned.
     PrecopyInfo {
         /// The device, if it is known.
+        #[serde(skip)]
         device: Option<DeviceKey>,
         /// The file.
         file: u64,
         /// When it began.
         begin_ns: u64,
         /// `initial_bytes` and `dirty_bytes`, if they could be read.
+        #[serde(flatten, with = "json::PrecopyBytes")]
         bytes: Option<(u64, u64)>,
         /// Success, or the errno.
+        #[serde(flatten, with = "json::Returned")]
         result: Result<i64, Errno>,
     },
     /// A record of a kind that this version does not know: programs of another version are attached.
     Unknown {
         /// The number of the kind.
+        #[serde(rename = "record_kind")]
         kind: u32,
     },
     /// Records were lost before this point: what follows may miss a part.

@@ -1,12 +1,16 @@
 //! The ioctls of a VFIO device, and what they hand back.
 
 use remap_common::uapi::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::DeviceState;
+use crate::json;
 use crate::parse::{irq::IrqInfo, region::Region};
 
 /// The `ACTION` of a `VFIO_DEVICE_SET_IRQS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IrqAction {
     /// `VFIO_IRQ_SET_ACTION_MASK`.
     Mask,
@@ -15,11 +19,12 @@ pub enum IrqAction {
     /// `VFIO_IRQ_SET_ACTION_TRIGGER`.
     Trigger,
     /// Flags that name no single action.
-    Unknown(u32),
+    Unknown(#[serde(skip)] u32),
 }
 
 /// The `DATA` of a `VFIO_DEVICE_SET_IRQS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum IrqData {
     /// `VFIO_IRQ_SET_DATA_NONE`.
     None,
@@ -32,7 +37,8 @@ pub enum IrqData {
 }
 
 /// The operation of a `VFIO_DEVICE_FEATURE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "Vec<Operation>", from = "Vec<Operation>")]
 pub struct FeatureOp {
     /// `VFIO_DEVICE_FEATURE_GET`.
     pub get: bool,
@@ -42,24 +48,52 @@ pub struct FeatureOp {
     pub probe: bool,
 }
 
+/// An operation as it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Operation {
+    /// `VFIO_DEVICE_FEATURE_GET`.
+    Get,
+    /// `VFIO_DEVICE_FEATURE_SET`.
+    Set,
+    /// `VFIO_DEVICE_FEATURE_PROBE`.
+    Probe,
+}
+
+impl From<FeatureOp> for Vec<Operation> {
+    fn from(op: FeatureOp) -> Self {
+        let all = [
+            (op.get, Operation::Get),
+            (op.set, Operation::Set),
+            (op.probe, Operation::Probe),
+        ];
+        let asked = all.into_iter().filter(|(is_set, _)| *is_set);
+        asked.map(|(_, operation)| operation).collect()
+    }
+}
+
+impl From<Vec<Operation>> for FeatureOp {
+    fn from(operations: Vec<Operation>) -> Self {
+        let has = |operation| operations.contains(&operation);
+        Self {
+            get: has(Operation::Get),
+            set: has(Operation::Set),
+            probe: has(Operation::Probe),
+        }
+    }
+}
+
 /// What a `VFIO_DEVICE_FEATURE` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
 pub enum FeatureData {
-    /// Nothing: a PROBE, a GET, a feature without data, or one that is not known here.
-    None,
     /// SET of `MIG_DEVICE_STATE`.
-    State(DeviceState),
+    State(#[serde(with = "json::State")] DeviceState),
     /// `LOW_POWER_ENTRY_WITH_WAKEUP`: the eventfd that wakes.
     Wakeup {
         /// `wakeup_eventfd`.
+        #[serde(rename = "wakeup_fd")]
         fd: i32,
-    },
-    /// `DMA_LOGGING_START`.
-    LoggingStart {
-        /// `page_size`, bytes.
-        page_size: u64,
-        /// `num_ranges`.
-        ranges: u32,
     },
     /// `DMA_LOGGING_REPORT`.
     LoggingReport {
@@ -70,11 +104,22 @@ pub enum FeatureData {
         /// `page_size`, bytes.
         page_size: u64,
     },
+    /// `DMA_LOGGING_START`.
+    LoggingStart {
+        /// `page_size`, bytes.
+        page_size: u64,
+        /// `num_ranges`.
+        ranges: u32,
+    },
     /// `BUS_MASTER`: the operation, `VFIO_DEVICE_FEATURE_CLEAR_MASTER` (0) or `_SET_MASTER` (1).
     BusMaster {
         /// `op`.
+        #[serde(rename = "operation")]
         op: u32,
     },
+    /// Nothing: a PROBE, a GET, a feature without data, or one that is not known here.
+    #[serde(with = "json::Nothing")]
+    None,
 }
 
 impl FeatureData {
@@ -88,7 +133,8 @@ impl FeatureData {
 }
 
 /// The arguments of an ioctl on a VFIO device, read once at its entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case")]
 pub enum Call {
     /// `VFIO_DEVICE_SET_IRQS`.
     SetIrqs {
@@ -99,6 +145,7 @@ pub enum Call {
         /// Number of sub-indexes; 0 with `IrqData::None` and `Trigger` disables the index.
         count: u32,
         /// What is done.
+        #[schemars(with = "String", extend("enum" = ["mask", "unmask", "trigger", "unknown"]))]
         action: IrqAction,
         /// With what; may hold fewer than `count` values.
         data: IrqData,
@@ -116,10 +163,13 @@ pub enum Call {
     /// `VFIO_DEVICE_FEATURE`.
     Feature {
         /// The feature number (`VFIO_DEVICE_FEATURE_MASK`).
+        #[serde(flatten, with = "json::NamedFeature")]
         feature: u32,
         /// The operation.
+        #[serde(rename = "operations")]
         op: FeatureOp,
         /// What is asked for, as far as it is known for this feature.
+        #[serde(flatten)]
         data: FeatureData,
     },
     /// `VFIO_DEVICE_RESET`.
@@ -151,7 +201,8 @@ pub enum Call {
 }
 
 /// What an ioctl handed back, read once at its return.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case")]
 pub enum Answer {
     /// Nothing to read, or the call failed.
     None,
@@ -167,11 +218,12 @@ pub enum Answer {
         data_fd: Option<i32>,
     },
     /// The answer of `MIGRATION`: `VFIO_MIGRATION_STOP_COPY`, `_P2P`, `_PRE_COPY`.
-    MigrationFlags(u64),
+    #[serde(rename = "migration")]
+    MigrationFlags(#[serde(with = "json::Flags")] u64),
     /// The answer of `MIG_DATA_SIZE`: `stop_copy_length`, bytes.
-    DataSize(u64),
+    DataSize(#[serde(with = "json::StopCopyLength")] u64),
     /// The answer is there but it cannot be understood: the reason.
-    Malformed(String),
+    Malformed(#[serde(with = "json::Reason")] String),
     /// The memory that holds the answer could not be read.
     Unreadable,
 }

@@ -1,18 +1,23 @@
 //! Calls on a device's file that began before the trace.
 
 use super::Call;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A system call on a device's file, of those that the probes see begin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case")]
 pub enum EarlyCall {
-    /// ioctl(2).
-    Ioctl(Call),
     /// pwrite(2) to config space, or to the start of a device-specific region: a legacy state change
     /// where that is the migration region.
+    #[serde(rename = "write_region")]
     Write {
         /// Region index.
         region: u32,
     },
+    /// ioctl(2).
+    #[serde(untagged)]
+    Ioctl(Call),
 }
 
 impl EarlyCall {

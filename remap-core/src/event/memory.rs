@@ -1,7 +1,13 @@
 //! Faults and zaps.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::json;
+
 /// What came of a fault on a mapped region (`vm_fault_t`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum FaultOutcome {
     /// Pages were put in place.
     Populated {
@@ -17,17 +23,19 @@ pub enum FaultOutcome {
     /// `VM_FAULT_FALLBACK`: not at this order; the kernel asks again for a smaller one.
     Fallback,
     /// `VM_FAULT_RETRY`, `VM_FAULT_OOM` or another code.
-    Other(u32),
+    Other(#[serde(with = "json::Code")] u32),
 }
 
 /// In which call a zap happened, on the same thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case")]
 pub enum ZapCause {
     /// An ioctl: its request, and for `VFIO_DEVICE_FEATURE` the feature number.
     Ioctl {
         /// The ioctl number.
         request: u32,
         /// The feature.
+        #[serde(flatten, with = "json::MaybeFeature")]
         feature: Option<u32>,
     },
     /// A write to config space (memory decode, power state).

@@ -3,8 +3,6 @@
 //! An [`Event`] is one record of the kernel side after decoding. Nothing here knows a wire
 //! layout, a clock or a file; whatever could not be read is `None` or an `Unknown` variant.
 
-use serde::{Deserialize, Serialize};
-
 mod body;
 mod call;
 mod early;
@@ -20,17 +18,34 @@ pub use node::{Node, NodeKey};
 pub use remap_common::record::{DmaKind, Origin, Role, UNKNOWN_INDEX};
 pub use state::DeviceState;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// A device: the address of its kernel object. Names a device within one trace; never printed
 /// unless addresses were asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceKey(pub u64);
 
 /// An eventfd context: the address of its kernel object (`struct eventfd_ctx`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(transparent)]
 pub struct ContextKey(pub u64);
 
 /// The task that an event happened in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Process id (the kernel's tgid), in the initial PID namespace.
     pub pid: u32,
@@ -41,7 +56,10 @@ pub struct Task {
 }
 
 /// What an eventfd context stands for on a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(into = "TargetFields", from = "TargetFields")]
 pub struct Target {
     /// The device.
     pub device: DeviceKey,
@@ -53,20 +71,56 @@ pub struct Target {
     pub role: Role,
 }
 
+/// A target as it is written.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct TargetFields {
+    /// IRQ index; null where it is inferred that the eventfd is the device's, and where it is no
+    /// interrupt.
+    irq_index: Option<u32>,
+    /// Sub-index within the IRQ index.
+    sub_index: Option<u32>,
+    /// What the eventfd was given to the device for.
+    role: Role,
+}
+
+impl From<Target> for TargetFields {
+    fn from(target: Target) -> Self {
+        let known = target.index != UNKNOWN_INDEX;
+        Self {
+            irq_index: known.then_some(target.index),
+            sub_index: known.then_some(target.sub),
+            role: target.role,
+        }
+    }
+}
+
+impl From<TargetFields> for Target {
+    fn from(fields: TargetFields) -> Self {
+        Self {
+            device: DeviceKey::default(),
+            index: fields.irq_index.unwrap_or(UNKNOWN_INDEX),
+            sub: fields.sub_index.unwrap_or(0),
+            role: fields.role,
+        }
+    }
+}
+
 /// An errno as the kernel returned it, positive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Errno(pub i32);
 
 /// One thing that happened, with its time and task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// CLOCK_MONOTONIC, ns.
     pub time_ns: u64,
     /// The CPU that it was recorded on.
     pub cpu: u32,
     /// The task that it happened in.
+    #[serde(flatten)]
     pub task: Task,
     /// What happened.
+    #[serde(flatten)]
     pub body: Body,
 }
 

@@ -1,6 +1,16 @@
 //! Migration states.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::json;
+
+/// The bits of the legacy `device_state` word.
+const LEGACY_BITS: [(u32, &str); 3] = [
+    (VFIO_DEVICE_STATE_V1_RUNNING, "_RUNNING"),
+    (VFIO_DEVICE_STATE_V1_SAVING, "_SAVING"),
+    (VFIO_DEVICE_STATE_V1_RESUMING, "_RESUMING"),
+];
 
 use remap_common::uapi::{
     VFIO_DEVICE_STATE_ERROR, VFIO_DEVICE_STATE_PRE_COPY, VFIO_DEVICE_STATE_PRE_COPY_P2P,
@@ -92,14 +102,9 @@ impl fmt::Display for DeviceState {
             Self::Unknown(value) => return write!(f, "state {value}"),
             Self::Legacy(0) => "_STOP",
             Self::Legacy(word) => {
-                let names = [
-                    (VFIO_DEVICE_STATE_V1_RUNNING, "_RUNNING"),
-                    (VFIO_DEVICE_STATE_V1_SAVING, "_SAVING"),
-                    (VFIO_DEVICE_STATE_V1_RESUMING, "_RESUMING"),
-                ];
                 let mut rest = *word;
                 let mut separator = "";
-                for (bit, name) in names {
+                for (bit, name) in LEGACY_BITS {
                     if rest & bit != 0 {
                         write!(f, "{separator}{name}")?;
                         separator = "|";
@@ -113,5 +118,54 @@ impl fmt::Display for DeviceState {
             }
         };
         f.pad(name)
+    }
+}
+
+/// What is no migration state.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no migration state")]
+pub struct NoState(String);
+
+impl FromStr for DeviceState {
+    type Err = NoState;
+
+    fn from_str(text: &str) -> Result<Self, NoState> {
+        let of_uapi = (0..=7).map(Self::from_uapi);
+        let mut named = of_uapi.chain([Self::Legacy(0)]);
+        let unknown = || Some(Self::Unknown(text.strip_prefix("state ")?.parse().ok()?));
+        named
+            .find(|state| state.to_string() == text)
+            .or_else(unknown)
+            .or_else(|| legacy_word(text).map(Self::Legacy))
+            .ok_or_else(|| NoState(text.to_owned()))
+    }
+}
+
+/// The word that [`LEGACY_BITS`] and a rest in hexadecimal name.
+fn legacy_word(text: &str) -> Option<u32> {
+    text.split('|').try_fold(0, |word, part| {
+        let bit = LEGACY_BITS.into_iter().find(|(_, name)| *name == part);
+        let rest = || u32::from_str_radix(part.strip_prefix("0x")?, 16).ok();
+        Some(word | bit.map(|(bit, _)| bit).or_else(rest)?)
+    })
+}
+
+json::string!(
+    DeviceState,
+    "DeviceState",
+    "A migration state as in the kernel's uAPI, or the legacy word's bits."
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_read_back() {
+        let known = (0..9).map(DeviceState::from_uapi);
+        for state in known.chain((0..17).map(DeviceState::Legacy)) {
+            assert_eq!(state.to_string().parse::<DeviceState>().ok(), Some(state));
+        }
+        assert!("RUN".parse::<DeviceState>().is_err());
     }
 }

@@ -1,9 +1,12 @@
 //! What happened on a device within a span of time, and how much of it that took.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::event::Errno;
 
 /// Reads and writes of migration data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DataStats {
     /// Reads that gave data.
     pub reads: u64,
@@ -56,7 +59,7 @@ impl DataStats {
 }
 
 /// What happened on a device within a span of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Activity {
     /// Faults on mapped regions, however they ended, but for those that are asked for again at a
     /// smaller order.
@@ -79,7 +82,7 @@ impl Activity {
 }
 
 /// Where the time of state changes went, ns. What overlaps is counted where it comes first here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Spent {
     /// Waiting for user space to answer the remap IRQ.
     pub remap_ns: u64,

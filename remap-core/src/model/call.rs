@@ -1,10 +1,14 @@
 //! Calls that were in flight when the trace began.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Class;
 use crate::event::{Call, EarlyCall, Task, feature_name};
+use crate::json;
 
 /// A call that was under way when the trace began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InFlightCall {
     /// Name of the device.
     pub device: String,
@@ -14,10 +18,12 @@ pub struct InFlightCall {
     pub call: EarlyCall,
     /// The functions in which the thread waits, or waited, innermost first; empty if that is not
     /// known.
+    #[serde(with = "json::MaybeList")]
     pub waits_in: Vec<String>,
     /// If it is over: when it was last seen under way (CLOCK_MONOTONIC ns).
     pub last_seen_ns: Option<u64>,
     /// The thread.
+    #[serde(flatten)]
     pub task: Task,
 }
 

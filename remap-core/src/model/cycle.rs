@@ -5,13 +5,34 @@
 //! driver    user   user      user    user  user  driver
 //! ```
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
 use super::TransitionRef;
 use crate::event::{Errno, Origin, Task};
 use crate::parse::irq::Encoding;
-use crate::parse::region::{Area, Region};
+use crate::parse::region::{Areas, Region};
 
 /// A step of a cycle, in the order of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Stage {
     /// The driver signals the eventfd.
     Trigger,
@@ -43,15 +64,7 @@ impl Stage {
 
     /// The stage's word in text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Trigger => "trigger",
-            Self::Wake => "wake",
-            Self::Requery => "requery",
-            Self::Unmap => "unmap",
-            Self::Map => "map",
-            Self::Ack => "ack",
-            Self::Released => "released",
-        }
+        self.into()
     }
 }
 
@@ -65,7 +78,8 @@ pub struct Stamp {
 }
 
 /// The stages of one cycle, as far as they were observed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "StageFields", from = "StageFields")]
 pub struct Stages([Option<Stamp>; 7]);
 
 impl Stages {
@@ -124,8 +138,88 @@ impl Stages {
     }
 }
 
+/// The stages as they are written.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct StageFields {
+    /// When the driver signalled the eventfd.
+    trigger_ns: Option<u64>,
+    /// When user space had read it.
+    wake_ns: Option<u64>,
+    /// When user space had asked for the region's description.
+    requery_ns: Option<u64>,
+    /// When user space had removed the last mapping.
+    unmap_ns: Option<u64>,
+    /// When user space had mapped anew.
+    map_ns: Option<u64>,
+    /// When user space acknowledged.
+    ack_ns: Option<u64>,
+    /// When the driver went on.
+    released_ns: Option<u64>,
+    /// The process that answered: of the thread that woke.
+    pid: Option<u32>,
+    /// The command name of that thread.
+    comm: Option<String>,
+    /// The thread of each stage that was observed.
+    threads: BTreeMap<Stage, Task>,
+}
+
+impl From<Stages> for StageFields {
+    fn from(stages: Stages) -> Self {
+        let woken = stages.get(Stage::Wake).map(|stamp| &stamp.task);
+        let thread = |stage| Some((stage, stages.get(stage)?.task.clone()));
+        Self {
+            trigger_ns: stages.ns(Stage::Trigger),
+            wake_ns: stages.ns(Stage::Wake),
+            requery_ns: stages.ns(Stage::Requery),
+            unmap_ns: stages.ns(Stage::Unmap),
+            map_ns: stages.ns(Stage::Map),
+            ack_ns: stages.ns(Stage::Ack),
+            released_ns: stages.ns(Stage::Released),
+            pid: woken.map(|task| task.pid),
+            comm: woken.map(|task| task.comm.clone()),
+            threads: Stage::ALL.into_iter().filter_map(thread).collect(),
+        }
+    }
+}
+
+impl From<StageFields> for Stages {
+    fn from(fields: StageFields) -> Self {
+        let times = [
+            fields.trigger_ns,
+            fields.wake_ns,
+            fields.requery_ns,
+            fields.unmap_ns,
+            fields.map_ns,
+            fields.ack_ns,
+            fields.released_ns,
+        ];
+        let mut stages = Self::default();
+        for (stage, ns) in Stage::ALL.into_iter().zip(times) {
+            if let (Some(ns), Some(task)) = (ns, fields.threads.get(&stage)) {
+                stages.set(stage, ns, task);
+            }
+        }
+        stages
+    }
+}
+
 /// How a cycle ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// Every stage that was needed was observed, and the region had changed.
     Remapped,
@@ -142,18 +236,13 @@ pub enum Outcome {
 impl Outcome {
     /// The outcome's word in text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Remapped => "remapped",
-            Self::Unchanged => "unchanged",
-            Self::Unacked => "unacked",
-            Self::Aborted => "aborted",
-            Self::Incomplete => "incomplete",
-        }
+        self.into()
     }
 }
 
 /// Why a cycle is neither `Remapped` nor `Unchanged`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Reason {
     /// Records were lost while it was open.
     RecordsLost,
@@ -183,7 +272,21 @@ pub enum Reason {
 }
 
 /// The form of an acknowledgement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AckForm {
     /// A write to the trigger's eventfd.
     Write,
@@ -197,16 +300,12 @@ pub enum AckForm {
 impl AckForm {
     /// The form's word in text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Write => "write",
-            Self::Unmask => "unmask",
-            Self::None => "none",
-        }
+        self.into()
     }
 }
 
 /// The acknowledgement of a cycle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Ack {
     /// Its form.
     pub form: AckForm,
@@ -215,7 +314,11 @@ pub struct Ack {
 }
 
 /// From what a release was inferred: the driver's own wake-up is not visible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ReleasedSource {
     /// The return of the state change that the trigger was in and that still ran at the ack.
     StateChange,
@@ -226,22 +329,17 @@ pub enum ReleasedSource {
 impl ReleasedSource {
     /// The source's word in text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::StateChange => "state_change",
-            Self::AckReturn => "ack_return",
-        }
+        self.into()
     }
 }
 
 /// What a region's description allowed at one time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct View {
     /// `VFIO_REGION_INFO_FLAG_*`.
     pub flags: u32,
     /// What may be mapped.
-    pub areas: Vec<Area>,
-    /// Whether that is known, and not only the most that it can be.
-    pub areas_known: bool,
+    pub areas: Areas,
 }
 
 impl View {
@@ -250,13 +348,12 @@ impl View {
         Self {
             flags: region.flags,
             areas: region.areas.clone(),
-            areas_known: region.areas_known,
         }
     }
 }
 
 /// A finished cycle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cycle {
     /// Name of the device.
     pub device: String,
@@ -275,8 +372,10 @@ pub struct Cycle {
     /// The stages that were needed and were not observed, in order.
     pub missing: Vec<Stage>,
     /// Why it is not `Remapped` or `Unchanged`.
+    #[serde(rename = "why")]
     pub reason: Option<Reason>,
     /// When, and in which thread.
+    #[serde(flatten)]
     pub stages: Stages,
     /// From what the release was inferred, where there is one.
     pub released_source: Option<ReleasedSource>,

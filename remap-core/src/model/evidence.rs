@@ -1,12 +1,15 @@
 //! What a finding was made of: typed, so that a sink makes the sentence and a program need not
 //! read one.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Cause, InFlightCall, IrqName, Rule};
 use crate::event::{DeviceState, Errno};
 use crate::parse::irq::Encoding;
 
 /// A state change that failed, or that has not returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedChange {
     /// The state asked for, if it could be read.
     pub to: Option<DeviceState>,
@@ -17,7 +20,8 @@ pub struct FailedChange {
 }
 
 /// Why a state change cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum NoWay {
     /// The uAPI's state machine has no arcs that lead there.
     Blocked,
@@ -26,7 +30,8 @@ pub enum NoWay {
 }
 
 /// What the driver named outside of its mask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Outside {
     /// A bit that the mask does not contain.
     Mask {
@@ -42,7 +47,8 @@ pub enum Outside {
 }
 
 /// What has become of a mapping while its region is mapped for DMA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum DmaLoss {
     /// It was unmapped.
     Unmapped,
@@ -51,7 +57,8 @@ pub enum DmaLoss {
 }
 
 /// Why an access was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Refused {
     /// A zap had taken the pages out.
     Zapped {
@@ -67,7 +74,8 @@ pub enum Refused {
 }
 
 /// What was seen, for each rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Evidence {
     /// [`Rule::AliasedTrigger`].
     AliasedTrigger {

@@ -1,10 +1,13 @@
 //! The time that a device was in one migration state, and what user space did meanwhile.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Activity;
 use crate::event::{DeviceState, Task};
 
 /// What `VFIO_MIG_GET_PRECOPY_INFO` answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Precopy {
     /// How often it was asked.
     pub count: u64,
@@ -18,7 +21,7 @@ pub struct Precopy {
 
 /// A device's stay in a migration state: from the return of the call that entered it, or since it
 /// was known, to the begin of the call that left it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateInterval {
     /// Name of the device.
     pub device: String,
@@ -39,6 +42,7 @@ pub struct StateInterval {
     /// What `VFIO_MIG_GET_PRECOPY_INFO` answered last, if it was asked.
     pub precopy: Option<Precopy>,
     /// The thread that entered the state, or that asked.
+    #[serde(flatten)]
     pub task: Task,
 }
 

@@ -1,9 +1,29 @@
 //! Interrupts of every kind: what they are called, and what is said of them.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
 use crate::event::{Errno, Task, UNKNOWN_INDEX};
+use crate::json;
 
 /// What an IRQ index is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum IrqName {
     /// `VFIO_PCI_INTX_IRQ_INDEX`.
     Intx,
@@ -16,10 +36,16 @@ pub enum IrqName {
     /// `VFIO_PCI_REQ_IRQ_INDEX`.
     Req,
     /// An index that its description names a remap IRQ.
+    #[serde(rename = "remap")]
+    #[strum(serialize = "remap")]
     Remap,
     /// Nobody knows the index: its eventfd is inferred to be the device's.
+    #[serde(rename = "inferred")]
+    #[strum(serialize = "inferred")]
     Inferred,
     /// Any other: of a vendor's driver, or of a device that is not PCI.
+    #[serde(rename = "other")]
+    #[strum(serialize = "other")]
     Other,
 }
 
@@ -39,21 +65,27 @@ impl IrqName {
 
     /// The name in text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Intx => "INTX",
-            Self::Msi => "MSI",
-            Self::Msix => "MSIX",
-            Self::Err => "ERR",
-            Self::Req => "REQ",
-            Self::Remap => "remap",
-            Self::Inferred => "inferred",
-            Self::Other => "other",
-        }
+        self.into()
     }
 }
 
 /// What a `VFIO_DEVICE_SET_IRQS` did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum IrqVerb {
     /// Gave eventfds to signal.
     Enable,
@@ -74,20 +106,12 @@ pub enum IrqVerb {
 impl IrqVerb {
     /// The word in text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-            Self::Mask => "mask",
-            Self::Unmask => "unmask",
-            Self::Trigger => "trigger",
-            Self::Arm => "arm",
-            Self::Unknown => "unknown",
-        }
+        self.into()
     }
 }
 
 /// A `VFIO_DEVICE_SET_IRQS` returned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IrqChange {
     /// Name of the device.
     pub device: String,
@@ -96,6 +120,7 @@ pub struct IrqChange {
     /// When it began (CLOCK_MONOTONIC ns).
     pub begin_ns: u64,
     /// IRQ index.
+    #[serde(rename = "irq_index", with = "json::KnownIndex")]
     pub index: u32,
     /// What that is.
     pub name: IrqName,
@@ -106,21 +131,25 @@ pub struct IrqChange {
     /// Number of sub-indexes; 0 for the whole index.
     pub count: u32,
     /// Success, or the errno.
+    #[serde(with = "json::ResultName")]
     pub result: Result<(), Errno>,
     /// The thread.
+    #[serde(flatten)]
     pub task: Task,
 }
 
 /// A signalled eventfd was read, or taken by the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Interrupt {
     /// Name of the device.
     pub device: String,
     /// IRQ index; [`UNKNOWN_INDEX`] where it is inferred.
+    #[serde(rename = "irq_index", with = "json::KnownIndex")]
     pub index: u32,
     /// What that is.
     pub name: IrqName,
     /// Sub-index.
+    #[serde(rename = "sub_index")]
     pub sub: u32,
     /// The first signal that it got (CLOCK_MONOTONIC ns); `None` if that was not observed.
     pub signal_ns: Option<u64>,
@@ -131,6 +160,7 @@ pub struct Interrupt {
     /// Whether the kernel itself took it (KVM's irqfd, a virqfd), and not user space.
     pub in_kernel: bool,
     /// The thread.
+    #[serde(flatten)]
     pub task: Task,
 }
 

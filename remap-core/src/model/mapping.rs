@@ -1,32 +1,47 @@
 //! Mappings of regions that are made or ended.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
 use crate::event::{DmaKind, Errno, Origin, Task};
+use crate::json;
 
 /// What was done to a region's mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MappedHow {
     /// mmap.
     Map,
     /// munmap, or the end of the address space.
     Unmap,
     /// For the device's DMA, or another device's.
-    Dma(DmaKind),
+    DmaMap,
+    /// No more for DMA.
+    DmaUnmap,
+}
+
+impl From<DmaKind> for MappedHow {
+    fn from(kind: DmaKind) -> Self {
+        match kind {
+            DmaKind::Map => Self::DmaMap,
+            DmaKind::Unmap | DmaKind::UnmapAll => Self::DmaUnmap,
+        }
+    }
 }
 
 impl MappedHow {
     /// The word in text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Map => "map",
-            Self::Unmap => "unmap",
-            Self::Dma(DmaKind::Map) => "dma_map",
-            Self::Dma(DmaKind::Unmap | DmaKind::UnmapAll) => "dma_unmap",
-        }
+        self.into()
     }
 }
 
 /// A part of a region was mapped or unmapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mapped {
     /// Name of the device.
     pub device: String,
@@ -41,9 +56,11 @@ pub struct Mapped {
     /// Length, bytes.
     pub size: u64,
     /// Success, or the errno.
+    #[serde(with = "json::ResultName")]
     pub result: Result<(), Errno>,
     /// How it came to be known.
     pub origin: Origin,
     /// The thread.
+    #[serde(flatten)]
     pub task: Task,
 }

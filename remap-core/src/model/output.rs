@@ -1,5 +1,9 @@
 //! What the correlation has to say, and of which class it is.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
 use super::{
     Closed, Cycle, Finding, InFlightCall, Inferred, Interrupt, IrqChange, Mapped, MappedHow,
     Opened, Stage, StateInterval, Transition, Zap,
@@ -7,7 +11,7 @@ use super::{
 use crate::event::{Origin, Task};
 
 /// One stage, as soon as it was observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StageLine {
     /// Name of the device.
     pub device: String,
@@ -20,6 +24,7 @@ pub struct StageLine {
     /// When (CLOCK_MONOTONIC ns).
     pub time_ns: u64,
     /// The thread.
+    #[serde(flatten)]
     pub task: Task,
 }
 
@@ -58,7 +63,22 @@ pub enum Output {
 }
 
 /// What an output is about: what a reader can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Class {
     /// The remap IRQ: cycles, their stages, eventfds that are inferred.
     Remap,
@@ -93,16 +113,7 @@ impl Class {
 
     /// The class's word in options, text and JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Remap => "remap",
-            Self::Migration => "migration",
-            Self::Irq => "irq",
-            Self::Mapping => "mapping",
-            Self::Dma => "dma",
-            Self::File => "file",
-            Self::Finding => "finding",
-            Self::Vmm => "vmm",
-        }
+        self.into()
     }
 }
 
@@ -115,7 +126,7 @@ impl Output {
             Self::Transition(_) | Self::StateInterval(_) => Class::Migration,
             Self::IrqChange(_) | Self::Interrupt(_) => Class::Irq,
             Self::Mapped(Mapped {
-                how: MappedHow::Dma(_),
+                how: MappedHow::DmaMap | MappedHow::DmaUnmap,
                 ..
             }) => Class::Dma,
             Self::Zap(_) | Self::Mapped(_) => Class::Mapping,

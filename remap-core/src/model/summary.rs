@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Stats;
 use crate::account::Miss;
 use crate::vmm::log::LogAccount;
 
 /// What the user's filters kept back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withheld {
     /// Records of devices, processes and virtual machines that nobody asked for: nothing was made
     /// of them.
@@ -19,7 +22,7 @@ pub struct Withheld {
 }
 
 /// The end of a trace: what it adds up to, and whether it is whole.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Records that the probes saw; `None` if that could not be read.
     pub seen: Option<u64>,
@@ -30,6 +33,7 @@ pub struct Summary {
     /// Whose runs never happened, of those (`recursion`, `probe_missed`).
     pub missed: Vec<Miss>,
     /// What was made of them.
+    #[serde(flatten)]
     pub stats: Stats,
     /// What the user's filters kept back.
     pub withheld: Withheld,

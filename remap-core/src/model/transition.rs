@@ -1,10 +1,14 @@
 //! A change of a device's migration state, and how much of it went by waiting for user space.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Activity, Spent};
 use crate::event::{DeviceState, Errno, Task};
+use crate::json;
 
 /// Names a transition from within a cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TransitionRef {
     /// Number within the trace, from 1.
     pub id: u64,
@@ -17,7 +21,7 @@ pub struct TransitionRef {
 }
 
 /// A finished state change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Transition {
     /// Number within the trace, from 1.
     pub id: u64,
@@ -32,6 +36,7 @@ pub struct Transition {
     /// When it returned (CLOCK_MONOTONIC ns); `None` if that was not observed.
     pub end_ns: Option<u64>,
     /// What it returned; `None` if that was not observed.
+    #[serde(with = "json::MaybeResultName")]
     pub result: Option<Result<(), Errno>>,
     /// How much of it the driver spent waiting, ns, inferred: the union of the times from each
     /// trigger to its ack or to the end of its last forbidden mapping, within the call. A trigger
@@ -50,6 +55,7 @@ pub struct Transition {
     /// records are missing, and where there was too much to tell apart.
     pub spent: Option<Spent>,
     /// The thread that changed the state.
+    #[serde(flatten)]
     pub task: Task,
 }
 

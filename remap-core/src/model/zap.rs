@@ -2,11 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
 use super::TransitionRef;
 use crate::event::{Task, feature_name};
+use crate::json;
 
 /// Why the pages were taken out of the mappings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Cause {
     /// Config space: memory decode was turned off.
     MemoryOff,
@@ -17,6 +37,7 @@ pub enum Cause {
     /// Config space: D3 or a function reset; the value says neither.
     ConfigWrite {
         /// Offset, bytes.
+        #[serde(rename = "config_offset")]
         offset: u64,
     },
     /// `VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY`.
@@ -30,7 +51,7 @@ pub enum Cause {
     /// A change of the migration state.
     StateChange,
     /// Another feature of `VFIO_DEVICE_FEATURE`.
-    Feature(u32),
+    Feature(#[serde(with = "json::FeatureNumber")] u32),
     /// Another ioctl.
     Ioctl {
         /// Its request.
@@ -44,20 +65,7 @@ pub enum Cause {
 impl Cause {
     /// The cause's word in JSON, and the key of statistics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::MemoryOff => "memory_off",
-            Self::D3 => "d3",
-            Self::FunctionReset => "function_reset",
-            Self::ConfigWrite { .. } => "config_write",
-            Self::LowPowerEntry => "low_power_entry",
-            Self::LowPowerEntryWithWakeup => "low_power_entry_with_wakeup",
-            Self::Reset => "reset",
-            Self::HotReset => "hot_reset",
-            Self::StateChange => "state_change",
-            Self::Feature(_) => "feature",
-            Self::Ioctl { .. } => "ioctl",
-            Self::Unknown => "unknown",
-        }
+        self.into()
     }
 
     /// Whether the function, and with it its migration state, is reset.
@@ -91,7 +99,11 @@ impl std::fmt::Display for Cause {
 }
 
 /// Why nothing more is said of a zap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ZapEnd {
     /// All that was known to be mapped is populated again.
     Complete,
@@ -110,19 +122,60 @@ pub enum ZapEnd {
 impl ZapEnd {
     /// The end's word in JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "whole",
-            Self::Quiet => "quiet",
-            Self::NextZap => "next_zap",
-            Self::Closed => "closed",
-            Self::Lost => "lost",
-            Self::TraceEnd => "trace_end",
+        self.into()
+    }
+}
+
+/// A region that lost its pages, as it is written.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct ZappedRegionFields {
+    /// Region index.
+    region: u32,
+    /// How much of it was known to be mapped, all mappings together, bytes.
+    mapped_bytes: u64,
+    /// How much of it was mapped for DMA, bytes; null where that is not known.
+    dma_bytes: Option<u64>,
+    /// Faults that populated, by how much each did.
+    #[serde(with = "json::Pages")]
+    pages: BTreeMap<u64, u64>,
+    /// Faults that populated an unknown number of bytes.
+    unsized_faults: u64,
+    /// What the faults populated, bytes; null where it is not known of one of them.
+    populated_bytes: Option<u64>,
+    /// Faults that were refused.
+    refused: u64,
+}
+
+impl From<ZappedRegion> for ZappedRegionFields {
+    fn from(region: ZappedRegion) -> Self {
+        Self {
+            populated_bytes: region.bytes(),
+            region: region.region,
+            mapped_bytes: region.mapped_bytes,
+            dma_bytes: region.dma_bytes,
+            pages: region.pages,
+            unsized_faults: region.unsized_faults,
+            refused: region.refused,
+        }
+    }
+}
+
+impl From<ZappedRegionFields> for ZappedRegion {
+    fn from(fields: ZappedRegionFields) -> Self {
+        Self {
+            region: fields.region,
+            mapped_bytes: fields.mapped_bytes,
+            dma_bytes: fields.dma_bytes,
+            pages: fields.pages,
+            unsized_faults: fields.unsized_faults,
+            refused: fields.refused,
         }
     }
 }
 
 /// A region that lost its pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "ZappedRegionFields", from = "ZappedRegionFields")]
 pub struct ZappedRegion {
     /// Region index.
     pub region: u32,
@@ -157,19 +210,21 @@ impl ZappedRegion {
 }
 
 /// One call that took the pages of a device's regions out of every mapping, and what followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Zap {
     /// Number within the trace, from 1.
     pub id: u64,
     /// Name of the device.
     pub device: String,
     /// Why.
+    #[serde(flatten)]
     pub cause: Cause,
     /// When it began (CLOCK_MONOTONIC ns).
     pub time_ns: u64,
     /// How many steps it took: some kernels take the pages out for each mapping.
     pub steps: u64,
     /// The thread.
+    #[serde(flatten)]
     pub task: Task,
     /// The regions that are concerned and were known to be mapped, or were touched afterwards, by
     /// index.

@@ -2,6 +2,8 @@
 
 use std::mem::offset_of;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use vfio_bindings::bindings::vfio::vfio_irq_info;
 
 use super::capability::{self, Buffer, Capability, ChainError};
@@ -12,7 +14,8 @@ use super::uapi::{
 };
 
 /// How a remap IRQ names regions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// One eventfd; the counter is a bitmap of regions (`REMAP_IRQ_SUBTYPE_BITMAP`).
     Bitmap,
@@ -21,7 +24,7 @@ pub enum Encoding {
 }
 
 /// What makes an IRQ index a remap IRQ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RemapIrq {
     /// How it names regions.
     pub encoding: Encoding,
@@ -61,7 +64,7 @@ fn bits(word: u64) -> impl Iterator<Item = u32> {
 }
 
 /// `struct vfio_irq_info` and its capability chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IrqInfo {
     /// IRQ index.
     pub index: u32,
@@ -72,6 +75,7 @@ pub struct IrqInfo {
     /// Type and subtype (`VFIO_IRQ_INFO_CAP_TYPE`), if the chain names one.
     pub kind: Option<(u32, u32)>,
     /// The remap IRQ's description, if it is one.
+    #[serde(flatten)]
     pub remap: Option<RemapIrq>,
 }
 

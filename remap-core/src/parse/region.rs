@@ -2,6 +2,8 @@
 
 use std::mem::offset_of;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use vfio_bindings::bindings::vfio::{
     VFIO_REGION_INFO_CAP_SPARSE_MMAP, VFIO_REGION_INFO_CAP_TYPE, VFIO_REGION_INFO_FLAG_CAPS,
     VFIO_REGION_INFO_FLAG_MMAP, vfio_region_info, vfio_region_info_cap_sparse_mmap,
@@ -11,7 +13,9 @@ use vfio_bindings::bindings::vfio::{
 use super::capability::{self, Buffer, Capability, ChainError, PAGE_SIZE};
 
 /// A part of a region that may be mapped, relative to the region's start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Area {
     /// Offset within the region, bytes.
     pub offset: u64,
@@ -19,8 +23,42 @@ pub struct Area {
     pub size: u64,
 }
 
+/// The mappable areas of a region; null in JSON where they are not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "Option<Vec<Area>>", from = "Option<Vec<Area>>")]
+pub struct Areas {
+    /// By rising offset.
+    pub list: Vec<Area>,
+    /// Whether the chain was read, which may restrict the areas. If not, `list` is the whole
+    /// region, an upper bound.
+    pub known: bool,
+}
+
+impl std::ops::Deref for Areas {
+    type Target = [Area];
+
+    fn deref(&self) -> &[Area] {
+        &self.list
+    }
+}
+
+impl From<Areas> for Option<Vec<Area>> {
+    fn from(areas: Areas) -> Self {
+        areas.known.then_some(areas.list)
+    }
+}
+
+impl From<Option<Vec<Area>>> for Areas {
+    fn from(areas: Option<Vec<Area>>) -> Self {
+        Self {
+            known: areas.is_some(),
+            list: areas.unwrap_or_default(),
+        }
+    }
+}
+
 /// `struct vfio_region_info` and its capability chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Region {
     /// Region index.
     pub index: u32,
@@ -33,10 +71,7 @@ pub struct Region {
     /// The mappable areas, by rising offset: empty without `FLAG_MMAP` (a sparse capability in the
     /// chain is then ignored), the areas of the sparse capability if there is one, else the
     /// whole region.
-    pub areas: Vec<Area>,
-    /// Whether the chain was read, which may restrict the areas. If not, `areas` is the whole
-    /// region, an upper bound.
-    pub areas_known: bool,
+    pub areas: Areas,
     /// Type and subtype of a device-specific region (`VFIO_REGION_INFO_CAP_TYPE`).
     pub kind: Option<(u32, u32)>,
     /// A sparse capability is in the chain while `FLAG_MMAP` is clear. Legal, without effect.
@@ -72,8 +107,10 @@ pub fn parse(bytes: &[u8]) -> Result<Region, ChainError> {
         flags,
         size,
         offset: buffer.u64(offset_of!(vfio_region_info, offset) as u64)?,
-        areas,
-        areas_known: true,
+        areas: Areas {
+            list: areas,
+            known: true,
+        },
         kind: capability::find(&chain, CAP_TYPE)?.map(kind).transpose()?,
         stale_sparse: sparse.is_some() && !mmap,
     })
@@ -94,9 +131,11 @@ pub fn parse_without_chain(bytes: &[u8]) -> Result<Region, ChainError> {
         flags,
         size,
         offset: buffer.u64(offset_of!(vfio_region_info, offset) as u64)?,
-        areas: mappable.then_some(whole).into_iter().collect(),
+        areas: Areas {
+            list: mappable.then_some(whole).into_iter().collect(),
+            known: !mappable,
+        },
         // Without the flag no area is mappable, with or without a chain.
-        areas_known: !mappable,
         kind: None,
         stale_sparse: false,
     })

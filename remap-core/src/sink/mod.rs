@@ -3,13 +3,14 @@
 //! A sink knows no clock and no file: it writes to whatever it was given, and hands errors of
 //! that (a broken pipe) back to its caller.
 
-mod event_line;
 pub mod json;
+mod keys;
+pub mod line;
 pub mod select;
 pub(crate) mod sentence;
 pub mod table;
 pub mod text;
-mod vmm_line;
+mod vmm;
 mod vms;
 mod words;
 

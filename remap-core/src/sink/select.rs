@@ -93,7 +93,7 @@ impl<S: Sink> Sink for Select<S> {
     }
 
     fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
-        match self.passes(Class::Vmm, Some(downtime.whole.duration())) {
+        match self.passes(Class::Vmm, Some(downtime.total.duration())) {
             true => self.sink.downtime(downtime),
             false => Ok(()),
         }

@@ -360,10 +360,11 @@ pub(crate) fn closed(closed: &Closed) -> String {
     if let Some(state) = closed.state {
         sentence += &format!(" in {state}");
     }
-    match closed.inside {
-        Some(Some(to)) => sentence += &format!(", inside of the change to {to}"),
-        Some(None) => sentence += ", inside of a state change",
-        None => {}
+    if let Some(change) = closed.inside {
+        sentence += &match change.to {
+            Some(to) => format!(", inside of the change to {to}"),
+            None => ", inside of a state change".to_owned(),
+        };
     }
     if let Some((first, rest)) = closed.unanswered.split_first() {
         sentence += &format!(", with the trigger of region {first} unanswered");

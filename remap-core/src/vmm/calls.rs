@@ -3,10 +3,29 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
 use crate::event::{Body, Call, DeviceKey, Event, FeatureData};
 
 /// What a call was for. Where calls overlap, the first kind in this order counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
     /// A change of the migration state.
     StateChange,
@@ -38,15 +57,7 @@ impl Kind {
 
     /// The name in JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::StateChange => "state_change",
-            Self::StateData => "state_data",
-            Self::Fault => "fault",
-            Self::Interrupts => "interrupts",
-            Self::Dma => "dma",
-            Self::Reset => "reset",
-            Self::Other => "other",
-        }
+        self.into()
     }
 
     /// The name in text output.

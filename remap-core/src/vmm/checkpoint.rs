@@ -3,12 +3,13 @@
 //! Names and formats are of QEMU's `migration/trace-events`, `hw/vfio/trace-events` and
 //! `system/trace-events`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::log::Line;
 
 /// A point of a migration, from the VMM's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checkpoint {
     /// When (CLOCK_MONOTONIC ns), from the VMM's wall clock, within
     /// [`Checkpoint::error_ns`].

@@ -8,6 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
 use super::calls::{Calls, Kind, Span};
 use super::checkpoint::{Checkpoint, Meaning};
 use crate::event::{Body, DeviceKey, Event};
@@ -16,7 +20,9 @@ use crate::event::{Body, DeviceKey, Event};
 const SETTLE_NS: u64 = 1_000_000_000;
 
 /// How a downtime ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum End {
     /// The machine ran at the destination.
     Moved,
@@ -31,17 +37,13 @@ pub enum End {
 impl End {
     /// The name in JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Moved => "moved",
-            Self::HandedOver => "handed_over",
-            Self::WentOn => "went_on",
-            Self::TraceEnd => "trace_end",
-        }
+        self.into()
     }
 }
 
 /// Time between two checkpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "PartFields", from = "PartFields")]
 pub struct Part {
     /// The checkpoint that it begins with.
     pub from: String,
@@ -54,6 +56,51 @@ pub struct Part {
     /// Time in which at least one call was in flight, by kind, ns. Where calls overlap, the time
     /// counts once, for the first kind.
     pub kernel: BTreeMap<Kind, u64>,
+}
+
+/// A part as it is written.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct PartFields {
+    /// The checkpoint that it begins with.
+    from: String,
+    /// The one that it ends with; null where the trace ended.
+    to: Option<String>,
+    /// When it began (CLOCK_MONOTONIC ns).
+    begin_ns: u64,
+    /// When it ended (CLOCK_MONOTONIC ns).
+    end_ns: u64,
+    /// The kernel's share, ns.
+    kernel_ns: u64,
+    /// The rest: the VMMs' share, and what lies between them, ns.
+    vmm_ns: u64,
+    /// The kernel's share by what the calls were for, ns.
+    kernel: BTreeMap<Kind, u64>,
+}
+
+impl From<Part> for PartFields {
+    fn from(part: Part) -> Self {
+        Self {
+            kernel_ns: part.kernel_ns(),
+            vmm_ns: part.vmm_ns(),
+            from: part.from,
+            to: part.to,
+            begin_ns: part.begin_ns,
+            end_ns: part.end_ns,
+            kernel: part.kernel,
+        }
+    }
+}
+
+impl From<PartFields> for Part {
+    fn from(fields: PartFields) -> Self {
+        Self {
+            from: fields.from,
+            to: fields.to,
+            begin_ns: fields.begin_ns,
+            end_ns: fields.end_ns,
+            kernel: fields.kernel,
+        }
+    }
 }
 
 impl Part {
@@ -74,7 +121,7 @@ impl Part {
 }
 
 /// A downtime.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Downtime {
     /// The log of the source.
     pub source: String,
@@ -83,7 +130,7 @@ pub struct Downtime {
     /// How it ended.
     pub end: End,
     /// From begin to end.
-    pub whole: Part,
+    pub total: Part,
     /// From checkpoint to checkpoint; one part if the logs have no
     /// `vmstate_downtime_checkpoint`.
     pub parts: Vec<Part>,
@@ -214,7 +261,7 @@ impl Downtimes {
         self.done.push(Downtime {
             destination: (end.log != begin.log).then(|| end.log.clone()),
             end: how,
-            whole: part(begin.name(), last, begin_ns, end_ns),
+            total: part(begin.name(), last, begin_ns, end_ns),
             parts,
             devices,
             error_ns: begin.error_ns.max(end.error_ns),

@@ -8,6 +8,7 @@
 //! QEMU writes the first form (with the thread's id) up to 10.1, the second since then. Both
 //! stamps are CLOCK_REALTIME in microseconds, rounded down.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The unit of the stamps, ns: an event happened at most this long after its stamp.
@@ -27,7 +28,7 @@ pub struct Line<'a> {
 }
 
 /// What was read of a log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogAccount {
     /// The log's name, as the user gave it.
     pub name: String,

@@ -31,7 +31,7 @@ fn a_region_without_capabilities_is_mappable_as_a_whole() {
     );
     assert_eq!(region.offset, 2 << VFIO_PCI_OFFSET_SHIFT);
     assert_eq!(
-        region.areas,
+        *region.areas,
         [Area {
             offset: 0,
             size: SIZE
@@ -43,7 +43,7 @@ fn a_region_without_capabilities_is_mappable_as_a_whole() {
 #[test]
 fn without_mmap_nothing_is_mappable() {
     let region = region::parse(&Answer::region(2, READ_WRITE, SIZE).bytes).unwrap();
-    assert_eq!(region.areas, []);
+    assert_eq!(*region.areas, []);
     assert!(!region.stale_sparse);
 }
 
@@ -55,7 +55,7 @@ fn a_stale_sparse_capability_is_ignored() {
             .bytes,
     )
     .unwrap();
-    assert_eq!(region.areas, []);
+    assert_eq!(*region.areas, []);
     assert!(region.stale_sparse);
 }
 
@@ -75,7 +75,7 @@ fn sparse_areas_are_sorted_and_a_type_is_read() {
             size: 0x2000,
         },
     ];
-    assert_eq!(region.areas, areas);
+    assert_eq!(*region.areas, areas);
     assert_eq!(region.kind, Some((0x8000_1234, 7)));
 }
 
@@ -88,14 +88,14 @@ fn a_sparse_capability_without_areas_forbids_the_whole_region() {
 #[test]
 fn an_empty_region_has_no_areas() {
     let region = region::parse(&Answer::region(1, MMAP, 0).bytes).unwrap();
-    assert_eq!(region.areas, []);
+    assert_eq!(*region.areas, []);
 }
 
 #[test]
 fn a_region_smaller_than_a_page_is_mappable() {
     let answer = Answer::region(0, READ_WRITE | MMAP, 0x100).sparse(&[(0, 0x100)]);
     assert_eq!(
-        region::parse(&answer.bytes).unwrap().areas,
+        *region::parse(&answer.bytes).unwrap().areas,
         [Area {
             offset: 0,
             size: 0x100
@@ -110,7 +110,7 @@ fn an_unknown_capability_is_passed_over() {
         .sparse(&[(0, 0x1000)]);
     let region = region::parse(&answer.bytes).unwrap();
     assert_eq!(
-        region.areas,
+        *region.areas,
         [Area {
             offset: 0,
             size: 0x1000
@@ -325,8 +325,8 @@ fn an_answer_without_room_for_the_chain_has_its_fixed_part() {
         let region = region::parse_without_chain(&answer(flags, size).bytes).unwrap();
         assert_eq!((region.index, region.flags, region.size), (2, flags, size));
         assert_eq!(region.offset, 2 << VFIO_PCI_OFFSET_SHIFT);
-        assert_eq!(region.areas_known, areas.is_empty());
-        assert_eq!(region.areas, areas);
+        assert_eq!(region.areas.known, areas.is_empty());
+        assert_eq!(*region.areas, areas);
     }
     let cut = region::parse_without_chain(&answer(CAPS, SIZE).bytes[..31]);
     let (needed, have) = (32, 31);
@@ -390,7 +390,7 @@ proptest! {
         bad.bytes.truncate(length);
         if let Ok(region) = region::parse(&bad.bytes) {
             let mut end = 0;
-            for area in &region.areas {
+            for area in region.areas.iter() {
                 prop_assert!(area.size > 0 && area.offset >= end && area.offset % 0x1000 == 0);
                 end = area.offset + area.size;
                 prop_assert!(end <= region.size);

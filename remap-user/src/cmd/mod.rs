@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod drill;
 pub mod list;
+pub mod schema;
 pub mod serve;
 pub mod trace;
 

@@ -5,7 +5,9 @@ use std::fmt;
 use remap_core::parse::irq::Encoding;
 
 /// How a remap is acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum AckForm {
     /// Bitmap: write 0 to the trigger eventfd. That wakes the driver and leaves the counter as it is.

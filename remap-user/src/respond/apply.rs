@@ -55,7 +55,7 @@ impl Maps {
             (Some(before), Ok(after)) if same_access(before, after) => plan(&mapped, &after.areas),
             (_, Ok(after)) => Plan {
                 unmap: mapped,
-                map: after.areas.clone(),
+                map: after.areas.to_vec(),
                 ..Plan::default()
             },
             (_, Err(_)) => Plan {

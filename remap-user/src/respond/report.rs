@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use vfio_bindings::bindings::vfio::{
     VFIO_REGION_INFO_FLAG_MMAP, VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_INFO_FLAG_WRITE,
@@ -14,7 +15,7 @@ use crate::vfio::sysfs::Bdf;
 use remap_core::parse::region::{Area, Region};
 
 /// One report of a service.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Report {
     /// The IRQs are enabled, and all mappable areas are mapped.
@@ -35,7 +36,7 @@ pub enum Report {
 }
 
 /// The start of a service.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Ready {
     /// The device.
     pub device: Bdf,
@@ -46,7 +47,7 @@ pub struct Ready {
 }
 
 /// An enabled remap IRQ.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Irq {
     /// IRQ index.
     pub irq_index: u32,
@@ -77,7 +78,7 @@ impl From<&Handshake> for Irq {
 }
 
 /// An area, bytes from the region's start.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct AreaText {
     /// Offset within the region, bytes.
     pub offset: u64,
@@ -95,7 +96,7 @@ impl From<&Area> for AreaText {
 }
 
 /// A region's flags and areas.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RegionAreas {
     /// Region index.
     pub region: u32,
@@ -119,7 +120,7 @@ impl From<&Region> for RegionAreas {
 }
 
 /// A trigger that was read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Trigger {
     /// IRQ index.
     pub irq_index: u32,
@@ -132,7 +133,7 @@ pub struct Trigger {
 }
 
 /// The remap of one region.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Remap {
     /// Region index.
     pub region: u32,
@@ -162,7 +163,7 @@ impl From<&Remapped> for Remap {
 }
 
 /// An acknowledgement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Ack {
     /// IRQ index.
     pub irq_index: u32,
@@ -173,7 +174,7 @@ pub struct Ack {
 }
 
 /// The totals of a service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Totals {
     /// Triggers read.
     pub triggers: u64,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::respond::report::{Report, Totals};
@@ -10,7 +11,7 @@ use crate::vfio::sysfs::Bdf;
 use remap_core::event::DeviceState;
 
 /// One line of a drill.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Line {
     /// A state change returned.
@@ -30,7 +31,7 @@ pub enum Line {
 }
 
 /// A state change that returned.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct StateChange {
     /// The cycle, from 1.
     pub cycle: u64,
@@ -45,7 +46,7 @@ pub struct StateChange {
 }
 
 /// The times of one kind of state change.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Times {
     /// From which state.
     pub from: String,
@@ -66,7 +67,7 @@ pub struct Times {
 }
 
 /// Reads of the device's memory: through its mappings, and through its file where it is trapped.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub struct Checks {
     /// Words read through a mapping.
     pub mapped: u64,
@@ -77,7 +78,7 @@ pub struct Checks {
 }
 
 /// The result of a drill.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verdict {
     /// The device.
     pub device: Bdf,

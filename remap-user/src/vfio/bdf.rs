@@ -67,3 +67,16 @@ impl serde::Serialize for Bdf {
         serializer.collect_str(self)
     }
 }
+
+impl schemars::JsonSchema for Bdf {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Bdf".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A PCI device: domain:bus:device.function.",
+        })
+    }
+}

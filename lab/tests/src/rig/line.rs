@@ -22,7 +22,7 @@ pub enum Line {
     /// The time in which a virtual machine ran on neither side of its migration.
     Downtime(Downtime),
     /// A call that was in flight when the trace began.
-    EarlyCall(EarlyCall),
+    InFlightCall(InFlightCall),
     /// Pages that were zapped in mappings.
     Zap(Zap),
     /// An eventfd or a region that was inferred to be a device's.
@@ -44,10 +44,10 @@ impl Line {
             Self::Transition(transition) => Some(transition.begin_ns),
             Self::Finding(finding) => Some(finding.time_ns),
             Self::Event(event) => event["time_ns"].as_u64(),
-            Self::Downtime(downtime) => Some(downtime.whole.begin_ns),
+            Self::Downtime(downtime) => Some(downtime.total.begin_ns),
             Self::Zap(zap) => Some(zap.time_ns),
             Self::Closed(closed) => Some(closed.time_ns),
-            Self::EarlyCall(_) | Self::Inferred(_) | Self::Summary(_) | Self::Other => None,
+            Self::InFlightCall(_) | Self::Inferred(_) | Self::Summary(_) | Self::Other => None,
         }
     }
 }
@@ -60,7 +60,7 @@ pub struct Downtime {
     pub end: String,
     pub error_ns: u64,
     pub complete: bool,
-    pub whole: Part,
+    pub total: Part,
 }
 
 /// A device was closed for the last time.
@@ -116,7 +116,7 @@ impl Zap {
 
 /// A call that was in flight when the trace began.
 #[derive(Clone, Debug, Deserialize)]
-pub struct EarlyCall {
+pub struct InFlightCall {
     pub device: String,
     pub what: String,
     pub waits_in: Option<Vec<String>>,
@@ -321,9 +321,9 @@ impl Lines {
     }
 
     /// The calls that were in flight when the trace began.
-    pub fn early_calls(&self) -> impl Iterator<Item = &EarlyCall> {
+    pub fn in_flight_calls(&self) -> impl Iterator<Item = &InFlightCall> {
         self.0.iter().filter_map(|line| match line {
-            Line::EarlyCall(call) => Some(call),
+            Line::InFlightCall(call) => Some(call),
             _ => None,
         })
     }

@@ -88,7 +88,7 @@ impl<'a> Machine<'a> {
         ] {
             for index in regions {
                 let region = device.region(*index)?;
-                for area in region.areas.clone() {
+                for area in region.areas.iter().copied() {
                     device.map(&region, area)?;
                     let size = PAGE.min(area.size);
                     device.map(&region, Area { size, ..area })?;

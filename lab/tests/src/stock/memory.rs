@@ -93,7 +93,7 @@ fn mappings(stock: &mut Stock) -> Result<()> {
             with(ledger, bdf, |_, device| {
                 for index in 0..6 {
                     let region = device.region(index)?;
-                    for area in region.areas.clone() {
+                    for area in region.areas.iter().copied() {
                         for _ in 0..3 {
                             device.map(&region, area)?;
                         }

@@ -7,7 +7,7 @@ use crate::correlate::queue::OutputQueue;
 use crate::correlate::remap::{ChangeEnd, Cut};
 use crate::correlate::report::Reporter;
 use crate::correlate::rules::is_timeout;
-use crate::model::{Closed, Outcome, Output, Reason, ZapEnd};
+use crate::model::{Closed, Outcome, Output, Reason, UnfinishedChange, ZapEnd};
 
 impl Device {
     /// Decides what has settled by `now`.
@@ -94,7 +94,7 @@ impl Device {
             time_ns: at.ns,
             dying,
             state: self.migration.state(),
-            inside: change.map(|change| change.to),
+            inside: change.map(|change| UnfinishedChange { to: change.to }),
             unanswered: self.remap.unanswered(),
             task: at.task.clone(),
         };

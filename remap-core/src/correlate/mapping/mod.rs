@@ -78,7 +78,7 @@ impl Mappings {
 
     /// A part of a region is mapped for DMA.
     pub(super) fn dma_mapped(out: &mut Reporter<'_>, at: Moment<'_>, place: Place) {
-        let how = MappedHow::Dma(DmaKind::Map);
+        let how = MappedHow::DmaMap;
         out.mapped(at, place, (how, Origin::Seen), Ok(()));
         out.mapping_stats(place.region).dma_maps += 1;
     }
@@ -90,7 +90,7 @@ impl Mappings {
         place: Place,
         kind: DmaKind,
     ) {
-        let how = MappedHow::Dma(kind);
+        let how = MappedHow::from(kind);
         out.mapped(at, place, (how, Origin::Seen), Ok(()));
         out.mapping_stats(place.region).dma_unmaps += 1;
     }

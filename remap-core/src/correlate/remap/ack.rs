@@ -94,7 +94,7 @@ impl Remap {
         if let Some(after) = &cycle.after {
             self.acknowledged.push(Acknowledged {
                 region: cycle.trigger.region,
-                allowed: after.areas.clone(),
+                allowed: after.areas.to_vec(),
                 pid: task.pid,
             });
         }

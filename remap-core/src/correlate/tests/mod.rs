@@ -82,8 +82,7 @@ pub(crate) fn region(index: u32, areas: &[Area]) -> Region {
             },
         size: SIZE,
         offset: u64::from(index) << VFIO_PCI_OFFSET_SHIFT,
-        areas: areas.to_vec(),
-        areas_known: true,
+        areas: Some(areas.to_vec()).into(),
         kind: None,
         stale_sparse: false,
     }

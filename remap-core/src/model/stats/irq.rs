@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::times::{Quantiles, Times};
+use crate::json;
 use crate::model::{IrqName, IrqVerb};
 
 /// One sub-index of an IRQ index.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct VectorStats {
     /// Signals of its eventfd.
     pub signals: u64,
@@ -31,7 +35,7 @@ impl VectorStats {
 }
 
 /// One IRQ index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct IrqStats {
     /// What it is.
     pub name: IrqName,
@@ -40,6 +44,7 @@ pub struct IrqStats {
     /// Calls that failed, by what they were to do.
     pub failed: BTreeMap<IrqVerb, u64>,
     /// By sub-index.
+    #[serde(with = "json::BySubIndex::<VectorStats>")]
     pub vectors: BTreeMap<u32, VectorStats>,
     pub(crate) latency: Times,
 }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::times::{Quantiles, Times};
+use crate::json;
 
 /// Mappings of one region.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MappingStats {
     /// Mappings that were made.
     pub maps: u64,
@@ -20,6 +24,7 @@ pub struct MappingStats {
     /// Those that ended.
     pub dma_unmaps: u64,
     /// Faults that populated, by how much each did, bytes.
+    #[serde(with = "json::Pages")]
     pub pages: BTreeMap<u64, u64>,
     /// Faults that populated, and nobody knows how much.
     pub unsized_faults: u64,
@@ -43,7 +48,7 @@ impl MappingStats {
 }
 
 /// Zaps of one cause.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ZapStats {
     /// Zaps.
     pub zaps: u64,

@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::times::{Quantiles, Times};
-use crate::event::DeviceState;
+use crate::event::{DeviceState, Errno};
+use crate::json;
 use crate::model::{Activity, Precopy, Spent};
 
 /// The time in one state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct StateStats {
-    /// Stays.
+    /// How often it was in it.
+    #[serde(rename = "intervals")]
     pub stays: u64,
     /// Their time as far as it is known, ns.
+    #[serde(rename = "total_ns")]
     pub ns: u64,
     /// Whether every one of them was seen from its begin to its end.
     pub complete: bool,
@@ -22,12 +28,12 @@ pub struct StateStats {
 }
 
 /// One kind of state change: from one state to another.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeStats {
     /// Those that succeeded.
     pub succeeded: u64,
     /// Those that failed, by errno.
-    pub failed: BTreeMap<i32, u64>,
+    pub failed: BTreeMap<Errno, u64>,
     /// Those whose return was not seen.
     pub unfinished: u64,
     pub(crate) duration: Times,
@@ -46,7 +52,7 @@ impl ChangeStats {
 }
 
 /// DMA logging (`VFIO_DEVICE_FEATURE_DMA_LOGGING_*`), calls that succeeded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoggingStats {
     /// `DMA_LOGGING_START`.
     pub starts: u64,
@@ -65,15 +71,17 @@ pub struct LoggingStats {
 }
 
 /// What a device's migrations add up to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationStats {
     /// `VFIO_MIGRATION_*` flags, if user space asked for them.
     pub flags: Option<u64>,
     /// The time in each state.
+    #[serde(with = "json::ByState::<StateStats>")]
     pub states: BTreeMap<DeviceState, StateStats>,
     /// What happened while the state was not known.
     pub unknown: Activity,
     /// State changes, by the state before and the one asked for.
+    #[serde(with = "json::ByChange::<ChangeStats>")]
     pub changes: BTreeMap<(Option<DeviceState>, Option<DeviceState>), ChangeStats>,
     /// What happened inside of state changes.
     pub inside: Activity,

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 mod irq;
 mod mapping;
 mod migration;
@@ -13,18 +16,20 @@ pub use migration::{ChangeStats, LoggingStats, MigrationStats, StateStats};
 pub use times::Quantiles;
 
 use super::{DataStats, Evidence, Outcome, Rule, Stage};
+use crate::json;
 pub(crate) use times::Times;
 
 /// What happened to one region.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RegionStats {
     /// Cycles by outcome.
+    #[serde(flatten, with = "json::Outcomes")]
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Findings by rule.
     pub findings: BTreeMap<Rule, u64>,
     /// Its mappings.
     pub mapping: MappingStats,
-    pub(crate) stages: [Times; 7],
+    pub(crate) stages: BTreeMap<Stage, Times>,
     pub(crate) total: Times,
 }
 
@@ -41,7 +46,7 @@ impl RegionStats {
 
     /// How long `stage` took; `None` if it was never observed.
     pub fn stage(&self, stage: Stage) -> Option<Quantiles> {
-        self.stages[stage as usize].quantiles()
+        self.stages.get(&stage)?.quantiles()
     }
 
     /// From trigger to release; `None` if that was never observed.
@@ -51,9 +56,10 @@ impl RegionStats {
 }
 
 /// What happened to one device.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceStats {
     /// By region index.
+    #[serde(with = "json::ByRegion::<RegionStats>")]
     pub regions: BTreeMap<u32, RegionStats>,
     /// Findings that are about no single region, by rule.
     pub findings: BTreeMap<Rule, u64>,
@@ -63,11 +69,12 @@ pub struct DeviceStats {
     pub transitions: u64,
     /// Interrupts by IRQ index; [`UNKNOWN_INDEX`](crate::event::UNKNOWN_INDEX) for eventfds that
     /// are inferred to be the device's.
+    #[serde(with = "json::ByIrq::<IrqStats>")]
     pub irqs: BTreeMap<u32, IrqStats>,
     /// Migration.
     pub migration: MigrationStats,
     /// Zaps by the name of their cause.
-    pub zaps: BTreeMap<&'static str, ZapStats>,
+    pub zaps: BTreeMap<String, ZapStats>,
     /// Files of it that were made.
     pub opens: u64,
     /// How often its last file was closed.
@@ -75,13 +82,15 @@ pub struct DeviceStats {
     /// Of these, by a process that was about to end.
     pub deaths: u64,
     /// The processes that used it, by pid.
+    #[serde(with = "json::ByPid::<User>")]
     pub users: BTreeMap<u32, User>,
     /// An example for each rule: what was seen the first time.
+    #[serde(skip)]
     pub examples: BTreeMap<Rule, Evidence>,
 }
 
 /// A process that used a device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct User {
     /// Its name: the command name of the thread that was seen first.
     pub comm: String,
@@ -90,9 +99,10 @@ pub struct User {
 }
 
 /// What happened in the whole trace.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// By the device's name.
+    #[serde(with = "json::ByDevice::<DeviceStats>")]
     pub devices: BTreeMap<String, DeviceStats>,
     /// Migration data of files that nobody knows the device of.
     pub unknown_data: DataStats,

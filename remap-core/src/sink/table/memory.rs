@@ -7,10 +7,7 @@ use super::{Times, TimesHead};
 use crate::model::ZapStats;
 use crate::sink::words::Bytes;
 
-pub(super) fn show(
-    f: &mut fmt::Formatter<'_>,
-    zaps: &BTreeMap<&'static str, ZapStats>,
-) -> fmt::Result {
+pub(super) fn show(f: &mut fmt::Formatter<'_>, zaps: &BTreeMap<String, ZapStats>) -> fmt::Result {
     if zaps.is_empty() {
         return Ok(());
     }

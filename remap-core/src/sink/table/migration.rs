@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::{Times, TimesHead};
-use crate::event::Errno;
 use crate::model::{ChangeStats, DataStats, MigrationStats, Ns, StateStats};
 use crate::sink::words::{Bytes, Change, Count, Percent};
 
@@ -75,7 +74,7 @@ impl fmt::Display for Notes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed = self.0.failed.iter();
         let mut notes: Vec<String> = failed
-            .map(|(errno, count)| format!("{count} {}", Errno(*errno)))
+            .map(|(errno, count)| format!("{count} {errno}"))
             .collect();
         if self.0.unfinished > 0 {
             notes.push(format!("{} did not return", self.0.unfinished));

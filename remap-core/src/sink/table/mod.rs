@@ -9,7 +9,7 @@ mod regions;
 use std::fmt;
 
 use super::sentence;
-use super::vmm_line::LogText;
+use super::vmm::LogText;
 use super::words::Count;
 use crate::model::{DeviceStats, Ns, Quantiles, Rule, Summary, Withheld};
 

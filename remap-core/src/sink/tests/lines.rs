@@ -72,7 +72,7 @@ pub(super) fn other_lines() -> Vec<Output> {
     let mapped = Mapped {
         device: device.clone(),
         time_ns: us(60),
-        how: MappedHow::Dma(DmaKind::Map),
+        how: MappedHow::DmaMap,
         region: 2,
         offset: 0x1000,
         size: 1 << 20,

@@ -8,7 +8,7 @@ mod vmm;
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::events::{every_event, feature};
 use self::lines::other_lines;
@@ -28,13 +28,11 @@ use crate::event::{
 };
 use crate::model::{
     Activity, Cause, Class, Closed, DataStats, InFlightCall, Inferred, Interrupt, IrqChange,
-    IrqName, IrqVerb, Mapped, MappedHow, Opened, Precopy, RULES, StateInterval, Withheld, Zap,
+    IrqName, IrqVerb, Mapped, MappedHow, Opened, Precopy, Rule, StateInterval, Withheld, Zap,
     ZapEnd, ZappedRegion,
 };
 use crate::parse::irq::Encoding;
 use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
-
-const SCHEMA: &str = include_str!("../../../../docs/schema/remap.schema.json");
 
 /// A trace with something of everything.
 fn scene() -> Scene {
@@ -125,7 +123,14 @@ fn every_line_fits_the_schema() {
     types.dedup();
     assert_eq!(
         types,
-        ["cycle", "finding", "stage", "stay", "summary", "transition"]
+        [
+            "cycle",
+            "finding",
+            "stage",
+            "state_interval",
+            "summary",
+            "transition"
+        ]
     );
     let cycles = lines.iter().filter(|line| line["type"] == "cycle");
     let outcomes: Vec<String> = cycles.map(|line| field(line, "outcome")).collect();

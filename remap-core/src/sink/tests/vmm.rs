@@ -56,8 +56,8 @@ fn what_vmms_say_fits_the_schema() {
     let lines = lines(json.into_inner());
     let (checkpoint, downtime) = (&lines[2], &lines[5]);
     assert_eq!(checkpoint["device"], "0000:01:00.0");
-    assert_eq!(downtime["whole"]["kernel"]["state_change"], 61_000);
-    assert_eq!(downtime["whole"]["vmm_ns"], 200_000 - 61_000);
+    assert_eq!(downtime["total"]["kernel"]["state_change"], 61_000);
+    assert_eq!(downtime["total"]["vmm_ns"], 200_000 - 61_000);
     assert_eq!(lines[6]["logs"][0]["there"], false);
 }
 

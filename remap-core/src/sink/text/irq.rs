@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::Text;
+use crate::json::result_name;
 use crate::model::{Interrupt, IrqChange, Ns};
-use crate::sink::json::result_name;
 use crate::sink::words::Count;
 
 impl<W: Write> Text<W> {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{RED, Text, YELLOW};
+use crate::json::result_name;
 use crate::model::{Mapped, Ns, Zap, ZapEnd, ZappedRegion};
-use crate::sink::json::result_name;
 use crate::sink::words::{Bytes, Count, Pages};
 
 impl<W: Write> Text<W> {

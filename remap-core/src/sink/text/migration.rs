@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{GREEN, RED, Text};
+use crate::json::result_name;
 use crate::model::{Activity, Ns, Spent, StateInterval, Transition};
-use crate::sink::json::result_name;
 use crate::sink::words::{Bytes, Change, Count, MaybeNs, Percent};
 
 impl<W: Write> Text<W> {

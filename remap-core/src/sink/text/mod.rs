@@ -9,6 +9,7 @@
 //! A time is that of the line's first fact (trigger, begin or end), from the start of the trace.
 
 mod cycle;
+mod event;
 mod irq;
 mod memory;
 mod migration;
@@ -18,14 +19,15 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::Sink;
-use super::event_line::{EventLine, Keys};
-use super::vmm_line::{CheckpointText, DowntimeText, PartText, Way};
+use super::keys::Keys;
+use super::vmm::{CheckpointText, DowntimeText, PartText, Way};
 use super::vms::Vms;
 use super::words::Change;
 use super::{sentence, table};
 use crate::event::Event;
 use crate::model::{Finding, Output, StageLine, Summary, TransitionRef};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
+use event::BodyText;
 
 /// How text is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,7 +132,9 @@ impl<W: Write> Sink for Text<W> {
 
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
         let task = &event.task;
-        let line = EventLine::of(event, device, &mut self.keys);
+        let mut body = event.body.clone();
+        self.keys.number(&mut body);
+        let line = BodyText(&body);
         let text = format!("  {line}  ({} {})", task.comm, task.tid);
         self.line(event.time_ns, device, &text)
     }
@@ -144,7 +148,7 @@ impl<W: Write> Sink for Text<W> {
     fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
         let way = Way(downtime).to_string();
         let text = DowntimeText(downtime).to_string();
-        self.line(downtime.whole.begin_ns, &way, &text)?;
+        self.line(downtime.total.begin_ns, &way, &text)?;
         if downtime.parts.len() > 1 {
             for part in &downtime.parts {
                 let text = format!("  {}", PartText(part));

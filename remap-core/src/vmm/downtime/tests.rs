@@ -111,7 +111,7 @@ fn a_machine_that_moved() {
     };
     assert_eq!(downtime.end, End::Moved);
     assert_eq!(downtime.destination.as_deref(), Some("dst"));
-    let whole = &downtime.whole;
+    let whole = &downtime.total;
     assert_eq!((whole.duration(), whole.kernel_ns()), (200, 90));
     let kernel = BTreeMap::from([(Kind::StateChange, 50), (Kind::StateData, 40)]);
     assert_eq!(whole.kernel, kernel);
@@ -141,7 +141,7 @@ fn a_machine_that_went_on_at_the_source() {
     let runs = "vm_state_notify running 1 reason 9 (running)";
     downtimes.checkpoint(&checkpoint("src", 300, runs));
     let got = downtimes.finish(400);
-    assert_eq!((got[0].end, got[0].whole.duration()), (End::WentOn, 200));
+    assert_eq!((got[0].end, got[0].total.duration()), (End::WentOn, 200));
     assert_eq!(got[0].destination, None);
 }
 
@@ -152,7 +152,7 @@ fn without_the_destinations_log_a_downtime_ends_at_the_handover() {
     downtimes.checkpoint(&checkpoint("src", 290, done));
     let got = downtimes.finish(400);
     assert_eq!(
-        (got[0].end, got[0].whole.duration()),
+        (got[0].end, got[0].total.duration()),
         (End::HandedOver, 190)
     );
 }
@@ -165,10 +165,10 @@ fn what_did_not_end_and_what_was_lost() {
     downtimes.event(&event(360, Body::Lost { count: 1 }));
     let got = downtimes.finish(400);
     assert_eq!(
-        (got[0].end, got[0].whole.to.as_deref()),
+        (got[0].end, got[0].total.to.as_deref()),
         (End::TraceEnd, None)
     );
-    assert_eq!(got[0].whole.kernel[&Kind::StateChange], 100);
+    assert_eq!(got[0].total.kernel[&Kind::StateChange], 100);
     assert!(!got[0].complete);
 }
 
@@ -223,7 +223,7 @@ fn a_second_stop_of_one_machine_begins_only_after_the_end_of_the_first() {
     let got = downtimes.finish(1000);
     let times: Vec<(u64, u64)> = got
         .iter()
-        .map(|downtime| (downtime.whole.begin_ns, downtime.whole.end_ns))
+        .map(|downtime| (downtime.total.begin_ns, downtime.total.end_ns))
         .collect();
     assert_eq!(times, [(100, 200), (300, 330)]);
 }
@@ -246,7 +246,7 @@ fn the_exact_checkpoint_outranks_the_first_sign() {
         }
         let got = downtimes.finish(400);
         assert_eq!(
-            (got[0].end, got[0].whole.end_ns),
+            (got[0].end, got[0].total.end_ns),
             (End::Moved, end_ns),
             "{words:?}"
         );
@@ -262,7 +262,7 @@ fn a_machine_that_moved_does_not_return_within_one_downtime() {
     downtimes.checkpoint(&checkpoint("src", 295, state));
     downtimes.checkpoint(&checkpoint("dst", 300, exact));
     let got = downtimes.finish(400);
-    assert_eq!((got[0].end, got[0].whole.end_ns), (End::Moved, 300));
+    assert_eq!((got[0].end, got[0].total.end_ns), (End::Moved, 300));
 }
 
 #[test]
@@ -326,13 +326,13 @@ fn dma_counts_only_for_the_processes_of_the_named_devices() {
         let mut downtimes = scene();
         downtimes.event(&dma(pid));
         let got = downtimes.finish(400);
-        assert_eq!(got[0].whole.kernel.get(&Kind::Dma), expected, "{pid}");
+        assert_eq!(got[0].total.kernel.get(&Kind::Dma), expected, "{pid}");
     }
     let mut unnamed = Downtimes::default();
     let stop = "vmstate_downtime_checkpoint src-downtime-start";
     unnamed.checkpoint(&checkpoint("src", 100, stop));
     unnamed.event(&dma(77));
-    assert_eq!(unnamed.finish(400)[0].whole.kernel[&Kind::Dma], 10);
+    assert_eq!(unnamed.finish(400)[0].total.kernel[&Kind::Dma], 10);
 }
 
 #[test]

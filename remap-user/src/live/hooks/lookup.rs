@@ -34,7 +34,7 @@ pub fn functions() -> BTreeSet<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use remap_core::model::RULES;
+    use remap_core::model::Rule;
 
     /// What each finding is made from, beyond what no trace can do without.
     const MADE_FROM: &[(&str, &[&str])] = &[
@@ -65,7 +65,10 @@ mod tests {
     #[test]
     fn a_hook_names_the_findings_that_its_absence_takes() {
         for (rule, hooks) in MADE_FROM {
-            assert!(RULES.iter().any(|(_, id, _)| id == rule), "no rule {rule}");
+            assert!(
+                Rule::all().any(|known| known.id() == *rule),
+                "no rule {rule}"
+            );
             for hook in *hooks {
                 let row = TABLE.iter().find(|row| row.hook == *hook);
                 let row = row.unwrap_or_else(|| panic!("no hook {hook}"));
@@ -77,9 +80,9 @@ mod tests {
     #[test]
     fn every_finding_that_is_named_is_made_from_that_hook() {
         for row in TABLE {
-            let named = |(_, id, _): &&(_, &str, _)| row.impact.contains(id);
-            for (_, id, _) in RULES.iter().filter(named) {
-                let made = MADE_FROM.iter().find(|(rule, _)| rule == id);
+            let ids = Rule::all().map(Rule::id);
+            for id in ids.filter(|id| row.impact.contains(id)) {
+                let made = MADE_FROM.iter().find(|(rule, _)| *rule == id);
                 assert!(
                     made.is_some_and(|(_, hooks)| hooks.contains(&row.hook)),
                     "{} names {id}",

@@ -25,7 +25,7 @@ pub fn timeline(outcome: &Outcome, trace: &Lines) -> String {
         let Downtime {
             source,
             destination,
-            whole,
+            total,
             error_ns,
             complete,
             ..
@@ -33,13 +33,13 @@ pub fn timeline(outcome: &Outcome, trace: &Lines) -> String {
         let text = format!(
             "  {source} → {}: downtime {} (± {}): {} of it in QEMU, {}{} in the kernel",
             destination.as_deref().unwrap_or("none"),
-            duration(whole.end_ns.saturating_sub(whole.begin_ns)),
+            duration(total.end_ns.saturating_sub(total.begin_ns)),
             duration(*error_ns),
-            duration(whole.vmm_ns),
+            duration(total.vmm_ns),
             if *complete { "" } else { "at least " },
-            duration(whole.kernel_ns)
+            duration(total.kernel_ns)
         );
-        (whole.begin_ns, text)
+        (total.begin_ns, text)
     }));
     lines.sort_by_key(|(ns, _)| *ns);
     let mut text = String::new();

@@ -1,124 +1,12 @@
-//! What VMMs say, as JSON and for people.
+//! What VMMs report, for people.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-use serde::Serialize;
 
 use crate::model::Ns;
 use crate::vmm::calls::Kind;
 use crate::vmm::checkpoint::Checkpoint;
 use crate::vmm::downtime::{Downtime, End, Part};
 use crate::vmm::log::LogAccount;
-
-#[derive(Serialize)]
-pub(super) struct CheckpointLine<'a> {
-    time_ns: u64,
-    error_ns: u64,
-    log: &'a str,
-    device: Option<&'a str>,
-    tid: Option<u32>,
-    event: &'a str,
-    arguments: &'a str,
-}
-
-impl<'a> CheckpointLine<'a> {
-    pub(super) fn of(checkpoint: &'a Checkpoint) -> Self {
-        Self {
-            time_ns: checkpoint.time_ns,
-            error_ns: checkpoint.error_ns,
-            log: &checkpoint.log,
-            device: checkpoint.device.as_deref(),
-            tid: checkpoint.tid,
-            event: &checkpoint.event,
-            arguments: &checkpoint.arguments,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct PartLine<'a> {
-    from: &'a str,
-    to: Option<&'a str>,
-    begin_ns: u64,
-    end_ns: u64,
-    kernel_ns: u64,
-    vmm_ns: u64,
-    kernel: BTreeMap<&'static str, u64>,
-}
-
-impl<'a> PartLine<'a> {
-    fn of(part: &'a Part) -> Self {
-        let kernel = part.kernel.iter();
-        Self {
-            from: &part.from,
-            to: part.to.as_deref(),
-            begin_ns: part.begin_ns,
-            end_ns: part.end_ns,
-            kernel_ns: part.kernel_ns(),
-            vmm_ns: part.vmm_ns(),
-            kernel: kernel.map(|(kind, ns)| (kind.name(), *ns)).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct DowntimeLine<'a> {
-    source: &'a str,
-    destination: Option<&'a str>,
-    end: &'static str,
-    error_ns: u64,
-    complete: bool,
-    devices: &'a BTreeSet<String>,
-    whole: PartLine<'a>,
-    parts: Vec<PartLine<'a>>,
-}
-
-impl<'a> DowntimeLine<'a> {
-    pub(super) fn of(downtime: &'a Downtime) -> Self {
-        Self {
-            source: &downtime.source,
-            destination: downtime.destination.as_deref(),
-            end: downtime.end.name(),
-            error_ns: downtime.error_ns,
-            complete: downtime.complete,
-            devices: &downtime.devices,
-            whole: PartLine::of(&downtime.whole),
-            parts: downtime.parts.iter().map(PartLine::of).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct LogLine<'a> {
-    name: &'a str,
-    there: bool,
-    lines: u64,
-    checkpoints: u64,
-    others: u64,
-    earlier: u64,
-    untimed: u64,
-    foreign: u64,
-    error_ns: u64,
-    clock_moved_ns: u64,
-}
-
-impl<'a> LogLine<'a> {
-    pub(super) fn of(account: &'a LogAccount) -> Self {
-        Self {
-            name: &account.name,
-            there: account.there,
-            lines: account.lines,
-            checkpoints: account.checkpoints,
-            others: account.others,
-            earlier: account.earlier,
-            untimed: account.untimed,
-            foreign: account.foreign,
-            error_ns: account.error_ns,
-            clock_moved_ns: account.clock_moved_ns,
-        }
-    }
-}
 
 /// What a checkpoint says, for people; who says it comes before.
 pub(super) struct CheckpointText<'a>(pub(super) &'a Checkpoint);
@@ -164,8 +52,8 @@ pub(super) struct DowntimeText<'a>(pub(super) &'a Downtime);
 impl fmt::Display for DowntimeText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let downtime = self.0;
-        let (duration, error) = (Ns(downtime.whole.duration()), Ns(downtime.error_ns));
-        let shares = Shares(&downtime.whole);
+        let (duration, error) = (Ns(downtime.total.duration()), Ns(downtime.error_ns));
+        let shares = Shares(&downtime.total);
         write!(f, "downtime {duration} (± {error}): {shares}")?;
         f.write_str(match downtime.end {
             End::Moved => "",

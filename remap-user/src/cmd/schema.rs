@@ -1,0 +1,42 @@
+//! `remap schema`: what the lines of `--json` look like.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use schemars::JsonSchema;
+
+use crate::exit::Error;
+use crate::respond::verdict;
+use remap_core::sink::line;
+
+/// Prints the JSON Schema of the lines of trace, serve and drill with --json.
+#[derive(Args, Debug)]
+pub struct Schema {}
+
+impl Schema {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn run(self) -> Result<(), Error> {
+        io::stdout().lock().write_all(schema().as_bytes())?;
+        Ok(())
+    }
+}
+
+/// One line of `--json`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is of use")]
+enum Line {
+    /// A line of `remap trace`.
+    Trace(Box<line::Line<'static>>),
+    /// A line of `remap drill`; those of `remap serve` are among them.
+    Respond(verdict::Line),
+}
+
+/// The JSON Schema (draft 2020-12) of one line, as text.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Line);
+    format!("{:#}\n", schema.as_value())
+}
