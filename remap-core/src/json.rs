@@ -27,7 +27,7 @@ fn parse_result<E: serde::de::Error>(name: &str) -> Result<Result<(), Errno>, E>
     }
 }
 
-/// Makes `$type` a JSON string that [`Display`] writes and [`FromStr`](std::str::FromStr) reads.
+/// Makes `$type` a JSON string that [`Display`](std::fmt::Display) writes and [`FromStr`](std::str::FromStr) reads.
 macro_rules! string {
     ($type:ty, $name:literal, $description:literal) => {
         impl serde::Serialize for $type {

@@ -1,5 +1,5 @@
 //! A trace as a recording of everything that went into its pipeline: a [`Capture`] writes it while
-//! the trace runs, and [`replay`] feeds the same steps into another pipeline, on any machine.
+//! the trace runs, and [`replay`](Recording::replay) feeds the same steps into another pipeline, on any machine.
 //!
 //! The format is a sequence of frames, each with an 8-byte header in little-endian order:
 //!

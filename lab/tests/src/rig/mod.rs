@@ -4,7 +4,7 @@
 //! | part | what it is |
 //! | --- | --- |
 //! | [`suite`] | the runner: tests by group |
-//! | [`process`], [`trace`], [`line`], [`session`] | processes; `remap trace` as one; its lines; one tracer for many tests |
+//! | [`process`], [`trace`], [`mod@line`], [`session`] | processes; `remap trace` as one; its lines; one tracer for many tests |
 //! | [`lab`], [`stock`] | the devices: with the reference driver, with vfio-pci |
 //! | [`driver`], [`log`] | the reference driver's debugfs files, and its log |
 //! | [`user`], [`vmm`], [`peer`] | users of a device: of the remap IRQ, as a VMM, in another process |

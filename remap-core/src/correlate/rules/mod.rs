@@ -3,7 +3,7 @@
 //! A rule is one function from a moment's facts to a [`Verdict`]. The moments that have several
 //! rules have a table of them in order of precedence: the first that holds is the only one that is
 //! reported, and the cycles that it explains are not reported a second time. One cause gives one
-//! finding. The table of all rules, with their names and advice, is [`RULES`](crate::model::RULES).
+//! finding. The table of all rules, with their names and advice, is in [`Rule`](crate::model::Rule).
 
 mod change;
 mod cycle;
