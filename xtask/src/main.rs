@@ -11,6 +11,7 @@ mod demo;
 mod device;
 mod driver;
 mod firmware;
+mod fixtures;
 mod guest;
 mod guest_modules;
 mod initramfs;
@@ -52,6 +53,7 @@ enum Task {
     Bench(bench::Args),
     Lab(lab::Args),
     Demo(demo::Args),
+    Fixtures(fixtures::Args),
     Test(test::Args),
     Mutants(mutants::Args),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::main(&args),
         Task::Lab(args) => lab::main(&args),
         Task::Demo(args) => demo::main(&args),
+        Task::Fixtures(args) => fixtures::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Mutants(args) => mutants::main(&args),
     };

@@ -29,7 +29,7 @@ use libtest_mimic::Arguments;
 use rig::lab::Lab;
 use rig::stock::Stock;
 use rig::suite::{self, Group};
-use rig::{peer, qemu::play};
+use rig::{peer, qemu::play, recording};
 
 /// A test on the reference driver's device.
 type Test = suite::Test<Lab>;
@@ -82,6 +82,9 @@ fn run() -> Result<ExitCode> {
     match words.next().as_deref() {
         Some(peer::OPTION) => return peer::main(words),
         Some(play::OPTION) => return play::play(&words.next().context("which scenario?")?),
+        Some(recording::OPTION) => {
+            return recording::make(&words.next().context("which recording?")?);
+        }
         _ => {}
     }
     let (name, rest) = group(std::env::args())?;

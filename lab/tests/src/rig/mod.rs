@@ -9,6 +9,7 @@
 //! | [`driver`], [`log`] | the reference driver's debugfs files, and its log |
 //! | [`user`], [`vmm`], [`peer`] | users of a device: of the remap IRQ, as a VMM, in another process |
 //! | [`qemu`] | a QEMU as the VMM |
+//! | [`recording`] | short recordings, for the unit tests of remap-core |
 //! | [`judge`] | a trace compared with what the driver, a user or QEMU has recorded |
 
 pub mod driver;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod peer;
 pub mod process;
 pub mod qemu;
+pub mod recording;
 pub mod session;
 pub mod stock;
 pub mod suite;

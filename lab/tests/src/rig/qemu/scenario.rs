@@ -63,6 +63,15 @@ pub static UNTRAPPED: Scenario = Scenario {
     play: there_and_back,
 };
 
+/// One migration, for a recording.
+pub static ONE_WAY: Scenario = Scenario {
+    name: "one-way",
+    title: "limp=1, one migration",
+    parameters: LIMP,
+    vms: TWO,
+    play: one_way,
+};
+
 /// Cancelled; then once more, completed.
 pub static CANCELLED: Scenario = Scenario {
     name: "cancelled",
@@ -111,6 +120,15 @@ fn there_and_back(mut stage: Stage<'_>) -> Result<Outcome> {
     stage.keep(second.quit()?);
     stage.laps(&mut third)?.is_continuous()?;
     stage.keep(third.quit()?);
+    stage.end()
+}
+
+fn one_way(mut stage: Stage<'_>) -> Result<Outcome> {
+    let mut first = stage.start("first", 0, Begin::Boot)?;
+    let mut second = stage.start("second", 1, Begin::Incoming)?;
+    migrate(&mut stage, "there", &mut first, &mut second)?;
+    stage.keep(first.quit()?);
+    stage.keep(second.quit()?);
     stage.end()
 }
 
