@@ -1,4 +1,4 @@
-//! Which tracker an event concerns: the one place where an event's body is told apart.
+//! Which tracker an event concerns: the one place where an event's body is matched.
 
 use super::Correlator;
 use super::call::Exit;

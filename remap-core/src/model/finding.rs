@@ -55,7 +55,7 @@ pub enum Rule {
     MalformedRegionInfo,
     /// The IRQ's description contradicts itself.
     MalformedIrqInfo,
-    /// A state change was refused with ENODEV, and nobody has looked for a remap IRQ.
+    /// A state change was refused with ENODEV, and no call asked for a remap IRQ.
     NeverAsked,
     /// A state change that the state machine does not have.
     ImpossibleChange,
@@ -65,7 +65,7 @@ pub enum Rule {
     ErrorState,
     /// The device is in another state than it was put into.
     UnexpectedState,
-    /// Nobody knows the state after a change that failed.
+    /// The state after a change that failed is not known.
     StateUnknown,
     /// STOP_COPY was left before its data was read to the end.
     DataLeft,
@@ -155,7 +155,7 @@ impl Rule {
             }
             Self::NeverRead => "Read the eventfd when it is signalled, or disable the interrupt.",
             Self::RequestIgnored => {
-                "Close the device when REQ is signalled: whoever unbinds it waits until then."
+                "Close the device when REQ is signalled: the unbind waits until then."
             }
             Self::AccessRefused => {
                 "Do not touch a region while it is off or trapped; in a guest the access fails, in a process it is SIGBUS."

@@ -9,7 +9,7 @@ use super::Stats;
 use crate::account::Miss;
 use crate::vmm::log::LogAccount;
 
-/// What the user's filters kept back.
+/// What the user's filters left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withheld {
     /// Records of devices, processes and virtual machines that nobody asked for: nothing was made
@@ -35,7 +35,7 @@ pub struct Summary {
     /// What was made of them.
     #[serde(flatten)]
     pub stats: Stats,
-    /// What the user's filters kept back.
+    /// What the user's filters left out.
     pub withheld: Withheld,
     /// The VMMs' logs that were read.
     pub logs: Vec<LogAccount>,

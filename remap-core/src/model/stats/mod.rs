@@ -104,7 +104,7 @@ pub struct Stats {
     /// By the device's name.
     #[serde(with = "json::ByDevice::<DeviceStats>")]
     pub devices: BTreeMap<String, DeviceStats>,
-    /// Migration data of files that nobody knows the device of.
+    /// Migration data of files whose device is not known.
     pub unknown_data: DataStats,
 }
 

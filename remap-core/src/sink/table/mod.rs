@@ -88,7 +88,7 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// What the filters kept back, so that nobody takes a part for the whole.
+    /// What the filters left out: the figures above are a part.
     fn withheld(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Withheld {
             records,
