@@ -35,7 +35,7 @@ const EXEMPT: [&str; 3] = [
 
 /// Rooms that still wait for their new words. A room that is clean leaves this list for good.
 const LATER: [&str; 6] = [
-    "docs/",
+    "docs/schema/",
     "remap-core/src/correlate",
     "remap-core/src/model",
     "remap-core/src/pipeline",
