@@ -16,7 +16,7 @@ use crate::{
     account::{Account, Taken},
     correlate::{Correlator, Options},
     decode::decode,
-    event::{Answer, Body, Call, Event, Task},
+    event::{Answer, Body, Call, Event, Exit, Task},
     model::{Output, Summary, Withheld},
     order::{Order, SLACK_NS},
     sink::Sink,
@@ -53,10 +53,10 @@ fn is_unreadable(event: &Event) -> bool {
         Body::Enter {
             call: Call::Unreadable { .. },
             ..
-        } | Body::Exit {
+        } | Body::Exit(Exit {
             answer: Answer::Unreadable,
             ..
-        }
+        })
     )
 }
 

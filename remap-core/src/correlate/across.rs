@@ -3,7 +3,7 @@
 use super::Correlator;
 use super::dma::Part;
 use super::moment::Moment;
-use crate::event::{Body, DeviceKey, DmaKind, Event, NodeKey};
+use crate::event::{DeviceKey, DmaCall, DmaKind};
 
 impl Correlator {
     /// A hot reset succeeded: devices on the same bus may have been reset as well.
@@ -19,28 +19,18 @@ impl Correlator {
         }
     }
 
-    /// Mappings for DMA.
-    pub(super) fn dma(&mut self, event: &Event) {
-        let Body::Dma {
-            node,
-            kind,
-            iova,
-            size,
-            vaddr,
-            result: Ok(_),
-            ..
-        } = &event.body
-        else {
+    /// A mapping for DMA was made or ended.
+    pub(super) fn dma(&mut self, at: Moment<'_>, call: &DmaCall) {
+        if call.result.is_err() {
             return;
-        };
-        let at = Moment::of(event);
-        match (kind, vaddr) {
-            (DmaKind::Map, Some(vaddr)) => self.map_dma(at, *node, *iova, (*vaddr, *size)),
+        }
+        match (call.kind, call.vaddr) {
+            (DmaKind::Map, Some(vaddr)) => self.map_dma(at, call, vaddr),
             (DmaKind::Map, None) => {}
             (DmaKind::Unmap | DmaKind::UnmapAll, _) => {
-                for part in self.dma.unmap(*node, *kind, (*iova, *size)) {
+                for part in self.dma.unmap(call) {
                     if let Some(device) = self.devices.get(&part.device) {
-                        device.dma_unmapped(&mut self.queue, at, part.place(), *kind);
+                        device.dma_unmapped(&mut self.queue, at, part.place(), call.kind);
                     }
                 }
             }
@@ -48,17 +38,17 @@ impl Correlator {
     }
 
     /// A range of a process's memory is mapped for DMA, with the parts of regions in it.
-    fn map_dma(&mut self, at: Moment<'_>, node: NodeKey, iova: u64, (vaddr, size): (u64, u64)) {
+    fn map_dma(&mut self, at: Moment<'_>, call: &DmaCall, vaddr: u64) {
         let pid = at.task.pid;
         for (key, device) in &self.devices {
-            for (region, area, address) in device.mapped_at(pid, vaddr, size) {
+            for (region, area, address) in device.mapped_at(pid, vaddr, call.size) {
                 let part = Part {
-                    node,
+                    node: call.node,
                     pid,
                     device: *key,
                     region,
                     area,
-                    iova: iova.saturating_add(address - vaddr),
+                    iova: call.iova.saturating_add(address - vaddr),
                     reported: false,
                 };
                 device.dma_mapped(&mut self.queue, at, part.place());

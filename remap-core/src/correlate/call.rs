@@ -6,11 +6,11 @@ use std::ops::Range;
 use super::moment::Moment;
 use super::report::Reporter;
 use super::rules::never_returned;
-use crate::event::{Answer, Call, ContextKey, EarlyCall, Errno, IrqAction, IrqData, Role, Target};
+use crate::event::{Answer, Call, ContextKey, Errno, InFlight, IrqAction, IrqData, Role, Target};
 use crate::model::{InFlightCall, Output};
 
-/// The return of a call.
-pub(super) struct Exit<'a> {
+/// The return of a call, or of a write of the state.
+pub(super) struct Returned<'a> {
     pub(super) begin_ns: u64,
     pub(super) result: Result<i64, Errno>,
     pub(super) answer: &'a Answer,
@@ -18,7 +18,7 @@ pub(super) struct Exit<'a> {
     pub(super) lossy: bool,
 }
 
-impl Exit<'_> {
+impl Returned<'_> {
     /// Whether it succeeded, or the errno.
     pub(super) fn success(&self) -> Result<(), Errno> {
         self.result.map(|_| ())
@@ -125,13 +125,7 @@ impl Calls {
     }
 
     /// A call is found in flight, and it had begun before the trace.
-    pub(super) fn found(
-        &mut self,
-        out: &mut Reporter<'_>,
-        at: Moment<'_>,
-        call: &EarlyCall,
-        waits_in: &[String],
-    ) {
+    pub(super) fn found(&mut self, out: &mut Reporter<'_>, at: Moment<'_>, call: &InFlight) {
         // One that was seen to begin is no such call.
         if self.contains(at.task.tid) {
             return;
@@ -139,8 +133,8 @@ impl Calls {
         let call = InFlightCall {
             device: out.name(),
             time_ns: at.ns,
-            call: call.clone(),
-            waits_in: waits_in.to_vec(),
+            call: call.call.clone(),
+            waits_in: call.waits_in.clone(),
             last_seen_ns: None,
             task: at.task.clone(),
         };

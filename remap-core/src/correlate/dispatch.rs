@@ -1,361 +1,148 @@
 //! Which tracker an event concerns: the one place where an event's body is matched.
 
+use std::collections::BTreeMap;
+
 use super::Correlator;
-use super::call::Exit;
 use super::device::Device;
 use super::dma::ProcessSign;
-use super::irq::Signal;
-use super::mapping::{Fault, FileRange};
 use super::moment::Moment;
-use super::place::Place;
-use super::queue::OutputQueue;
-use super::remap::Written;
-use super::span::Moved;
-use crate::event::{Answer, Body, Call, DeviceKey, Errno, Event, Node};
+use crate::event::{Body, Call, DeviceKey, Event, MigrationData, Node, Unmap};
 
 impl Correlator {
     /// Hands an event on.
     pub(super) fn dispatch(&mut self, event: &Event) {
+        let at = Moment::of(event);
         let certain = self.dma.process(event.task.pid, sign(&event.body));
         self.report_dma(certain);
+        if uses(&event.body) {
+            self.used(event);
+        }
+        let Self {
+            devices,
+            queue,
+            dma,
+            lost_ns,
+            ..
+        } = self;
+        let lossy = |begin_ns| lost_ns.is_some_and(|lost_ns| begin_ns <= lost_ns);
         match &event.body {
-            Body::Lost { .. } => self.lose(event.time_ns),
-            // `--events` shows it; what it means is not known.
-            Body::Unknown { .. } => {}
-            Body::Device { .. }
-            | Body::Owner { .. }
-            | Body::Close { .. }
-            | Body::DeviceFile { .. }
-            | Body::NodeOpen { .. }
-            | Body::NodeClose { .. } => self.node(event),
-            Body::Enter { .. }
-            | Body::Exit { .. }
-            | Body::Early { .. }
-            | Body::EarlyOver { .. }
-            | Body::StateWriteEnter { .. }
-            | Body::StateWriteExit { .. }
-            | Body::ConfigWrite { .. } => self.call(event),
-            Body::Context { .. }
-            | Body::Signal { .. }
-            | Body::Consumed { .. }
-            | Body::Read { .. }
-            | Body::Write { .. }
-            | Body::Release { .. } => self.eventfd(event),
-            Body::Map { .. } | Body::Unmap { .. } | Body::Fault { .. } | Body::Zap { .. } => {
-                self.memory(event);
+            Body::Device(seen) => of(devices, seen.device).seen(queue, seen),
+            Body::Owner { pid, vm } => self.owner(*pid, vm.as_deref()),
+            Body::Close { device, dying } => {
+                dma.close(*device);
+                of(devices, *device).close(queue, at, *dying);
             }
-            Body::Dma { .. } => self.dma(event),
-            Body::Data { .. } | Body::PrecopyInfo { .. } => self.data(event),
+            Body::DeviceFile(file) => of(devices, file.device).opened(queue, at, file),
+            Body::NodeClose {
+                node: Node::Container { key } | Node::Iommufd { key },
+            } => dma.close_node(*key),
+            // `--events` shows them: a group may be opened in vain, and what an unknown record
+            // means is not known.
+            Body::NodeClose { .. } | Body::NodeOpen { .. } | Body::Unknown { .. } => {}
+            Body::Enter { device, call } => of(devices, *device).enter(queue, at, call),
+            Body::Exit(exit) => {
+                of(devices, exit.device).exit(queue, at, exit, lossy(exit.begin_ns));
+                if exit.call == Call::HotReset && exit.result.is_ok() {
+                    self.hot_reset(exit.device, at.ns);
+                }
+            }
+            Body::InFlight(call) => of(devices, call.device).in_flight(queue, at, call),
+            Body::InFlightOver { device, seen_ns } => {
+                of(devices, *device).in_flight_over(queue, at, Some(*seen_ns));
+            }
+            Body::StateWriteEnter(write) => {
+                of(devices, write.device).state_write_enter(queue, at, write)
+            }
+            Body::StateWriteExit(write) => {
+                of(devices, write.device).state_write_exit(queue, at, write, lossy(write.begin_ns));
+            }
+            Body::ConfigWrite(write) => of(devices, write.device).config_written(at.task.tid),
+            Body::Context(context) => {
+                of(devices, context.target.device).context(queue, at, context)
+            }
+            Body::Signal(signal) => of(devices, signal.target.device).signal(queue, at, signal),
+            Body::Consumed(taken) => of(devices, taken.target.device).consumed(queue, at, taken),
+            Body::Read(read) => of(devices, read.target.device).read(queue, at, read),
+            Body::Write(write) => of(devices, write.target.device).write(queue, at, write),
+            Body::Release { context, target } => {
+                of(devices, target.device).eventfd_closed(queue, at.ns, (*context, *target));
+            }
+            Body::Map(map) => of(devices, map.device).map(queue, at, map),
+            Body::Unmap(unmap) => self.unmap(at, unmap),
+            Body::Fault(fault) => of(devices, fault.device).fault(queue, at, fault),
+            Body::Zap(zap) => of(devices, zap.device).zap(queue, at, zap, &dma.of(zap.device)),
+            Body::Dma(call) => self.dma(at, call),
+            Body::Data(data) => self.data(at.ns, data),
+            Body::PrecopyInfo(info) => {
+                if let Some(device) = info.device {
+                    of(devices, device).precopy_info(at.ns, info);
+                }
+            }
+            Body::Lost { .. } => self.lose(at.ns),
         }
         if let Some(device) = event.device() {
-            self.report_trapped(device, event.time_ns);
-        }
-    }
-
-    fn device(&mut self, key: DeviceKey) -> (&mut Device, &mut OutputQueue) {
-        (self.devices.entry(key).or_default(), &mut self.queue)
-    }
-
-    /// The return of a call that began at `begin_ns`.
-    fn exit<'a>(&self, begin_ns: u64, result: Result<i64, Errno>, answer: &'a Answer) -> Exit<'a> {
-        Exit {
-            begin_ns,
-            result,
-            answer,
-            lossy: self.lost_ns.is_some_and(|lost_ns| begin_ns <= lost_ns),
+            self.report_trapped(device, at.ns);
         }
     }
 
     /// A process uses the device of an event.
-    fn used(&mut self, key: DeviceKey, event: &Event) {
+    fn used(&mut self, event: &Event) {
         let vm = self.vms.get(&event.task.pid).map(String::as_str);
-        let device = self.devices.entry(key).or_default();
-        device.used(&mut self.queue, Moment::of(event), vm);
-    }
-
-    /// Opens and closes.
-    fn node(&mut self, event: &Event) {
-        let at = Moment::of(event);
-        match &event.body {
-            Body::Device {
-                device,
-                name,
-                driver,
-                origin,
-            } => {
-                let (device, queue) = self.device(*device);
-                device.seen(name, driver.as_ref(), *origin);
-                queue.stats_mut().device(name).driver.clone_from(driver);
-            }
-            Body::Owner { pid, vm } => {
-                match vm {
-                    Some(vm) => self.vms.insert(*pid, vm.clone()),
-                    None => self.vms.remove(pid),
-                };
-                self.queue.stats_mut().owner(*pid, vm.as_deref());
-            }
-            Body::Close { device, dying } => {
-                self.dma.close(*device);
-                let (device, queue) = self.device(*device);
-                device.close(queue, at, *dying);
-            }
-            Body::DeviceFile { device, node, fd } => {
-                self.used(*device, event);
-                let (device, queue) = self.device(*device);
-                device.opened(queue, at, *node, *fd);
-            }
-            Body::NodeClose {
-                node: Node::Container { key } | Node::Iommufd { key },
-            } => self.dma.close_node(*key),
-            // Whether a group was opened in vain, and by which process, `--events` shows.
-            _ => {}
+        if let Some(key) = event.device() {
+            let device = of(&mut self.devices, key);
+            device.used(&mut self.queue, Moment::of(event), vm);
         }
     }
 
-    /// Calls on a device.
-    fn call(&mut self, event: &Event) {
-        let at = Moment::of(event);
-        match &event.body {
-            Body::Enter { device, call } => {
-                self.used(*device, event);
-                let (device, queue) = self.device(*device);
-                device.enter(queue, at, call);
-            }
-            Body::Exit {
-                device: key,
-                call,
-                begin_ns,
-                result,
-                answer,
-            } => {
-                self.used(*key, event);
-                let exit = self.exit(*begin_ns, *result, answer);
-                let (device, queue) = self.device(*key);
-                device.exit(queue, at, call, &exit);
-                if *call == Call::HotReset && result.is_ok() {
-                    self.hot_reset(*key, event.time_ns);
-                }
-            }
-            Body::Early {
-                device,
-                call,
-                waits_in,
-            } => {
-                self.used(*device, event);
-                let (device, queue) = self.device(*device);
-                device.in_flight(queue, at, call, waits_in);
-            }
-            Body::EarlyOver { device, seen_ns } => {
-                let (device, queue) = self.device(*device);
-                device.in_flight_over(queue, at, Some(*seen_ns));
-            }
-            Body::StateWriteEnter {
-                device,
-                region,
-                word,
-            } => {
-                let (device, queue) = self.device(*device);
-                device.state_write_enter(queue, at, *region, *word);
-            }
-            Body::StateWriteExit {
-                device,
-                region,
-                word,
-                begin_ns,
-                result,
-            } => {
-                let exit = self.exit(*begin_ns, *result, &Answer::None);
-                let (device, queue) = self.device(*device);
-                device.state_write_exit(queue, at, (*region, *word), &exit);
-            }
-            Body::ConfigWrite { device, .. } => {
-                self.device(*device).0.config_written(event.task.tid);
-            }
-            _ => {}
-        }
+    /// The process `pid` runs this virtual machine, or another program than before.
+    fn owner(&mut self, pid: u32, vm: Option<&str>) {
+        match vm {
+            Some(vm) => self.vms.insert(pid, vm.to_owned()),
+            None => self.vms.remove(&pid),
+        };
+        self.queue.stats_mut().owner(pid, vm);
     }
 
-    /// Eventfds.
-    fn eventfd(&mut self, event: &Event) {
-        let at = Moment::of(event);
-        match &event.body {
-            Body::Context {
-                context,
-                target,
-                origin,
-                ..
-            } => {
-                let (device, queue) = self.device(target.device);
-                device.context(queue, at, (*context, *target), *origin);
-            }
-            Body::Signal {
-                context,
-                target,
-                addend,
-                count,
-                in_task,
-                ..
-            } => {
-                let signal = Signal {
-                    context: *context,
-                    target: *target,
-                    addend: *addend,
-                    count: *count,
-                };
-                let (device, queue) = self.device(target.device);
-                device.signal(queue, at, &signal, *in_task);
-            }
-            Body::Consumed { target, value, .. } => {
-                let (device, queue) = self.device(target.device);
-                device.consumed(queue, at, *target, *value);
-            }
-            Body::Read {
-                context,
-                target,
-                value,
-                result,
-            } => {
-                self.used(target.device, event);
-                let value = result.map(|_| *value);
-                let (device, queue) = self.device(target.device);
-                device.read(queue, at, (*context, *target), value);
-            }
-            Body::Write {
-                context,
-                target,
-                begin_ns,
-                value,
-                result: Ok(_),
-            } => {
-                let written = Written {
-                    context: *context,
-                    target: *target,
-                    begin_ns: *begin_ns,
-                    value: *value,
-                };
-                let (device, queue) = self.device(target.device);
-                device.write(queue, at, &written);
-            }
-            Body::Release { context, target } => {
-                let (device, queue) = self.device(target.device);
-                device.eventfd_closed(queue, event.time_ns, (*context, *target));
-            }
-            _ => {}
-        }
+    /// A mapping, or a part of one, is gone.
+    fn unmap(&mut self, at: Moment<'_>, unmap: &Unmap) {
+        let device = of(&mut self.devices, unmap.device);
+        device.unmap(&mut self.queue, at, unmap.place);
+        let times = (at.ns, self.queue.options().stuck_ns);
+        self.dma
+            .unmapped(times, at.task.pid, unmap.device, unmap.place);
     }
 
-    /// Mappings, and the pages behind them.
-    fn memory(&mut self, event: &Event) {
-        let at = Moment::of(event);
-        match &event.body {
-            Body::Map {
-                device,
-                region,
-                offset,
-                size,
-                address,
-                result,
-                origin,
-            } => {
-                self.used(*device, event);
-                let place = Place::new(*region, *offset, *size, *address);
-                let (device, queue) = self.device(*device);
-                match result {
-                    Ok(()) => device.map(queue, at, place, *origin),
-                    Err(errno) => device.map_refused(queue, at, place, *errno),
-                }
-            }
-            Body::Unmap {
-                device: key,
-                region,
-                offset,
-                size,
-                address,
-            } => {
-                let place = Place::new(*region, *offset, *size, *address);
-                let (device, queue) = self.device(*key);
-                device.unmap(queue, at, place);
-                let times = (at.ns, self.queue.options().stuck_ns);
-                self.dma.unmapped(times, event.task.pid, *key, place);
-            }
-            Body::Fault {
-                device,
-                region,
-                offset,
-                address,
-                begin_ns,
-                outcome,
-            } => {
-                let fault = Fault {
-                    region: *region,
-                    offset: *offset,
-                    address: *address,
-                    begin_ns: *begin_ns,
-                    outcome: *outcome,
-                };
-                let (device, queue) = self.device(*device);
-                device.fault(queue, at, &fault);
-            }
-            Body::Zap {
-                device: key,
-                regions,
-                offset,
-                size,
-                cause,
-            } => {
-                let range = FileRange {
-                    regions: *regions,
-                    offset: *offset,
-                    size: *size,
-                };
-                let for_dma = self.dma.of(*key);
-                let (device, queue) = self.device(*key);
-                device.zap(queue, at, (range, *cause), &for_dma);
-            }
-            _ => {}
-        }
-    }
-
-    /// Migration data.
-    fn data(&mut self, event: &Event) {
-        match &event.body {
-            Body::Data {
-                device,
-                write,
-                begin_ns,
-                result,
-                ..
-            } => {
-                let moved = Moved {
-                    begin_ns: *begin_ns,
-                    write: *write,
-                    result: *result,
-                };
-                match device {
-                    Some(device) => self.device(*device).0.data(event.time_ns, &moved),
-                    None => {
-                        let data = &mut self.queue.stats_mut().unknown_data;
-                        data.record(event.time_ns, &moved);
-                        let ns = event.time_ns.saturating_sub(*begin_ns);
-                        data.busy_ns = data.busy_ns.saturating_add(ns);
-                    }
-                }
-            }
-            Body::PrecopyInfo {
-                device: Some(device),
-                bytes: Some((initial_bytes, dirty_bytes)),
-                result: Ok(_),
-                ..
-            } => {
-                let (device, _) = self.device(*device);
-                device.precopy_info(event.time_ns, *initial_bytes, *dirty_bytes);
-            }
-            _ => {}
+    /// A read or a write of migration data returned.
+    fn data(&mut self, now: u64, data: &MigrationData) {
+        if let Some(device) = data.device {
+            of(&mut self.devices, device).data(now, data);
+        } else {
+            let stats = &mut self.queue.stats_mut().unknown_data;
+            stats.record(now, data);
+            let ns = now.saturating_sub(data.begin_ns);
+            stats.busy_ns = stats.busy_ns.saturating_add(ns);
         }
     }
 }
 
-/// What an event says of the process that it happened in.
+fn of(devices: &mut BTreeMap<DeviceKey, Device>, key: DeviceKey) -> &mut Device {
+    devices.entry(key).or_default()
+}
+
+/// Whether the process of an event uses its device by it.
+fn uses(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::DeviceFile(_)
+            | Body::Enter { .. }
+            | Body::Exit(_)
+            | Body::InFlight(_)
+            | Body::Read(_)
+            | Body::Map(_)
+    )
+}
+
+/// What an event shows of the process that it happened in.
 fn sign(body: &Body) -> ProcessSign {
     match body {
         Body::Close { .. }
@@ -363,11 +150,11 @@ fn sign(body: &Body) -> ProcessSign {
             node: Node::Container { .. } | Node::Iommufd { .. },
         } => ProcessSign::Ends,
         // An interrupt may come on top of a process that ends.
-        Body::Unmap { .. }
+        Body::Unmap(_)
         | Body::Release { .. }
         | Body::NodeClose { .. }
-        | Body::Signal { .. }
-        | Body::Consumed { .. }
+        | Body::Signal(_)
+        | Body::Consumed(_)
         | Body::Owner { .. }
         | Body::Unknown { .. }
         | Body::Lost { .. } => ProcessSign::None,

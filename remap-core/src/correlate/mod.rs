@@ -34,7 +34,6 @@ mod mapping;
 mod migration;
 mod moment;
 mod options;
-mod place;
 mod queue;
 mod region;
 mod remap;

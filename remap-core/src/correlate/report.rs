@@ -3,10 +3,9 @@
 use super::identity::Identity;
 use super::moment::Moment;
 use super::options::Options;
-use super::place::Place;
 use super::queue::{Ids, OutputQueue};
 use super::rules::Verdict;
-use crate::event::{Errno, Origin};
+use crate::event::{Errno, Origin, Place};
 use crate::model::{
     Cycle, DeviceStats, Finding, Interrupt, IrqChange, Mapped, MappedHow, MappingStats, Outcome,
     Output, Reason, Stage, StageLine, Stamp,

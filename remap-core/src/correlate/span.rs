@@ -2,23 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::event::Errno;
+use crate::event::{Errno, MigrationData};
 use crate::model::{Activity, DataStats};
-
-/// A read or a write of migration data that returned.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moved {
-    /// When it began (CLOCK_MONOTONIC ns).
-    pub(super) begin_ns: u64,
-    pub(super) write: bool,
-    /// Bytes moved, or the errno.
-    pub(super) result: Result<i64, Errno>,
-}
 
 impl DataStats {
     /// One more read or write that returned at `end_ns`; how long it was in flight is the caller's
     /// to add.
-    pub(super) fn record(&mut self, end_ns: u64, moved: &Moved) {
+    pub(super) fn record(&mut self, end_ns: u64, moved: &MigrationData) {
         match moved.result {
             Ok(0) if !moved.write => self.ends += 1,
             Ok(bytes) => {
@@ -131,7 +121,7 @@ impl Tally {
     }
 
     /// A read or a write of migration data returned at `end_ns`.
-    pub(super) fn moved(&mut self, end_ns: u64, moved: &Moved) {
+    pub(super) fn moved(&mut self, end_ns: u64, moved: &MigrationData) {
         self.activity.data.record(end_ns, moved);
         self.data.add(moved.begin_ns, end_ns);
     }
@@ -212,9 +202,12 @@ mod tests {
     fn an_end_of_data_is_no_data() {
         let mut data = DataStats::default();
         for (begin_ns, result) in [(1, Ok(4096)), (3, Err(Errno::ENOMSG)), (5, Ok(0))] {
-            let moved = Moved {
-                begin_ns,
+            let moved = MigrationData {
+                device: None,
+                file: 1,
                 write: false,
+                requested: 4096,
+                begin_ns,
                 result,
             };
             data.record(begin_ns + 1, &moved);

@@ -17,7 +17,8 @@ use vfio_bindings::bindings::vfio::{
 use super::result;
 use crate::{
     event::{
-        Answer, Body, Call, DeviceKey, DeviceState, FeatureData, FeatureOp, IrqAction, IrqData,
+        Answer, Body, Call, DeviceKey, DeviceState, Exit, FeatureData, FeatureOp, IrqAction,
+        IrqData,
     },
     parse::{capability::ChainError, irq, region},
 };
@@ -29,14 +30,14 @@ pub(super) fn enter(raw: &record::Enter) -> Body {
     }
 }
 
-pub(super) fn exit(raw: &record::Exit, answer: &[u8; ANSWER_BYTES]) -> Body {
+pub(super) fn exit(raw: &record::Exit, answer: &[u8; ANSWER_BYTES]) -> Exit {
     let call = call(raw.request, captured(&raw.argument, raw.argument_len));
     let answer = if raw.answer_unreadable != 0 {
         Answer::Unreadable
     } else {
         self::answer(&call, captured(answer, raw.answer_len))
     };
-    Body::Exit {
+    Exit {
         device: DeviceKey(raw.device),
         call,
         begin_ns: raw.begin_ns,

@@ -3,7 +3,7 @@
 use remap_common::record;
 
 use super::{answered, device_of, fd_of, known, result};
-use crate::event::{Body, ContextKey, DeviceKey, Target};
+use crate::event::{Body, Consumed, Context, ContextKey, DeviceKey, Read, Signal, Target, Write};
 
 fn target(raw: &record::Target) -> Option<Target> {
     Some(Target {
@@ -14,8 +14,8 @@ fn target(raw: &record::Target) -> Option<Target> {
     })
 }
 
-pub(super) fn context(raw: &record::Context) -> Option<Body> {
-    Some(Body::Context {
+pub(super) fn context(raw: &record::Context) -> Option<Context> {
+    Some(Context {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
         fd: fd_of(raw.fd),
@@ -23,8 +23,8 @@ pub(super) fn context(raw: &record::Context) -> Option<Body> {
     })
 }
 
-pub(super) fn signal(raw: &record::Signal) -> Option<Body> {
-    Some(Body::Signal {
+pub(super) fn signal(raw: &record::Signal) -> Option<Signal> {
+    Some(Signal {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
         addend: raw.addend,
@@ -34,16 +34,16 @@ pub(super) fn signal(raw: &record::Signal) -> Option<Body> {
     })
 }
 
-pub(super) fn consumed(raw: &record::Consumed) -> Option<Body> {
-    Some(Body::Consumed {
+pub(super) fn consumed(raw: &record::Consumed) -> Option<Consumed> {
+    Some(Consumed {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
         value: known(raw.value, raw.value_known),
     })
 }
 
-pub(super) fn read(raw: &record::Read) -> Option<Body> {
-    Some(Body::Read {
+pub(super) fn read(raw: &record::Read) -> Option<Read> {
+    Some(Read {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
         value: known(raw.value, raw.value_known),
@@ -51,8 +51,8 @@ pub(super) fn read(raw: &record::Read) -> Option<Body> {
     })
 }
 
-pub(super) fn write(raw: &record::Write) -> Option<Body> {
-    Some(Body::Write {
+pub(super) fn write(raw: &record::Write) -> Option<Write> {
+    Some(Write {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
         begin_ns: raw.begin_ns,

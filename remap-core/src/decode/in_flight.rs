@@ -4,7 +4,7 @@ use remap_common::{record::ARGUMENT_BYTES, uapi};
 use serde::{Deserialize, Serialize};
 
 use super::{call, split};
-use crate::event::{Body, DeviceKey, EarlyCall, Event, Task};
+use crate::event::{Body, DeviceKey, EarlyCall, Event, InFlight, Task};
 
 /// The longest stack, in functions.
 const FRAMES: usize = 8;
@@ -40,11 +40,11 @@ impl ObservedCall {
                 region: split(offset).0,
             },
         };
-        let body = Body::Early {
+        let body = Body::InFlight(InFlight {
             device: DeviceKey(self.device),
             call,
             waits_in: functions(&self.stack),
-        };
+        });
         Some(event(self.time_ns, &self.task, body))
     }
 }
@@ -65,7 +65,7 @@ pub struct ObservedReturn {
 impl ObservedReturn {
     /// The event.
     pub fn event(&self) -> Event {
-        let body = Body::EarlyOver {
+        let body = Body::InFlightOver {
             device: DeviceKey(self.device),
             seen_ns: self.seen_ns,
         };
@@ -143,7 +143,7 @@ mod tests {
             stack: String::new(),
         };
         match observed.event()?.body {
-            Body::Early { call, .. } => Some(call),
+            Body::InFlight(InFlight { call, .. }) => Some(call),
             other => panic!("{other:?}"),
         }
     }

@@ -6,7 +6,11 @@ use remap_common::{
 };
 
 use super::{known, result, split};
-use crate::event::{Body, DeviceKey, FaultOutcome, NodeKey, ZapCause};
+use crate::event::{
+    ConfigWrite, DeviceKey, DmaCall, Fault, FaultOutcome, Map, NodeKey, Place, Unmap, ZapCause,
+    ZapStep,
+};
+use crate::parse::region::Area;
 
 /// `enum vm_fault_reason` (include/linux/mm_types.h).
 mod vm_fault {
@@ -16,31 +20,32 @@ mod vm_fault {
     pub const FALLBACK: u32 = 0x800;
 }
 
-pub(super) fn map(raw: &record::Map) -> Option<Body> {
-    let (region, offset) = split(raw.offset);
-    Some(Body::Map {
-        device: DeviceKey(raw.device),
+fn place(offset: u64, size: u64, address: u64) -> Place {
+    let (region, offset) = split(offset);
+    Place {
         region,
-        offset,
-        size: raw.size,
-        address: raw.address,
+        area: Area { offset, size },
+        address,
+    }
+}
+
+pub(super) fn map(raw: &record::Map) -> Option<Map> {
+    Some(Map {
+        device: DeviceKey(raw.device),
+        place: place(raw.offset, raw.size, raw.address),
         result: result(raw.result).map(drop),
         origin: raw.origin.known()?,
     })
 }
 
-pub(super) fn unmap(raw: &record::Unmap) -> Body {
-    let (region, offset) = split(raw.offset);
-    Body::Unmap {
+pub(super) fn unmap(raw: &record::Unmap) -> Unmap {
+    Unmap {
         device: DeviceKey(raw.device),
-        region,
-        offset,
-        size: raw.size,
-        address: raw.address,
+        place: place(raw.offset, raw.size, raw.address),
     }
 }
 
-pub(super) fn fault(raw: &record::Fault) -> Body {
+pub(super) fn fault(raw: &record::Fault) -> Fault {
     let (region, offset) = split(raw.offset);
     let outcome = match raw.result {
         code if code & (vm_fault::OOM | vm_fault::SIGBUS) == vm_fault::SIGBUS => {
@@ -56,7 +61,7 @@ pub(super) fn fault(raw: &record::Fault) -> Body {
         },
         code => FaultOutcome::Other(code),
     };
-    Body::Fault {
+    Fault {
         device: DeviceKey(raw.device),
         region,
         offset,
@@ -66,14 +71,14 @@ pub(super) fn fault(raw: &record::Fault) -> Body {
     }
 }
 
-pub(super) fn zap(raw: &record::Zap) -> Option<Body> {
+pub(super) fn zap(raw: &record::Zap) -> Option<ZapStep> {
     let (first, offset) = split(raw.offset);
     // A length of 0 means all behind the offset (`unmap_mapping_range`).
     let last = match raw.size {
         0 => u32::MAX,
         size => split(raw.offset.saturating_add(size - 1)).0,
     };
-    Some(Body::Zap {
+    Some(ZapStep {
         device: DeviceKey(raw.device),
         regions: (first, last),
         offset,
@@ -100,8 +105,8 @@ fn cause(raw: &record::Zap) -> Option<ZapCause> {
     })
 }
 
-pub(super) fn config_write(raw: &record::ConfigWrite) -> Body {
-    Body::ConfigWrite {
+pub(super) fn config_write(raw: &record::ConfigWrite) -> ConfigWrite {
+    ConfigWrite {
         device: DeviceKey(raw.device),
         offset: raw.offset,
         value: known(raw.value, raw.value_known),
@@ -110,9 +115,9 @@ pub(super) fn config_write(raw: &record::ConfigWrite) -> Body {
     }
 }
 
-pub(super) fn dma(raw: &record::Dma) -> Option<Body> {
+pub(super) fn dma(raw: &record::Dma) -> Option<DmaCall> {
     let kind = raw.operation.known()?;
-    Some(Body::Dma {
+    Some(DmaCall {
         node: NodeKey(raw.node),
         kind,
         iova: raw.iova,

@@ -3,18 +3,18 @@
 use remap_common::record;
 
 use super::{device_of, known, result, split};
-use crate::event::{Body, DeviceKey};
+use crate::event::{DeviceKey, MigrationData, PrecopyInfo, StateWriteEnter, StateWriteExit};
 
-pub(super) fn state_enter(raw: &record::StateEnter) -> Body {
-    Body::StateWriteEnter {
+pub(super) fn state_enter(raw: &record::StateEnter) -> StateWriteEnter {
+    StateWriteEnter {
         device: DeviceKey(raw.device),
         region: split(raw.offset).0,
         word: known(raw.word, raw.word_known),
     }
 }
 
-pub(super) fn state_exit(raw: &record::StateExit) -> Body {
-    Body::StateWriteExit {
+pub(super) fn state_exit(raw: &record::StateExit) -> StateWriteExit {
+    StateWriteExit {
         device: DeviceKey(raw.device),
         region: split(raw.offset).0,
         word: known(raw.word, raw.word_known),
@@ -23,8 +23,8 @@ pub(super) fn state_exit(raw: &record::StateExit) -> Body {
     }
 }
 
-pub(super) fn data(raw: &record::Data) -> Body {
-    Body::Data {
+pub(super) fn data(raw: &record::Data) -> MigrationData {
+    MigrationData {
         device: device_of(raw.device),
         file: raw.file,
         write: raw.write != 0,
@@ -34,8 +34,8 @@ pub(super) fn data(raw: &record::Data) -> Body {
     }
 }
 
-pub(super) fn precopy_info(raw: &record::PrecopyInfo) -> Body {
-    Body::PrecopyInfo {
+pub(super) fn precopy_info(raw: &record::PrecopyInfo) -> PrecopyInfo {
+    PrecopyInfo {
         device: device_of(raw.device),
         file: raw.file,
         begin_ns: raw.begin_ns,

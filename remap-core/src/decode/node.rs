@@ -3,10 +3,10 @@
 use remap_common::record::{self, NodeKind, UNKNOWN_NUMBER, Wire};
 
 use super::{answered, fd_of, result, text};
-use crate::event::{Body, DeviceKey, Node, NodeKey};
+use crate::event::{Body, DeviceFile, DeviceKey, DeviceSeen, Node, NodeKey};
 
-pub(super) fn device(raw: &record::Device) -> Option<Body> {
-    Some(Body::Device {
+pub(super) fn device(raw: &record::Device) -> Option<DeviceSeen> {
+    Some(DeviceSeen {
         device: DeviceKey(raw.device),
         name: text(&raw.name),
         driver: Some(text(&raw.driver)).filter(|name| !name.is_empty()),
@@ -42,8 +42,8 @@ pub(super) fn node(raw: &record::Node) -> Option<Body> {
     })
 }
 
-pub(super) fn device_file(raw: &record::DeviceFile) -> Option<Body> {
-    Some(Body::DeviceFile {
+pub(super) fn device_file(raw: &record::DeviceFile) -> Option<DeviceFile> {
+    Some(DeviceFile {
         device: DeviceKey(raw.device),
         node: named(raw.node, raw.key, raw.number)?,
         fd: fd_of(raw.fd),

@@ -10,7 +10,7 @@ use vfio_bindings::bindings::vfio::{
 };
 
 use super::*;
-use crate::event::{Answer, Call, DeviceState, IrqAction, IrqData};
+use crate::event::{Answer, Call, DeviceState, Exit, IrqAction, IrqData, MigrationData};
 
 /// A record in words, aligned as in the ring: the header, and what follows it.
 pub(crate) fn words(header: Header, pieces: &[&[u8]]) -> Vec<u64> {
@@ -163,7 +163,7 @@ fn the_lowest_result_is_an_errno() {
         write: 0,
         reserved: 0,
     };
-    let Body::Data { result, device, .. } = decoded(&raw, &[]).body else {
+    let Body::Data(MigrationData { result, device, .. }) = decoded(&raw, &[]).body else {
         panic!("{raw:?}");
     };
     assert_eq!((result, device), (Err(Errno(i32::MAX)), None));
@@ -192,10 +192,10 @@ fn an_answer_without_room_for_the_chain_still_describes_the_region() {
             answer[n * 4..n * 4 + 4].copy_from_slice(&bytes);
         }
         match decoded(&raw, &answer).body {
-            Body::Exit {
+            Body::Exit(Exit {
                 answer: Answer::Region(region),
                 ..
-            } => region,
+            }) => region,
             other => panic!("{other:?}"),
         }
     };

@@ -4,7 +4,7 @@ use remap_common::uapi::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::DeviceState;
+use super::{DeviceKey, DeviceState, Errno};
 use crate::json;
 use crate::parse::{irq::IrqInfo, region::Region};
 
@@ -254,4 +254,22 @@ impl Call {
     pub fn changes_state(&self) -> bool {
         matches!(self, Self::Feature { feature: VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, op, .. } if op.set && !op.probe)
     }
+}
+
+/// An ioctl on the device returned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exit {
+    /// The device.
+    #[serde(skip)]
+    pub device: DeviceKey,
+    /// Its arguments, as at entry.
+    pub call: Call,
+    /// When it began (CLOCK_MONOTONIC ns).
+    pub begin_ns: u64,
+    /// The return value (not negative), or the errno.
+    #[serde(flatten, with = "json::Returned")]
+    pub result: Result<i64, Errno>,
+    /// What it handed back.
+    #[serde(with = "json::MaybeAnswer")]
+    pub answer: Answer,
 }

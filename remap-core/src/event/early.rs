@@ -1,6 +1,6 @@
 //! Calls on a device's file that began before the trace.
 
-use super::Call;
+use super::{Call, DeviceKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,4 +25,18 @@ impl EarlyCall {
     pub fn changes_state(&self) -> bool {
         matches!(self, Self::Ioctl(call) if call.changes_state())
     }
+}
+
+/// A call was under way when the trace began; its return will not be seen as such, since the
+/// kernel arms a return at the entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InFlight {
+    /// The device.
+    #[serde(skip)]
+    pub device: DeviceKey,
+    /// What was called.
+    pub call: EarlyCall,
+    /// The functions in which the thread waits, innermost first; empty if that could not be
+    /// read.
+    pub waits_in: Vec<String>,
 }

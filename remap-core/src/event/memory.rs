@@ -1,9 +1,11 @@
-//! Faults and zaps.
+//! Mappings, faults, zaps, and mappings for DMA.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{DeviceKey, DmaKind, Errno, NodeKey, Origin};
 use crate::json;
+use crate::parse::region::Area;
 
 /// What came of a fault on a mapped region (`vm_fault_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,4 +52,101 @@ pub enum ZapCause {
     /// None that is traced: the driver's own accord, sysfs, runtime power management, error
     /// recovery.
     Unknown,
+}
+
+/// A part of a region was mapped (return of the device's mmap).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Map {
+    /// The device.
+    #[serde(skip)]
+    pub device: DeviceKey,
+    /// What was mapped, and where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Success, or the errno.
+    #[serde(with = "json::ResultName")]
+    pub result: Result<(), Errno>,
+    /// How it came to be known.
+    pub origin: Origin,
+}
+
+/// A mapping of a region (or a part of one) is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unmap {
+    /// The device.
+    #[serde(skip)]
+    pub device: DeviceKey,
+    /// What was mapped, and where.
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// A touch of a mapped region without a page behind it (return of the fault handler).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    /// The device.
+    #[serde(skip)]
+    pub device: DeviceKey,
+    /// Region index.
+    pub region: u32,
+    /// Offset within the region, bytes.
+    pub offset: u64,
+    /// The address in the process.
+    pub address: u64,
+    /// When it began.
+    pub begin_ns: u64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: FaultOutcome,
+}
+
+/// The kernel takes the pages of a region, or a part of it, out of every mapping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ZapStep {
+    /// The device.
+    #[serde(skip)]
+    pub device: DeviceKey,
+    /// First and last region index that it concerns.
+    #[serde(flatten, with = "json::Regions")]
+    pub regions: (u32, u32),
+    /// Offset within the first region, bytes.
+    pub offset: u64,
+    /// Length, bytes; reaches over several regions where `regions` says so.
+    pub size: u64,
+    /// In which call.
+    pub cause: ZapCause,
+}
+
+/// A mapping for the device's DMA was made or ended (return of the ioctl on the container or
+/// the iommufd).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DmaCall {
+    /// The container or iommufd.
+    pub node: NodeKey,
+    /// What was done.
+    #[serde(rename = "what")]
+    pub kind: DmaKind,
+    /// First address on the device's side.
+    pub iova: u64,
+    /// Length, bytes; for an unmap what the kernel says it has unmapped.
+    pub size: u64,
+    /// Address in the process, for a map.
+    pub vaddr: Option<u64>,
+    /// When it began.
+    pub begin_ns: u64,
+    /// Success, or the errno.
+    #[serde(flatten, with = "json::Returned")]
+    pub result: Result<i64, Errno>,
+}
+
+/// A part of a region, and where it is in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Place {
+    /// Region index.
+    pub region: u32,
+    /// The part.
+    #[serde(flatten)]
+    pub area: Area,
+    /// Start address in the process.
+    pub address: u64,
 }

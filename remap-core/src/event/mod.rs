@@ -6,17 +6,23 @@
 mod body;
 mod call;
 mod early;
+mod eventfd;
 mod memory;
+mod migration;
 mod node;
 mod state;
+mod write;
 
 pub use body::Body;
-pub use call::{Answer, Call, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
-pub use early::EarlyCall;
-pub use memory::{FaultOutcome, ZapCause};
-pub use node::{Node, NodeKey};
+pub use call::{Answer, Call, Exit, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
+pub use early::{EarlyCall, InFlight};
+pub use eventfd::{Consumed, Context, Read, Signal, Write};
+pub use memory::{DmaCall, Fault, FaultOutcome, Map, Place, Unmap, ZapCause, ZapStep};
+pub use migration::{MigrationData, PrecopyInfo};
+pub use node::{DeviceFile, DeviceSeen, Node, NodeKey};
 pub use remap_common::record::{DmaKind, Origin, Role, UNKNOWN_INDEX};
 pub use state::DeviceState;
+pub use write::{ConfigWrite, StateWriteEnter, StateWriteExit};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -128,29 +134,30 @@ impl Event {
     /// The device that it is about; `None` for what is about the trace itself.
     pub fn device(&self) -> Option<DeviceKey> {
         Some(match &self.body {
-            Body::Device { device, .. }
-            | Body::Close { device, .. }
+            Body::Device(seen) => seen.device,
+            Body::DeviceFile(file) => file.device,
+            Body::Close { device, .. }
             | Body::Enter { device, .. }
-            | Body::Exit { device, .. }
-            | Body::Early { device, .. }
-            | Body::EarlyOver { device, .. }
-            | Body::Map { device, .. }
-            | Body::Unmap { device, .. }
-            | Body::StateWriteEnter { device, .. }
-            | Body::StateWriteExit { device, .. }
-            | Body::Fault { device, .. }
-            | Body::Zap { device, .. }
-            | Body::ConfigWrite { device, .. }
-            | Body::DeviceFile { device, .. } => *device,
-            Body::Data { device, .. } | Body::PrecopyInfo { device, .. } => return *device,
-            Body::Context { target, .. }
-            | Body::Signal { target, .. }
-            | Body::Consumed { target, .. }
-            | Body::Read { target, .. }
-            | Body::Write { target, .. }
-            | Body::Release { target, .. } => target.device,
-            // A mapping for DMA is a process's: which devices it serves the correlation knows.
-            Body::Dma { .. }
+            | Body::InFlightOver { device, .. } => *device,
+            Body::Exit(exit) => exit.device,
+            Body::InFlight(call) => call.device,
+            Body::Map(map) => map.device,
+            Body::Unmap(unmap) => unmap.device,
+            Body::Fault(fault) => fault.device,
+            Body::Zap(step) => step.device,
+            Body::StateWriteEnter(write) => write.device,
+            Body::StateWriteExit(write) => write.device,
+            Body::ConfigWrite(write) => write.device,
+            Body::Data(data) => return data.device,
+            Body::PrecopyInfo(info) => return info.device,
+            Body::Context(context) => context.target.device,
+            Body::Signal(signal) => signal.target.device,
+            Body::Consumed(taken) => taken.target.device,
+            Body::Read(read) => read.target.device,
+            Body::Write(write) => write.target.device,
+            Body::Release { target, .. } => target.device,
+            // A mapping for DMA belongs to a process; the correlation finds the devices that use it.
+            Body::Dma(_)
             | Body::NodeOpen { .. }
             | Body::NodeClose { .. }
             | Body::Owner { .. }

@@ -32,7 +32,7 @@ impl Owners {
         }
         let pid = event.task.pid;
         // A process that opens a device may be another program by now, or another process.
-        let opens = matches!(event.body, Body::Device { .. } | Body::DeviceFile { .. });
+        let opens = matches!(event.body, Body::Device(_) | Body::DeviceFile(_));
         if !opens && self.known.contains_key(&pid) {
             return None;
         }
@@ -51,7 +51,7 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{DeviceKey, Origin, Task};
+    use crate::event::{DeviceKey, DeviceSeen, Origin, Task, ZapCause, ZapStep};
 
     fn event(pid: u32, body: Body) -> Event {
         let task = Task {
@@ -68,22 +68,22 @@ mod tests {
     }
 
     fn device() -> Body {
-        Body::Device {
+        Body::Device(DeviceSeen {
             device: DeviceKey(1),
             name: "0000:01:00.0".into(),
             driver: None,
             origin: Origin::Seen,
-        }
+        })
     }
 
-    fn fault() -> Body {
-        Body::Unmap {
+    fn zap() -> Body {
+        Body::Zap(ZapStep {
             device: DeviceKey(1),
-            region: 0,
+            regions: (0, 0),
             offset: 0,
             size: 1,
-            address: 1,
-        }
+            cause: ZapCause::Unknown,
+        })
     }
 
     fn answers(mut names: Vec<Option<&'static str>>) -> Owners {
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_process_is_asked_about_once_and_again_when_it_opens() {
         let mut owners = answers(vec![None, Some("web"), Some("web"), None]);
-        assert_eq!(owners.before(&event(5, fault())), None, "not its own doing");
+        assert_eq!(owners.before(&event(5, zap())), None, "not its own doing");
         assert_eq!(owners.before(&event(5, device())), None);
         let named = owners.before(&event(5, device())).unwrap();
         assert_eq!((named.time_ns, named.task.pid), (7, 5));

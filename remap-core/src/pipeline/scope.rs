@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::event::{Body, DeviceKey, Event};
+use crate::event::{Body, DeviceKey, DeviceSeen, Event};
 
 /// Which devices are of interest; all of them by default.
 #[derive(Clone, Debug, Default)]
@@ -31,21 +31,21 @@ pub(super) enum Admission {
 pub(super) fn acts(event: &Event) -> bool {
     matches!(
         event.body,
-        Body::Device { .. }
-            | Body::DeviceFile { .. }
+        Body::Device(_)
+            | Body::DeviceFile(_)
             | Body::Enter { .. }
-            | Body::Exit { .. }
-            | Body::Early { .. }
-            | Body::Read { .. }
-            | Body::Write { .. }
-            | Body::Map { .. }
-            | Body::StateWriteEnter { .. }
-            | Body::StateWriteExit { .. }
-            | Body::Fault { .. }
-            | Body::ConfigWrite { .. }
-            | Body::Data { .. }
-            | Body::PrecopyInfo { .. }
-            | Body::Dma { .. }
+            | Body::Exit(_)
+            | Body::InFlight(_)
+            | Body::Read(_)
+            | Body::Write(_)
+            | Body::Map(_)
+            | Body::StateWriteEnter(_)
+            | Body::StateWriteExit(_)
+            | Body::Fault(_)
+            | Body::ConfigWrite(_)
+            | Body::Data(_)
+            | Body::PrecopyInfo(_)
+            | Body::Dma(_)
     )
 }
 
@@ -72,7 +72,7 @@ impl Scope {
     /// The name of a device that is open.
     pub(super) fn name(&self, device: DeviceKey) -> Option<&str> {
         match &self.devices.get(&device)?.body {
-            Body::Device { name, .. } => Some(name),
+            Body::Device(DeviceSeen { name, .. }) => Some(name),
             _ => None,
         }
     }
@@ -98,7 +98,7 @@ impl Scope {
 
     /// Whether the event is handed on.
     pub(super) fn admit(&mut self, event: &Event) -> Admission {
-        if let Body::Device { device, .. } = event.body {
+        if let Body::Device(DeviceSeen { device, .. }) = event.body {
             self.devices.insert(device, event.clone());
         }
         let admission = self.judge(event);
@@ -115,7 +115,7 @@ impl Scope {
         let by_user = self.filter.pid.is_some() || self.filter.vm.is_some();
         let Some(device) = event.device() else {
             // What belongs to no single device belongs to a process, if to anything.
-            let about_one = matches!(event.body, Body::Data { .. } | Body::PrecopyInfo { .. });
+            let about_one = matches!(event.body, Body::Data(_) | Body::PrecopyInfo(_));
             let wanted = (!by_user || self.is_user(event.task.pid))
                 && !(about_one && self.filter.device.is_some());
             return if wanted {
@@ -137,7 +137,7 @@ impl Scope {
         }
         self.used.insert(device);
         match self.devices.get(&device) {
-            Some(known) if !matches!(event.body, Body::Device { .. }) => {
+            Some(known) if !matches!(event.body, Body::Device(_)) => {
                 Admission::After(Box::new(known.clone()))
             }
             _ => Admission::Yes,

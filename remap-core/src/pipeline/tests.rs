@@ -2,7 +2,7 @@
 
 use super::scope::{Admission, Scope};
 use super::*;
-use crate::event::{DeviceKey, Origin};
+use crate::event::{DeviceKey, DeviceSeen, DmaCall, Origin, ZapStep};
 
 fn event(pid: u32, body: Body) -> Event {
     let task = Task {
@@ -19,12 +19,12 @@ fn event(pid: u32, body: Body) -> Event {
 }
 
 fn device(key: u64) -> Body {
-    Body::Device {
+    Body::Device(DeviceSeen {
         device: DeviceKey(key),
         name: format!("0000:0{key}:00.0"),
         driver: None,
         origin: Origin::Seen,
-    }
+    })
 }
 
 fn reset(key: u64) -> Body {
@@ -35,13 +35,13 @@ fn reset(key: u64) -> Body {
 }
 
 fn zap(key: u64) -> Body {
-    Body::Zap {
+    Body::Zap(ZapStep {
         device: DeviceKey(key),
         regions: (0, 0),
         offset: 0,
         size: 4096,
         cause: crate::event::ZapCause::Unknown,
-    }
+    })
 }
 
 fn scope(device: Option<&str>, pid: Option<u32>, vm: Option<&str>) -> Scope {
@@ -102,14 +102,16 @@ fn a_machine_is_any_process_that_runs_it() {
 
 #[test]
 fn what_belongs_to_no_device_belongs_to_a_process() {
-    let dma = || Body::Dma {
-        node: crate::event::NodeKey(1),
-        kind: crate::event::DmaKind::UnmapAll,
-        iova: 0,
-        size: 0,
-        vaddr: None,
-        begin_ns: 0,
-        result: Ok(0),
+    let dma = || {
+        Body::Dma(DmaCall {
+            node: crate::event::NodeKey(1),
+            kind: crate::event::DmaKind::UnmapAll,
+            iova: 0,
+            size: 0,
+            vaddr: None,
+            begin_ns: 0,
+            result: Ok(0),
+        })
     };
     let mut by_pid = scope(None, Some(5), None);
     assert_eq!(by_pid.admit(&event(4, dma())), Admission::No);

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use crate::event::{Body, Call, DeviceKey, Event, FeatureData};
+use crate::event::{Body, Call, DeviceKey, Event, Exit, FeatureData, StateWriteExit};
 
 /// What a call was for. Where calls overlap, the first kind in this order counts.
 #[derive(
@@ -119,18 +119,16 @@ pub struct Calls {
 impl Calls {
     /// Records the call that `event` begins or ends.
     pub fn record(&mut self, event: &Event) {
-        let thread = |device: &DeviceKey| (*device, event.task.tid);
+        let mut begin = |device, kind| {
+            let entry = (event.time_ns, kind, event.task.pid);
+            self.in_flight.insert((device, event.task.tid), entry);
+        };
         match &event.body {
-            Body::Enter { device, call } => {
-                let entry = (event.time_ns, Kind::of(call), event.task.pid);
-                self.in_flight.insert(thread(device), entry);
-            }
-            Body::StateWriteEnter { device, .. } => {
-                let entry = (event.time_ns, Kind::StateChange, event.task.pid);
-                self.in_flight.insert(thread(device), entry);
-            }
-            Body::Exit { device, .. } | Body::StateWriteExit { device, .. } => {
-                self.in_flight.remove(&thread(device));
+            Body::Enter { device, call } => begin(*device, Kind::of(call)),
+            Body::StateWriteEnter(write) => begin(write.device, Kind::StateChange),
+            Body::Exit(Exit { device, .. })
+            | Body::StateWriteExit(StateWriteExit { device, .. }) => {
+                self.in_flight.remove(&(*device, event.task.tid));
             }
             Body::Close { device, .. } => self.in_flight.retain(|(open, _), _| open != device),
             Body::Lost { .. } => self.lost_ns = Some(event.time_ns),
@@ -192,14 +190,13 @@ impl Calls {
 /// The begin time and the kind of the call whose return `body` is.
 fn returned(body: &Body) -> Option<(u64, Kind)> {
     Some(match body {
-        Body::Exit { call, begin_ns, .. } => (*begin_ns, Kind::of(call)),
-        Body::StateWriteExit { begin_ns, .. } => (*begin_ns, Kind::StateChange),
-        Body::Data { begin_ns, .. } | Body::PrecopyInfo { begin_ns, .. } => {
-            (*begin_ns, Kind::StateData)
-        }
-        Body::Fault { begin_ns, .. } => (*begin_ns, Kind::Fault),
-        Body::Dma { begin_ns, .. } => (*begin_ns, Kind::Dma),
-        Body::ConfigWrite { begin_ns, .. } => (*begin_ns, Kind::Other),
+        Body::Exit(exit) => (exit.begin_ns, Kind::of(&exit.call)),
+        Body::StateWriteExit(write) => (write.begin_ns, Kind::StateChange),
+        Body::Data(data) => (data.begin_ns, Kind::StateData),
+        Body::PrecopyInfo(info) => (info.begin_ns, Kind::StateData),
+        Body::Fault(fault) => (fault.begin_ns, Kind::Fault),
+        Body::Dma(call) => (call.begin_ns, Kind::Dma),
+        Body::ConfigWrite(write) => (write.begin_ns, Kind::Other),
         _ => return None,
     })
 }

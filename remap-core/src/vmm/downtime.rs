@@ -166,8 +166,8 @@ pub struct Downtimes {
 impl Downtimes {
     /// The next event.
     pub fn event(&mut self, event: &Event) {
-        if let Body::Device { device, name, .. } = &event.body {
-            self.names.insert(*device, name.clone());
+        if let Body::Device(seen) = &event.body {
+            self.names.insert(seen.device, seen.name.clone());
         }
         self.calls.record(event);
     }

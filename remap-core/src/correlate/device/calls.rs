@@ -1,14 +1,17 @@
 //! Calls on a device: descriptions, enabling, features, resets and state changes.
 
 use super::Device;
-use crate::correlate::call::{Exit, Setting};
+use crate::correlate::call::{Returned, Setting};
 use crate::correlate::migration::{Feature, Protocol};
 use crate::correlate::moment::Moment;
 use crate::correlate::queue::OutputQueue;
 use crate::correlate::region::Before;
 use crate::correlate::remap::Requery;
 use crate::correlate::report::Reporter;
-use crate::event::{Answer, Call, DeviceState, EarlyCall, Errno, IrqAction, IrqData, Origin};
+use crate::event::{
+    Answer, Call, DeviceState, Errno, Exit, InFlight, IrqAction, IrqData, Origin, StateWriteEnter,
+    StateWriteExit,
+};
 use crate::model::{Inferred, Output};
 
 impl Device {
@@ -33,9 +36,16 @@ impl Device {
         &mut self,
         queue: &mut OutputQueue,
         at: Moment<'_>,
-        call: &Call,
-        exit: &Exit<'_>,
+        exit: &Exit,
+        lossy: bool,
     ) {
+        let Exit { call, answer, .. } = exit;
+        let exit = &Returned {
+            begin_ns: exit.begin_ns,
+            result: exit.result,
+            answer,
+            lossy,
+        };
         let succeeded = exit.result.is_ok();
         match call {
             Call::GetRegionInfo { index } => self.region_info(queue, at, *index, exit),
@@ -84,11 +94,10 @@ impl Device {
         &mut self,
         queue: &mut OutputQueue,
         at: Moment<'_>,
-        call: &EarlyCall,
-        waits_in: &[String],
+        call: &InFlight,
     ) {
         let out = &mut Reporter::new(&self.identity, queue);
-        self.calls.found(out, at, call, waits_in);
+        self.calls.found(out, at, call);
     }
 
     /// The thread is in that call no more; it was last seen in it at `seen_ns`.
@@ -118,11 +127,11 @@ impl Device {
         &mut self,
         queue: &mut OutputQueue,
         at: Moment<'_>,
-        region: u32,
-        word: Option<u32>,
+        write: &StateWriteEnter,
     ) {
+        let region = write.region;
         self.in_flight_over(queue, at, None);
-        let state = word.map(DeviceState::Legacy);
+        let state = write.word.map(DeviceState::Legacy);
         // The user may have described the regions before the trace, and does not do so again.
         let valid = state.and_then(DeviceState::is_valid_word) == Some(true);
         if valid && self.identity.found && self.regions.infer_legacy_migration(region) {
@@ -144,11 +153,17 @@ impl Device {
         &mut self,
         queue: &mut OutputQueue,
         at: Moment<'_>,
-        (region, word): (u32, Option<u32>),
-        exit: &Exit<'_>,
+        write: &StateWriteExit,
+        lossy: bool,
     ) {
-        if self.regions.is_legacy_migration(region) {
-            let state = word.map(DeviceState::Legacy);
+        if self.regions.is_legacy_migration(write.region) {
+            let state = write.word.map(DeviceState::Legacy);
+            let exit = &Returned {
+                begin_ns: write.begin_ns,
+                result: write.result,
+                answer: &Answer::None,
+                lossy,
+            };
             self.end_change(queue, at, (state, Protocol::Legacy), exit);
         }
         self.mappings.call_returned(at.task.tid);
@@ -174,7 +189,7 @@ impl Device {
         queue: &mut OutputQueue,
         at: Moment<'_>,
         (to, protocol): (Option<DeviceState>, Protocol),
-        exit: &Exit<'_>,
+        exit: &Returned<'_>,
     ) {
         let out = &mut Reporter::new(&self.identity, queue);
         let returned = self.migration.end(out, at, to, protocol, exit);
@@ -188,7 +203,7 @@ impl Device {
         queue: &mut OutputQueue,
         at: Moment<'_>,
         region: u32,
-        exit: &Exit<'_>,
+        exit: &Returned<'_>,
     ) {
         let out = &mut Reporter::new(&self.identity, queue);
         let result: Result<&Answer, Errno> = exit.result.map(|_| exit.answer);
@@ -210,7 +225,13 @@ impl Device {
         self.remap.described(out, at, &requery, live);
     }
 
-    fn irq_info(&mut self, queue: &mut OutputQueue, at: Moment<'_>, index: u32, exit: &Exit<'_>) {
+    fn irq_info(
+        &mut self,
+        queue: &mut OutputQueue,
+        at: Moment<'_>,
+        index: u32,
+        exit: &Returned<'_>,
+    ) {
         let out = &mut Reporter::new(&self.identity, queue);
         let answer = exit.result.map(|_| exit.answer);
         let eventfds = self.interrupts.eventfds(index);
@@ -222,7 +243,7 @@ impl Device {
         queue: &mut OutputQueue,
         at: Moment<'_>,
         setting: &Setting<'_>,
-        exit: &Exit<'_>,
+        exit: &Returned<'_>,
     ) {
         let index = setting.index;
         let sets = setting.action == IrqAction::Trigger

@@ -9,20 +9,20 @@ mod decide;
 use super::areas::RegionAreas;
 use super::call::{Calls, LookedUp};
 use super::identity::Identity;
-use super::irq::{Interrupts, Signal, Taker};
-use super::mapping::{Fault, FileRange, Mappings};
+use super::irq::{Interrupts, Taker};
+use super::mapping::Mappings;
 use super::migration::Migration;
 use super::moment::Moment;
-use super::place::Place;
 use super::queue::OutputQueue;
 use super::region::Regions;
-use super::remap::{Acknowledged, Remap, TriggerFacts, Written};
+use super::remap::{Acknowledged, Remap, TriggerFacts};
 use super::report::Reporter;
 use super::rules::Verdict;
-use super::span::Moved;
 use super::user::Users;
 use crate::event::{
-    ContextKey, DmaKind, Errno, FaultOutcome, Node, Origin, Role, Target, UNKNOWN_INDEX, ZapCause,
+    Consumed, Context, ContextKey, DeviceFile, DeviceSeen, DmaKind, Errno, Fault, FaultOutcome,
+    Map, MigrationData, Origin, Place, PrecopyInfo, Read, Role, Signal, Target, UNKNOWN_INDEX,
+    Write, ZapStep,
 };
 use crate::model::{Cause, IrqName, Opened, Output};
 use crate::parse::region::Area;
@@ -42,11 +42,13 @@ pub(super) struct Device {
 
 impl Device {
     /// It is seen for the first time, or since it was closed.
-    pub(super) fn seen(&mut self, name: &str, driver: Option<&String>, origin: Origin) {
-        self.identity.found = origin == Origin::Found;
-        name.clone_into(&mut self.identity.name);
-        self.identity.driver = driver.cloned();
+    pub(super) fn seen(&mut self, queue: &mut OutputQueue, seen: &DeviceSeen) {
+        self.identity.found = seen.origin == Origin::Found;
+        self.identity.name.clone_from(&seen.name);
+        self.identity.driver.clone_from(&seen.driver);
         self.migration.bound();
+        let stats = queue.stats_mut().device(&seen.name);
+        stats.driver.clone_from(&seen.driver);
     }
 
     pub(super) fn identity(&self) -> &Identity {
@@ -60,19 +62,13 @@ impl Device {
     }
 
     /// A file of the device was made.
-    pub(super) fn opened(
-        &mut self,
-        queue: &mut OutputQueue,
-        at: Moment<'_>,
-        node: Node,
-        fd: Option<i32>,
-    ) {
+    pub(super) fn opened(&mut self, queue: &mut OutputQueue, at: Moment<'_>, file: &DeviceFile) {
         self.migration.opened(at);
         queue.emit(Output::Opened(Opened {
             device: self.identity.name.clone(),
             time_ns: at.ns,
-            node,
-            fd,
+            node: file.node,
+            fd: file.fd,
             task: at.task.clone(),
         }));
     }
@@ -89,13 +85,13 @@ impl Device {
 
     /// An eventfd was looked up inside a `SET_IRQS`, which may still fail; or it was found, or is
     /// inferred.
-    pub(super) fn context(
-        &mut self,
-        queue: &mut OutputQueue,
-        at: Moment<'_>,
-        (context, target): (ContextKey, Target),
-        origin: Origin,
-    ) {
+    pub(super) fn context(&mut self, queue: &mut OutputQueue, at: Moment<'_>, found: &Context) {
+        let &Context {
+            context,
+            target,
+            origin,
+            ..
+        } = found;
         let name = self.irq_name(target.index);
         let out = &mut Reporter::new(&self.identity, queue);
         match (origin, target.role) {
@@ -116,18 +112,11 @@ impl Device {
         }
     }
 
-    /// The kernel signals an eventfd; `in_task`: the thread itself does, and not an interrupt on
-    /// top of it.
-    pub(super) fn signal(
-        &mut self,
-        queue: &mut OutputQueue,
-        at: Moment<'_>,
-        signal: &Signal,
-        in_task: Option<bool>,
-    ) {
+    /// The kernel signals an eventfd.
+    pub(super) fn signal(&mut self, queue: &mut OutputQueue, at: Moment<'_>, signal: &Signal) {
         let target = signal.target;
         let asked = self.calls.triggers(at.task.tid, target.index);
-        let software = in_task != Some(false) && asked;
+        let software = signal.in_task != Some(false) && asked;
         let name = self.irq_name(target.index);
         let out = &mut Reporter::new(&self.identity, queue);
         if target.role == Role::Wakeup {
@@ -143,26 +132,17 @@ impl Device {
     }
 
     /// The kernel itself took the counter of an eventfd.
-    pub(super) fn consumed(
-        &mut self,
-        queue: &mut OutputQueue,
-        at: Moment<'_>,
-        target: Target,
-        value: Option<u64>,
-    ) {
-        let irq = (target, self.irq_name(target.index));
+    pub(super) fn consumed(&mut self, queue: &mut OutputQueue, at: Moment<'_>, taken: &Consumed) {
+        let irq = (taken.target, self.irq_name(taken.target.index));
         let out = &mut Reporter::new(&self.identity, queue);
-        self.interrupts.taken(out, at, irq, value, Taker::Kernel);
+        self.interrupts
+            .taken(out, at, irq, taken.value, Taker::Kernel);
     }
 
-    /// User space tried to read an eventfd, and got `value` if that succeeded and could be read.
-    pub(super) fn read(
-        &mut self,
-        queue: &mut OutputQueue,
-        at: Moment<'_>,
-        (context, target): (ContextKey, Target),
-        value: Result<Option<u64>, Errno>,
-    ) {
+    /// User space tried to read an eventfd.
+    pub(super) fn read(&mut self, queue: &mut OutputQueue, at: Moment<'_>, read: &Read) {
+        let (context, target) = (read.context, read.target);
+        let value = read.result.map(|_| read.value);
         let irq = (target, self.irq_name(target.index));
         let out = &mut Reporter::new(&self.identity, queue);
         if let Ok(value) = value {
@@ -172,10 +152,13 @@ impl Device {
     }
 
     /// User space wrote an eventfd.
-    pub(super) fn write(&mut self, queue: &mut OutputQueue, at: Moment<'_>, written: &Written) {
+    pub(super) fn write(&mut self, queue: &mut OutputQueue, at: Moment<'_>, write: &Write) {
+        if write.result.is_err() {
+            return;
+        }
         let out = &mut Reporter::new(&self.identity, queue);
         let live = self.mappings.live();
-        self.remap.write(out, at, written, live);
+        self.remap.write(out, at, write, live);
     }
 
     /// User space closed an eventfd for good.
@@ -204,13 +187,11 @@ impl Device {
     }
 
     /// A part of a region is mapped.
-    pub(super) fn map(
-        &mut self,
-        queue: &mut OutputQueue,
-        at: Moment<'_>,
-        place: Place,
-        origin: Origin,
-    ) {
+    pub(super) fn map(&mut self, queue: &mut OutputQueue, at: Moment<'_>, map: &Map) {
+        let &Map { place, origin, .. } = map;
+        if let Err(errno) = map.result {
+            return self.map_refused(queue, at, place, errno);
+        }
         let out = &mut Reporter::new(&self.identity, queue);
         self.mappings.map(out, at, place, origin);
         // What was there before answers nothing.
@@ -221,13 +202,7 @@ impl Device {
     }
 
     /// A mapping was refused.
-    pub(super) fn map_refused(
-        &mut self,
-        queue: &mut OutputQueue,
-        at: Moment<'_>,
-        place: Place,
-        errno: Errno,
-    ) {
+    fn map_refused(&mut self, queue: &mut OutputQueue, at: Moment<'_>, place: Place, errno: Errno) {
         let out = &mut Reporter::new(&self.identity, queue);
         self.mappings.map_refused(out, at, place, errno);
         let live = self.mappings.live();
@@ -274,19 +249,19 @@ impl Device {
         self.mappings.fault(out, at, fault, trapped);
     }
 
-    /// The pages of `range` are taken out of every mapping. `dma`: what is mapped for DMA.
+    /// The pages of a range are taken out of every mapping. `dma`: what is mapped for DMA.
     pub(super) fn zap(
         &mut self,
         queue: &mut OutputQueue,
         at: Moment<'_>,
-        (range, cause): (FileRange, ZapCause),
+        step: &ZapStep,
         dma: &RegionAreas,
     ) {
-        let cause = Cause::of(cause);
+        let cause = Cause::of(step.cause);
         let change = self.migration.change_of(at.task);
         let transition = change.map(|change| change.reference);
         let out = &mut Reporter::new(&self.identity, queue);
-        if self.mappings.zap(out, at, (range, cause), dma, transition) {
+        if self.mappings.zap(out, at, step, dma, transition) {
             self.migration.zap();
         }
         // The return of the device's own call shows what a reset did to its state. Of any other
@@ -298,13 +273,13 @@ impl Device {
     }
 
     /// A read or a write of migration data returned.
-    pub(super) fn data(&mut self, now: u64, moved: &Moved) {
+    pub(super) fn data(&mut self, now: u64, moved: &MigrationData) {
         self.migration.data(now, moved);
     }
 
-    /// `VFIO_MIG_GET_PRECOPY_INFO` answered.
-    pub(super) fn precopy_info(&mut self, now: u64, initial_bytes: u64, dirty_bytes: u64) {
-        self.migration.precopy_info(now, initial_bytes, dirty_bytes);
+    /// `VFIO_MIG_GET_PRECOPY_INFO` returned.
+    pub(super) fn precopy_info(&mut self, now: u64, info: &PrecopyInfo) {
+        self.migration.precopy_info(now, info);
     }
 
     /// Another device on its bus was reset, and it may have been as well.

@@ -8,9 +8,8 @@
 mod parts;
 
 use super::areas::{self, RegionAreas};
-use super::place::Place;
 use super::rules::{Verdict, dma_mapped};
-use crate::event::{DeviceKey, DmaKind, NodeKey};
+use crate::event::{DeviceKey, DmaCall, DmaKind, NodeKey, Place};
 use crate::model::DmaLoss;
 use crate::parse::region::Area;
 use parts::DmaParts;
@@ -58,16 +57,11 @@ impl Dma {
 
     /// A range of a container or iommufd is unmapped, or all of it: the parts that were mapped
     /// there.
-    pub(super) fn unmap(
-        &mut self,
-        node: NodeKey,
-        kind: DmaKind,
-        (iova, size): (u64, u64),
-    ) -> Vec<Part> {
-        match kind {
+    pub(super) fn unmap(&mut self, call: &DmaCall) -> Vec<Part> {
+        match call.kind {
             DmaKind::Map => Vec::new(),
-            DmaKind::Unmap => self.parts.unmap(node, iova, size),
-            DmaKind::UnmapAll => self.parts.unmap_all(node),
+            DmaKind::Unmap => self.parts.unmap(call.node, call.iova, call.size),
+            DmaKind::UnmapAll => self.parts.unmap_all(call.node),
         }
     }
 

@@ -1,8 +1,7 @@
 //! Which parts of regions are mapped for DMA (P2P), through which container or iommufd.
 
 use crate::correlate::areas::{self, RegionAreas};
-use crate::correlate::place::Place;
-use crate::event::{DeviceKey, NodeKey};
+use crate::event::{DeviceKey, NodeKey, Place};
 use crate::parse::region::Area;
 
 /// A part of a region that is mapped for DMA.
@@ -23,7 +22,11 @@ pub(in crate::correlate) struct Part {
 impl Part {
     /// Where it is in its region; not where in the process.
     pub(in crate::correlate) fn place(&self) -> Place {
-        Place::new(self.region, self.area.offset, self.area.size, 0)
+        Place {
+            region: self.region,
+            area: self.area,
+            address: 0,
+        }
     }
 }
 

@@ -10,21 +10,10 @@ use super::call::{LookedUp, Setting};
 use super::moment::Moment;
 use super::report::Reporter;
 use super::rules::{never_read, request_ignored};
-use crate::event::{ContextKey, Errno, Role, Target};
+use crate::event::{ContextKey, Errno, Role, Signal, Target};
 use crate::model::{Interrupt, IrqChange, IrqName, IrqStats, IrqVerb, VectorStats};
 use vector::Vector;
 use verb::verb;
-
-/// An eventfd of an IRQ is signalled.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Signal {
-    pub(super) context: ContextKey,
-    pub(super) target: Target,
-    /// What is added to the counter.
-    pub(super) addend: u64,
-    /// The counter before the addition, if it could be read.
-    pub(super) count: Option<u64>,
-}
 
 /// Who took the counter of an eventfd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

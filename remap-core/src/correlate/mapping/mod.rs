@@ -9,15 +9,12 @@ mod zap;
 use std::collections::BTreeSet;
 
 pub(super) use live::LiveMappings;
-pub(super) use range::FileRange;
-pub(super) use zap::Fault;
 
 use super::areas::RegionAreas;
 use super::moment::Moment;
-use super::place::Place;
 use super::report::Reporter;
 use super::rules::{AtRefusal, access_refused};
-use crate::event::{DmaKind, Errno, FaultOutcome, Origin};
+use crate::event::{DmaKind, Errno, Fault, FaultOutcome, Origin, Place, ZapStep};
 use crate::model::{Cause, MappedHow, MappingStats, Output, TransitionRef, ZapEnd};
 use zap::{MappedNow, OpenZap, Refusal};
 
@@ -95,22 +92,23 @@ impl Mappings {
         out.mapping_stats(place.region).dma_unmaps += 1;
     }
 
-    /// The pages of `range` are taken out of every mapping, in a call with this cause. `dma`: what
+    /// The pages of a range are taken out of every mapping. `dma`: what
     /// is mapped for DMA; `transition`: the state change that it happens in. Answers whether this
     /// is a zap of its own, and no further step of one.
     pub(super) fn zap(
         &mut self,
         out: &mut Reporter<'_>,
         at: Moment<'_>,
-        (range, cause): (FileRange, Cause),
+        step: &ZapStep,
         dma: &RegionAreas,
         transition: Option<TransitionRef>,
     ) -> bool {
+        let cause = Cause::of(step.cause);
         let settle_ns = out.options().settle_ns;
         let mut zaps = self.zaps.iter();
         let open = zaps.position(|zap| zap.continues(at, cause, settle_ns));
         if open.is_none() {
-            self.end_zaps(out, at.ns, ZapEnd::NextZap, |zap| zap.overlaps(range));
+            self.end_zaps(out, at.ns, ZapEnd::NextZap, |zap| zap.overlaps(step));
             let id = out.ids().next_zap();
             let zap = OpenZap::new(id, out.name(), at, cause, transition);
             self.zaps.push(zap);
@@ -126,7 +124,7 @@ impl Mappings {
                 // No walk finds mappings for DMA.
                 dma_complete: !out.device.found && !out.device.lossy,
             };
-            zap.step(at.ns, range, &mapped);
+            zap.step(at.ns, step, &mapped);
         }
         open.is_none()
     }

@@ -3,25 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::LiveMappings;
-use super::range::FileRange;
 use crate::correlate::areas::{self, RegionAreas};
 use crate::correlate::moment::Moment;
 use crate::correlate::span::Cover;
-use crate::event::FaultOutcome;
+use crate::event::{Fault, FaultOutcome, ZapStep};
 use crate::model::{Cause, TransitionRef, Zap, ZapEnd, ZappedRegion};
 use crate::parse::region::Area;
-
-/// A fault on a mapped region that returned.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::correlate) struct Fault {
-    pub(in crate::correlate) region: u32,
-    /// Within the region, bytes.
-    pub(in crate::correlate) offset: u64,
-    /// In the process.
-    pub(in crate::correlate) address: u64,
-    pub(in crate::correlate) begin_ns: u64,
-    pub(in crate::correlate) outcome: FaultOutcome,
-}
 
 /// What is mapped of a device when its pages are taken out.
 pub(super) struct MappedNow<'a> {
@@ -36,7 +23,7 @@ pub(super) struct MappedNow<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct OpenZap {
     zap: Zap,
-    ranges: Vec<FileRange>,
+    steps: Vec<ZapStep>,
     regions: BTreeMap<u32, ZappedRegion>,
     faults: Cover,
     /// What was populated, by process and address: two threads may populate the same.
@@ -75,7 +62,7 @@ impl OpenZap {
                 end_ns: at.ns,
                 end: ZapEnd::TraceEnd,
             },
-            ranges: Vec::new(),
+            steps: Vec::new(),
             regions: BTreeMap::new(),
             faults: Cover::default(),
             touched: BTreeSet::new(),
@@ -93,9 +80,9 @@ impl OpenZap {
         same && soon && self.calling && self.zap.first_ns.is_none()
     }
 
-    /// One step: the pages of `range` are taken out of every mapping.
-    pub(super) fn step(&mut self, now: u64, range: FileRange, mapped: &MappedNow<'_>) {
-        self.ranges.push(range);
+    /// One step: the pages of a range are taken out of every mapping.
+    pub(super) fn step(&mut self, now: u64, step: &ZapStep, mapped: &MappedNow<'_>) {
+        self.steps.push(step.clone());
         self.last_step_ns = now;
         self.zap.steps += 1;
         let for_dma = mapped.dma.keys().copied();
@@ -171,9 +158,9 @@ impl OpenZap {
         self.zap.last_ns
     }
 
-    /// Whether it took out pages of `range`.
-    pub(super) fn overlaps(&self, range: FileRange) -> bool {
-        self.ranges.iter().any(|other| range.overlaps(*other))
+    /// Whether it took out pages of the same range.
+    pub(super) fn overlaps(&self, step: &ZapStep) -> bool {
+        self.steps.iter().any(|other| step.overlaps(other))
     }
 
     /// Whether it took out the page at `offset` of a region.
@@ -201,8 +188,8 @@ impl OpenZap {
     }
 
     fn areas(&self, region: u32) -> Vec<Area> {
-        let ranges = self.ranges.iter();
-        ranges.filter_map(|range| range.of(region)).collect()
+        let steps = self.steps.iter();
+        steps.filter_map(|step| step.within(region)).collect()
     }
 
     fn region(&mut self, region: u32) -> &mut ZappedRegion {

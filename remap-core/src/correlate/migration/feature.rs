@@ -10,7 +10,7 @@ use remap_common::uapi::{
 use super::Migration;
 use super::interval::{IntervalEnd, OpenInterval};
 use super::state::{Feature, Known, Protocol};
-use crate::correlate::call::Exit;
+use crate::correlate::call::Returned;
 use crate::correlate::moment::Moment;
 use crate::correlate::report::Reporter;
 use crate::correlate::rules::{AT_STATE, AtState, judge};
@@ -24,7 +24,7 @@ impl Migration {
         out: &mut Reporter<'_>,
         at: Moment<'_>,
         feature: Feature,
-        exit: &Exit<'_>,
+        exit: &Returned<'_>,
     ) {
         if feature.op.probe {
             return;
@@ -58,7 +58,7 @@ impl Migration {
         out: &mut Reporter<'_>,
         at: Moment<'_>,
         state: DeviceState,
-        exit: &Exit<'_>,
+        exit: &Returned<'_>,
     ) {
         let since_ns = self.interval.as_ref().map(|interval| interval.since_ns);
         // Another thread changes the state meanwhile: it may be either.
@@ -86,7 +86,7 @@ impl Migration {
 }
 
 /// A call about DMA logging returned.
-fn count_logging(logging: &mut LoggingStats, now: u64, feature: Feature, exit: &Exit<'_>) {
+fn count_logging(logging: &mut LoggingStats, now: u64, feature: Feature, exit: &Returned<'_>) {
     if exit.result.is_err() {
         logging.failed += 1;
         return;

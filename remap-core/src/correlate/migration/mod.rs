@@ -7,13 +7,13 @@ mod fsm;
 mod interval;
 mod state;
 
-use super::call::Exit;
+use super::call::Returned;
 use super::change::{InFlightChange, ReturnedChange, Wait};
 use super::moment::Moment;
 use super::report::Reporter;
 use super::rules::{ChangeFacts, data_left, is_timeout, state_unknown};
-use super::span::{Moved, Tally};
-use crate::event::{Answer, DeviceState, Errno, Task};
+use super::span::Tally;
+use crate::event::{Answer, DeviceState, Errno, MigrationData, PrecopyInfo, Task};
 use crate::model::{Activity, Output};
 pub(super) use change::Change;
 use fsm::Route;
@@ -152,7 +152,7 @@ impl Migration {
         at: Moment<'_>,
         to: Option<DeviceState>,
         protocol: Protocol,
-        exit: &Exit<'_>,
+        exit: &Returned<'_>,
     ) -> ReturnedChange {
         let result = exit.success();
         let own = self.position(at.task.tid);
@@ -331,19 +331,23 @@ impl Migration {
     }
 
     /// A read or a write of migration data returned.
-    pub(super) fn data(&mut self, now: u64, moved: &Moved) {
+    pub(super) fn data(&mut self, now: u64, moved: &MigrationData) {
         match self.in_flight.last_mut() {
             Some(change) => {
                 let begin_ns = moved.begin_ns.max(change.begin_ns);
-                change.inside.moved(now, &Moved { begin_ns, ..*moved });
+                change
+                    .inside
+                    .moved(now, &MigrationData { begin_ns, ..*moved });
             }
             None => self.tally().moved(now, moved),
         }
     }
 
-    /// `VFIO_MIG_GET_PRECOPY_INFO` answered.
-    pub(super) fn precopy_info(&mut self, now: u64, initial_bytes: u64, dirty_bytes: u64) {
-        if let Some(interval) = &mut self.interval {
+    /// `VFIO_MIG_GET_PRECOPY_INFO` returned.
+    pub(super) fn precopy_info(&mut self, now: u64, info: &PrecopyInfo) {
+        if let (Some(interval), Some((initial_bytes, dirty_bytes)), Ok(_)) =
+            (&mut self.interval, info.bytes, info.result)
+        {
             interval.precopy_info(now, initial_bytes, dirty_bytes);
         }
     }

@@ -4,7 +4,7 @@ use crate::correlate::change::InFlightChange;
 use crate::correlate::mapping::LiveMappings;
 use crate::correlate::region::{Before, Regions};
 use crate::correlate::rules::ChangeFacts;
-use crate::event::{Answer, ContextKey, Errno, Target};
+use crate::event::{Answer, Errno};
 use crate::model::TransitionRef;
 use crate::parse::region::Area;
 
@@ -32,16 +32,6 @@ pub(in crate::correlate) struct TriggerFacts<'a> {
     pub(in crate::correlate) live: &'a LiveMappings,
     /// The state change that it is signalled in.
     pub(in crate::correlate) change: Option<InFlightChange>,
-}
-
-/// A write to an eventfd that returned.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::correlate) struct Written {
-    pub(in crate::correlate) context: ContextKey,
-    pub(in crate::correlate) target: Target,
-    pub(in crate::correlate) begin_ns: u64,
-    /// The value, if it could be read.
-    pub(in crate::correlate) value: Option<u64>,
 }
 
 /// A state change that failed, or that does not return.

@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::open_cycle::{self, OpenCycle};
-use crate::correlate::irq::Signal;
 use crate::correlate::moment::Moment;
 use crate::correlate::queue::Ids;
 use crate::correlate::region::Described;
-use crate::event::{ContextKey, Origin, UNKNOWN_INDEX};
+use crate::event::{ContextKey, Origin, Signal, UNKNOWN_INDEX};
 use crate::model::{Stamp, TransitionRef};
 use crate::parse::irq::Encoding;
 

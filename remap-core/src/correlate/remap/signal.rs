@@ -3,14 +3,13 @@
 use super::Remap;
 use super::acked::{Acked, one};
 use super::counter::Reading;
-use super::facts::{TriggerFacts, Written};
+use super::facts::TriggerFacts;
 use super::open_cycle::{Cut, OpenCycle, Trigger};
-use crate::correlate::irq::Signal;
 use crate::correlate::mapping::LiveMappings;
 use crate::correlate::moment::Moment;
 use crate::correlate::report::Reporter;
 use crate::correlate::rules::{AT_READ, AT_TRIGGER, AtRead, AtTrigger, Misread, judge};
-use crate::event::{ContextKey, Errno, Role, Target, UNKNOWN_INDEX};
+use crate::event::{ContextKey, Errno, Role, Signal, Target, UNKNOWN_INDEX, Write};
 use crate::model::{Ack, AckForm, Outcome, Reason, Stage};
 use crate::parse::irq::Encoding;
 
@@ -244,15 +243,16 @@ impl Remap {
         &mut self,
         out: &mut Reporter<'_>,
         at: Moment<'_>,
-        written: &Written,
+        write: &Write,
         live: &LiveMappings,
     ) {
-        let &Written {
+        let &Write {
             context,
             target,
             begin_ns,
             value,
-        } = written;
+            ..
+        } = write;
         if target.role == Role::Wakeup {
             return;
         }

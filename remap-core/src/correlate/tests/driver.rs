@@ -1,6 +1,7 @@
 //! How a real driver gives up, holds back and gives back.
 
 use super::*;
+use crate::event::{Exit, Map, Write};
 
 const PRE_COPY: DeviceState = DeviceState::PreCopy;
 
@@ -116,16 +117,16 @@ fn a_signal_that_was_held_back_is_waited_for() {
             late += 1000;
             event.time_ns = late;
             match &mut event.body {
-                Body::Exit {
+                Body::Exit(Exit {
                     begin_ns, answer, ..
-                } => {
+                }) => {
                     *begin_ns = late - 500;
                     if let Answer::Region(seen) = answer {
                         *seen = region(1, &[]);
                     }
                 }
-                Body::Write { begin_ns, .. } => *begin_ns = late - 500,
-                Body::Map { result, .. } => *result = Err(Errno::EBUSY),
+                Body::Write(Write { begin_ns, .. }) => *begin_ns = late - 500,
+                Body::Map(Map { result, .. }) => *result = Err(Errno::EBUSY),
                 _ => {}
             }
             scene.events.push(event);
@@ -155,9 +156,9 @@ fn a_region_that_is_trapped_again_need_not_be_mapped() {
     let mapping = scene
         .events
         .iter_mut()
-        .rfind(|event| matches!(event.body, Body::Map { .. }));
+        .rfind(|event| matches!(event.body, Body::Map(_)));
     if let Some(Event {
-        body: Body::Map { result, .. },
+        body: Body::Map(Map { result, .. }),
         ..
     }) = mapping
     {
@@ -205,14 +206,14 @@ fn enabling_anew_ends_what_was_awaited() {
 fn eventfds_that_were_not_captured_count_by_their_contexts() {
     let mut scene = Scene::new(Encoding::Vectors);
     for event in &mut scene.events {
-        if let Body::Exit {
+        if let Body::Exit(Exit {
             call:
                 Call::SetIrqs {
                     data: IrqData::Eventfd(fds),
                     ..
                 },
             ..
-        } = &mut event.body
+        }) = &mut event.body
         {
             fds.truncate(2);
         }

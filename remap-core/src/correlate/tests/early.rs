@@ -1,21 +1,21 @@
 //! Calls that were under way when the trace began.
 
 use super::*;
-use crate::event::EarlyCall;
+use crate::event::{EarlyCall, InFlight};
 
 /// A change to PRE_COPY that the device's user is in.
 fn found(scene: &mut Scene) {
-    let body = Body::Early {
+    let body = Body::InFlight(InFlight {
         device: DEVICE,
         call: EarlyCall::Ioctl(Scene::set_state(DeviceState::PreCopy)),
         waits_in: vec!["wait".to_owned(), "set_state".to_owned()],
-    };
+    });
     scene.push(DRIVER, body);
 }
 
 fn over(scene: &mut Scene) {
     let seen_ns = scene.now;
-    let body = Body::EarlyOver {
+    let body = Body::InFlightOver {
         device: DEVICE,
         seen_ns,
     };

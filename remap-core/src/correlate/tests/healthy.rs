@@ -1,6 +1,7 @@
 //! What goes right: complete cycles and no finding.
 
 use super::*;
+use crate::event::{Exit, Signal, StateWriteEnter, StateWriteExit};
 
 const BOTH: [Encoding; 2] = [Encoding::Bitmap, Encoding::Vectors];
 
@@ -220,10 +221,10 @@ fn vectors_that_do_not_mask_themselves_may_coalesce() {
         .events
         .iter_mut()
         .find_map(|event| match &mut event.body {
-            Body::Exit {
+            Body::Exit(Exit {
                 answer: Answer::Irq(info),
                 ..
-            } => Some(info),
+            }) => Some(info),
             _ => None,
         });
     irq_info.unwrap().flags = 0b001;
@@ -248,23 +249,25 @@ fn the_legacy_word_is_a_transition() {
     let (device, region) = (DEVICE, 9);
     scene.push(
         DRIVER,
-        Body::StateWriteEnter {
+        Body::StateWriteEnter(StateWriteEnter {
             device,
             region,
             word: Some(3),
-        },
+        }),
     );
     let begin_ns = scene.now;
     scene.trigger(&[0]);
     scene.wake(&[0]);
     scene.trap(&[0]);
     scene.ack(&[0]);
-    let exit = |region| Body::StateWriteExit {
-        device,
-        region,
-        word: Some(3),
-        begin_ns,
-        result: Ok(4),
+    let exit = |region| {
+        Body::StateWriteExit(StateWriteExit {
+            device,
+            region,
+            word: Some(3),
+            begin_ns,
+            result: Ok(4),
+        })
     };
     scene.push(DRIVER, exit(9));
     // Another device-specific region: no state.
@@ -283,14 +286,14 @@ fn other_interrupts_are_counted_and_no_cycles() {
     let mut other = target(0, Role::Trigger);
     other.index = 2;
     for _ in 0..3 {
-        let body = Body::Signal {
+        let body = Body::Signal(Signal {
             context: ContextKey(77),
             target: other,
             addend: 1,
             count: None,
             inside: None,
             in_task: Some(false),
-        };
+        });
         scene.push(DRIVER, body);
     }
     let mut correlator = Correlator::new(Options::default());

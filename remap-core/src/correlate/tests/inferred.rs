@@ -1,7 +1,7 @@
 //! Eventfds that are only inferred to be the device's.
 
 use super::*;
-use crate::event::UNKNOWN_INDEX;
+use crate::event::{Context, Read, Signal, UNKNOWN_INDEX, Write};
 
 const CONTEXT: ContextKey = ContextKey(99);
 
@@ -10,45 +10,45 @@ fn unknown() -> Target {
 }
 
 fn infer(scene: &mut Scene) {
-    let body = Body::Context {
+    let body = Body::Context(Context {
         context: CONTEXT,
         target: unknown(),
         fd: None,
         origin: Origin::SignalledInside,
-    };
+    });
     scene.push(DRIVER, body);
 }
 
 fn signal(scene: &mut Scene, addend: u64) {
-    let body = Body::Signal {
+    let body = Body::Signal(Signal {
         context: CONTEXT,
         target: unknown(),
         addend,
         count: Some(0),
         inside: Some(DEVICE),
         in_task: Some(true),
-    };
+    });
     scene.push(DRIVER, body);
 }
 
 fn read(scene: &mut Scene, value: u64) {
-    let body = Body::Read {
+    let body = Body::Read(Read {
         context: CONTEXT,
         target: unknown(),
         value: Some(value),
         result: Ok(8),
-    };
+    });
     scene.push(SERVICE, body);
 }
 
 fn write(scene: &mut Scene) {
-    let body = Body::Write {
+    let body = Body::Write(Write {
         context: CONTEXT,
         target: unknown(),
         begin_ns: scene.now + 500,
         value: Some(0),
         result: Ok(8),
-    };
+    });
     scene.push(SERVICE, body);
 }
 
@@ -93,9 +93,9 @@ fn eventfds_without_names_are_told_apart_by_what_is_asked() {
         play(scene);
         for event in &mut scene.events[first..] {
             match &mut event.body {
-                Body::Context { context, .. }
-                | Body::Signal { context, .. }
-                | Body::Read { context, .. } => *context = OTHER,
+                Body::Context(Context { context, .. })
+                | Body::Signal(Signal { context, .. })
+                | Body::Read(Read { context, .. }) => *context = OTHER,
                 _ => {}
             }
         }

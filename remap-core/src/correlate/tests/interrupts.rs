@@ -2,6 +2,7 @@
 
 use super::mainline::{MSIX, REQ, SECOND};
 use super::*;
+use crate::event::{Context, Signal};
 use crate::model::IrqVerb;
 
 fn stock() -> Scene {
@@ -69,14 +70,14 @@ fn a_signal_that_user_space_asked_for_is_software() {
         },
     );
     for in_task in [true, false] {
-        let body = Body::Signal {
+        let body = Body::Signal(Signal {
             context: ContextKey(20),
             target: Scene::on(MSIX, 0),
             addend: 1,
             count: None,
             inside: Some(DEVICE),
             in_task: Some(in_task),
-        };
+        });
         scene.push(SERVICE, body);
     }
     scene.call(SERVICE, call, Ok(0), Answer::None);
@@ -161,12 +162,12 @@ fn a_call_that_fails_changes_no_counter() {
 #[test]
 fn a_vector_that_was_found_is_as_good_as_one_that_was_seen() {
     let mut scene = Scene::stock("vfio-pci");
-    let body = Body::Context {
+    let body = Body::Context(Context {
         context: ContextKey(50),
         target: Scene::on(MSIX, 7),
         fd: None,
         origin: Origin::Found,
-    };
+    });
     scene.push(SERVICE, body);
     scene.signal_on(MSIX, 7, 50);
     scene.wait(2 * SECOND);

@@ -3,7 +3,10 @@
 use remap_common::uapi::{VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_OFFSET_SHIFT, VFIO_PCI_REQ_IRQ_INDEX};
 
 use super::*;
-use crate::event::{DmaKind, FaultOutcome, Node, NodeKey, ZapCause};
+use crate::event::{
+    Consumed, Context, DeviceFile, DeviceSeen, DmaCall, DmaKind, Fault, FaultOutcome,
+    MigrationData, Node, NodeKey, Read, Signal, ZapCause, ZapStep,
+};
 
 pub(super) const MSIX: u32 = VFIO_PCI_MSIX_IRQ_INDEX;
 pub(super) const REQ: u32 = VFIO_PCI_REQ_IRQ_INDEX;
@@ -23,12 +26,12 @@ impl Scene {
     }
 
     pub(super) fn name(&mut self, driver: &str) {
-        let body = Body::Device {
+        let body = Body::Device(DeviceSeen {
             device: DEVICE,
             name: NAME.to_owned(),
             driver: Some(driver.to_owned()),
             origin: Origin::Seen,
-        };
+        });
         self.push(SERVICE, body);
     }
 
@@ -44,12 +47,12 @@ impl Scene {
     /// The eventfds `contexts` are looked up for the sub-indexes from 0 on, and the call returns.
     pub(super) fn enable_on(&mut self, index: u32, contexts: &[u64], result: Result<i64, Errno>) {
         for (sub, context) in (0..).zip(contexts) {
-            let body = Body::Context {
+            let body = Body::Context(Context {
                 context: ContextKey(*context),
                 target: Self::on(index, sub),
                 fd: Some(10),
                 origin: Origin::Seen,
-            };
+            });
             self.push(SERVICE, body);
         }
         let count = contexts.len() as u32;
@@ -64,33 +67,33 @@ impl Scene {
     }
 
     pub(super) fn signal_on(&mut self, index: u32, sub: u32, context: u64) {
-        let body = Body::Signal {
+        let body = Body::Signal(Signal {
             context: ContextKey(context),
             target: Self::on(index, sub),
             addend: 1,
             count: None,
             inside: None,
             in_task: Some(false),
-        };
+        });
         self.push(DRIVER, body);
     }
 
     pub(super) fn read_on(&mut self, index: u32, sub: u32, context: u64, value: u64) {
-        let body = Body::Read {
+        let body = Body::Read(Read {
             context: ContextKey(context),
             target: Self::on(index, sub),
             value: Some(value),
             result: Ok(8),
-        };
+        });
         self.push(SERVICE, body);
     }
 
     pub(super) fn consume_on(&mut self, index: u32, sub: u32, context: u64) {
-        let body = Body::Consumed {
+        let body = Body::Consumed(Consumed {
             context: ContextKey(context),
             target: Self::on(index, sub),
             value: Some(1),
-        };
+        });
         self.push(DRIVER, body);
     }
 
@@ -123,38 +126,38 @@ impl Scene {
 
     /// A read or write of migration data that takes `ns`.
     pub(super) fn data(&mut self, ns: u64, write: bool, result: Result<i64, Errno>) {
-        let body = Body::Data {
+        let body = Body::Data(MigrationData {
             device: Some(DEVICE),
             file: 7,
             write,
             requested: 1 << 16,
             begin_ns: self.now + 1000 - ns,
             result,
-        };
+        });
         self.push(SERVICE, body);
     }
 
     pub(super) fn zap(&mut self, regions: (u32, u32), cause: ZapCause) {
-        let body = Body::Zap {
+        let body = Body::Zap(ZapStep {
             device: DEVICE,
             regions,
             offset: 0,
             size: u64::from(regions.1 - regions.0 + 1) << VFIO_PCI_OFFSET_SHIFT,
             cause,
-        };
+        });
         self.push(DRIVER, body);
     }
 
     /// A fault that takes 100 ns.
     pub(super) fn fault(&mut self, region: u32, offset: u64, outcome: FaultOutcome) {
-        let body = Body::Fault {
+        let body = Body::Fault(Fault {
             device: DEVICE,
             region,
             offset,
             address: Self::address(region, Area { offset, size: PAGE }),
             begin_ns: self.now + 900,
             outcome,
-        };
+        });
         self.push(SERVICE, body);
     }
 
@@ -165,7 +168,7 @@ impl Scene {
 
     pub(super) fn dma(&mut self, kind: DmaKind, iova: u64, region: u32) {
         let vaddr = (kind == DmaKind::Map).then_some(Self::address(region, whole()[0]));
-        let body = Body::Dma {
+        let body = Body::Dma(DmaCall {
             node: CONTAINER,
             kind,
             iova,
@@ -173,7 +176,7 @@ impl Scene {
             vaddr,
             begin_ns: self.now,
             result: Ok(0),
-        };
+        });
         self.push(SERVICE, body);
     }
 
@@ -184,11 +187,11 @@ impl Scene {
     }
 
     pub(super) fn open(&mut self) {
-        let body = Body::DeviceFile {
+        let body = Body::DeviceFile(DeviceFile {
             device: DEVICE,
             node: Node::Group { number: Some(3) },
             fd: Some(9),
-        };
+        });
         self.push(SERVICE, body);
     }
 

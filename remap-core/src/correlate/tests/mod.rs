@@ -24,8 +24,9 @@ use remap_common::uapi::{
 
 use super::*;
 use crate::event::{
-    Answer, Body, Call, ContextKey, DeviceState, Errno, FeatureData, FeatureOp, IrqAction, IrqData,
-    Origin, Role, Target, Task,
+    Answer, Body, Call, Context, ContextKey, DeviceSeen, DeviceState, Errno, Exit, FeatureData,
+    FeatureOp, IrqAction, IrqData, Map, Origin, Place, Read, Role, Signal, Target, Task, Unmap,
+    Write,
 };
 use crate::model::*;
 use crate::parse::irq::{Encoding, IrqInfo, RemapIrq};
@@ -107,12 +108,12 @@ impl Scene {
         let device = DEVICE;
         scene.push(
             SERVICE,
-            Body::Device {
+            Body::Device(DeviceSeen {
                 device,
                 name,
                 driver: Some("vfio-pci".to_owned()),
                 origin: Origin::Seen,
-            },
+            }),
         );
         scene.irq_info(Some(0b1111));
         scene.enable();
@@ -141,13 +142,13 @@ impl Scene {
         result: Result<i64, Errno>,
         answer: Answer,
     ) {
-        let body = Body::Exit {
+        let body = Body::Exit(Exit {
             device: DEVICE,
             call,
             begin_ns: self.now + 500,
             result,
             answer,
-        };
+        });
         self.push(tid, body);
     }
 
@@ -176,12 +177,12 @@ impl Scene {
 
     pub(crate) fn enable(&mut self) {
         for sub in 0..self.subs() {
-            let body = Body::Context {
+            let body = Body::Context(Context {
                 context: ContextKey(u64::from(sub)),
                 target: target(sub, Role::Trigger),
                 fd: Some(10),
                 origin: Origin::Seen,
-            };
+            });
             self.push(SERVICE, body);
         }
         let fds = (0..self.subs()).map(|_| 10).collect();
@@ -210,31 +211,34 @@ impl Scene {
         self.call(SERVICE, call, Ok(0), Answer::Region(region));
     }
 
+    fn place(region: u32, area: Area) -> Place {
+        let address = Self::address(region, area);
+        Place {
+            region,
+            area,
+            address,
+        }
+    }
+
     fn address(region: u32, area: Area) -> u64 {
         0x7000_0000_0000 + u64::from(region) * 0x10_0000 + area.offset
     }
 
     pub(crate) fn map(&mut self, region: u32, area: Area) {
-        let body = Body::Map {
+        let body = Body::Map(Map {
             device: DEVICE,
-            region,
-            offset: area.offset,
-            size: area.size,
-            address: Self::address(region, area),
+            place: Self::place(region, area),
             result: Ok(()),
             origin: Origin::Seen,
-        };
+        });
         self.push(SERVICE, body);
     }
 
     pub(crate) fn unmap(&mut self, region: u32, area: Area) {
-        let body = Body::Unmap {
+        let body = Body::Unmap(Unmap {
             device: DEVICE,
-            region,
-            offset: area.offset,
-            size: area.size,
-            address: Self::address(region, area),
-        };
+            place: Self::place(region, area),
+        });
         self.push(SERVICE, body);
     }
 
@@ -247,14 +251,14 @@ impl Scene {
     }
 
     pub(crate) fn signal(&mut self, sub: u32, addend: u64) {
-        let body = Body::Signal {
+        let body = Body::Signal(Signal {
             context: ContextKey(u64::from(sub)),
             target: target(sub, Role::Trigger),
             addend,
             count: Some(0),
             inside: None,
             in_task: Some(true),
-        };
+        });
         self.push(DRIVER, body);
     }
 
@@ -270,12 +274,12 @@ impl Scene {
     }
 
     pub(crate) fn read_as(&mut self, tid: u32, sub: u32, value: u64) {
-        let body = Body::Read {
+        let body = Body::Read(Read {
             context: ContextKey(u64::from(sub)),
             target: target(sub, Role::Trigger),
             value: Some(value),
             result: Ok(8),
-        };
+        });
         self.push(tid, body);
     }
 
@@ -295,13 +299,13 @@ impl Scene {
     }
 
     pub(crate) fn write(&mut self, sub: u32, role: Role, value: u64) {
-        let body = Body::Write {
+        let body = Body::Write(Write {
             context: ContextKey(u64::from(sub)),
             target: target(sub, role),
             begin_ns: self.now + 500,
             value: Some(value),
             result: Ok(8),
-        };
+        });
         self.push(SERVICE, body);
     }
 
@@ -359,13 +363,13 @@ impl Scene {
             },
             Err(_) => Answer::None,
         };
-        let body = Body::Exit {
+        let body = Body::Exit(Exit {
             device: DEVICE,
             call: Self::set_state(state),
             begin_ns,
             result,
             answer,
-        };
+        });
         self.push(tid, body);
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::step::steps;
 use super::*;
-use crate::event::{DmaKind, FaultOutcome};
+use crate::event::{DmaKind, Exit, Fault, FaultOutcome, MigrationData, Signal};
 
 fn encodings() -> impl Strategy<Value = Encoding> {
     prop_oneof![Just(Encoding::Bitmap), Just(Encoding::Vectors)]
@@ -16,12 +16,12 @@ fn named(scene: &Scene) -> usize {
     let mut count = 0;
     for event in &scene.events {
         match &event.body {
-            Body::Exit {
+            Body::Exit(Exit {
                 answer: Answer::Irq(_),
                 ..
-            } => described = true,
+            }) => described = true,
             Body::Close { .. } => described = false,
-            Body::Signal { addend, target, .. } if described && target.index == INDEX => {
+            Body::Signal(Signal { addend, target, .. }) if described && target.index == INDEX => {
                 count += match scene.encoding {
                     Encoding::Bitmap => addend.count_ones() as usize,
                     Encoding::Vectors => 1,
@@ -121,24 +121,24 @@ proptest! {
         let devices = || stats.devices.values();
         let signals = devices().flat_map(|device| device.irqs.values()).map(IrqStats::signals);
         prop_assert_eq!(signals.sum::<u64>(), count(|body| {
-            u64::from(matches!(body, Body::Signal { .. }))
+            u64::from(matches!(body, Body::Signal(_)))
         }));
         let bytes = devices().map(|device| device.migration.activity().data.bytes());
         prop_assert_eq!(bytes.sum::<u64>(), count(|body| match body {
-            Body::Data { result: Ok(moved), .. } => moved.cast_unsigned(),
+            Body::Data(MigrationData { result: Ok(moved), .. }) => moved.cast_unsigned(),
             _ => 0,
         }));
         let regions = devices().flat_map(|device| device.regions.values());
-        let faults = count(|body| u64::from(matches!(body, Body::Fault { .. })));
+        let faults = count(|body| u64::from(matches!(body, Body::Fault(_))));
         prop_assert_eq!(regions.map(|region| region.mapping.faults()).sum::<u64>(), faults);
         let inside = devices().map(|device| device.migration.activity().faults);
         let again = count(|body| {
-            u64::from(matches!(body, Body::Fault { outcome: FaultOutcome::Fallback, .. }))
+            u64::from(matches!(body, Body::Fault(Fault { outcome: FaultOutcome::Fallback, .. })))
         });
         prop_assert!(inside.sum::<u64>() >= faults - again);
         let played = scene.play();
         let steps: u64 = played.zaps().iter().map(|zap| zap.steps).sum();
-        prop_assert_eq!(steps, count(|body| u64::from(matches!(body, Body::Zap { .. }))));
+        prop_assert_eq!(steps, count(|body| u64::from(matches!(body, Body::Zap(_)))));
         for irq in devices().flat_map(|device| device.irqs.values()) {
             for vector in irq.vectors.values() {
                 prop_assert!(vector.coalesced + vector.unread <= vector.signals);
@@ -188,7 +188,7 @@ proptest! {
             if let Some(mut event) = lanes[lane].pop_front() {
                 scene.now += 1000;
                 event.time_ns = scene.now;
-                if let Body::Exit { begin_ns, .. } = &mut event.body {
+                if let Body::Exit(Exit { begin_ns, .. }) = &mut event.body {
                     *begin_ns = scene.now - 500;
                 }
                 scene.events.push(event);

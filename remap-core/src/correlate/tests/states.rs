@@ -2,6 +2,7 @@
 
 use super::mainline::SECOND;
 use super::*;
+use crate::event::{DeviceSeen, MigrationData, StateWriteEnter, StateWriteExit};
 use DeviceState::{PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy};
 
 const ALL_FLAGS: u64 = 0b111;
@@ -194,7 +195,7 @@ fn data_that_is_left_behind() {
     // Without the end.
     scene
         .events
-        .retain(|event| !matches!(event.body, Body::Data { result: Ok(0), .. }));
+        .retain(|event| !matches!(event.body, Body::Data(MigrationData { result: Ok(0), .. })));
     // QEMU does the same after an error, and then goes on.
     let mut resumed = scene.events.clone();
     std::mem::swap(&mut scene.events, &mut resumed);
@@ -321,22 +322,22 @@ fn word(scene: &mut Scene, word: u32, result: Result<i64, Errno>) {
     let word = Some(word);
     scene.push(
         DRIVER,
-        Body::StateWriteEnter {
+        Body::StateWriteEnter(StateWriteEnter {
             device,
             region,
             word,
-        },
+        }),
     );
     let begin_ns = scene.now;
     scene.push(
         DRIVER,
-        Body::StateWriteExit {
+        Body::StateWriteExit(StateWriteExit {
             device,
             region,
             word,
             begin_ns,
             result,
-        },
+        }),
     );
 }
 
@@ -344,7 +345,7 @@ fn word(scene: &mut Scene, word: u32, result: Result<i64, Errno>) {
 fn found() -> Scene {
     let mut scene = Scene::stock("a-vendor");
     for event in &mut scene.events {
-        if let Body::Device { origin, .. } = &mut event.body {
+        if let Body::Device(DeviceSeen { origin, .. }) = &mut event.body {
             *origin = Origin::Found;
         }
     }

@@ -7,7 +7,9 @@ use remap_common::uapi::{
 
 use super::mainline::{CONTAINER, MEMORY_OFF, SECOND};
 use super::*;
-use crate::event::{DmaKind, FaultOutcome, Node, UNKNOWN_INDEX, ZapCause};
+use crate::event::{
+    ConfigWrite, DmaKind, FaultOutcome, Map, Node, Read, Signal, UNKNOWN_INDEX, ZapCause,
+};
 use crate::model::{Cause, ZapEnd};
 
 fn mapped() -> Scene {
@@ -17,13 +19,13 @@ fn mapped() -> Scene {
 }
 
 fn config_write(scene: &mut Scene) {
-    let body = Body::ConfigWrite {
+    let body = Body::ConfigWrite(ConfigWrite {
         device: DEVICE,
         offset: 4,
         value: Some(2),
         begin_ns: scene.now,
         result: Ok(2),
-    };
+    });
     scene.push(DRIVER, body);
 }
 
@@ -219,7 +221,7 @@ fn a_trapped_region_that_dma_still_reaches() {
 fn a_mapping_that_was_found_is_as_good_as_one_that_was_seen() {
     let mut scene = mapped();
     for event in &mut scene.events {
-        if let Body::Map { origin, .. } = &mut event.body {
+        if let Body::Map(Map { origin, .. }) = &mut event.body {
             *origin = Origin::Found;
         }
     }
@@ -247,24 +249,24 @@ fn who_sleeps_is_woken_by_an_eventfd_that_is_no_interrupt() {
     };
     scene.push(
         DRIVER,
-        Body::Signal {
+        Body::Signal(Signal {
             context,
             target,
             addend: 1,
             count: Some(0),
             inside: None,
             in_task: Some(true),
-        },
+        }),
     );
     let woken_ns = scene.now;
     scene.push(
         SERVICE,
-        Body::Read {
+        Body::Read(Read {
             context,
             target,
             value: Some(1),
             result: Ok(8),
-        },
+        }),
     );
     scene.populate(0, 0);
     let played = scene.play();

@@ -5,6 +5,10 @@ use remap_common::uapi::{
 };
 
 use super::*;
+use crate::event::{
+    ConfigWrite, Consumed, Context, DeviceFile, DmaCall, Fault, InFlight, MigrationData,
+    PrecopyInfo, Signal, StateWriteEnter, StateWriteExit, Write, ZapStep,
+};
 
 pub(super) fn feature(feature: u32, data: FeatureData) -> Call {
     let op = FeatureOp {
@@ -16,28 +20,28 @@ pub(super) fn feature(feature: u32, data: FeatureData) -> Call {
 }
 
 fn fault(outcome: FaultOutcome) -> Body {
-    Body::Fault {
+    Body::Fault(Fault {
         device: played::DEVICE,
         region: 0,
         offset: 0x1000,
         address: 0x7000_0000_1000,
         begin_ns: 1,
         outcome,
-    }
+    })
 }
 
 fn zap(cause: ZapCause) -> Body {
-    Body::Zap {
+    Body::Zap(ZapStep {
         device: played::DEVICE,
         regions: (0, u32::MAX),
         offset: 0,
         size: 0,
         cause,
-    }
+    })
 }
 
 fn dma(kind: DmaKind, vaddr: Option<u64>) -> Body {
-    Body::Dma {
+    Body::Dma(DmaCall {
         node: NodeKey(2),
         kind,
         iova: 0,
@@ -45,7 +49,7 @@ fn dma(kind: DmaKind, vaddr: Option<u64>) -> Body {
         vaddr,
         begin_ns: 1,
         result: Ok(0),
-    }
+    })
 }
 
 /// One of each kind of event, behind those of a scene.
@@ -101,45 +105,45 @@ pub(super) fn every_event() -> Vec<Event> {
     let context = ContextKey(9);
     let device = played::DEVICE;
     let bodies = [
-        Body::Early {
+        Body::InFlight(InFlight {
             device,
             call: EarlyCall::Write { region: 9 },
             waits_in: Vec::new(),
-        },
-        Body::EarlyOver { device, seen_ns: 3 },
+        }),
+        Body::InFlightOver { device, seen_ns: 3 },
         Body::Release { context, target },
-        Body::Write {
+        Body::Write(Write {
             context,
             target,
             begin_ns: 3,
             value: Some(u64::MAX),
             result: Ok(8),
-        },
-        Body::Signal {
+        }),
+        Body::Signal(Signal {
             context,
             target,
             addend: 1,
             count: None,
             inside: Some(device),
             in_task: Some(true),
-        },
-        Body::StateWriteEnter {
+        }),
+        Body::StateWriteEnter(StateWriteEnter {
             device,
             region: 9,
             word: None,
-        },
-        Body::StateWriteExit {
+        }),
+        Body::StateWriteExit(StateWriteExit {
             device,
             region: 9,
             word: Some(3),
             begin_ns: 1,
             result: Ok(4),
-        },
+        }),
         Body::Owner {
             pid: 100,
             vm: Some("guest".into()),
         },
-        Body::Context {
+        Body::Context(Context {
             context: ContextKey(10),
             target: Target {
                 index: UNKNOWN_INDEX,
@@ -147,12 +151,12 @@ pub(super) fn every_event() -> Vec<Event> {
             },
             fd: None,
             origin: Origin::SignalledInside,
-        },
-        Body::Consumed {
+        }),
+        Body::Consumed(Consumed {
             context,
             target,
             value: Some(1),
-        },
+        }),
         fault(FaultOutcome::Populated { bytes: Some(4096) }),
         fault(FaultOutcome::Populated { bytes: None }),
         fault(FaultOutcome::Refused),
@@ -169,13 +173,13 @@ pub(super) fn every_event() -> Vec<Event> {
         }),
         zap(ZapCause::StateWrite),
         zap(ZapCause::Unknown),
-        Body::ConfigWrite {
+        Body::ConfigWrite(ConfigWrite {
             device,
             offset: 4,
             value: None,
             begin_ns: 1,
             result: Ok(2),
-        },
+        }),
         dma(DmaKind::Map, Some(0x7000_0000)),
         dma(DmaKind::Unmap, None),
         dma(DmaKind::UnmapAll, None),
@@ -190,41 +194,41 @@ pub(super) fn every_event() -> Vec<Event> {
         Body::NodeClose {
             node: Node::Container { key: NodeKey(2) },
         },
-        Body::DeviceFile {
+        Body::DeviceFile(DeviceFile {
             device,
             node: Node::Iommufd { key: NodeKey(3) },
             fd: Some(9),
-        },
-        Body::Data {
+        }),
+        Body::Data(MigrationData {
             device: Some(device),
             file: 0xf,
             write: true,
             requested: 9,
             begin_ns: 1,
             result: Ok(9),
-        },
-        Body::Data {
+        }),
+        Body::Data(MigrationData {
             device: None,
             file: 0xf,
             write: false,
             requested: 9,
             begin_ns: 1,
             result: Err(Errno::EIO),
-        },
-        Body::PrecopyInfo {
+        }),
+        Body::PrecopyInfo(PrecopyInfo {
             device: Some(device),
             file: 0xf,
             begin_ns: 1,
             bytes: Some((1, 2)),
             result: Ok(0),
-        },
-        Body::PrecopyInfo {
+        }),
+        Body::PrecopyInfo(PrecopyInfo {
             device: None,
             file: 0xf,
             begin_ns: 1,
             bytes: None,
             result: Err(Errno::EINVAL),
-        },
+        }),
         Body::Unknown { kind: 99 },
         Body::Lost { count: 2 },
         Body::Close {

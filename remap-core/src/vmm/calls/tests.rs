@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::event::{
-    Answer, DeviceState, DmaKind, Errno, FaultOutcome, FeatureOp, IrqAction, IrqData, NodeKey, Task,
+    Answer, ConfigWrite, DeviceState, DmaCall, DmaKind, Errno, Exit, Fault, FaultOutcome,
+    FeatureOp, IrqAction, IrqData, MigrationData, NodeKey, PrecopyInfo, StateWriteEnter,
+    StateWriteExit, Task,
 };
 
 const DEVICE: DeviceKey = DeviceKey(1);
@@ -34,31 +36,31 @@ fn enter(device: DeviceKey, call: Call) -> Body {
 }
 
 fn exit(call: Call, begin_ns: u64) -> Body {
-    Body::Exit {
+    Body::Exit(Exit {
         device: DEVICE,
         call,
         begin_ns,
         result: Ok(0),
         answer: Answer::None,
-    }
+    })
 }
 
 fn state_write_enter() -> Body {
-    Body::StateWriteEnter {
+    Body::StateWriteEnter(StateWriteEnter {
         device: DEVICE,
         region: 9,
         word: Some(1),
-    }
+    })
 }
 
 fn state_write_exit(begin_ns: u64) -> Body {
-    Body::StateWriteExit {
+    Body::StateWriteExit(StateWriteExit {
         device: DEVICE,
         region: 9,
         word: Some(1),
         begin_ns,
         result: Ok(4),
-    }
+    })
 }
 
 fn set_irqs() -> Call {
@@ -137,42 +139,42 @@ fn each_return_is_a_call_of_its_kind() {
     let bodies = [
         (state_write_exit(begin_ns), device, Kind::StateChange),
         (
-            Body::Data {
+            Body::Data(MigrationData {
                 device,
                 file: 1,
                 write: true,
                 requested: 8,
                 begin_ns,
                 result: Ok(8),
-            },
+            }),
             device,
             Kind::StateData,
         ),
         (
-            Body::PrecopyInfo {
+            Body::PrecopyInfo(PrecopyInfo {
                 device,
                 file: 1,
                 begin_ns,
                 bytes: None,
                 result: Err(Errno::EINVAL),
-            },
+            }),
             device,
             Kind::StateData,
         ),
         (
-            Body::Fault {
+            Body::Fault(Fault {
                 device: DEVICE,
                 region: 0,
                 offset: 0,
                 address: 0,
                 begin_ns,
                 outcome: FaultOutcome::Refused,
-            },
+            }),
             device,
             Kind::Fault,
         ),
         (
-            Body::Dma {
+            Body::Dma(DmaCall {
                 node: NodeKey(7),
                 kind: DmaKind::Map,
                 iova: 0,
@@ -180,18 +182,18 @@ fn each_return_is_a_call_of_its_kind() {
                 vaddr: None,
                 begin_ns,
                 result: Ok(0),
-            },
+            }),
             None,
             Kind::Dma,
         ),
         (
-            Body::ConfigWrite {
+            Body::ConfigWrite(ConfigWrite {
                 device: DEVICE,
                 offset: 4,
                 value: None,
                 begin_ns,
                 result: Ok(2),
-            },
+            }),
             device,
             Kind::Other,
         ),

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::super::checkpoint::tests::checkpoint;
 use super::*;
-use crate::event::{Answer, Call, DeviceState, FeatureData, FeatureOp, Origin, Task};
+use crate::event::{
+    Answer, Call, DeviceSeen, DeviceState, DmaCall, Exit, FeatureData, FeatureOp, MigrationData,
+    Origin, Task,
+};
 
 const SOURCE: DeviceKey = DeviceKey(1);
 const FOREIGN: DeviceKey = DeviceKey(9);
@@ -38,36 +41,36 @@ fn state_change(device: DeviceKey, begin_ns: u64, end_ns: u64) -> [Event; 2] {
         device,
         call: call(),
     };
-    let exit = Body::Exit {
+    let exit = Body::Exit(Exit {
         device,
         call: call(),
         begin_ns,
         result: Ok(0),
         answer: Answer::None,
-    };
+    });
     [event(begin_ns, enter), event(end_ns, exit)]
 }
 
 fn read(begin_ns: u64, end_ns: u64) -> Event {
-    let body = Body::Data {
+    let body = Body::Data(MigrationData {
         device: Some(SOURCE),
         file: 1,
         write: false,
         requested: 1,
         begin_ns,
         result: Ok(1),
-    };
+    });
     event(end_ns, body)
 }
 
 fn known(device: DeviceKey, name: &str) -> Event {
     let name = name.to_owned();
-    let body = Body::Device {
+    let body = Body::Device(DeviceSeen {
         device,
         name,
         driver: None,
         origin: Origin::Seen,
-    };
+    });
     event(1, body)
 }
 
@@ -309,7 +312,7 @@ fn the_error_is_that_of_the_less_exact_end() {
 #[test]
 fn dma_counts_only_for_the_processes_of_the_named_devices() {
     let dma = |pid| {
-        let body = Body::Dma {
+        let body = Body::Dma(DmaCall {
             node: crate::event::NodeKey(1),
             kind: crate::event::DmaKind::Map,
             iova: 0,
@@ -317,7 +320,7 @@ fn dma_counts_only_for_the_processes_of_the_named_devices() {
             vaddr: None,
             begin_ns: 230,
             result: Ok(0),
-        };
+        });
         let mut event = event(240, body);
         event.task.pid = pid;
         event
