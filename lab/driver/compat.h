@@ -55,7 +55,7 @@ static inline void rr_eventfd_signal(struct eventfd_ctx *ctx, u64 addend)
 /*
  * REMAP_HAVE_CORE_VMA_LIST: before aac6db75a9fc ("vfio/pci: Use
  * unmap_mapping_range()"), v6.10, vfio_pci_core populates a whole VMA at its
- * first fault, remembers it in vma_list under vma_lock, and revokes by walking
+ * first fault, stores it in vma_list under vma_lock, and revokes by walking
  * that list. A driver that populates by itself has to be on that list, or a
  * reset would leave its pages mapped. The entry's type is private to the core,
  * which frees it with kfree(); this is its layout from v5.8 to v6.9.

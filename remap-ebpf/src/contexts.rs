@@ -1,4 +1,4 @@
-//! The targets of eventfd contexts: learned inside a `SET_IRQS`, forgotten when a later one succeeds.
+//! The targets of eventfd contexts: stored inside a `SET_IRQS`, removed when a later one succeeds.
 #![expect(
     unsafe_code,
     reason = "references into map values; fills a record behind a raw pointer"
@@ -47,7 +47,7 @@ fn place(slot: &Slot, context: u64, target: &Target) -> bool {
     placed
 }
 
-/// Learns the target of a context. The context that had its slot stays valid if the call fails, so it
+/// Stores the target of a context. The context that had its slot stays valid if the call fails, so it
 /// is kept in [`PREVIOUS`]. Returns false if a map is full, and counts that.
 #[inline(always)]
 pub fn learn(context: u64, target: &Target) -> bool {
@@ -56,7 +56,7 @@ pub fn learn(context: u64, target: &Target) -> bool {
     if let Some(old) = unsafe { SLOTS.get(slot) }.copied()
         && old != context
     {
-        // The map forgets the least used slot by itself.
+        // The map drops the least used slot by itself.
         let _ = PREVIOUS.insert(slot, old, 0);
     }
     if !place(&slot, context, target) {
@@ -66,8 +66,8 @@ pub fn learn(context: u64, target: &Target) -> bool {
     true
 }
 
-/// Learns the target of a context from before the trace, unless a call has filled its slot since.
-/// Returns whether it was learned.
+/// Stores the target of a context from before the trace, unless a call has filled its slot since.
+/// Returns whether it was stored.
 #[inline(always)]
 pub fn adopt(context: u64, target: &Target) -> bool {
     // The flag first: from here on the hooks see its last reference being dropped.
@@ -108,7 +108,7 @@ pub fn settle_wakeup(call: &Ioctl) {
     }
 }
 
-/// Learns the target of a context that replaces the one in its slot. Returns false if a map is full,
+/// Stores the target of a context that replaces the one in its slot. Returns false if a map is full,
 /// and counts that.
 #[inline(always)]
 fn replace(context: u64, target: &Target) -> bool {
@@ -144,7 +144,7 @@ pub fn disown(context: u64, target: &Target) {
     forget_removed(&Slot::of(target), context);
 }
 
-/// A `SET_IRQS` has succeeded: forgets the contexts that it disabled, removed or replaced.
+/// A `SET_IRQS` has succeeded: removes the contexts that it disabled, removed or replaced.
 #[inline(always)]
 pub fn settle(call: &Ioctl) {
     let flags = call.word(vfio_irq_set::FLAGS);
@@ -191,7 +191,7 @@ struct Slots {
 
 /// One round: the slot of one fd.
 unsafe extern "C" fn settle_one(number: u64, slots: *mut Slots) -> i64 {
-    // SAFETY: `settle` hands its own variable down.
+    // SAFETY: `settle` passes its own variable.
     let slots = unsafe { &*slots };
     let slot = Slot {
         device: slots.device,
@@ -214,7 +214,7 @@ unsafe extern "C" fn settle_one(number: u64, slots: *mut Slots) -> i64 {
     0
 }
 
-/// Forgets a context if another one is in its slot now.
+/// Removes a context if another one is in its slot now.
 #[inline(always)]
 fn forget_replaced(old: u64) {
     // SAFETY: map values live until the program ends.
@@ -228,7 +228,7 @@ fn forget_replaced(old: u64) {
     }
 }
 
-/// Forgets a context and empties its slot.
+/// Removes a context and empties its slot.
 #[inline(always)]
 fn forget_removed(slot: &Slot, old: u64) {
     let _ = SLOTS.remove(slot);

@@ -88,7 +88,7 @@ pub fn is_open() -> bool {
         .is_some_and(|open| unsafe { open.read_volatile() } != 0)
 }
 
-/// Learns the file operations of VFIO devices, where user space could not find their address.
+/// Stores the file operations of VFIO devices, if user space could not find their address.
 #[inline(always)]
 pub fn learn_device_operations(operations: u64) {
     if let Some(known) = OPERATIONS.get_ptr_mut(0) {
@@ -162,11 +162,11 @@ pub fn involve(task: u64, pid: u32) {
     }
 }
 
-/// Learns the owner of the mm that a device is mapped in.
+/// Stores the owner of the mm that a device is mapped in.
 #[inline(always)]
 pub fn learn_mm(vma: u64, subject: &emit::Subject) {
     if let Some(mm) = read::mm_of_vma(vma) {
-        // The map forgets the least used one by itself.
+        // The map drops the least used one by itself.
         let _ = MMS.insert(mm, subject, 0);
         MM_FILTER.set(slot(mm, PROCESS_BITS));
     }
@@ -207,7 +207,7 @@ pub fn device_of_inode_mapping(mapping: u64) -> Option<u64> {
     unsafe { INODE_MAPPINGS.get(mapping) }.copied()
 }
 
-/// Learns the inode mapping of a device.
+/// Stores the inode mapping of a device.
 #[inline(always)]
 pub fn learn_inode_mapping(mapping: u64, device: u64) {
     if INODE_MAPPINGS.insert(mapping, device, 0).is_err() {
@@ -217,7 +217,7 @@ pub fn learn_inode_mapping(mapping: u64, device: u64) {
     INODE_MAPPING_FILTER.set(slot(mapping, INODE_MAPPING_BITS));
 }
 
-/// Forgets the inode mapping of a device that was closed: the kernel may reuse its memory.
+/// Removes the inode mapping of a device that was closed: the kernel may reuse its memory.
 #[inline(always)]
 pub fn forget_inode_mapping(mapping: u64) {
     let _ = INODE_MAPPINGS.remove(mapping);
@@ -240,7 +240,7 @@ fn part(device: u64, index: u32) -> u32 {
     unsafe { GENERATIONS.get(key) }.copied().unwrap_or(0)
 }
 
-/// Makes all that was learned of this index ([`WHOLE_DEVICE`]: of every index) stale.
+/// Makes all contexts of this index ([`WHOLE_DEVICE`]: of every index) stale.
 #[inline(always)]
 pub fn next_generation(device: u64, index: u32) {
     let key = Index {

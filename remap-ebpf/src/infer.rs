@@ -60,7 +60,7 @@ pub fn was_read(context: u64, value: Option<u64>) {
             value,
             time_ns: emit::now(),
         };
-        // The map forgets the least used thread by itself.
+        // The map drops the least used thread by itself.
         let _ = LAST_READS.insert(emit::thread(), &last, 0);
     }
 }
@@ -109,7 +109,7 @@ pub fn described(call: &Ioctl) {
 /// User space has the description of a region: it called GET_REGION_INFO, or has a mapping.
 #[inline(always)]
 pub fn note_description(device: u64, region: u32) {
-    // The map forgets the least used region by itself.
+    // The map drops the least used region by itself.
     let _ = maps::DESCRIBED.insert(place(device, region), 1, 0);
 }
 

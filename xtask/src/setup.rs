@@ -35,7 +35,7 @@ const BUILD: &[&str] = &[
     "rustc-web",
     "cargo-web",
     "libstd-rust-web-dev-bpf",
-    // For llvm-strip: binutils knows no eBPF.
+    // For llvm-strip: binutils does not support eBPF.
     "llvm",
 ];
 /// Booting a guest, and building a module for it.

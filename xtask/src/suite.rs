@@ -41,7 +41,7 @@ impl Suite {
         self.distributions().last().copied().unwrap_or_default()
     }
 
-    /// An apt that knows this suite and takes nothing for installed.
+    /// An apt with the package lists of this suite, in which nothing is installed.
     pub fn apt(self) -> Result<Apt> {
         let place = cache::directory()?.join("apt").join(self.label());
         let apt = Apt::with(self.options(&place));

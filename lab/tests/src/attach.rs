@@ -123,8 +123,8 @@ fn by_requery(lab: &mut Lab) -> Result<()> {
     drop(user);
     let traced = trace.end(0)?;
     traced.found(&[])?;
-    let learned = of_origin(&traced.lines, "context", "read_before_requery");
-    ensure!(learned.len() == 1, "learned: {learned:#?}");
+    let found = of_origin(&traced.lines, "context", "read_before_requery");
+    ensure!(found.len() == 1, "{found:#?}");
     // The eventfd is inferred from the first trigger; the second is traced.
     let cycles: Vec<_> = traced.lines.cycles().collect();
     let complete = cycles.iter().any(|cycle| {

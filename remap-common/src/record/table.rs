@@ -41,7 +41,7 @@ wire_struct! {
         sub: u32,
         /// What the device was given it for.
         role: Wire<Role>,
-        /// The generation of the index in which it was learned; a disabled index has a newer one.
+        /// The generation of the index in which it was stored; a disabled index has a newer one.
         generation: u32,
     }
 }

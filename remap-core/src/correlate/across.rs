@@ -1,4 +1,4 @@
-//! What concerns several devices: mappings for DMA, and hot resets of a bus.
+//! Events that concern several devices: DMA mappings, and hot resets of a bus.
 
 use super::Correlator;
 use super::dma::Part;
@@ -57,7 +57,7 @@ impl Correlator {
         }
     }
 
-    /// What was acknowledged just now: may it still be reached by DMA?
+    /// Reports the parts of the regions that were just acknowledged and are still mapped for DMA.
     pub(super) fn report_trapped(&mut self, key: DeviceKey, now: u64) {
         let Some(device) = self.devices.get_mut(&key) else {
             return;

@@ -1,4 +1,4 @@
-//! Arithmetic on byte ranges of a region: what of one set of areas is not in another.
+//! Set arithmetic on byte ranges of a region.
 
 use remap_common::uapi::VFIO_REGION_INFO_FLAG_CAPS;
 
@@ -9,7 +9,7 @@ use crate::parse::region::Area;
 pub(super) type RegionAreas = std::collections::BTreeMap<u32, Vec<Area>>;
 
 /// Sorted, merged where they touch or overlap, without empty ones. An end beyond `u64::MAX` is
-/// cut off there: what comes in is not trusted.
+/// cut off there, since the input is not trusted.
 pub(super) fn normalise(areas: &[Area]) -> Vec<Area> {
     let mut sorted: Vec<Area> = areas.iter().copied().filter(|area| area.size > 0).collect();
     sorted.sort_unstable();

@@ -1,4 +1,4 @@
-//! Calls in flight, by thread: those that were seen to begin, and those that were found.
+//! Calls in flight, by thread: those that began in the trace, and those that were in flight before.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -115,7 +115,7 @@ impl Calls {
         self.seen.contains_key(&tid)
     }
 
-    /// Whether the thread asks the kernel to signal eventfds of an IRQ index.
+    /// Whether the thread is in a `SET_IRQS` that signals eventfds of an IRQ index.
     pub(super) fn triggers(&self, tid: u32, irq_index: u32) -> bool {
         matches!(
             self.seen.get(&tid),
@@ -124,9 +124,9 @@ impl Calls {
         )
     }
 
-    /// A call is found in flight, and it had begun before the trace.
+    /// A call was found in flight that began before the trace.
     pub(super) fn found(&mut self, out: &mut Reporter<'_>, at: Moment<'_>, call: &InFlight) {
-        // One that was seen to begin is no such call.
+        // A call that began in the trace is no such call.
         if self.contains(at.task.tid) {
             return;
         }
@@ -142,8 +142,8 @@ impl Calls {
         self.found.insert(at.task.tid, call);
     }
 
-    /// The thread is in the call that was found no more; it was last seen in it at `seen_ns`. This
-    /// may be reported twice.
+    /// The call that was found in flight has ended; it was last seen at `seen_ns`. This may be
+    /// reported twice.
     pub(super) fn over(&mut self, at: Moment<'_>, seen_ns: Option<u64>) -> Option<InFlightCall> {
         let call = self.found.remove(&at.task.tid)?;
         Some(over(call, at.ns, seen_ns))
@@ -163,7 +163,7 @@ impl Calls {
         *self = Self::default();
     }
 
-    /// The trace ends: a call that was found and has lasted all the time does not return.
+    /// The trace ends: reports a call that was in flight for the whole trace.
     pub(super) fn judge(&self, out: &mut Reporter<'_>, now: u64) {
         let stuck_ns = out.options().stuck_ns;
         for call in self.found.values() {

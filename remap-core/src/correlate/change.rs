@@ -1,4 +1,4 @@
-//! State changes, as the trackers beside the migration see them.
+//! State changes, as values for the other trackers.
 
 use crate::event::Errno;
 use crate::model::TransitionRef;
@@ -22,10 +22,10 @@ pub(super) struct ReturnedChange {
     pub(super) result: Result<(), Errno>,
 }
 
-/// When the driver could have waited for user space to answer one trigger.
+/// The time in which the driver can have waited for the answer to one trigger.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wait {
     pub(super) trigger_ns: u64,
-    /// `None`: what it waited for never came.
+    /// `None`: no answer came.
     pub(super) until_ns: Option<u64>,
 }

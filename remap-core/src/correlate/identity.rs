@@ -1,9 +1,9 @@
-//! Which device it is.
+//! The identity of a device.
 
 /// The name of a device that the trace has not named.
 pub const UNKNOWN_DEVICE: &str = "unknown device";
 
-/// What names a device, and how it came to be known.
+/// A device's name, driver and origin.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     /// The BDF for a PCI device.
@@ -40,7 +40,7 @@ impl Identity {
         self.name.rsplit_once(':').map(|(bus, _)| bus)
     }
 
-    /// The device was closed: the next open finds the same device, and nothing else holds.
+    /// The device was closed: only name and driver stay valid for the next open.
     pub(super) fn close(&mut self) {
         self.found = false;
         self.lossy = false;

@@ -9,17 +9,17 @@
 //!            │              └─ calls, users                        │
 //!            └───────────── dma  (of all devices) ─────────────────┘
 //! ```
-//! Pure: no clock, no file, no syscall. Time is what the events carry; a caller that has no event
-//! passes how late it is to [`Correlator::advance`].
+//! Pure: no clock, no file, no syscall. Events carry the time; a caller without an event passes the
+//! time to [`Correlator::advance`].
 //!
-//! Each tracker owns its state, and takes an event, [settles](Correlator::advance), loses what
-//! records were lost of, and closes. What one needs of another is an argument, never its field.
+//! Each tracker owns its state and has the same verbs: it takes an event, [settles](Correlator::advance),
+//! handles a loss of records, and closes. What one needs from another is an argument, never a field.
 //!
 //! Three conventions:
 //! * What was not observed is `None`. Nothing is assumed about the time before the trace.
 //! * One cause gives one finding: a cycle that a finding explains is not reported again.
 //! * After [`Body::Lost`](crate::event::Body::Lost) every cycle that was open ends as `incomplete: records lost`, no finding
-//!   is about it, and what was learned (mappings, descriptions, counters) is learned anew.
+//!   is about it, and the stored mappings, descriptions and counters are discarded.
 
 mod across;
 mod areas;
@@ -81,20 +81,20 @@ impl Correlator {
         }
     }
 
-    /// The next event. Events are in order of time, as far as the source can tell.
+    /// The next event. Events are in order of time, as far as the source can order them.
     pub fn push(&mut self, event: &Event) -> Vec<Output> {
         self.settle(event.time_ns);
         self.dispatch(event);
         self.queue.take()
     }
 
-    /// No event came up to `now_ns` (CLOCK_MONOTONIC): what has settled by then.
+    /// No event came until `now_ns` (CLOCK_MONOTONIC): emits what has settled by then.
     pub fn advance(&mut self, now_ns: u64) -> Vec<Output> {
         self.settle(now_ns);
         self.queue.take()
     }
 
-    /// The trace ended at `end_ns` (CLOCK_MONOTONIC): everything that is left.
+    /// The trace ended at `end_ns` (CLOCK_MONOTONIC): emits everything that is still open.
     pub fn finish(&mut self, end_ns: u64) -> Vec<Output> {
         self.settle(end_ns);
         for device in self.devices.values_mut() {
@@ -131,7 +131,7 @@ impl Correlator {
         self.queue.release(now);
     }
 
-    /// Mappings for DMA outlived the mmaps that they were made from.
+    /// DMA mappings exist whose mmaps were removed: reports them.
     fn report_dma(&mut self, findings: Vec<PendingDmaFinding>) {
         for finding in findings {
             if let Some(device) = self.devices.get(&finding.device) {

@@ -1,4 +1,4 @@
-//! How a device describes its regions.
+//! The descriptions of a device's regions (`GET_REGION_INFO`).
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) struct Before {
     pub(super) size: Option<u64>,
     /// The last description had a stale sparse capability.
     pub(super) stale: bool,
-    /// What is wrong with this description was wrong with the last one.
+    /// This description has the same error as the last one.
     pub(super) repeated: bool,
 }
 
@@ -69,8 +69,8 @@ impl Regions {
         facts.is_some_and(|facts| facts.kind == Some(LEGACY_MIGRATION_REGION))
     }
 
-    /// A word of the legacy protocol was written to the start of a region: takes it for that of
-    /// the migration, unless it has been described. Answers whether that is so.
+    /// A word of the legacy protocol was written to the start of a region, which is then assumed to
+    /// be the migration region, unless it has been described. Returns whether it is.
     pub(super) fn infer_legacy_migration(&mut self, region: u32) -> bool {
         let facts = self.by_index.entry(region).or_default();
         let inferred = facts.last.is_none() && facts.kind.is_none();
@@ -106,7 +106,7 @@ impl Regions {
         self.by_index.clear();
     }
 
-    /// Records were lost: a description may have been given that is not known.
+    /// Records were lost: a description may have been missed.
     pub(super) fn lose(&mut self) {
         for facts in self.by_index.values_mut() {
             *facts = Facts {
@@ -118,7 +118,7 @@ impl Regions {
 }
 
 impl Facts {
-    /// Answers whether the region had the same deviating size in the last description.
+    /// Returns whether the region had the same deviating size in the last description.
     fn learn(&mut self, region: &Region, now: u64) -> bool {
         self.last = Some(Described {
             view: View::of(region),

@@ -1,4 +1,4 @@
-//! What a tracker reports to: the output queue, under the device's name.
+//! The output queue, as a device's trackers use it: with the device's name added.
 
 use super::identity::Identity;
 use super::moment::Moment;
@@ -11,7 +11,7 @@ use crate::model::{
     Output, Reason, Stage, StageLine, Stamp,
 };
 
-/// The output queue, for what one device's trackers report.
+/// The output queue of one device's trackers.
 pub(super) struct Reporter<'a> {
     pub(super) device: &'a Identity,
     queue: &'a mut OutputQueue,
@@ -42,7 +42,7 @@ impl<'a> Reporter<'a> {
         &mut regions.entry(region).or_default().mapping
     }
 
-    /// The numbers that are given within the trace.
+    /// The source of numbers that are unique in the trace.
     pub(super) fn ids(&mut self) -> &mut Ids {
         self.queue.ids()
     }
@@ -57,7 +57,7 @@ impl<'a> Reporter<'a> {
         self.queue.emit(output);
     }
 
-    /// A finding that is about no cycle.
+    /// A finding that concerns no cycle.
     pub(super) fn finding(&mut self, now: u64, verdict: Verdict) {
         self.finding_of(now, verdict, None);
     }

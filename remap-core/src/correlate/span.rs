@@ -1,4 +1,4 @@
-//! Adds up what happened on a device within a span of time, and how much of it that took.
+//! Sums of the activity on a device within a span of time.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,7 @@ use crate::event::{Errno, MigrationData};
 use crate::model::{Activity, DataStats};
 
 impl DataStats {
-    /// One more read or write that returned at `end_ns`; how long it was in flight is the caller's
-    /// to add.
+    /// One more read or write that returned at `end_ns`. The caller adds its duration.
     pub(super) fn record(&mut self, end_ns: u64, moved: &MigrationData) {
         match moved.result {
             Ok(0) if !moved.write => self.ends += 1,
@@ -31,7 +30,7 @@ impl DataStats {
     }
 }
 
-/// How many spans are kept apart before the oldest are only a sum.
+/// How many spans are kept before the oldest are merged into a sum.
 const SPANS: usize = 1 << 16;
 
 /// Time that is covered by spans, overlaps counted once.
@@ -39,7 +38,7 @@ const SPANS: usize = 1 << 16;
 pub(super) struct Cover {
     /// Disjoint, by time.
     spans: VecDeque<(u64, u64)>,
-    /// The sum of those that are not kept, ns; what comes in later counts from their end on.
+    /// The sum of those that are not kept, ns; later spans count from their end on.
     folded_ns: u64,
     folded_until: u64,
 }
@@ -93,7 +92,7 @@ impl Cover {
         (self.folded_ns + kept).min(end.saturating_sub(begin))
     }
 
-    /// The spans; `None` if there were so many that the oldest are only a sum.
+    /// The spans; `None` if the oldest were merged into a sum.
     pub(super) fn spans(&self) -> Option<impl Iterator<Item = (u64, u64)>> {
         (self.folded_until == 0).then(|| self.spans.iter().copied())
     }
@@ -108,14 +107,14 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// A fault returned at `end_ns`. One that is only asked for `again`, at a smaller order, is
-    /// no fault of its own.
+    /// A fault returned at `end_ns`. One that the kernel retries (`again`) at a smaller order is not
+    /// counted.
     pub(super) fn fault(&mut self, begin_ns: u64, end_ns: u64, again: bool) {
         self.activity.faults += u64::from(!again);
         self.faults.add(begin_ns, end_ns);
     }
 
-    /// A call took the pages out of mappings.
+    /// A call zapped mappings.
     pub(super) fn zap(&mut self) {
         self.activity.zaps += 1;
     }
@@ -149,7 +148,7 @@ impl Tally {
         sum
     }
 
-    /// The same, with no more time than there is from `begin_ns` to `end_ns`.
+    /// The same, with times limited to the length of `begin_ns` to `end_ns`.
     pub(super) fn activity_within(&self, begin_ns: u64, end_ns: u64) -> Activity {
         let mut sum = self.activity.clone();
         sum.fault_ns = self.faults.within(begin_ns, end_ns);

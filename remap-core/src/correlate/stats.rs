@@ -8,7 +8,7 @@ use crate::model::{
 impl RegionStats {
     fn record(&mut self, cycle: &Cycle) {
         *self.outcomes.entry(cycle.outcome).or_default() += 1;
-        // Between the stages of a cycle that is not whole there may be others.
+        // A cycle that is not complete may lack stages in between.
         if !cycle.complete() {
             return;
         }

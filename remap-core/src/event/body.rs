@@ -23,7 +23,7 @@ pub enum Body {
         /// Whether the closing process is about to end; `None` if that could not be read.
         dying: Option<bool>,
     },
-    /// A process that uses a device, as user space knows it.
+    /// A process that uses a device, and the virtual machine that it runs.
     Owner {
         /// Process id, in the initial PID namespace.
         #[serde(skip)]

@@ -1,6 +1,6 @@
 //! What happened, decoded: the vocabulary between the probes and the correlation.
 //!
-//! An [`Event`] is one record of the kernel side after decoding. Nothing here knows a wire
+//! An [`Event`] is one record of the kernel side after decoding. Nothing here depends on a wire
 //! layout, a clock or a file; whatever could not be read is `None` or an `Unknown` variant.
 
 mod body;

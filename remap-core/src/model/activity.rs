@@ -20,7 +20,7 @@ pub struct DataStats {
     pub first_ns: Option<u64>,
     /// When the last that moved data returned (CLOCK_MONOTONIC ns).
     pub last_ns: Option<u64>,
-    /// Time in which at least one was under way, ns.
+    /// Time in which at least one was in flight, ns.
     pub busy_ns: u64,
     /// Reads that gave 0: the end of the data.
     pub ends: u64,

@@ -7,12 +7,12 @@ use super::Class;
 use crate::event::{Call, EarlyCall, Task, feature_name};
 use crate::json;
 
-/// A call that was under way when the trace began.
+/// A call that was in flight when the trace began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InFlightCall {
     /// Name of the device.
     pub device: String,
-    /// When this was observed (CLOCK_MONOTONIC ns): that it is under way, or that it is over.
+    /// When remap observed that it is in flight, or that it has ended (CLOCK_MONOTONIC ns).
     pub time_ns: u64,
     /// What was called.
     pub call: EarlyCall,
@@ -20,7 +20,7 @@ pub struct InFlightCall {
     /// known.
     #[serde(with = "json::MaybeList")]
     pub waits_in: Vec<String>,
-    /// If it is over: when it was last seen under way (CLOCK_MONOTONIC ns).
+    /// If it has ended: when it was last seen in flight (CLOCK_MONOTONIC ns).
     pub last_seen_ns: Option<u64>,
     /// The thread.
     #[serde(flatten)]

@@ -322,7 +322,7 @@ pub struct Ack {
 pub enum ReleasedSource {
     /// The return of the state change that the trigger was in and that still ran at the ack.
     StateChange,
-    /// The return of the call that carried the ack: nobody waited.
+    /// The return of the call that carried the ack: no state change waited for it.
     AckReturn,
 }
 
@@ -359,7 +359,7 @@ pub struct Cycle {
     pub device: String,
     /// IRQ index of the remap IRQ; `None` where it is inferred that there is one.
     pub irq_index: Option<u32>,
-    /// From what it is inferred, where nobody was seen to enable the IRQ.
+    /// The event from which it is inferred, if no call was seen to enable the IRQ.
     pub inferred: Option<Origin>,
     /// How the IRQ names regions; `None` where it is inferred that there is one.
     pub encoding: Option<Encoding>,

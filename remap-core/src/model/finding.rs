@@ -1,4 +1,4 @@
-//! What can be found, and what to do about it; `rule` has the evidence that each takes.
+//! The rules whose violations are reported, with advice; `correlate::rules` has their facts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,9 +25,9 @@ use super::Evidence;
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Rule {
-    /// A read got the sum of the addends, and it is not their OR.
+    /// A read got the sum of the signals, which is not their OR.
     AliasedTrigger,
-    /// A read got user space's own write.
+    /// A read got a value that user space had written itself.
     SelfTrigger,
     /// The driver signalled a region again before the ack.
     TriggerBeforeAck,
@@ -37,17 +37,17 @@ pub enum Rule {
     NamedUnchanged,
     /// User space acknowledged without asking for the region's description.
     AckBeforeRequery,
-    /// User space acknowledged while it had mapped what the region no longer allows.
+    /// User space acknowledged while it had a mapping that the region no longer allows.
     AckWithMapping,
     /// User space did not acknowledge.
     MissingAck,
     /// The state change was refused because the remap IRQ is not enabled.
     NotEnabled,
-    /// The thread that changes the state is the one that would have to answer.
+    /// The thread that changes the state is the one that has to answer.
     Deadlock,
     /// The state change timed out although every trigger was acknowledged.
     WaitTimeout,
-    /// The sparse capability outlived the mmap flag.
+    /// A region without the mmap flag has a sparse mmap capability.
     StaleSparse,
     /// A region's size changed.
     SizeChanged,
@@ -63,7 +63,7 @@ pub enum Rule {
     ResumeFailed,
     /// The device is in ERROR.
     ErrorState,
-    /// The device is in another state than it was put into.
+    /// The device is in another state than the last one that was set.
     UnexpectedState,
     /// The state after a change that failed is not known.
     StateUnknown,
@@ -77,7 +77,7 @@ pub enum Rule {
     AccessRefused,
     /// A region lost its mmap while it is mapped for DMA.
     DmaMapped,
-    /// A call that was under way when the trace began has not returned.
+    /// A call that was in flight when the trace began has not returned.
     NeverReturned,
 }
 
@@ -96,36 +96,36 @@ impl Rule {
     pub fn advice(self) -> &'static str {
         match self {
             Self::AliasedTrigger => {
-                "The driver must not signal a bitmap again before the ack; the vectors encoding has no sums."
+                "The driver must not signal a bitmap again before the ack; the vectors encoding does not have this problem."
             }
             Self::SelfTrigger => {
-                "Acknowledge by writing 0, which leaves the counter alone, or by an unmask."
+                "Acknowledge by writing 0, which does not change the counter, or by an unmask."
             }
             Self::TriggerBeforeAck => {
-                "The driver must hold a second signal for a region back until the first is acknowledged."
+                "The driver must delay a second signal for a region until the first is acknowledged."
             }
             Self::OutsideMask => {
-                "The driver must only name regions of the mask in its IRQ's capability."
+                "The driver must only name regions that the mask in its IRQ's capability contains."
             }
             Self::NamedUnchanged => {
-                "The driver should only name regions whose flags or areas change; each costs a round trip."
+                "The driver should only name regions whose flags or areas change; each named region costs a query and an ack."
             }
             Self::AckBeforeRequery => {
-                "Ask for the description of every named region before the ack."
+                "Call GET_REGION_INFO for every named region before the ack."
             }
             Self::AckWithMapping => {
-                "Unmap what the new description no longer allows before the ack."
+                "Before the ack, unmap everything that the new description does not allow."
             }
-            Self::MissingAck => "Acknowledge every trigger, also when nothing had to be remapped.",
+            Self::MissingAck => "Acknowledge every trigger, also if nothing had to be remapped.",
             Self::NotEnabled => "Enable the remap IRQ with SET_IRQS before the state change.",
             Self::Deadlock => {
                 "Answer the remap IRQ on another thread than the one that changes the state."
             }
             Self::WaitTimeout => {
-                "See why the driver does not take the ack, or what mapping it still sees."
+                "Find out why the driver ignores the ack, or which mapping still exists."
             }
             Self::StaleSparse => {
-                "Look at the mmap flag first: without it the sparse areas are void."
+                "User space must check the mmap flag first: without it the sparse areas have no meaning."
             }
             Self::SizeChanged => {
                 "The driver must keep a region's size; only its flags and areas may change."
@@ -133,51 +133,51 @@ impl Rule {
             Self::MalformedRegionInfo => "The driver must correct its answer to GET_REGION_INFO.",
             Self::MalformedIrqInfo => "The driver must correct its answer to GET_IRQ_INFO.",
             Self::NeverAsked => {
-                "Look for a remap IRQ: ask GET_IRQ_INFO for every index, with room for a capability chain."
+                "Look for a remap IRQ: call GET_IRQ_INFO for every index, with a buffer large enough for a capability chain."
             }
             Self::ImpossibleChange => {
-                "Only ask for what the uAPI's state machine and the device's MIGRATION flags allow; a driver refuses the rest with EINVAL."
+                "Only request changes that the uAPI's state machine and the device's MIGRATION flags allow; a driver refuses others with EINVAL."
             }
             Self::ResumeFailed => {
-                "Check that source and destination match and that all data was written; then reset the device."
+                "Check that source and destination match, and that all data was written; then reset the device."
             }
             Self::ErrorState => {
-                "Reset the device (VFIO_DEVICE_RESET), and look for the driver's message in the kernel's log."
+                "Reset the device (VFIO_DEVICE_RESET), and look for the driver's message in the kernel log."
             }
             Self::UnexpectedState => {
-                "Look for a reset that was not traced; else the driver must report the state that it is in."
+                "Look for a reset that was not traced. If there was none, the driver reports a wrong state."
             }
             Self::StateUnknown => {
-                "After a state change that failed ask for the state (MIG_DEVICE_STATE, GET) or reset the device."
+                "After a failed state change, query the state (MIG_DEVICE_STATE, GET) or reset the device."
             }
             Self::DataLeft => {
-                "Read the data fd until it gives 0 before leaving STOP_COPY; what the destination has is not whole."
+                "Read the data fd until a read returns 0 before the device leaves STOP_COPY; the destination's data is incomplete."
             }
             Self::NeverRead => "Read the eventfd when it is signalled, or disable the interrupt.",
             Self::RequestIgnored => {
-                "Close the device when REQ is signalled: the unbind waits until then."
+                "Close the device when REQ is signalled: the unbind waits for that."
             }
             Self::AccessRefused => {
-                "Do not touch a region while it is off or trapped; in a guest the access fails, in a process it is SIGBUS."
+                "Do not access a region while its memory is disabled or it is trapped: the access of a guest fails, a process gets SIGBUS."
             }
-            Self::DmaMapped => "Unmap a region for DMA before its mmap goes.",
+            Self::DmaMapped => "Remove the DMA mapping of a region before its mmap.",
             Self::NeverReturned => {
-                "See where its thread waits, and whether anybody reads the remap IRQ and acknowledges it."
+                "Look at where its thread waits, and whether a process reads the remap IRQ and acknowledges it."
             }
         }
     }
 }
 
-/// Something that is wrong.
+/// A violation of a rule, or another problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
-    /// When it became evident (CLOCK_MONOTONIC ns).
+    /// When it was found (CLOCK_MONOTONIC ns).
     pub time_ns: u64,
     /// Name of the device.
     pub device: String,
-    /// Region index, where it is about one.
+    /// Region index, if it concerns one region.
     pub region: Option<u32>,
-    /// The trigger that it is about, where it is about one.
+    /// Number of the trigger, if it concerns one.
     pub trigger_id: Option<u64>,
     /// What was seen.
     pub evidence: Evidence,

@@ -1,4 +1,4 @@
-//! Interrupts of every kind: what they are called, and what is said of them.
+//! Interrupts of every kind: names, changes, reads.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub enum IrqName {
     #[serde(rename = "remap")]
     #[strum(serialize = "remap")]
     Remap,
-    /// Nobody knows the index: its eventfd is inferred to be the device's.
+    /// The index is not known: its eventfd is inferred to be the device's.
     #[serde(rename = "inferred")]
     #[strum(serialize = "inferred")]
     Inferred,
@@ -97,16 +97,24 @@ pub enum IrqVerb {
     Unmask,
     /// Signalled eventfds on user space's behalf.
     Trigger,
-    /// Gave or took eventfds that mask or unmask.
+    /// Set or removed eventfds that mask or unmask.
     Arm,
-    /// Something that this version does not know.
+    /// An action or data type of a later uAPI.
     Unknown,
 }
 
 impl IrqVerb {
-    /// The word in text and JSON.
+    /// The word in JSON.
     pub fn name(self) -> &'static str {
         self.into()
+    }
+
+    /// The words in text.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Arm => "unmask eventfd set",
+            verb => verb.name(),
+        }
     }
 }
 

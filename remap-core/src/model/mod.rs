@@ -1,4 +1,4 @@
-//! What a trace contains: the values that the correlation hands out, and the contract of `--json`.
+//! The values that the correlation returns; they are the contract of `--json`.
 //!
 //! Data and accessors. How a value comes about is in [`correlate`](crate::correlate), how it is
 //! shown in [`sink`](crate::sink).

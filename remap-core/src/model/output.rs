@@ -1,4 +1,4 @@
-//! What the correlation has to say, and of which class it is.
+//! The outputs of the correlation, and their classes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub struct StageLine {
     pub task: Task,
 }
 
-/// Something that the correlation has to say.
+/// An output of the correlation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// A cycle ended.
@@ -58,7 +58,7 @@ pub enum Output {
     Closed(Closed),
     /// An eventfd is inferred to be a device's.
     Inferred(Inferred),
-    /// A call was under way when the trace began, or is over.
+    /// A call was in flight when the trace began, or has ended.
     InFlightCall(InFlightCall),
 }
 
@@ -94,7 +94,7 @@ pub enum Class {
     File,
     /// Findings.
     Finding,
-    /// What VMMs say: their checkpoints, and downtimes. No [`Output`] is.
+    /// Checkpoints from VMMs' logs, and downtimes. No [`Output`] has this class.
     Vmm,
 }
 

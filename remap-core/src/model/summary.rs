@@ -1,4 +1,4 @@
-//! The end of a trace: what it adds up to, and what is missing of it.
+//! The end of a trace: its sums, and the account of lost records.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use crate::vmm::log::LogAccount;
 /// What the user's filters left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withheld {
-    /// Records of devices, processes and virtual machines that nobody asked for: nothing was made
-    /// of them.
+    /// Records of devices, processes and virtual machines that were not selected; they are not
+    /// counted anywhere else.
     pub records: u64,
-    /// Outputs of classes that nobody asked for: they were not shown, and are counted.
+    /// Outputs of classes that were not selected: not shown, but counted in the sums.
     pub by_class: u64,
-    /// Outputs that took less time than was asked for: they were not shown, and are counted.
+    /// Outputs that took less than the minimum latency: not shown, but counted in the sums.
     pub by_latency: u64,
 }
 
-/// The end of a trace: what it adds up to, and whether it is whole.
+/// The end of a trace: its sums, and the account of lost records.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Records that the probes saw; `None` if that could not be read.
@@ -30,7 +30,7 @@ pub struct Summary {
     pub delivered: u64,
     /// Records that did not, by reason.
     pub lost: BTreeMap<String, u64>,
-    /// Whose runs never happened, of those (`recursion`, `probe_missed`).
+    /// Program runs that the kernel skipped (`recursion`, `probe_missed`), per program.
     pub missed: Vec<Miss>,
     /// What was made of them.
     #[serde(flatten)]

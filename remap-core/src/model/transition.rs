@@ -52,7 +52,7 @@ pub struct Transition {
     /// What happened on the device meanwhile, in any thread.
     pub inside: Activity,
     /// Where its time went; the sum is its duration. `None` where the return was not seen, where
-    /// records are missing, and where there was too much to tell apart.
+    /// records are missing, and where there were too many spans to keep apart.
     pub spent: Option<Spent>,
     /// The thread that changed the state.
     #[serde(flatten)]

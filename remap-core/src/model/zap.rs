@@ -98,7 +98,7 @@ impl std::fmt::Display for Cause {
     }
 }
 
-/// Why nothing more is said of a zap.
+/// Why the record of a zap ended.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
 )]
@@ -186,7 +186,7 @@ pub struct ZappedRegion {
     pub dma_bytes: Option<u64>,
     /// Faults that populated, by how much each did, bytes.
     pub pages: BTreeMap<u64, u64>,
-    /// Faults that populated, and nobody knows how much.
+    /// Faults that populated an unknown number of bytes.
     pub unsized_faults: u64,
     /// Faults that were refused.
     pub refused: u64,
@@ -198,7 +198,7 @@ impl ZappedRegion {
         self.pages.values().sum::<u64>() + self.unsized_faults
     }
 
-    /// What they populated, bytes; `None` where one did not tell.
+    /// Bytes that they populated; `None` if the size of one is unknown.
     pub fn bytes(&self) -> Option<u64> {
         let sized = self.pages.iter();
         (self.unsized_faults == 0).then(|| {
@@ -259,7 +259,7 @@ impl Zap {
         self.regions.iter().map(ZappedRegion::populated).sum()
     }
 
-    /// What they populated, bytes; `None` where one did not tell.
+    /// Bytes that they populated; `None` if the size of one is unknown.
     pub fn bytes(&self) -> Option<u64> {
         let mut regions = self.regions.iter();
         regions.try_fold(0_u64, |sum, region| {

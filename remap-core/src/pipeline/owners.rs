@@ -7,7 +7,7 @@ use super::scope::acts;
 use crate::event::{Body, Event};
 
 /// Answers the name of the virtual machine that a process (a pid of the initial PID namespace)
-/// runs; `None` if it runs none, or that cannot be told.
+/// runs; `None` if it runs none, or if that could not be read.
 pub type VmNames = Box<dyn FnMut(u32) -> Option<String>>;
 
 /// Who has been asked about, and what came of it.

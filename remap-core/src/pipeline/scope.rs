@@ -49,7 +49,7 @@ pub(super) fn acts(event: &Event) -> bool {
     )
 }
 
-/// Applies a [`Filter`], and knows the names of the devices that are open.
+/// Applies a [`Filter`], and keeps the names of the devices that are open.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     filter: Filter,

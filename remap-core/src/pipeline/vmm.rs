@@ -33,7 +33,7 @@ impl Vmm {
         self.downtimes.event(event);
     }
 
-    /// Hands on the checkpoints before `now_ns`, in order of time.
+    /// Emits the checkpoints before `now_ns`, in order of time.
     pub(super) fn until(&mut self, now_ns: u64, sink: &mut impl Sink) -> io::Result<()> {
         let due = |checkpoint: &mut Checkpoint| checkpoint.time_ns < now_ns;
         let mut due: Vec<Checkpoint> = self.waiting.extract_if(.., due).collect();
@@ -44,13 +44,13 @@ impl Vmm {
         })
     }
 
-    /// The same, and hands on the downtimes that have settled by then.
+    /// The same, and emits the downtimes that have settled by then.
     pub(super) fn advance(&mut self, now_ns: u64, sink: &mut impl Sink) -> io::Result<()> {
         self.until(now_ns, sink)?;
         write(&self.downtimes.advance(now_ns), sink)
     }
 
-    /// Hands on all that is left: the trace ended at `end_ns`.
+    /// Emits the rest: the trace ended at `end_ns`.
     pub(super) fn finish(&mut self, end_ns: u64, sink: &mut impl Sink) -> io::Result<()> {
         self.until(u64::MAX, sink)?;
         write(&self.downtimes.finish(end_ns), sink)

@@ -1,6 +1,6 @@
 //! Where outputs go: text for people, JSON Lines for programs.
 //!
-//! A sink knows no clock and no file: it writes to whatever it was given, and hands errors of
+//! A sink uses no clock and no file: it writes to the writer that it gets, and returns errors of
 //! that (a broken pipe) back to its caller.
 
 pub mod json;
@@ -37,7 +37,7 @@ pub trait Sink {
     /// What the writer returns.
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()>;
 
-    /// A point of a migration, as the VMM told it.
+    /// A checkpoint of a migration, from a VMM's log.
     ///
     /// # Errors
     /// What the writer returns.

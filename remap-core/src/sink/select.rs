@@ -1,5 +1,5 @@
-//! Shows a part of what a trace has to say, and counts what it keeps back: the summary tells of
-//! all of it.
+//! Passes on the selected outputs of a trace, and counts those that it withholds. The summary covers
+//! all outputs.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -42,12 +42,12 @@ pub(crate) fn finding(evidence: &Evidence) -> String {
 fn cycle(evidence: &Evidence) -> String {
     match evidence {
         Evidence::AliasedTrigger { value, or, signals } => format!(
-            "a read got {value:#x} where the {signals} signals since the last read name {or:#x}: \
-             the counter is a sum, not an OR"
+            "a read got {value:#x}, but the OR of the {signals} signals since the last read is {or:#x}: \
+             the counter is a sum"
         ),
         Evidence::SelfTrigger { value, or } => format!(
-            "a read got {value:#x} where the driver signalled {or:#x}: the rest is what user space \
-             wrote to the eventfd itself"
+            "a read got {value:#x}, but the driver signalled {or:#x}: user space wrote the rest to the \
+             eventfd itself"
         ),
         Evidence::TriggerBeforeAck {
             after_trigger_ns,
@@ -61,22 +61,22 @@ fn cycle(evidence: &Evidence) -> String {
             region,
             outside: Outside::Mask { bit, mask, base },
         } => format!(
-            "the driver named region {region} (bit {bit}), and its mask {mask:#x} from region \
+            "the driver named region {region} (bit {bit}), but its mask {mask:#x} from region \
              {base} does not contain it"
         ),
         Evidence::OutsideMask {
             region,
             outside: Outside::Refused(errno),
         } => format!(
-            "the driver named region {region}, and its description is refused with {errno}: there \
-             is no such region"
+            "the driver named region {region}, but GET_REGION_INFO fails with {errno}: there is no \
+             such region"
         ),
         Evidence::AckBeforeRequery { after_trigger_ns } => format!(
-            "the ack came {} after the trigger, and the region's description had not been asked for",
+            "the ack came {} after the trigger, without a GET_REGION_INFO before it",
             Ns(*after_trigger_ns)
         ),
         Evidence::AckWithMapping { bytes, offset } => format!(
-            "at the ack {bytes:#x} bytes from {offset:#x} on were still mapped, and the region no \
+            "at the ack {bytes:#x} bytes from {offset:#x} on were still mapped, but the region no \
              longer allows it"
         ),
         Evidence::ForgottenTrigger {
@@ -94,7 +94,7 @@ fn cycle(evidence: &Evidence) -> String {
                 Ns(*since_ns)
             )
         }
-        _ => "the driver named the region, and its flags and areas are what they were".to_owned(),
+        _ => "the driver named the region, but its flags and areas have not changed".to_owned(),
     }
 }
 
@@ -102,12 +102,12 @@ fn cycle(evidence: &Evidence) -> String {
 fn description(evidence: &Evidence) -> String {
     match evidence {
         Evidence::SizeChanged { before, after } => {
-            format!("the region's size went from {before:#x} to {after:#x} bytes")
+            format!("the region's size changed from {before:#x} to {after:#x} bytes")
         }
         Evidence::MalformedRegionInfo { reason } => reason.clone(),
         Evidence::MalformedIrqInfo { index, reason } => format!("IRQ index {index}: {reason}"),
         _ => {
-            "the region may not be mapped, and its sparse mmap capability is still there".to_owned()
+            "the region has no mmap flag, but still a sparse mmap capability".to_owned()
         }
     }
 }
@@ -123,7 +123,7 @@ fn change(evidence: &Evidence) -> String {
             tid,
             regions,
         } => format!(
-            "{}: its thread {tid} is the only one that reads the eventfd, and could not read the \
+            "{}: its thread {tid} is the only reader of the eventfd, so it could not read the \
              trigger of {}",
             failed(change),
             list(regions)
@@ -147,7 +147,7 @@ fn change(evidence: &Evidence) -> String {
             },
         ),
         Evidence::WaitTimeout { change, regions } if regions.is_empty() => {
-            format!("{}, and there was no trigger inside", failed(change))
+            format!("{}, and no trigger was signalled during it", failed(change))
         }
         Evidence::WaitTimeout { change, regions } => format!(
             "{}, although the trigger of {} was acknowledged in time",
@@ -155,8 +155,8 @@ fn change(evidence: &Evidence) -> String {
             list(regions)
         ),
         Evidence::NeverAsked { change } => format!(
-            "{}, and user space has not asked the driver for an IRQ beyond those of vfio-pci in \
-             this trace: whether it has a remap IRQ, and waits for it to be enabled, is not known",
+            "{}, and user space has not looked for a remap IRQ in this trace: the driver may have one \
+             that must be enabled first",
             failed(change)
         ),
         Evidence::RefusedChange {
@@ -165,11 +165,11 @@ fn change(evidence: &Evidence) -> String {
             no_way,
         } => format!("{} in {from}: {}", failed(change), why(*no_way)),
         Evidence::ImpossibleChange { from, to, no_way } => format!(
-            "the change from {from} to {to} succeeded, and {}",
+            "the change from {from} to {to} succeeded, although {}",
             why(*no_way)
         ),
         Evidence::ResumeFailed { change } => format!(
-            "{}: the device did not take the state that was loaded",
+            "{}: the device did not accept the loaded state",
             failed(change)
         ),
         _ => String::new(),
@@ -181,25 +181,25 @@ fn state(evidence: &Evidence) -> String {
     match evidence {
         Evidence::ErrorState { after } => {
             let after = after.map_or(String::new(), |state| format!(" after {state}"));
-            format!("the device is in ERROR{after}: only a reset leads out")
+            format!("the device is in ERROR{after}: only a reset ends that state")
         }
         Evidence::UnexpectedState { state, expected } => format!(
-            "the device reports {state}, where {expected} was the last state that it was put into, \
-             and no reset was seen since"
+            "the device reports {state}, but {expected} was the last state that was set, and no reset \
+             was observed since"
         ),
         Evidence::StateUnknown {
             to,
             errno,
             since_ns,
         } => format!(
-            "{} failed with {errno} {} before the trace's end, and user space has not asked for \
-             the state, changed it or reset the device since",
+            "{} failed with {errno} {} before the trace's end, and user space has not queried the \
+             state, changed it or reset the device since",
             to_state(*to),
             Ns(*since_ns)
         ),
         Evidence::DataLeft { read_bytes } => format!(
-            "STOP_COPY was left for STOP after {read_bytes} bytes of data had been read, and the \
-             end of the data (a read that gives 0) had not been reached"
+            "the device went from STOP_COPY to STOP after {read_bytes} bytes of data had been read, \
+             without a read that returned 0, the end of the data"
         ),
         _ => String::new(),
     }
@@ -219,21 +219,21 @@ fn usage(evidence: &Evidence) -> String {
                 names.push(format!("{} more", vectors.len() - NAMED_VECTORS));
             }
             format!(
-                "{} {}: signalled {} before the trace's end, and neither read nor taken by the \
-                 kernel since",
+                "{} {}: signalled {} before the trace's end, and neither user space nor the kernel \
+                 has read it since",
                 irq.name(),
                 names.join(", "),
                 Ns(*since_ns)
             )
         }
         Evidence::RequestIgnored { since_ns } => format!(
-            "the kernel asked for the device back {} before the trace's end (REQ), and it was not \
-             closed",
+            "the kernel asked for the device back {} before the trace's end (REQ), but the device was \
+             not closed",
             Ns(*since_ns)
         ),
         Evidence::AccessRefused { offset, why } => {
             format!(
-                "an access at {offset:#x} was refused (SIGBUS) {}",
+                "an access at {offset:#x} got SIGBUS {}",
                 refused(*why)
             )
         }
@@ -247,16 +247,15 @@ fn usage(evidence: &Evidence) -> String {
                 DmaLoss::Trapped => "are trapped",
             };
             format!(
-                "{bytes:#x} bytes from {offset:#x} on {how} while they are mapped for DMA: the \
-                 IOMMU still leads there"
+                "{bytes:#x} bytes from {offset:#x} on {how}, but they are still mapped for DMA"
             )
         }
         Evidence::NeverReturned { call, since_ns } => {
             let waits = call.whereabouts().map_or_else(String::new, |place| {
-                format!("; when it was found it waited in {place}")
+                format!("; it waited in {place} when remap found it")
             });
             format!(
-                "{} by {} {} was under way when the trace began, and has not returned in the {} \
+                "{} by {} {} was in flight when the trace began, and has not returned in the {} \
                  since{waits}",
                 call.what(),
                 call.task.comm,
@@ -274,16 +273,16 @@ fn refused(why: Refused) -> String {
             cause: Cause::Unknown,
             since_ns,
         } => format!(
-            "{} after its pages were taken out, by none of the calls that are traced",
+            "{} after a zap that no traced call caused",
             Ns(since_ns)
         ),
         Refused::Zapped { cause, since_ns } => {
-            format!("while it was off: {cause}, {} before", Ns(since_ns))
+            format!("{} after a zap by {cause}", Ns(since_ns))
         }
         Refused::Trapped => {
-            "where its last description does not allow a mapping any more".to_owned()
+            "where its last description does not allow a mapping".to_owned()
         }
-        Refused::Unexplained => "and what turned it off was not seen".to_owned(),
+        Refused::Unexplained => "for a reason that was not observed".to_owned(),
     }
 }
 
@@ -304,7 +303,7 @@ fn failed(change: &FailedChange) -> String {
 
 fn why(no_way: NoWay) -> String {
     match no_way {
-        NoWay::Blocked => "the state machine has no way there".to_owned(),
+        NoWay::Blocked => "the state machine has no path between them".to_owned(),
         NoWay::Unsupported(state) => {
             format!("the device's migration flags do not include {state}")
         }
@@ -326,17 +325,17 @@ pub(crate) fn reason(cycle: &Cycle) -> Option<String> {
         Reason::RecordsLost => "records lost".to_owned(),
         Reason::StagesMissing => not_observed(&cycle.missing),
         Reason::NotDescribedBefore => {
-            "the region's earlier description was not observed".to_owned()
+            "the region's description before the trigger was not observed".to_owned()
         }
         Reason::TraceEnded => format!("the trace ended: {}", not_observed(&cycle.missing)),
         Reason::ChangeFailed { errno } => format!("the state change failed with {errno}"),
         Reason::DeviceClosed => "the device was closed".to_owned(),
         Reason::ProcessEnded => "the process that used the device ended".to_owned(),
         Reason::IrqDisabled => "the IRQ was disabled".to_owned(),
-        Reason::IrqEnabledAnew => "the IRQ was enabled anew".to_owned(),
+        Reason::IrqEnabledAnew => "the IRQ was enabled again".to_owned(),
         Reason::EventfdClosed => "the eventfd was closed".to_owned(),
         Reason::SignalledAgain => {
-            "the region was signalled again and again, and no ack came".to_owned()
+            "the region was signalled repeatedly, and no ack came".to_owned()
         }
     })
 }
@@ -350,7 +349,7 @@ fn not_observed(missing: &[Stage]) -> String {
     }
 }
 
-/// In what a device was closed.
+/// The state of a device when it was closed.
 pub(crate) fn closed(closed: &Closed) -> String {
     let task = &closed.task;
     let mut sentence = match closed.dying {
@@ -362,8 +361,8 @@ pub(crate) fn closed(closed: &Closed) -> String {
     }
     if let Some(change) = closed.inside {
         sentence += &match change.to {
-            Some(to) => format!(", inside of the change to {to}"),
-            None => ", inside of a state change".to_owned(),
+            Some(to) => format!(", during the change to {to}"),
+            None => ", during a state change".to_owned(),
         };
     }
     if let Some((first, rest)) = closed.unanswered.split_first() {
@@ -373,32 +372,32 @@ pub(crate) fn closed(closed: &Closed) -> String {
         }
     }
     let lost = match closed.state {
-        Some(DeviceState::Resuming) => ": what was loaded is lost",
+        Some(DeviceState::Resuming) => ": the loaded data is lost",
         Some(
             DeviceState::PreCopy
             | DeviceState::PreCopyP2p
             | DeviceState::StopCopy
             | DeviceState::Stop,
-        ) => ": the migration is over, and the device's state with it",
+        ) => ": the migration ends, and the device's state is lost",
         Some(DeviceState::Error) => ": the next open resets it",
         _ => "",
     };
     sentence + lost
 }
 
-/// From what something is inferred.
+/// The event from which something is inferred.
 pub(crate) fn inferred(inferred: &Inferred) -> String {
     let seen = match (inferred.origin, inferred.region) {
         (Origin::StateWritten, Some(region)) => {
             return format!(
-                "region {region}, which was not described in this trace, is taken for that of the \
-                 legacy migration: a device_state was written to its start"
+                "region {region} is assumed to be the legacy migration region: a device_state was written \
+                 to its start, and no call in this trace described it"
             );
         }
         (Origin::ReadBeforeRequery, _) => {
-            "its reader next asked again for the description of a region that it named"
+            "its reader then queried a region that the value names"
         }
-        _ => "a thread inside of a call on the device signalled it",
+        _ => "a thread signalled it during a call on the device",
     };
-    format!("an eventfd that no SET_IRQS of this trace named is taken for the device's: {seen}")
+    format!("an eventfd is assumed to be a remap IRQ, although no SET_IRQS in this trace named it: {seen}")
 }

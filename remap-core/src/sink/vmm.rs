@@ -57,9 +57,9 @@ impl fmt::Display for DowntimeText<'_> {
         write!(f, "downtime {duration} (± {error}): {shares}")?;
         f.write_str(match downtime.end {
             End::Moved => "",
-            End::HandedOver => "; until it was handed over: when it ran again no log says",
-            End::WentOn => "; the migration failed, it went on at the source",
-            End::TraceEnd => "; not over when the trace ended",
+            End::HandedOver => "; until the handover: no log has the time at which the machine ran again",
+            End::WentOn => "; the migration failed, and the machine continued at the source",
+            End::TraceEnd => "; not ended when the trace ended",
         })?;
         if !downtime.complete {
             f.write_str("; records are missing, so the kernel's share may be larger")?;
@@ -106,7 +106,7 @@ impl fmt::Display for LogText<'_> {
         let log = self.0;
         write!(f, "QEMU log {}: ", log.name)?;
         if !log.there {
-            return f.write_str("the file never came to be; is it what QEMU's -D names?");
+            return f.write_str("the file does not exist; is it the file of QEMU's -D option?");
         }
         let error = Ns(log.error_ns);
         write!(

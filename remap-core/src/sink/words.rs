@@ -72,8 +72,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Faults that populated, by how much each did: `3 of 4 KiB, 1 of 2 MiB`; those that did not tell
-/// come last.
+/// Faults that populated, by size: `3 of 4 KiB, 1 of 2 MiB`; those of unknown size come last.
 pub(super) struct Pages<'a>(pub(super) &'a BTreeMap<u64, u64>, pub(super) u64);
 
 impl fmt::Display for Pages<'_> {

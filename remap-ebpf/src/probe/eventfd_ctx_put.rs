@@ -1,5 +1,5 @@
 //! Traces `eventfd_ctx_put` (fs/eventfd.c): a reference to a context is dropped. With the last
-//! reference the kernel frees the context and may reuse its memory, so the program forgets it.
+//! reference the kernel frees the context and may reuse its memory, so the program removes it.
 //! Emits nothing. Without it a recycled context could be taken for the device's.
 
 use aya_ebpf::{

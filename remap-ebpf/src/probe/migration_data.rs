@@ -2,7 +2,7 @@
 //! found by their prototype, `ssize_t (struct file *, char *, size_t, loff_t *)` to save, the same
 //! with `const char *` to load, `long (struct file *, unsigned int, unsigned long)` for
 //! `VFIO_MIG_GET_PRECOPY_INFO`. A file counts if it is anonymous and its operations name this very
-//! function. Its device was learned when the state change that created the file returned.
+//! function. Its device was stored when the state change that created the file returned.
 //! Emits `Data` and `PrecopyInfo`. Without it the amount and the times of migration data are not seen.
 
 use aya_ebpf::{

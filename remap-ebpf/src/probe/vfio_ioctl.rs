@@ -54,7 +54,7 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     filter::involve_process();
     introduce(device);
     if !filter::is_open() {
-        // The map forgets the least used thread by itself.
+        // The map drops the least used thread by itself.
         let _ = maps::EARLY.insert(emit::thread(), 1, 0);
         return 0;
     }

@@ -40,7 +40,7 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
         dying: dying.wire(),
         reserved: 0,
     });
-    // The kernel may reuse its memory for another device: name and contexts are learned anew.
+    // The kernel may reuse its memory for another device, with another name and other contexts.
     filter::next_generation(device, WHOLE_DEVICE);
     if let Some(mapping) = read::inode_mapping_of(device) {
         filter::forget_inode_mapping(mapping);

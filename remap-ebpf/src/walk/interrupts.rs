@@ -1,7 +1,7 @@
 //! The eventfds that `vfio_pci_core` holds for a device: INTx, MSI or MSI-X, ERR, REQ, those that mask
 //! and unmask, and the one that wakes it (`struct vfio_pci_core_device`). Emits `Context`.
 //!
-//! The walk takes no lock. It learns each context and then reads the pointer again: a context that the
+//! The walk takes no lock. It stores each context and then reads the pointer again: a context that the
 //! kernel has replaced or freed meanwhile is forgotten. The hooks have seen its replacement.
 
 use aya_ebpf::helpers::generated::bpf_loop;
@@ -24,10 +24,10 @@ struct Vectors {
     subject: Subject,
 }
 
-/// Learns the eventfds that the kernel holds for this device. Returns how far the walk came
+/// Stores the eventfds that the kernel holds for this device. Returns how far the walk came
 /// (`remap_common::walk::interrupts`); `None` if a structure could not be read.
 #[inline(always)]
-#[expect(unsafe_code, reason = "hands a callback and its argument to a helper")]
+#[expect(unsafe_code, reason = "passes a callback and its argument to a helper")]
 pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
     let Some(core) = read::core_of(device) else {
         return Some(ELSEWHERE);
@@ -80,7 +80,7 @@ pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
 /// One round: the three eventfds of a vector.
 #[expect(unsafe_code, reason = "the argument is a raw pointer")]
 unsafe extern "C" fn vector(number: u64, vectors: *mut Vectors) -> i64 {
-    // SAFETY: `walk` hands its own variable down.
+    // SAFETY: `walk` passes its own variable.
     let vectors = unsafe { &*vectors };
     let sub = number as u32;
     let Some(interrupt) = read::interrupt(vectors.core, sub) else {
@@ -102,7 +102,7 @@ unsafe extern "C" fn vector(number: u64, vectors: *mut Vectors) -> i64 {
     0
 }
 
-/// Learns the context that `held` reads, if there is one. `None` if it cannot be read.
+/// Stores the context that `held` reads, if there is one. `None` if it cannot be read.
 #[inline(always)]
 fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> Option<()> {
     let context = held()?;

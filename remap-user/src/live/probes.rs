@@ -262,7 +262,7 @@ impl Probes {
         self.hooks.detach();
     }
 
-    /// Hands the programs' own diagnostics to the logger, if they were enabled.
+    /// Passes the programs' own diagnostics to the logger, if they were enabled.
     pub fn flush_diagnostics(&mut self) {
         if let Some(logger) = &mut self.logger {
             logger.flush();

@@ -11,7 +11,7 @@ use crate::suite::Suite;
 const META: &str = "linux-image-amd64";
 
 impl Series {
-    /// The apt that knows its packages.
+    /// The apt with its package lists.
     pub fn apt(self) -> Result<Apt> {
         match self {
             Series::V6_1 | Series::V6_12 => Ok(Apt::SYSTEM),
@@ -46,7 +46,7 @@ pub fn release(series: Series, refresh: bool) -> Result<String> {
     }
     let image = image.ok_or_else(|| {
         Cannot(format!(
-            "apt knows no package {before}NN{after}: add Debian 12's bookworm, bookworm-updates and bookworm-security to its sources"
+            "apt has no package {before}NN{after}: add Debian 12's bookworm, bookworm-updates and bookworm-security to its sources"
         ))
     })?;
     let release = image.strip_prefix("linux-image-");

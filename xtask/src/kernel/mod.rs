@@ -114,7 +114,7 @@ impl Kernel {
 }
 
 /// The newest kernel of a series, fetched if the cache has none. A cached one
-/// is kept until `refresh`, so that no run asks the archive in vain.
+/// is kept until `refresh`, so that later runs do not ask the archive again.
 pub fn ensure(series: Series, refresh: bool) -> Result<Kernel> {
     let kernels = cache::directory()?.join("kernels");
     // What is unpacked is a part of the name: clones may differ in it.

@@ -37,11 +37,11 @@ pub fn check(tree: &Tree) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether a circle is within rooms that wait.
+/// Whether a circle is within modules that do not pass yet.
 fn waits(root: &str, circle: &[String]) -> bool {
     let listed = |module: &String| {
-        LATER.iter().any(|(crate_, room)| {
-            root.starts_with(crate_) && (module == room || module.starts_with(&format!("{room}::")))
+        LATER.iter().any(|(crate_, path)| {
+            root.starts_with(crate_) && (module == path || module.starts_with(&format!("{path}::")))
         })
     };
     circle.iter().any(listed)

@@ -30,7 +30,7 @@ fn number(line: &str) -> Option<&str> {
 }
 
 pub fn check(tree: &Tree) -> Result<Vec<String>> {
-    let elsewhere = |file: &&File| !DEFINED.iter().any(|room| file.path.starts_with(room));
+    let elsewhere = |file: &&File| !DEFINED.iter().any(|path| file.path.starts_with(path));
     let mut found = Vec::new();
     for file in tree.ending(".rs").filter(elsewhere) {
         let hits = file

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::tree::{File, Tree};
 
-/// The rooms, and what they need it for.
-const ROOMS: [(&str, &str); 6] = [
+/// The modules, and what they need it for.
+const MODULES: [(&str, &str); 6] = [
     ("remap-ebpf/src/", "the helpers of eBPF take pointers"),
     (
         "remap-user/src/vfio/",
@@ -39,10 +39,10 @@ pub fn check(tree: &Tree) -> Result<Vec<String>> {
                 "{path}: use expect(unsafe_code, reason = …), not allow"
             ));
         }
-        if !ROOMS.iter().any(|(room, _)| path.starts_with(room)) {
+        if !MODULES.iter().any(|(module, _)| path.starts_with(module)) {
             found.push(format!(
-                "{path}: unsafe code in a room that is not listed: move it to one of {}",
-                ROOMS.map(|(room, _)| room).join(", ")
+                "{path}: unsafe code in a module that is not listed: move it to one of {}",
+                MODULES.map(|(module, _)| module).join(", ")
             ));
         }
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rooms_are_listed_and_manifests_take_the_lints() {
+    fn modules_are_listed_and_manifests_take_the_lints() {
         let expects = "#![expect(unsafe_code, reason = \"x\")]\n";
         let tree = Tree::of(&[
             ("remap-user/src/vfio/ioctl.rs", expects),

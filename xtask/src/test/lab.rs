@@ -24,7 +24,7 @@ use crate::{driver, interrupt};
 
 /// Tests that share a guest, and what that guest is made of.
 struct Group {
-    /// The name that the test program knows it by.
+    /// Its name in the test program.
     name: &'static str,
     /// The kernels that it runs on.
     series: &'static [Series],

@@ -89,7 +89,7 @@ impl Device {
         self.mappings.call_returned(at.task.tid);
     }
 
-    /// A call is found in flight, and it had begun before the trace.
+    /// A call was found in flight that began before the trace.
     pub(in crate::correlate) fn in_flight(
         &mut self,
         queue: &mut OutputQueue,
@@ -100,7 +100,7 @@ impl Device {
         self.calls.found(out, at, call);
     }
 
-    /// The thread is in that call no more; it was last seen in it at `seen_ns`.
+    /// That call has ended; it was last seen at `seen_ns`.
     pub(in crate::correlate) fn in_flight_over(
         &mut self,
         queue: &mut OutputQueue,
@@ -110,7 +110,7 @@ impl Device {
         let out = &mut Reporter::new(&self.identity, queue);
         if let Some(over) = self.calls.over(at, seen_ns) {
             if over.call.changes_state() {
-                // Whether it succeeded was not seen.
+                // Its result was not observed.
                 self.migration.forget_state(out, at.ns);
             }
             out.emit(Output::InFlightCall(over));
@@ -249,7 +249,7 @@ impl Device {
         let sets = setting.action == IrqAction::Trigger
             && (setting.count == 0 || matches!(setting.data, IrqData::Eventfd(_)));
         if exit.result.is_ok() && sets && self.remap.is_remap(index) {
-            // A user that disables the IRQ because of a time-out answers no more.
+            // A user that disables the IRQ after a timeout does not answer any more.
             self.decide_timeouts(queue, at.ns);
         }
         let name = self.irq_name(index);

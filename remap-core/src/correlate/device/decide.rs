@@ -1,4 +1,4 @@
-//! Ends: what has waited long enough is decided, with what the trackers know of it together.
+//! Decisions that combine facts of several trackers, once their evidence has settled or ended.
 
 use super::{Device, irq_name};
 use crate::correlate::migration::Change;
@@ -27,7 +27,7 @@ impl Device {
         self.remap.settle(out, now, live);
     }
 
-    /// Decides the state changes that timed out: what the user does next may be because of that.
+    /// Decides the state changes that timed out, before the user's reaction to the timeout.
     pub(super) fn decide_timeouts(&mut self, queue: &mut OutputQueue, now: u64) {
         for change in self.migration.timed_out() {
             self.decide(queue, now, change);
@@ -43,7 +43,7 @@ impl Device {
         let waits = self.remap.change_over(change.id);
         if let Some(errno) = change.errno() {
             let reason = Reason::ChangeFailed { errno };
-            // What it waited for is part of what is reported of it.
+            // Its report includes what it waited for.
             let unacked = match is_timeout(errno) {
                 true => Outcome::Unacked,
                 false => Outcome::Aborted,
@@ -55,7 +55,7 @@ impl Device {
         self.migration.emit(out, change, &waits);
     }
 
-    /// A state change that failed, or that does not return: why.
+    /// Finds the reason why a state change failed or does not return.
     fn judge_change(&mut self, queue: &mut OutputQueue, now: u64, change: &Change) {
         let out = &mut Reporter::new(&self.identity, queue);
         let end = ChangeEnd {
@@ -81,7 +81,7 @@ impl Device {
         self.regions.lose();
     }
 
-    /// The device file was closed for the last time: nothing that was learned holds.
+    /// The device file was closed for the last time: all stored facts are invalid.
     pub(in crate::correlate) fn close(
         &mut self,
         queue: &mut OutputQueue,

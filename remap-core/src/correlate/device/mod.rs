@@ -1,7 +1,7 @@
 //! One device: its identity and its trackers.
 //!
-//! Each tracker owns its state. An event is handed to those that it concerns, in an order that
-//! matters where one needs what another knew before it; what one needs of another is an argument.
+//! Each tracker owns its state. An event is passed to those that it concerns. The order matters if
+//! one tracker needs the state of another before the event; it gets that as an argument.
 
 mod calls;
 mod decide;
@@ -73,7 +73,7 @@ impl Device {
         }));
     }
 
-    /// A finding that is about no cycle.
+    /// A finding that concerns no cycle.
     pub(super) fn finding(&self, queue: &mut OutputQueue, now: u64, verdict: Verdict) {
         Reporter::new(&self.identity, queue).finding(now, verdict);
     }
@@ -194,7 +194,7 @@ impl Device {
         }
         let out = &mut Reporter::new(&self.identity, queue);
         self.mappings.map(out, at, place, origin);
-        // What was there before answers nothing.
+        // A mapping that existed before the trace is no answer.
         if origin == Origin::Seen {
             let live = self.mappings.live();
             self.remap.mapped(out, at, place.region, live);
@@ -240,7 +240,7 @@ impl Device {
         Mappings::dma_unmapped(out, at, place, kind);
     }
 
-    /// A touch of a region without a page behind it returned.
+    /// A page fault in a region returned.
     pub(super) fn fault(&mut self, queue: &mut OutputQueue, at: Moment<'_>, fault: &Fault) {
         let out = &mut Reporter::new(&self.identity, queue);
         let again = fault.outcome == FaultOutcome::Fallback;
@@ -264,8 +264,8 @@ impl Device {
         if self.mappings.zap(out, at, step, dma, transition) {
             self.migration.zap();
         }
-        // The return of the device's own call shows what a reset did to its state. Of any other
-        // only a query does.
+        // After a reset by the device's own user, the return of that call shows the state. After
+        // any other reset only a query does.
         let own = change.is_some() || self.calls.contains(at.task.tid);
         if !own && (cause.resets() || cause == Cause::Unknown) {
             self.migration.forget_state(out, at.ns);
@@ -282,7 +282,7 @@ impl Device {
         self.migration.precopy_info(now, info);
     }
 
-    /// Another device on its bus was reset, and it may have been as well.
+    /// Another device on its bus was reset; this one may have been reset too.
     pub(super) fn bus_reset(&mut self, queue: &mut OutputQueue, now: u64) {
         let out = &mut Reporter::new(&self.identity, queue);
         self.migration.forget_state(out, now);

@@ -1,9 +1,9 @@
-//! Regions that are mapped for DMA: which, and which lose their mmap meanwhile.
+//! Regions that are mapped for DMA, and those that lose their mmap meanwhile.
 //!
-//! Containers and iommufds are a process's, so this is the one tracker over all devices. The end of
-//! a process takes its mappings away before it closes its files, and that is no mistake. So a
-//! mapping that goes while it is mapped for DMA is a finding only once its process has done
-//! something else, or has lived on for long.
+//! Containers and iommufds belong to a process, so this is the one tracker over all devices. When a
+//! process ends, the kernel removes its mappings before it closes its files; that is no error. So an
+//! mmap that is removed while it is mapped for DMA is a finding only after its process has done
+//! something else, or has run on for long.
 
 mod parts;
 
@@ -15,25 +15,25 @@ use crate::parse::region::Area;
 use parts::DmaParts;
 pub(super) use parts::Part;
 
-/// A region lost its mmap while it was mapped for DMA: a finding, if its process lives on.
+/// A region lost its mmap while it was mapped for DMA: a finding, if its process runs on.
 #[derive(Clone, Debug)]
 pub(super) struct PendingDmaFinding {
     pid: u32,
     due_ns: u64,
     pub(super) device: DeviceKey,
-    /// When the mmap went (CLOCK_MONOTONIC ns).
+    /// When the mmap was removed (CLOCK_MONOTONIC ns).
     pub(super) time_ns: u64,
     pub(super) verdict: Verdict,
 }
 
-/// What an event says of the process that it happened in.
+/// What an event shows about the process in which it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProcessSign {
-    /// It closes its files: it ends, or may.
+    /// It closes its files: it may be ending.
     Ends,
-    /// The end of a process does this too, or it is not the process's own doing.
+    /// Nothing: a process that ends does this too, or the event is not caused by the process.
     None,
-    /// It lives on.
+    /// It runs on.
     Lives,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Dma {
 }
 
 impl Dma {
-    /// What of a device is mapped for DMA.
+    /// The ranges of a device that are mapped for DMA.
     pub(super) fn of(&self, device: DeviceKey) -> RegionAreas {
         self.parts.of(device)
     }
@@ -65,7 +65,7 @@ impl Dma {
         }
     }
 
-    /// A container or iommufd is gone.
+    /// A container or iommufd was closed.
     pub(super) fn close_node(&mut self, node: NodeKey) {
         self.parts.unmap_all(node);
     }
@@ -91,8 +91,8 @@ impl Dma {
         }
     }
 
-    /// A process acknowledged that a region may be mapped at `allowed` only: what of the rest it
-    /// may still reach by DMA.
+    /// A process acknowledged that a region may be mapped at `allowed` only. Notes the rest that is
+    /// still mapped for DMA.
     pub(super) fn trapped(
         &mut self,
         device: DeviceKey,
@@ -106,7 +106,7 @@ impl Dma {
         (!both.is_empty()).then(|| dma_mapped(region, &both, DmaLoss::Trapped))
     }
 
-    /// A process did something: the findings that this makes certain.
+    /// A process did something: returns the findings that this confirms.
     pub(super) fn process(&mut self, pid: u32, sign: ProcessSign) -> Vec<PendingDmaFinding> {
         let own = |pending: &mut PendingDmaFinding| pending.pid == pid;
         match sign {
@@ -119,13 +119,13 @@ impl Dma {
         }
     }
 
-    /// The findings whose process has lived on.
+    /// The findings of processes that have run on.
     pub(super) fn settle(&mut self, now: u64) -> Vec<PendingDmaFinding> {
         let due = |pending: &mut PendingDmaFinding| pending.due_ns <= now;
         self.pending.extract_if(.., due).collect()
     }
 
-    /// Records were lost: a mapping that is listed may be gone.
+    /// Records were lost: a listed mapping may have been removed.
     pub(super) fn lose(&mut self) {
         self.parts.lose();
         self.pending.clear();

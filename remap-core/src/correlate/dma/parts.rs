@@ -1,4 +1,4 @@
-//! Which parts of regions are mapped for DMA (P2P), through which container or iommufd.
+//! The parts of regions that are mapped for DMA (P2P), by container or iommufd.
 
 use crate::correlate::areas::{self, RegionAreas};
 use crate::event::{DeviceKey, NodeKey, Place};
@@ -8,19 +8,19 @@ use crate::parse::region::Area;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::correlate) struct Part {
     pub(in crate::correlate) node: NodeKey,
-    /// The process whose mapping it was made from.
+    /// The process that has the mapping.
     pub(in crate::correlate) pid: u32,
     pub(in crate::correlate) device: DeviceKey,
     pub(in crate::correlate) region: u32,
     pub(in crate::correlate) area: Area,
     /// First address on the device's side.
     pub(in crate::correlate) iova: u64,
-    /// A finding was made of it.
+    /// It was reported in a finding.
     pub(in crate::correlate) reported: bool,
 }
 
 impl Part {
-    /// Where it is in its region; not where in the process.
+    /// Its place in the region (without the address in the process).
     pub(in crate::correlate) fn place(&self) -> Place {
         Place {
             region: self.region,
@@ -42,7 +42,7 @@ impl DmaParts {
         self.live.push(part);
     }
 
-    /// What is unmapped at `iova..iova + size` of `node`; whatever remains on either side stays.
+    /// Removes `iova..iova + size` of `node` and returns it; the remainder on either side stays.
     pub(in crate::correlate) fn unmap(&mut self, node: NodeKey, iova: u64, size: u64) -> Vec<Part> {
         let gone = [Area { offset: iova, size }];
         let mut ended = Vec::new();
@@ -71,18 +71,18 @@ impl DmaParts {
         ended
     }
 
-    /// All of `node` is unmapped, or the node is gone.
+    /// All of `node` was unmapped, or the node was closed.
     pub(in crate::correlate) fn unmap_all(&mut self, node: NodeKey) -> Vec<Part> {
         self.live.extract_if(.., |part| part.node == node).collect()
     }
 
-    /// The device is gone.
+    /// The device was closed.
     pub(in crate::correlate) fn close(&mut self, device: DeviceKey) {
         self.live.retain(|part| part.device != device);
     }
 
-    /// What of `lost` of a region is mapped for DMA from the process `pid`, and was not reported yet;
-    /// from now on it is.
+    /// The part of `lost` that is mapped for DMA from the process `pid` and was not reported yet;
+    /// marks it as reported.
     pub(in crate::correlate) fn mark_reported(
         &mut self,
         device: DeviceKey,
@@ -102,7 +102,7 @@ impl DmaParts {
         areas::normalise(&both)
     }
 
-    /// What of a device is mapped for DMA, by any process.
+    /// The ranges of a device that are mapped for DMA, by any process.
     pub(in crate::correlate) fn of(&self, device: DeviceKey) -> RegionAreas {
         let mut regions = RegionAreas::new();
         for part in self.live.iter().filter(|part| part.device == device) {
@@ -114,7 +114,7 @@ impl DmaParts {
         regions
     }
 
-    /// Records were lost: one that is listed may be gone.
+    /// Records were lost: a listed part may have been unmapped.
     pub(in crate::correlate) fn lose(&mut self) {
         self.live.clear();
     }

@@ -1,4 +1,4 @@
-//! Interrupts of every IRQ index: which eventfds are signalled, who reads them, how late.
+//! Interrupts of every IRQ index: signals of eventfds, their readers, and latencies.
 
 mod vector;
 mod verb;
@@ -15,7 +15,7 @@ use crate::model::{Interrupt, IrqChange, IrqName, IrqStats, IrqVerb, VectorStats
 use vector::Vector;
 use verb::verb;
 
-/// Who took the counter of an eventfd.
+/// The reader of an eventfd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taker {
     /// A read by user space.
@@ -53,7 +53,7 @@ impl Interrupts {
         }
     }
 
-    /// The counter of an eventfd was taken, and had this value if that could be read.
+    /// The counter of an eventfd was read, and had this value if that could be captured.
     pub(super) fn taken(
         &mut self,
         out: &mut Reporter<'_>,
@@ -150,7 +150,7 @@ impl Interrupts {
         });
         match (verb, result) {
             (IrqVerb::Enable | IrqVerb::Disable, Err(_)) => {
-                // Some of them may have been set, or taken away, before it failed.
+                // It may have set or removed some of them before it failed.
                 for (_, vector) in self.range_mut(setting.index, setting.subs()) {
                     vector.lose();
                 }
@@ -188,7 +188,7 @@ impl Interrupts {
                 continue;
             }
             match name(*index) {
-                // Whether a remap IRQ is answered is another rule's matter.
+                // Another rule covers a remap IRQ without an answer.
                 IrqName::Remap | IrqName::Inferred => {}
                 IrqName::Req => asked_ns = asked_ns.or(Some(vector.asked_ns)),
                 _ => {
@@ -212,7 +212,7 @@ impl Interrupts {
         self.vectors.values_mut().for_each(Vector::lose);
     }
 
-    /// The device was closed, or the trace ended: what is unread is counted.
+    /// The device was closed, or the trace ended: counts the unread signals.
     pub(super) fn close(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
         for ((index, sub), vector) in std::mem::take(&mut self.vectors) {
             let unread = vector.unread();

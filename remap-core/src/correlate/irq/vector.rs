@@ -1,13 +1,13 @@
-//! The eventfd of one sub-index of an IRQ index: which signals are not taken yet.
+//! The eventfd of one sub-index of an IRQ index, and its unread signals.
 
 use std::collections::VecDeque;
 
 use crate::event::ContextKey;
 
-/// How many unread signals are kept apart.
+/// How many unread signals are stored with their time.
 const PENDING: usize = 1024;
 
-/// A signal that was neither read nor taken.
+/// A signal that was not read yet.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     ns: u64,
@@ -24,7 +24,7 @@ pub(super) struct Vector {
     beyond: u64,
     /// Records were lost, or a call failed, since it was enabled: a read may be missing.
     pub(super) doubtful: bool,
-    /// When the driver first signalled of its own accord, since it was enabled.
+    /// When the driver first signalled it (not on behalf of user space), since it was enabled.
     pub(super) asked_ns: Option<u64>,
 }
 
@@ -42,12 +42,12 @@ impl Vector {
         self.doubtful = true;
     }
 
-    /// When the oldest signal that is not taken came.
+    /// The time of the oldest unread signal.
     pub(super) fn first_ns(&self) -> Option<u64> {
         self.pending.front().map(|signal| signal.ns)
     }
 
-    /// Signals that are not taken.
+    /// The number of unread signals.
     pub(super) fn unread(&self) -> u64 {
         self.pending.len() as u64 + self.beyond
     }
@@ -64,8 +64,8 @@ impl Vector {
         }
     }
 
-    /// The counter was taken: how many signals that got, and when the first of them was. The
-    /// effect of a signal comes after its record, so a value may stop short of the last ones.
+    /// The counter was read. Returns how many signals it had, and the time of the first. A signal's
+    /// record precedes its effect on the counter, so the value may lack the last ones.
     pub(super) fn take(&mut self, value: Option<u64>) -> (u64, Option<u64>) {
         let first_ns = self.pending.front().map(|signal| signal.ns);
         let mut rest = value.unwrap_or(u64::MAX);
@@ -83,7 +83,7 @@ impl Vector {
         (taken, first_ns.filter(|_| taken > 0))
     }
 
-    /// Another eventfd, or none. Answers what was unread on the old one.
+    /// Another eventfd, or none. Returns the number of unread signals of the old one.
     pub(super) fn set(&mut self, context: Option<ContextKey>) -> u64 {
         let before = self.unread();
         if self.context != context || context.is_none() {

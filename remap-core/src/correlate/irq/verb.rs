@@ -1,4 +1,4 @@
-//! What a `SET_IRQS` does, in one word.
+//! The effect of a `SET_IRQS`, in one word.
 
 use crate::event::{IrqAction, IrqData};
 use crate::model::IrqVerb;

@@ -1,4 +1,4 @@
-//! Why pages were taken out of mappings, from what the call was.
+//! The cause of a zap, from the call that its thread is in.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Which parts of a device's regions are mapped, by whom, where.
+//! The mapped parts of a device's regions, by process and address.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(in crate::correlate) struct LiveMappings {
 }
 
 impl LiveMappings {
-    /// A new mapping. One that was at the same addresses is gone: `MAP_FIXED` replaces.
+    /// A new mapping. It replaces one at the same addresses (`MAP_FIXED`).
     pub(in crate::correlate) fn map(&mut self, pid: u32, address: u64, region: u32, area: Area) {
         self.unmap(pid, address, area.size);
         self.ever.insert(region);
@@ -33,8 +33,8 @@ impl LiveMappings {
         });
     }
 
-    /// The process `pid` has nothing of the device at `address..address + size` any more. What
-    /// remains of a mapping on either side stays.
+    /// The process `pid` has unmapped `address..address + size`. The remainder of a mapping on
+    /// either side stays.
     pub(in crate::correlate) fn unmap(&mut self, pid: u32, address: u64, size: u64) {
         let gone = [Area {
             offset: address,
@@ -67,7 +67,7 @@ impl LiveMappings {
         self.live = live;
     }
 
-    /// What of `region` is mapped in any process.
+    /// The areas of `region` that are mapped in any process.
     pub(in crate::correlate) fn alive(&self, region: u32) -> Vec<Area> {
         let mapped: Vec<Area> = self
             .live
@@ -78,7 +78,7 @@ impl LiveMappings {
         areas::normalise(&mapped)
     }
 
-    /// What of `region` is mapped although `allowed` does not contain it.
+    /// The areas of `region` that are mapped although `allowed` does not contain them.
     pub(in crate::correlate) fn forbidden(&self, region: u32, allowed: &[Area]) -> Vec<Area> {
         areas::subtract(&self.alive(region), allowed)
     }
@@ -133,7 +133,7 @@ impl LiveMappings {
         self.ever.contains(&region)
     }
 
-    /// Records were lost: a mapping that is listed may be gone.
+    /// Records were lost: a listed mapping may have been removed.
     pub(in crate::correlate) fn lose(&mut self) {
         self.live.clear();
     }

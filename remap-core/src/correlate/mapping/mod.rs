@@ -1,5 +1,4 @@
-//! Mappings of a device's regions, the zaps that take their pages out, and the faults that
-//! populate again.
+//! Mappings of a device's regions, zaps, and the page faults that populate again.
 
 mod cause;
 mod live;
@@ -24,12 +23,12 @@ pub(super) struct Mappings {
     live: LiveMappings,
     /// Zaps that are not over.
     zaps: Vec<OpenZap>,
-    /// Regions of which the last access was refused.
+    /// Regions whose last access was refused.
     refused: BTreeSet<u32>,
 }
 
 impl Mappings {
-    /// What is mapped.
+    /// The live mappings.
     pub(super) fn live(&self) -> &LiveMappings {
         &self.live
     }
@@ -129,8 +128,8 @@ impl Mappings {
         open.is_none()
     }
 
-    /// A touch of a region without a page behind it returned; `trapped`: the region's last
-    /// description does not allow a mapping there.
+    /// A page fault in a region returned; `trapped`: the region's last description does not allow a
+    /// mapping there.
     pub(super) fn fault(
         &mut self,
         out: &mut Reporter<'_>,
@@ -163,19 +162,19 @@ impl Mappings {
         self.end_zaps(out, at.ns, ZapEnd::Complete, OpenZap::is_complete);
     }
 
-    /// The call of `tid` returned: zaps on this thread are another call's from now on.
+    /// The call of `tid` returned: later zaps on this thread belong to another call.
     pub(super) fn call_returned(&mut self, tid: u32) {
         self.zaps.iter_mut().for_each(|zap| zap.call_returned(tid));
     }
 
-    /// The eventfd was signalled that wakes the device's user.
+    /// The wakeup eventfd of a low-power entry was signalled.
     pub(super) fn woken(&mut self, now: u64) {
         if let Some(zap) = self.zaps.iter_mut().rev().find(|zap| zap.is_asleep()) {
             zap.woken(now);
         }
     }
 
-    /// Zaps after which no page was populated for long are over.
+    /// Ends the zaps after which no page was populated for long.
     pub(super) fn settle(&mut self, out: &mut Reporter<'_>, now: u64) {
         let stuck_ns = out.options().stuck_ns;
         self.end_zaps(out, now, ZapEnd::Quiet, |zap| {
@@ -184,7 +183,7 @@ impl Mappings {
         });
     }
 
-    /// Records were lost: a mapping that is listed may be gone, and a fault may be missing.
+    /// Records were lost: a listed mapping may have been removed, and a fault may be missing.
     pub(super) fn lose(&mut self, out: &mut Reporter<'_>, now: u64) {
         self.end_zaps(out, now, ZapEnd::Lost, |_| true);
         self.live.lose();

@@ -10,12 +10,12 @@ use crate::event::{Fault, FaultOutcome, ZapStep};
 use crate::model::{Cause, TransitionRef, Zap, ZapEnd, ZappedRegion};
 use crate::parse::region::Area;
 
-/// What is mapped of a device when its pages are taken out.
+/// The mapped ranges of a device at the time of a zap.
 pub(super) struct MappedNow<'a> {
     pub(super) live: &'a LiveMappings,
     /// For DMA.
     pub(super) dma: &'a RegionAreas,
-    /// Whether every mapping for DMA was seen.
+    /// Whether every DMA mapping was observed.
     pub(super) dma_complete: bool,
 }
 
@@ -99,8 +99,7 @@ impl OpenZap {
         }
     }
 
-    /// A fault in one of its regions returned. If it was refused, before anything was populated
-    /// and for the first time: what took the pages out, and how long ago, ns.
+    /// A fault in one of its regions returned. Returns whether the zap explains a refused access.
     pub(super) fn fault(&mut self, at: Moment<'_>, fault: &Fault) -> Refusal {
         let now = at.ns;
         self.faults.add(fault.begin_ns.max(self.zap.time_ns), now);
@@ -119,7 +118,7 @@ impl OpenZap {
             FaultOutcome::Refused => {
                 region.refused += 1;
                 self.zap.refused_ns.get_or_insert(now);
-                // Refused after it was back: that has another cause.
+                // Refused after the page was populated again: another cause.
                 if self.zap.last_ns.is_some() {
                     return Refusal::OtherCause;
                 }
@@ -163,7 +162,7 @@ impl OpenZap {
         self.steps.iter().any(|other| step.overlaps(other))
     }
 
-    /// Whether it took out the page at `offset` of a region.
+    /// Whether it zapped the page at `offset` of a region.
     pub(super) fn contains(&self, region: u32, offset: u64) -> bool {
         self.areas(region)
             .iter()
@@ -208,19 +207,19 @@ impl OpenZap {
     }
 }
 
-/// What a zap says of an access that was refused.
+/// Whether a zap explains a refused access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// It was not refused.
     None,
-    /// The zap explains it, and no access was refused since.
+    /// The zap explains it, and it is the first refused access since the zap.
     Explained {
         cause: Cause,
         /// How long ago, ns.
         since_ns: u64,
     },
-    /// The zap explains it as it did one before.
+    /// The zap explains it, and has explained another one before.
     Reported,
-    /// The pages were back: something else refused it.
+    /// The pages were populated again: the access has another cause.
     OtherCause,
 }

@@ -1,4 +1,4 @@
-//! A state change returned: the state that was left, and the one since.
+//! The return of a state change: effects on the old and on the new state.
 
 use super::change::Change;
 use super::interval::{IntervalEnd, OpenInterval};
@@ -10,7 +10,7 @@ use crate::correlate::rules::impossible_change;
 use crate::event::{DeviceState, Errno};
 
 impl Migration {
-    /// A change returned: what that means for the state that was left.
+    /// A change returned: its effect on the old state.
     pub(super) fn leave(&mut self, out: &mut Reporter<'_>, change: &Change, returned: (u64, bool)) {
         let (now, done) = returned;
         if change.lossy {
@@ -24,7 +24,7 @@ impl Migration {
         let unfinished = left.and_then(OpenInterval::unfinished);
         match change.to {
             _ if !done => {}
-            // The migration was given up, and the device goes on.
+            // The migration was cancelled, and the device runs on.
             Some(DeviceState::Running | DeviceState::PreCopy) => self.data_left = None,
             Some(DeviceState::RunningP2p | DeviceState::PreCopyP2p) => {}
             _ => self.report_data_left(out),
@@ -46,7 +46,7 @@ impl Migration {
         self.end_interval(out, change.begin_ns, end);
     }
 
-    /// And what it means for the state since.
+    /// Its effect on the new state.
     pub(super) fn arrive(&mut self, change: &Change, at: Moment<'_>, result: Result<(), Errno>) {
         self.failed = result.err().map(|errno| FailedChange {
             to: change.to,

@@ -1,4 +1,4 @@
-//! A state change from the entry of its call on, and how much of it went by waiting.
+//! A state change from the entry of its call on, and the time that the driver waited in it.
 
 use crate::correlate::change::Wait;
 use crate::correlate::moment::Moment;
@@ -56,7 +56,7 @@ impl Change {
         self.end.and_then(|(_, result)| result.err())
     }
 
-    /// `waits`: when the driver could have waited for user space.
+    /// `waits`: the times in which the driver can have waited for user space.
     pub(super) fn finish(self, device: String, waits: &[Wait]) -> Transition {
         let returned = self.end.filter(|_| !self.lossy);
         let (mut waited_ns, mut spent) = (None, None);
@@ -83,7 +83,7 @@ impl Change {
         }
     }
 
-    /// Where the time of a call that returned at `end_ns` went.
+    /// How a call that returned at `end_ns` spent its time.
     fn spent(&self, waited: &Cover, end_ns: u64) -> Option<Spent> {
         let duration = end_ns.checked_sub(self.begin_ns)?;
         let mut covered = Cover::default();
@@ -107,8 +107,8 @@ impl Change {
     }
 }
 
-/// The union of `waits` within a call that returned at `end_ns`. A call that failed has waited to
-/// its end for what never came; one that succeeded has not waited for what came after it.
+/// The union of `waits` within a call that returned at `end_ns`. If the answer did not come before
+/// that, a call that failed has waited until its end, and one that succeeded has not waited for it.
 fn waited(waits: &[Wait], end_ns: u64, failed: bool) -> Cover {
     let mut cover = Cover::default();
     for wait in waits {

@@ -1,5 +1,5 @@
-//! `VFIO_DEVICE_FEATURE`, beside the change of the state: what the device can do, which state it
-//! reports, how much data there is, DMA logging.
+//! `VFIO_DEVICE_FEATURE` without state changes: migration flags, the reported state, the data size,
+//! DMA logging.
 
 use remap_common::uapi::{
     VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
@@ -52,7 +52,7 @@ impl Migration {
         }
     }
 
-    /// The device reports in which state it is.
+    /// The device reports its state.
     fn reported(
         &mut self,
         out: &mut Reporter<'_>,
@@ -61,7 +61,7 @@ impl Migration {
         exit: &Returned<'_>,
     ) {
         let since_ns = self.interval.as_ref().map(|interval| interval.since_ns);
-        // Another thread changes the state meanwhile: it may be either.
+        // Another thread changes the state at the same time: it may be the old or the new one.
         if !self.in_flight.is_empty() || since_ns.is_some_and(|ns| ns > exit.begin_ns) {
             return;
         }

@@ -2,8 +2,8 @@
 //!
 //! As `vfio_mig_get_next_state` (drivers/vfio/vfio_main.c since 5.18, P2P since 5.18, PRE_COPY
 //! since 6.2) leads a driver, which takes one arc at a time. A state that the device does not
-//! have (`VFIO_DEVICE_FEATURE_MIGRATION`) is passed over. Of the legacy protocol only words are refused
-//! that it does not define.
+//! have (`VFIO_DEVICE_FEATURE_MIGRATION`) is skipped. In the legacy protocol only words that it does
+//! not define are impossible.
 
 use remap_common::uapi::{VFIO_MIGRATION_P2P as P2P, VFIO_MIGRATION_PRE_COPY as PRE_COPY};
 
@@ -13,7 +13,7 @@ use crate::event::DeviceState::{
 
 use crate::model::NoWay;
 
-/// What the state machine says of a change.
+/// The path of a change in the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// It is possible, through these states.
@@ -22,12 +22,12 @@ pub(super) enum Route {
     Blocked,
     /// It leads to, or from, a state that the device does not have.
     Unsupported(DeviceState),
-    /// It is not known: a state is of the legacy protocol, or of a later kernel.
+    /// Unknown: a state of the legacy protocol, or of a later kernel.
     Unknown,
 }
 
 impl Route {
-    /// Why there is none, if that is known.
+    /// Why there is no path, if that is known.
     pub(super) fn no_way(&self) -> Option<NoWay> {
         match self {
             Self::Blocked => Some(NoWay::Blocked),
@@ -48,8 +48,8 @@ fn has(flags: u64, state: DeviceState) -> bool {
     flags & needed == needed
 }
 
-/// The next state on the way from one state to another, of a device that has them all; `Error`
-/// where there is no way.
+/// The next state on the path from one state to another, for a device that supports all states;
+/// `Error` if there is no path.
 fn next(from: DeviceState, to: DeviceState) -> DeviceState {
     match (from, to) {
         (Error, _) | (_, Error) | (StopCopy, PreCopy | PreCopyP2p) => Error,
@@ -70,8 +70,8 @@ fn next(from: DeviceState, to: DeviceState) -> DeviceState {
     }
 }
 
-/// The way from one state to another. Without the flags only what holds for every device is said:
-/// that a way is blocked.
+/// The path from one state to another. Without the flags, the result is `Unknown` or `Blocked`, which
+/// holds for every device.
 pub(super) fn route(from: DeviceState, to: DeviceState, flags: Option<u64>) -> Route {
     if to.is_valid_word() == Some(false) {
         return Route::Blocked;
@@ -89,7 +89,7 @@ pub(super) fn route(from: DeviceState, to: DeviceState, flags: Option<u64>) -> R
     }
     let mut path = Vec::new();
     let mut at = from;
-    // No way is longer than there are states.
+    // A path visits each state at most once.
     for _ in 0..8 {
         at = next(at, to);
         while missing(&at) {

@@ -5,7 +5,7 @@ use crate::correlate::span::Tally;
 use crate::event::{DeviceState, Task};
 use crate::model::{Precopy, StateInterval};
 
-/// Why an interval is over.
+/// Why an interval ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IntervalEnd {
     /// The device left the state.
@@ -14,7 +14,7 @@ pub(super) enum IntervalEnd {
     Unknown,
 }
 
-/// The time in one migration state, which is not over.
+/// The time in the current migration state.
 #[derive(Clone, Debug)]
 pub(super) struct OpenInterval {
     pub(super) state: DeviceState,
@@ -60,7 +60,7 @@ impl OpenInterval {
         });
     }
 
-    /// How many bytes of data were read, if some were and not to their end.
+    /// How many bytes of data were read, if they were not read to the end.
     pub(super) fn unfinished(&self) -> Option<u64> {
         let data = self.tally.data_stats();
         (data.reads > 0 && data.ends == 0).then_some(data.read_bytes)

@@ -88,8 +88,8 @@ impl Migration {
         self.in_flight.last()
     }
 
-    /// The state change that `task` acts in: its own, or, for a kernel worker, which does what had
-    /// to wait for an earlier ack, the one that waits for that.
+    /// The state change that `task` acts for: its own; or for a kernel worker, which signals what the
+    /// driver had to delay until an earlier ack, the change that waits.
     pub(super) fn change_of(&self, task: &Task) -> Option<InFlightChange> {
         let own = self
             .position(task.tid)
@@ -158,7 +158,7 @@ impl Migration {
         let own = self.position(at.task.tid);
         let mut change = match own {
             Some(own) => self.in_flight.remove(own),
-            // Its entry was lost, or is from before the trace.
+            // Its entry was lost, or was before the trace.
             None => Change {
                 begin_ns: exit.begin_ns,
                 lossy: true,
@@ -175,7 +175,7 @@ impl Migration {
         self.state = match (result, exit.answer) {
             (Ok(()), Answer::State { state, .. }) => Known::State(*state),
             (Ok(()), _) => change.to.map_or(Known::Unknown, Known::State),
-            // The old state, or one on the way, or the error state: only a query shows.
+            // It may be the old state, one on the path, or ERROR: only a query shows.
             (Err(_), _) => Known::Unknown,
         };
         if protocol == Protocol::Legacy && change.to.is_none() {
@@ -192,24 +192,24 @@ impl Migration {
         returned
     }
 
-    /// Takes out the changes that returned and have settled by `now`, or that no unanswered trigger
-    /// keeps back: `is_awaited` answers that for a change's number.
+    /// Removes and returns the changes that returned, and have settled by `now` or wait for no
+    /// trigger. `is_awaited`: whether the change with this number waits for one.
     pub(super) fn settled(&mut self, now: u64, is_awaited: impl Fn(u64) -> bool) -> Vec<Change> {
         let settled = |due_ns: u64, change: &Change| due_ns <= now || !is_awaited(change.id);
         self.take(|due_ns, change| settled(due_ns, change))
     }
 
-    /// Takes out the changes that returned with a time-out.
+    /// Removes and returns the changes that timed out.
     pub(super) fn timed_out(&mut self) -> Vec<Change> {
         self.take(|_, change| change.errno().is_some_and(is_timeout))
     }
 
-    /// Takes out every change that returned.
+    /// Removes and returns every change that returned.
     pub(super) fn take_returned(&mut self) -> Vec<Change> {
         self.take(|_, _| true)
     }
 
-    /// Takes out every change in flight.
+    /// Removes and returns every change in flight.
     pub(super) fn take_in_flight(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.in_flight)
     }
@@ -221,7 +221,7 @@ impl Migration {
         taken.map(|(_, change)| change).collect()
     }
 
-    /// What the rules about a change that failed, or that has not returned by `now`, need of it.
+    /// The facts for the rules about a change that failed, or that has not returned by `now`.
     pub(super) fn facts(&self, out: &Reporter<'_>, now: u64, change: &Change) -> ChangeFacts {
         let now = change.end.map_or(now, |(end_ns, _)| end_ns);
         let duration_ns = now.saturating_sub(change.begin_ns);
@@ -236,13 +236,13 @@ impl Migration {
         }
     }
 
-    /// A finding explains the last change that failed: that the state is not known since needs
-    /// no finding of its own.
+    /// A finding explains the last change that failed. The unknown state after it gets no finding
+    /// of its own.
     pub(super) fn failure_explained(&mut self) {
         self.failed = None;
     }
 
-    /// A change is over. `waits`: when it could have waited for user space.
+    /// A change has ended. `waits`: the times in which it can have waited for user space.
     pub(super) fn emit(&self, out: &mut Reporter<'_>, change: Change, waits: &[Wait]) {
         let transition = change.finish(out.name(), waits);
         out.emit(Output::Transition(Box::new(transition)));
@@ -289,7 +289,7 @@ impl Migration {
         };
     }
 
-    /// The trace ends: what is wrong for so long that it is no accident of that.
+    /// The trace ends: reports problems that have lasted too long to be caused by the end itself.
     pub(super) fn judge(&mut self, out: &mut Reporter<'_>, now: u64) {
         let stuck_ns = out.options().stuck_ns;
         let stuck = |ns: u64| now.saturating_sub(ns) >= stuck_ns;
@@ -308,8 +308,7 @@ impl Migration {
         self.count_unknown(out);
     }
 
-    /// A fault returned. One that the kernel asks for `again`, at a smaller order, is no fault of
-    /// its own.
+    /// A fault returned. One that the kernel retries (`again`) at a smaller order is not counted.
     pub(super) fn fault(&mut self, now: u64, begin_ns: u64, again: bool) {
         for change in &mut self.in_flight {
             let begin_ns = begin_ns.max(change.begin_ns);
@@ -352,7 +351,7 @@ impl Migration {
         }
     }
 
-    /// What happens while no change is in flight belongs to the interval.
+    /// Activity while no change is in flight belongs to the interval.
     fn tally(&mut self) -> &mut Tally {
         match &mut self.interval {
             Some(interval) => &mut interval.tally,
@@ -367,7 +366,7 @@ impl Migration {
         }
     }
 
-    /// The device is in another state, which shows which protocol it uses.
+    /// The device is in another state, which also shows its migration protocol.
     fn enter(&mut self, interval: OpenInterval) {
         self.protocol = Some(Protocol::of(interval.state));
         self.interval = Some(interval);
@@ -380,14 +379,14 @@ impl Migration {
         }
     }
 
-    /// STOP_COPY was left with data unread, and the device has not gone on since.
+    /// STOP_COPY was left with data unread, and the device has not run since.
     pub(super) fn report_data_left(&mut self, out: &mut Reporter<'_>) {
         if let Some(left) = self.data_left.take() {
             out.finding(left.ns, data_left(left.read_bytes));
         }
     }
 
-    /// What happened while the state was not known is only a sum.
+    /// Adds up the activity while the state was not known.
     fn count_unknown(&mut self, out: &mut Reporter<'_>) {
         let unknown = std::mem::take(&mut self.unknown).activity();
         if unknown != Activity::default() {

@@ -1,4 +1,4 @@
-//! What is known of the migration state, and what is asked of it.
+//! The migration state, and the features that are queried.
 
 use crate::event::{DeviceState, FeatureData, FeatureOp};
 
@@ -26,7 +26,7 @@ impl Protocol {
 pub(super) enum Known {
     #[default]
     Unknown,
-    /// It was reset, or is open anew: running, in the terms of either protocol.
+    /// It was reset or opened again: running, in either protocol.
     Running,
     State(DeviceState),
 }

@@ -1,4 +1,4 @@
-//! Acknowledgements: which triggers one answers, and what is wrong with it.
+//! Acknowledgements: the triggers that one answers, and its violations.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::event::UNKNOWN_INDEX;
 use crate::model::{Ack, Rule, Stage};
 
 impl Remap {
-    /// An ack answers the triggers that were read before it; where none was, all.
+    /// An ack answers the triggers that were read before it, or all if none was read.
     pub(super) fn acknowledge(
         &mut self,
         out: &mut Reporter<'_>,
@@ -39,7 +39,7 @@ impl Remap {
         };
         let awake: Vec<CycleId> = meant.iter().copied().filter(is_awake).collect();
         if awake.is_empty() && false_wake {
-            // It answers the user's own write, and hits a trigger by accident.
+            // It answers the user's own write, and reaches a trigger by accident.
             self.cycles.mark_explained(&meant);
         }
         let answered = if awake.is_empty() { meant } else { awake };
@@ -76,7 +76,7 @@ impl Remap {
         let rule = verdict.rule();
         self.cycles.report(out, acked.at.ns, &[id], verdict);
         if let (Rule::TriggerBeforeAck, Some(again_ns)) = (rule, again_ns) {
-            // The signal that came too early suffers from the same cause.
+            // The signal that came too early has the same cause.
             let early = self.cycles.ids(|cycle| {
                 let other = &cycle.trigger;
                 (other.irq_index, other.region) == (trigger.irq_index, trigger.region)
@@ -108,8 +108,8 @@ impl Remap {
         self.cycles.observed(out, id, Stage::Released);
     }
 
-    /// What could be the ack of an inferred eventfd: the ack, when its call began, and the
-    /// sub-indexes that an unmask is about.
+    /// A call that may be the ack of an inferred eventfd: the ack, the begin of its call, and the
+    /// sub-indexes of an unmask.
     pub(super) fn acknowledge_inferred(
         &mut self,
         out: &mut Reporter<'_>,
@@ -124,7 +124,7 @@ impl Remap {
             |cycle: &OpenCycle| cycle.trigger.irq_index == UNKNOWN_INDEX && !cycle.acked();
         let acked = Acked {
             index: UNKNOWN_INDEX,
-            // Which sub-index is which cycle's is only a question where several wait.
+            // The sub-indexes of the cycles only matter if several wait.
             subs: subs.filter(|_| self.cycles.ids(waiting).len() > 1),
             ack,
             begin_ns,

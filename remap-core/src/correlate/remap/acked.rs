@@ -1,4 +1,4 @@
-//! An acknowledgement, and what it means for a cycle.
+//! An acknowledgement, and its effect on a cycle.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ pub(super) fn one(sub: u32) -> Range<u32> {
 /// An acknowledgement that was observed.
 pub(super) struct Acked<'a> {
     pub(super) index: u32,
-    /// The sub-indexes that it is about; `None` for all.
+    /// Its sub-indexes; `None` for all.
     pub(super) subs: Option<Range<u32>>,
     pub(super) ack: Ack,
     pub(super) begin_ns: u64,
@@ -25,7 +25,7 @@ pub(super) struct Acked<'a> {
 impl Acked<'_> {
     /// Whether it can be the ack of a cycle's trigger on the sub-index `sub`.
     pub(super) fn means(&self, cycle: &OpenCycle, sub: u32) -> bool {
-        // A state change that failed before waits no more.
+        // A state change that failed before it does not wait any more.
         let late = matches!(cycle.change_end, Some((end_ns, Err(_))) if self.begin_ns > end_ns);
         let of_subs = self.subs.as_ref().is_none_or(|subs| subs.contains(&sub));
         let trigger = &cycle.trigger;
@@ -33,7 +33,7 @@ impl Acked<'_> {
         signalled && of_subs && !late && !cycle.acked()
     }
 
-    /// When the driver goes on because of it, as far as that is known now.
+    /// When the driver continues because of it, if that is known yet.
     pub(super) fn release(&self, cycle: &OpenCycle) -> Option<(u64, ReleasedSource)> {
         match (cycle.awaited, cycle.change_end) {
             // The state change still runs, or has failed: its end decides.

@@ -1,12 +1,12 @@
-//! The counter of a bitmap's eventfd, modelled: which triggers a read got, and which value it
+//! A model of the counter of a bitmap's eventfd: the triggers that a read got, and the value that it
 //! should have got.
 //!
-//! The kernel's counter is a sum. Records and effects are not at the same instant:
+//! The kernel's counter is a sum. A record and its effect are not at the same instant:
 //! ```text
 //! signal   record ── effect                 a read in between does not get it, yet is later
 //! write    begin ── effect ── record        another thread's read may come before the record
 //! ```
-//! So a read may stop short of the last items, and a read that nothing explains waits for a write
+//! So a read may lack the last items. A read that is not explained waits for the record of a write
 //! that began before it.
 
 use crate::correlate::rules::Misread;
@@ -14,7 +14,7 @@ use crate::correlate::rules::Misread;
 /// How many signals may be unread before the oldest is dropped.
 const MAX_PENDING: usize = 4096;
 
-/// Something that was added to the counter.
+/// A value that was added to the counter.
 #[derive(Clone, Copy, Debug)]
 enum Item {
     Signal { trigger_id: u64, addend: u64 },
@@ -30,19 +30,19 @@ impl Item {
     }
 }
 
-/// What a read of the counter means.
+/// The result of a read of the counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// The value is the OR of the addends, or nothing is known against it.
+    /// The value is the OR of the addends, or it cannot be checked.
     Clean {
         /// The triggers that the read consumed, oldest first.
         ids: Vec<u64>,
     },
     /// The value is the sum of the addends, and not their OR.
     Aliased(Misread),
-    /// The value contains what user space wrote itself.
+    /// The value contains a value that user space wrote itself.
     Own(Misread),
-    /// Nothing explains the value yet.
+    /// The value is not explained yet.
     Doubtful(Misread),
 }
 
@@ -56,13 +56,13 @@ impl Reading {
     }
 }
 
-/// A doubtful read, until a write explains it or its time is up.
+/// A read that is not explained yet; it waits for a write until its time is up.
 #[derive(Clone, Debug)]
 struct Doubt {
     read_ns: u64,
     misread: Misread,
     base: u64,
-    /// What was pending: a write that explains the read may say that not all of it was consumed.
+    /// The items that were pending: a write that explains the read may show that it did not get all.
     items: Vec<Item>,
 }
 
@@ -70,12 +70,12 @@ struct Doubt {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counter {
     pending: Vec<Item>,
-    /// What the counter held before the first item that is known.
+    /// The counter's value before the first known item.
     base: u64,
     fresh: bool,
     uncertain: bool,
     doubt: Option<Doubt>,
-    /// The last read got user space's own write, and no trigger with it.
+    /// The last read got user space's own write and no trigger.
     pub(super) false_wake: bool,
 }
 
@@ -101,8 +101,8 @@ impl Counter {
         self.pending.push(Item::Signal { trigger_id, addend });
     }
 
-    /// User space wrote `value` in a call that began at `begin_ns`. The misread that this
-    /// explains, if one was in doubt.
+    /// User space wrote `value` in a call that began at `begin_ns`. Returns the read that this
+    /// explains, if one waited for that.
     pub(super) fn write(&mut self, begin_ns: u64, value: Option<u64>) -> Option<Misread> {
         let Some(value) = value else {
             self.uncertain = true;
@@ -126,7 +126,7 @@ impl Counter {
         None
     }
 
-    /// User space read `value`; the counter is 0 now, but for items whose effect came later.
+    /// User space read `value`; the counter is 0 now, plus the items that take effect later.
     pub(super) fn read(&mut self, read_ns: u64, value: Option<u64>) -> Reading {
         self.fresh = false;
         let base = std::mem::take(&mut self.base);
@@ -161,15 +161,15 @@ impl Counter {
         }
     }
 
-    /// The doubtful read, if it was before `until_ns`: nothing explains it any more.
+    /// The read that is not explained, if it was before `until_ns`; it does not wait any longer.
     pub(super) fn expired(&mut self, until_ns: u64) -> Option<Misread> {
         self.doubt
             .take_if(|doubt| doubt.read_ns < until_ns)
             .map(|doubt| doubt.misread)
     }
 
-    /// Records were lost: the next read says nothing about the value. What is pending stays so
-    /// that the read wakes it.
+    /// Records were lost: the next read's value cannot be checked. Pending items stay, so that the
+    /// read still counts as their wake.
     pub(super) fn lose(&mut self) {
         self.uncertain = true;
         self.doubt = None;

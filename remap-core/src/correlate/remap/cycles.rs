@@ -13,10 +13,10 @@ use crate::model::Stage;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CycleId(u64);
 
-/// What the cycles that are over say of the state change that they were in.
+/// What ended cycles contribute to the state change that they were a part of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answered {
-    /// When it could have waited for them.
+    /// The times in which it can have waited for them.
     pub(super) waits: Vec<Wait>,
     /// A finding explains one of them, or records were lost.
     pub(super) is_settled: bool,
@@ -56,14 +56,14 @@ impl Cycles {
         self.open.values_mut()
     }
 
-    /// The open cycles that `wanted` picks, oldest first.
+    /// The open cycles that `wanted` selects, oldest first.
     pub(super) fn ids(&self, wanted: impl Fn(&OpenCycle) -> bool) -> Vec<CycleId> {
         let cycles = self.open.iter();
         let wanted = cycles.filter(|(_, cycle)| wanted(cycle));
         wanted.map(|(id, _)| *id).collect()
     }
 
-    /// Whether `wanted` picks an open cycle.
+    /// Whether `wanted` selects an open cycle.
     pub(super) fn any(&self, wanted: impl Fn(&OpenCycle) -> bool) -> bool {
         self.open.values().any(wanted)
     }
@@ -73,7 +73,7 @@ impl Cycles {
         self.changes.entry(change).or_default();
     }
 
-    /// What a state change that is not decided could have waited for until now.
+    /// The times in which an undecided state change can have waited so far.
     pub(super) fn answered(&self, change: u64) -> Answered {
         self.changes.get(&change).cloned().unwrap_or_default()
     }
@@ -100,7 +100,7 @@ impl Cycles {
         self.mark_explained(about);
     }
 
-    /// Whatever else goes wrong in these cycles is explained.
+    /// Marks these cycles as explained: they lead to no further finding.
     pub(super) fn mark_explained(&mut self, about: &[CycleId]) {
         for id in about {
             if let Some(cycle) = self.open.get_mut(id) {
@@ -151,7 +151,7 @@ impl Cycles {
         self.any(|cycle| cycle.due_ns.is_some_and(|due_ns| due_ns <= now))
     }
 
-    /// Ends the cycles that `wanted` picks.
+    /// Ends the cycles that `wanted` selects.
     pub(super) fn cut(
         &mut self,
         out: &mut Reporter<'_>,
@@ -168,7 +168,7 @@ impl Cycles {
         }
     }
 
-    /// Takes an open cycle out; what its state change could have waited for is kept.
+    /// Removes an open cycle; keeps the time in which its state change can have waited for it.
     fn remove(&mut self, id: CycleId) -> Option<OpenCycle> {
         let cycle = self.open.remove(&id)?;
         let reference = cycle.transition;

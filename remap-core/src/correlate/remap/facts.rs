@@ -1,4 +1,4 @@
-//! What the remap tracker needs of others, and what it answers.
+//! Facts that the remap tracker gets from other trackers or returns to them.
 
 use crate::correlate::change::InFlightChange;
 use crate::correlate::mapping::LiveMappings;
@@ -8,7 +8,7 @@ use crate::event::{Answer, Errno};
 use crate::model::TransitionRef;
 use crate::parse::region::Area;
 
-/// What a process may have mapped of a region whose trigger it has just acknowledged.
+/// The areas that a process may map in a region whose trigger it has just acknowledged.
 #[derive(Clone, Debug)]
 pub(in crate::correlate) struct Acknowledged {
     pub(in crate::correlate) region: u32,
@@ -20,13 +20,13 @@ pub(in crate::correlate) struct Acknowledged {
 pub(in crate::correlate) struct Requery<'a> {
     pub(in crate::correlate) region: u32,
     pub(in crate::correlate) begin_ns: u64,
-    /// What the answer says, or why there is none.
+    /// The answer, or the errno.
     pub(in crate::correlate) result: Result<&'a Answer, Errno>,
-    /// What was known of the region before.
+    /// The facts about the region before that.
     pub(in crate::correlate) before: Before,
 }
 
-/// What a trigger needs of the trackers beside.
+/// Facts of other trackers at a trigger.
 pub(in crate::correlate) struct TriggerFacts<'a> {
     pub(in crate::correlate) regions: &'a Regions,
     pub(in crate::correlate) live: &'a LiveMappings,

@@ -1,4 +1,4 @@
-//! Eventfds that are only inferred to be a device's: what their signals can mean.
+//! Eventfds that are only inferred to be a device's, and the possible meanings of their signals.
 //!
 //! Neither the IRQ's index nor its encoding is known. A signal becomes a cycle when its reader asks
 //! for the description of a region that the counter can name; no finding is made of it.
@@ -13,7 +13,7 @@ use crate::event::{ContextKey, Origin, Signal, UNKNOWN_INDEX};
 use crate::model::{Stamp, TransitionRef};
 use crate::parse::irq::Encoding;
 
-/// How many signals of one eventfd wait for their reader.
+/// How many signals of one eventfd are kept until they are read.
 const WAITING: usize = 64;
 
 /// A signal of such an eventfd.
@@ -35,13 +35,12 @@ impl Trigger {
         woke && !self.regions.contains(&region)
     }
 
-    /// Whether it names `region` by its bit. A 1 may also mean no more than that there was a
-    /// signal.
+    /// Whether it names `region` by its bit. A 1 may also be a plain signal without a bitmap.
     fn has_bit(&self, region: u32) -> bool {
         self.addend != 1 && self.addend & 1_u64.checked_shl(region).unwrap_or(0) != 0
     }
 
-    /// Whether it only means that there was a signal, and no region is known for it.
+    /// Whether it is a plain signal, without a known region.
     fn is_bare(&self) -> bool {
         self.addend == 1 && self.regions.is_empty()
     }
@@ -76,7 +75,7 @@ impl Trigger {
 #[derive(Clone, Debug)]
 struct InferredEventfd {
     origin: Origin,
-    /// The region that it is for, where that was beyond doubt once.
+    /// Its region, once that was unambiguous.
     region: Option<u32>,
     triggers: Vec<Trigger>,
 }
@@ -131,7 +130,7 @@ impl InferredEventfds {
         let Some(eventfd) = self.by_context.get_mut(&context) else {
             return;
         };
-        // What was read before was answered by now, or never will be.
+        // Earlier signals were answered by now, or never will be.
         eventfd.triggers.retain(|trigger| trigger.wake.is_none());
         for trigger in &mut eventfd.triggers {
             trigger.wake = Some(at.stamp());
@@ -150,8 +149,8 @@ impl InferredEventfds {
         }
     }
 
-    /// The process `pid` asked for the description of `region`, of which `before` was known: the
-    /// cycles of the signals that this can be the answer to.
+    /// The process `pid` queried `region`; `before`: the facts about it until then. Returns the
+    /// cycles of the signals that this may answer.
     pub(super) fn claim(
         &mut self,
         pid: u32,
@@ -170,8 +169,8 @@ impl InferredEventfds {
         opened
     }
 
-    /// The cycle of the signal without a region that the description of `region` is the answer to:
-    /// of the eventfd that was for this region before, or the one that was read first.
+    /// The cycle of the plain signal that a query of `region` answers: that of the eventfd that
+    /// belonged to this region before, or that of the first one that was read.
     fn claim_bare(
         &mut self,
         pid: u32,
@@ -181,7 +180,7 @@ impl InferredEventfds {
         let bare = |trigger: &Trigger| trigger.is_bare() && trigger.awaits(pid, region);
         let answered = |trigger: &Trigger| trigger.addend == 1 && trigger.regions.contains(&region);
         let mut eventfds = self.by_context.values();
-        // It is asked for twice, the first time for the size of the answer.
+        // A user queries twice, first for the size of the answer.
         if eventfds.any(|eventfd| eventfd.triggers.iter().any(answered)) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! A remap IRQ: what its description says, and which sub-indexes are enabled.
+//! A remap IRQ: its description, and the enabled sub-indexes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +11,9 @@ use crate::parse::irq::{Encoding, IrqInfo, RemapIrq};
 /// A remap IRQ of the device.
 #[derive(Clone, Debug)]
 pub(super) struct Irq {
-    /// What its capability says.
+    /// The contents of its capability.
     pub(super) remap: RemapIrq,
-    /// A sub-index masks itself when it is signalled.
+    /// A sub-index is masked automatically when it is signalled (AUTOMASKED).
     automasked: bool,
     /// Sub-indexes that have an eventfd.
     enabled: BTreeSet<u32>,
@@ -50,7 +50,7 @@ impl Irq {
         }
     }
 
-    /// It is described once more.
+    /// It is described again.
     pub(super) fn described(&mut self, info: &IrqInfo, remap: RemapIrq) {
         self.remap = remap;
         self.automasked = info.flags & VFIO_IRQ_INFO_AUTOMASKED != 0;
@@ -87,8 +87,8 @@ impl Irq {
         self.next = Some((context, Counter::new()));
     }
 
-    /// The call that gave a sub-index an eventfd has succeeded, or it was found to have it. An
-    /// eventfd that is given again goes on counting.
+    /// The call that set the eventfd of a sub-index has succeeded, or the eventfd was found set. An
+    /// eventfd that is set again keeps its counter.
     pub(super) fn enable(&mut self, sub: u32, context: Option<ContextKey>) {
         self.enabled.insert(sub);
         let Some(context) = context else {
@@ -101,7 +101,7 @@ impl Irq {
         }
     }
 
-    /// A call that was to enable or disable sub-indexes failed; some may have been set before.
+    /// A call to enable or disable sub-indexes failed; it may have set some of them.
     pub(super) fn set_failed(&mut self) {
         self.enabled_certain = false;
         self.next = None;

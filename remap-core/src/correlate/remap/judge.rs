@@ -1,5 +1,4 @@
-//! State changes that failed or do not return, and triggers that were forgotten: what the remap IRQ
-//! has to do with it.
+//! The remap IRQ's part in state changes that failed or do not return; triggers without an ack.
 
 use super::Remap;
 use super::cycles::CycleId;
@@ -14,7 +13,7 @@ use crate::correlate::rules::{
 use crate::model::{Rule, Stage};
 
 impl Remap {
-    /// Judges a state change that failed, or that does not return. Answers whether its failure is
+    /// Judges a state change that failed, or that does not return. Returns whether its failure is
     /// explained, or cannot be judged because records were lost.
     pub(in crate::correlate) fn judge_change(
         &mut self,
@@ -22,8 +21,8 @@ impl Remap {
         change: &ChangeEnd,
     ) -> bool {
         let reference = change.reference;
-        // Its own triggers, and older ones that were not acknowledged: a driver may have to hold
-        // its signal back for those.
+        // Its own triggers, and older ones that were not acknowledged: a driver may have to delay
+        // its signal until then.
         let about = self.cycles.ids(|cycle| {
             let older = cycle.trigger.ns < reference.begin_ns;
             cycle.awaited_by(reference.id) || (older && !cycle.acked() && !cycle.is_settled())
@@ -64,7 +63,7 @@ impl Remap {
         }
     }
 
-    /// Whether the driver is a vendor's, and user space has not looked for a remap IRQ of it.
+    /// Whether the device has a vendor driver, and user space has not looked for its remap IRQ.
     fn never_asked(&self, out: &Reporter<'_>) -> Option<bool> {
         let driver = out.device.driver.as_deref();
         let driver = driver.filter(|_| !out.device.lossy)?;
@@ -72,7 +71,7 @@ impl Remap {
         Some(driver != "vfio-pci" && !known)
     }
 
-    /// What is known of a cycle that was waited for until `until_ns`.
+    /// The facts about a cycle that a state change waited for until `until_ns`.
     fn awaited(&self, cycle: &OpenCycle, until_ns: u64) -> Awaited {
         let trigger = &cycle.trigger;
         let irq = self.irqs.get(&trigger.irq_index);
@@ -87,7 +86,7 @@ impl Remap {
         }
     }
 
-    /// Whether it was a deadlock is decided by the next reader of the eventfd.
+    /// The next reader of the eventfd decides whether it was a deadlock.
     fn wait_for_reader(
         &mut self,
         out: &Reporter<'_>,
@@ -116,7 +115,7 @@ impl Remap {
         });
     }
 
-    /// `tid` reads an eventfd of this IRQ: was it the thread that could not?
+    /// `tid` reads an eventfd of this IRQ: a deadlock, if it is the thread that changed the state.
     pub(super) fn resolve_pending(&mut self, out: &mut Reporter<'_>, irq_index: u32, tid: u32) {
         let about = |pending: &mut PendingDeadlock| pending.irq_index == irq_index;
         for pending in self.pending.extract_if(.., about) {
@@ -127,7 +126,7 @@ impl Remap {
         }
     }
 
-    /// No thread has read the eventfd in time: that is what is wrong.
+    /// No thread has read the eventfd in time: a missing ack.
     pub(super) fn decide_pending(
         &mut self,
         out: &mut Reporter<'_>,
@@ -141,8 +140,8 @@ impl Remap {
         }
     }
 
-    /// The trace ends: triggers that no state change waits for, unacknowledged for so long that it
-    /// is no accident of that. One finding for each IRQ.
+    /// The trace ends: reports old triggers without an ack that no state change waits for. One
+    /// finding for each IRQ.
     pub(in crate::correlate) fn judge_forgotten(&mut self, out: &mut Reporter<'_>, now: u64) {
         let stuck_ns = out.options().stuck_ns;
         let indexes: Vec<u32> = self.irqs.keys().copied().collect();

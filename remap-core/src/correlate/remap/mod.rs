@@ -33,12 +33,12 @@ pub(super) use open_cycle::Cut;
 use open_cycle::OpenCycle;
 use pending::PendingDeadlock;
 
-/// What the driver has named of a region.
+/// The driver's last signal for a region.
 #[derive(Clone, Copy, Debug, Default)]
 struct Named {
-    /// When it last did.
+    /// When it came.
     last_ns: Option<u64>,
-    /// A state change that named it failed: the driver names it once more.
+    /// A state change that named it failed: the driver names it again.
     given_back: bool,
 }
 
@@ -51,13 +51,13 @@ pub(super) struct Remap {
     cycles: Cycles,
     /// By region.
     named: BTreeMap<u32, Named>,
-    /// Descriptions of an IRQ index beyond those of vfio-pci were asked for.
+    /// User space queried an IRQ index beyond those of vfio-pci.
     asked: bool,
     /// The last malformed description of each IRQ index.
     malformed: BTreeMap<u32, String>,
     /// When a state change last began.
     last_change_ns: Option<u64>,
-    /// Deadlocks that are not certain.
+    /// Possible deadlocks.
     pending: Vec<PendingDeadlock>,
     /// Cycles that were acknowledged since [`Self::acknowledged`].
     acknowledged: Vec<Acknowledged>,
@@ -89,7 +89,7 @@ impl Remap {
         std::mem::take(&mut self.acknowledged)
     }
 
-    /// `GET_IRQ_INFO` returned. `eventfds`: what the index is enabled with.
+    /// `GET_IRQ_INFO` returned. `eventfds`: those that the index is enabled with.
     pub(super) fn irq_info(
         &mut self,
         out: &mut Reporter<'_>,
@@ -140,8 +140,8 @@ impl Remap {
         }));
     }
 
-    /// A region's description was asked for, and `before` is what was known of it: the signals of
-    /// inferred eventfds that this can be the answer to become cycles.
+    /// A region was queried; `before`: the facts about it until then. The signals of inferred
+    /// eventfds that this may answer become cycles.
     pub(super) fn claim(
         &mut self,
         out: &mut Reporter<'_>,
@@ -176,7 +176,7 @@ impl Remap {
             was_stale: requery.before.stale,
             awaited: about.iter().any(|id| woke(*id)),
         };
-        // A description is asked for again and again.
+        // A user may query often.
         let verdict = judge(AT_QUERY, &facts).filter(|_| !requery.before.repeated);
         if let Some(verdict) = verdict {
             self.cycles.report(out, at.ns, &about, verdict);
@@ -210,8 +210,7 @@ impl Remap {
         self.cycles.complete(out, at.ns, live);
     }
 
-    /// A mapping was refused: its user meant to map, and the driver has trapped the region
-    /// meanwhile.
+    /// A mapping was refused: the driver has trapped the region meanwhile.
     pub(super) fn map_refused(
         &mut self,
         out: &mut Reporter<'_>,
@@ -246,7 +245,7 @@ impl Remap {
         self.last_change_ns = Some(change.reference.begin_ns);
     }
 
-    /// A state change returned: the driver goes on, or gives back what it waited for.
+    /// A state change returned: the driver continues, or gives back the regions.
     pub(super) fn change_returned(
         &mut self,
         out: &mut Reporter<'_>,
@@ -283,8 +282,8 @@ impl Remap {
         self.cycles.complete(out, at.ns, live);
     }
 
-    /// A state change that named these regions failed: they are given back, and named once more,
-    /// now or after an ack that is late.
+    /// A state change that named these regions failed: the driver gives them back and names them
+    /// again, now or after a late ack.
     fn expect_given_back(&mut self, named: &[u32]) {
         for region in named {
             let given_back = |cycle: &OpenCycle| !cycle.awaited && cycle.trigger.region == *region;
@@ -294,7 +293,7 @@ impl Remap {
         }
     }
 
-    /// A state change is decided: when it could have waited for user space.
+    /// A state change is decided. Returns the times in which it can have waited for user space.
     pub(super) fn change_over(&mut self, change: u64) -> Vec<Wait> {
         let mut waits = self.cycles.answered(change).waits;
         let open = self.cycles.iter();
@@ -304,7 +303,7 @@ impl Remap {
         waits
     }
 
-    /// A state change failed: the cycles that it may have waited for are over.
+    /// A state change failed: ends the cycles that it may have waited for.
     pub(super) fn change_failed(
         &mut self,
         out: &mut Reporter<'_>,
@@ -324,7 +323,7 @@ impl Remap {
         self.cycles.cut(out, now, live, cut, inside);
     }
 
-    /// A state change is not seen to return: the cycles that began in it are over.
+    /// The return of a state change was not observed: ends the cycles that began in it.
     pub(super) fn change_cut(
         &mut self,
         out: &mut Reporter<'_>,
@@ -336,7 +335,7 @@ impl Remap {
             .cut(out, now, live, cut, move |cycle| cycle.inside(change));
     }
 
-    /// What waited long enough is decided.
+    /// Decides what has waited long enough.
     pub(super) fn settle(&mut self, out: &mut Reporter<'_>, now: u64, live: &LiveMappings) {
         if self.cycles.is_due(now) {
             self.cycles.complete(out, now, live);
@@ -352,7 +351,7 @@ impl Remap {
         self.irqs.values_mut().for_each(Irq::lose);
     }
 
-    /// The device was closed, or the trace ended: no cycle goes on.
+    /// The device was closed, or the trace ended: ends all cycles.
     pub(super) fn end(&mut self, out: &mut Reporter<'_>, now: u64, cut: Cut, live: &LiveMappings) {
         for cycle in self.cycles.iter_mut() {
             cycle.due_ns = Some(0);

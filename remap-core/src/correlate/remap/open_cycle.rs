@@ -1,4 +1,4 @@
-//! A cycle that has not ended: what was observed so far, and what it still needs.
+//! A cycle that has not ended: the observed stages, and those that it still needs.
 
 use crate::correlate::areas;
 use crate::correlate::change::{ReturnedChange, Wait};
@@ -12,8 +12,8 @@ use crate::model::{
 use crate::parse::irq::Encoding;
 use crate::parse::region::Area;
 
-/// How soon before its return a call that timed out names what it gives back, ns, at most; and
-/// the share of its duration that this is, one part in so many.
+/// A call that timed out signals the regions that it gives back right before its return: at most
+/// this long before it, ns; and at most its duration divided by this.
 const GIVE_BACK: (u64, u64) = (10_000_000, 20);
 
 /// Whether a state change that timed out cannot have waited for a trigger: it came right before
@@ -52,8 +52,8 @@ pub(super) struct OpenCycle {
     pub(super) after: Option<View>,
     /// The state change that the trigger was signalled in.
     pub(super) transition: Option<TransitionRef>,
-    /// Whether that state change may wait for it: a driver that gives up names the regions that it
-    /// gives back once more, and waits for no answer.
+    /// Whether that state change may wait for it: a driver that has timed out signals the regions
+    /// that it gives back, and does not wait for an answer.
     pub(super) awaited: bool,
     /// When that state change returned, and what.
     pub(super) change_end: Option<(u64, Result<(), Errno>)>,
@@ -61,17 +61,17 @@ pub(super) struct OpenCycle {
     pub(super) comparable: bool,
     /// Records were lost while it was open.
     pub(super) lossy: bool,
-    /// A finding explains whatever else goes wrong in it.
+    /// A finding explains it: it leads to no further finding.
     pub(super) explained: bool,
     /// The region was signalled again before its ack.
     pub(super) again_ns: Option<u64>,
-    /// At the requery something was mapped that is no longer allowed.
+    /// At the requery, a mapping existed that is no longer allowed.
     unmap_needed: bool,
     /// What was unmapped since the requery.
     unmapped: Vec<Area>,
-    /// A mapping was refused: what the region allows has changed again.
+    /// A mapping was refused: the region has changed again.
     map_refused: bool,
-    /// The last time that something forbidden was unmapped.
+    /// When a forbidden mapping was last removed.
     forbidden_unmap_ns: Option<u64>,
     /// It only waits for a late map, until then.
     pub(super) due_ns: Option<u64>,
@@ -117,12 +117,12 @@ impl OpenCycle {
         self.stages.has(Stage::Released)
     }
 
-    /// Whether nothing more is to be reported of it: a finding explains it, or records were lost.
+    /// Whether it leads to no further finding: one explains it, or records were lost.
     pub(super) fn is_settled(&self) -> bool {
         self.lossy || self.explained
     }
 
-    /// When `before` was learned.
+    /// The time of `before`.
     pub(super) fn before_ns(&self) -> Option<u64> {
         self.before.as_ref().map(|before| before.ns)
     }
@@ -169,7 +169,7 @@ impl OpenCycle {
         gave_up_before(change, self.trigger.ns)
     }
 
-    /// The driver had given up: no state change waits for it.
+    /// The driver had timed out: no state change waits for it.
     pub(super) fn give_back(&mut self) {
         self.awaited = false;
         self.comparable = false;
@@ -184,7 +184,7 @@ impl OpenCycle {
         self.released_source = Some(source);
     }
 
-    /// The read: what came before it answered something else.
+    /// The read. A requery before it answered something else.
     pub(super) fn wake(&mut self, ns: u64, task: &Task) {
         for stage in [Stage::Requery, Stage::Unmap, Stage::Map] {
             self.stages.clear(stage);
@@ -205,8 +205,8 @@ impl OpenCycle {
         live: &LiveMappings,
         last_change_ns: Option<u64>,
     ) {
-        // Whether it is fair to compare: no state change but the trigger's own began since the
-        // region was last described.
+        // The descriptions are comparable if no state change but the trigger's own began between
+        // them.
         let own_ns = self.transition.map(|reference| reference.begin_ns);
         let before_ns = self.before_ns();
         let since_ns = own_ns.or(before_ns);
@@ -221,7 +221,7 @@ impl OpenCycle {
         self.stages.set(Stage::Requery, ns, task);
     }
 
-    /// A part of the region was unmapped by a process. Answers whether this is the unmap stage.
+    /// A process unmapped a part of the region. Returns whether this is the unmap stage.
     pub(super) fn unmap(&mut self, ns: u64, task: &Task, area: Area) -> bool {
         let Some(after) = &self.after else {
             return false;
@@ -230,7 +230,7 @@ impl OpenCycle {
         if forbidden {
             self.forbidden_unmap_ns = Some(ns);
         }
-        // A forbidden mapping has to go in every process that has it.
+        // Every process with a forbidden mapping must remove it.
         if self.acked() || !(forbidden || self.answers(task.pid)) {
             return false;
         }
@@ -239,8 +239,8 @@ impl OpenCycle {
         true
     }
 
-    /// A part of the region was mapped by a process. The last one before the ack counts, or the
-    /// first one after it. Answers whether this is the map stage.
+    /// A process mapped a part of the region. The last map before the ack counts, or the first one
+    /// after it. Returns whether this is the map stage.
     pub(super) fn map(&mut self, ns: u64, task: &Task) -> bool {
         let late = self.acked() && self.stages.has(Stage::Map);
         if self.after.is_none() || late || !self.answers(task.pid) {
@@ -257,7 +257,7 @@ impl OpenCycle {
         }
     }
 
-    /// What is mapped and the new description no longer allows.
+    /// The areas that are mapped, but that the new description does not allow.
     pub(super) fn forbidden(&self, live: &LiveMappings) -> Vec<Area> {
         match &self.after {
             Some(after) => live.forbidden(self.trigger.region, &after.areas),
@@ -265,8 +265,8 @@ impl OpenCycle {
         }
     }
 
-    /// Whether the user, who maps this region, has something new to map and has not. Mapping is
-    /// only expected of what the change added and of what was unmapped on the way.
+    /// Whether a map is still missing. A map is only expected if the user maps this region, for areas
+    /// that the change added or that were unmapped during the cycle.
     pub(super) fn wants_map(&self, live: &LiveMappings) -> bool {
         let Some(after) = &self.after else {
             return false;
@@ -284,7 +284,7 @@ impl OpenCycle {
         !areas::subtract(&wanted, &live.alive(region)).is_empty()
     }
 
-    /// Until when the driver could have waited for it.
+    /// The time until which the driver can have waited for it.
     pub(super) fn wait(&self) -> Wait {
         let until_ns = self
             .stages
@@ -317,7 +317,7 @@ impl OpenCycle {
             .collect()
     }
 
-    /// It ended by itself: the driver went on.
+    /// The driver has continued: the cycle ends by itself.
     pub(super) fn complete(self, device: String, live: &LiveMappings) -> Cycle {
         let missing = self.missing(live);
         let acted = self.stages.has(Stage::Unmap) || self.stages.has(Stage::Map);
@@ -333,7 +333,7 @@ impl OpenCycle {
         self.end(device, outcome, missing, reason)
     }
 
-    /// It was ended.
+    /// Something else ended it.
     pub(super) fn cut(self, device: String, live: &LiveMappings, cut: Cut) -> Cycle {
         let missing = self.missing(live);
         self.end(device, cut.outcome, missing, Some(cut.reason))
@@ -381,7 +381,7 @@ pub(in crate::correlate) struct Cut {
 }
 
 impl Cut {
-    /// What could have been answered was taken away.
+    /// The user cannot answer it any more.
     pub(in crate::correlate) fn aborted(reason: Reason) -> Self {
         Self {
             outcome: Outcome::Aborted,

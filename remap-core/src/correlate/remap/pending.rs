@@ -1,4 +1,4 @@
-//! Deadlocks that are not certain.
+//! Possible deadlocks.
 
 use crate::correlate::rules::Verdict;
 

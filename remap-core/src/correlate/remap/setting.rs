@@ -19,7 +19,7 @@ use crate::model::{Ack, AckForm, Reason};
 struct CutOff {
     index: u32,
     subs: Range<u32>,
-    /// Only what was signalled until then (CLOCK_MONOTONIC ns).
+    /// Only signals until then count (CLOCK_MONOTONIC ns).
     before_ns: u64,
     reason: Reason,
 }
@@ -111,7 +111,7 @@ impl Remap {
         self.cut_off(out, now, &cut, live);
     }
 
-    /// New eventfds, or none: what was signalled on the old ones is not awaited any more.
+    /// New eventfds, or none: signals of the old ones are not awaited any more.
     fn set_eventfds(
         &mut self,
         out: &mut Reporter<'_>,
@@ -172,7 +172,7 @@ impl Remap {
         self.acknowledge(out, &acked, live);
     }
 
-    /// What was signalled on these sub-indexes cannot be answered any more.
+    /// Signals of these sub-indexes cannot be answered any more.
     fn cut_off(&mut self, out: &mut Reporter<'_>, now: u64, cut: &CutOff, live: &LiveMappings) {
         let Some(irq) = self.irqs.get(&cut.index) else {
             return;

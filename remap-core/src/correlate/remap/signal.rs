@@ -13,7 +13,7 @@ use crate::event::{ContextKey, Errno, Role, Signal, Target, UNKNOWN_INDEX, Write
 use crate::model::{Ack, AckForm, Outcome, Reason, Stage};
 use crate::parse::irq::Encoding;
 
-/// How many cycles of one region may be open: an IRQ that no thread reads is no reason to grow.
+/// How many cycles of one region may be open: limits memory if no thread reads the IRQ.
 const OPEN_PER_REGION: usize = 64;
 
 impl Remap {
@@ -77,7 +77,7 @@ impl Remap {
             let id = change.reference.id;
             cycle.transition = Some(change.reference);
             cycle.lossy = change.lossy;
-            // Named twice in one state change, acknowledged in between: it is given back.
+            // Named twice in one state change, with an ack in between: the driver gives it back.
             let answered = |cycle: &OpenCycle| {
                 cycle.inside(id) && cycle.trigger.region == region && cycle.acked()
             };
@@ -86,7 +86,7 @@ impl Remap {
         }
         let history = self.named.entry(region).or_default();
         cycle.comparable &= !std::mem::take(&mut history.given_back);
-        // Named before, and not described since: what it was changed from is not known.
+        // Named before, and not described since: its earlier description is not known.
         let last_ns = history.last_ns.replace(at.ns);
         cycle.comparable &= last_ns.is_none_or(|ns| cycle.before_ns() > Some(ns));
         let id = self.cycles.open(cycle);
@@ -96,7 +96,7 @@ impl Remap {
         }
     }
 
-    /// The region is signalled again: what that means for its open cycles.
+    /// The region is signalled again: the effect on its open cycles.
     fn supersede(
         &mut self,
         out: &mut Reporter<'_>,
@@ -109,7 +109,7 @@ impl Remap {
             let other = &cycle.trigger;
             (other.irq_index, other.region) == (index, region) && !cycle.acked()
         };
-        // After a loss their ack may be what was lost.
+        // After a loss, their ack may have been lost.
         let lost = Cut {
             outcome: Outcome::Incomplete,
             reason: Reason::RecordsLost,
@@ -184,7 +184,7 @@ impl Remap {
         }
     }
 
-    /// A read got the triggers that `wanted` picks.
+    /// A read got the triggers that `wanted` selects.
     fn wake(
         &mut self,
         out: &mut Reporter<'_>,
@@ -204,8 +204,8 @@ impl Remap {
         }
     }
 
-    /// Judges a read of an IRQ whose value is not what the driver named; `own`: it contains what
-    /// user space wrote itself.
+    /// Judges a read with a value that is not the OR of the driver's signals; `own`: it contains a
+    /// value that user space wrote itself.
     fn misread(
         &mut self,
         out: &mut Reporter<'_>,
@@ -223,7 +223,7 @@ impl Remap {
         }
     }
 
-    /// Reads that no write has explained in time.
+    /// Judges the reads that no write has explained in time.
     pub(in crate::correlate) fn expire_reads(&mut self, out: &mut Reporter<'_>, now: u64) {
         let until_ns = now.saturating_sub(out.options().settle_ns);
         let irqs = self.irqs.iter_mut();
@@ -274,7 +274,7 @@ impl Remap {
                 AckForm::Write
             }
             (Role::Unmask, _) => AckForm::Unmask,
-            // No listener is behind it: a vector is acknowledged by an unmask.
+            // The driver ignores it: a vector is acknowledged by an unmask.
             (Role::Trigger, Encoding::Vectors) | (Role::Mask | Role::Wakeup, _) => return,
         };
         let acked = Acked {

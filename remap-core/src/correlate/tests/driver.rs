@@ -1,4 +1,4 @@
-//! How a real driver gives up, holds back and gives back.
+//! A driver that times out, delays signals and gives regions back.
 
 use super::*;
 use crate::event::{Exit, Map, Write};
@@ -47,7 +47,7 @@ fn a_driver_that_gives_up_gives_back() {
     let remapped = played.cycles().into_iter().find(|cycle| cycle.complete());
     let source = remapped.and_then(|cycle| cycle.released_source);
     assert_eq!(source, Some(ReleasedSource::AckReturn));
-    // What is given back is not waited for.
+    // The driver does not wait for regions that it gives back.
     assert!(played.transitions()[0].waited_ns < Some(last_ns - begin_ns));
 }
 
@@ -56,12 +56,12 @@ fn a_wait_for_an_ack_that_was_ignored_before() {
     for acked_inside in [false, true] {
         let mut scene = Scene::new(Encoding::Bitmap);
         scene.map_all(&[1]);
-        // Its ack is ignored, which does not show: nobody waits.
+        // The driver ignores its ack, which has no visible effect.
         scene.trigger(&[1]);
         scene.wake(&[1]);
         scene.trap(&[1]);
         scene.ack(&[1]);
-        // The driver holds its signal back until it gives up.
+        // The driver delays its signal until it times out.
         let begin_ns = scene.enter(PRE_COPY);
         scene.wait(2_000_000_000);
         scene.trigger(&[1]);

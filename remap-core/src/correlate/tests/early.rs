@@ -1,4 +1,4 @@
-//! Calls that were under way when the trace began.
+//! Calls that were in flight when the trace began.
 
 use super::*;
 use crate::event::{EarlyCall, InFlight};
@@ -22,7 +22,7 @@ fn over(scene: &mut Scene) {
     scene.push(DRIVER, body);
 }
 
-fn told(played: &Played) -> Vec<(u64, Option<u64>)> {
+fn reported(played: &Played) -> Vec<(u64, Option<u64>)> {
     let early = |output: &Output| match output {
         Output::InFlightCall(early) => Some((early.time_ns, early.last_seen_ns)),
         _ => None,
@@ -43,7 +43,7 @@ fn a_call_is_told_when_it_is_found_and_when_it_is_over() {
     scene.exit(DeviceState::StopCopy, begin_ns, Ok(0));
     let over_ns = seen_ns + 1000;
     let played = scene.play();
-    assert_eq!(told(&played), [(found_ns, None), (over_ns, Some(seen_ns))]);
+    assert_eq!(reported(&played), [(found_ns, None), (over_ns, Some(seen_ns))]);
     assert_eq!(played.rules(), Vec::<&str>::new());
     assert_eq!(played.transitions()[0].from, None);
 }
@@ -57,7 +57,7 @@ fn the_next_call_of_its_thread_ends_it_too() {
     let next_ns = scene.enter(DeviceState::StopCopy);
     over(&mut scene);
     let played = scene.play();
-    assert_eq!(told(&played), [(found_ns, None), (next_ns, Some(found_ns))]);
+    assert_eq!(reported(&played), [(found_ns, None), (next_ns, Some(found_ns))]);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_call_that_was_seen_to_begin_is_none() {
     scene.enter(DeviceState::StopCopy);
     found(&mut scene);
     over(&mut scene);
-    assert_eq!(told(&scene.play()), []);
+    assert_eq!(reported(&scene.play()), []);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_call_that_lasts_is_found_with_the_place_where_it_waits() {
     let mut scene = Scene::stock("a-vendor");
     found(&mut scene);
     scene.wait(900_000_000);
-    assert_eq!(scene.play().rules(), Vec::<&str>::new(), "too soon to tell");
+    assert_eq!(scene.play().rules(), Vec::<&str>::new(), "too soon to decide");
     let mut scene = Scene::stock("a-vendor");
     found(&mut scene);
     scene.wait(12_000_000_000);
@@ -82,7 +82,7 @@ fn a_call_that_lasts_is_found_with_the_place_where_it_waits() {
     assert_eq!(played.rules(), ["never-returned"]);
     let text = played.texts().remove(0);
     assert!(
-        text.starts_with("the change to PRE_COPY by user-102 102 was under way")
+        text.starts_with("the change to PRE_COPY by user-102 102 was in flight")
             && text
                 .ends_with("in the 12.0 s since; when it was found it waited in wait ← set_state"),
         "{text}"
@@ -101,5 +101,5 @@ fn a_call_is_over_when_its_device_is_closed() {
     over(&mut scene);
     let played = scene.play();
     let expected = [(found_ns, None), (close_ns, Some(found_ns))];
-    assert_eq!(told(&played), expected);
+    assert_eq!(reported(&played), expected);
 }

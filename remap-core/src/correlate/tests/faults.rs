@@ -1,4 +1,4 @@
-//! What goes wrong: each cause gives its finding and no other.
+//! Violations: each cause gives its finding and no other.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What goes right: complete cycles and no finding.
+//! Correct behaviour: complete cycles and no finding.
 
 use super::*;
 use crate::event::{Exit, Signal, StateWriteEnter, StateWriteExit};
@@ -163,7 +163,7 @@ fn a_region_that_was_never_mapped_needs_no_map() {
     assert_eq!(scene.play().outcomes(), [Outcome::Remapped]);
 }
 
-/// An encoding, how its ack is sent, and what is said of it.
+/// An encoding, the form of its ack, and the expected report.
 type Form = (Encoding, fn(&mut Scene), AckForm, Option<u64>);
 
 #[test]

@@ -1,4 +1,4 @@
-//! Interrupts: who reads them, how late, and who does not.
+//! Interrupts: reads, latencies, and interrupts that are not read.
 
 use super::mainline::{MSIX, REQ, SECOND};
 use super::*;
@@ -112,7 +112,7 @@ fn what_is_no_proof_is_no_finding() {
         |scene| scene.push(0, Body::Lost { count: 1 }),
         |scene| scene.close(false),
         |scene| scene.enable_on(MSIX, &[30, 31, 32], Ok(0)),
-        // It may have taken some of them away before it failed.
+        // It may have removed some of them before it failed.
         |scene| scene.enable_on(MSIX, &[30, 31, 32], Err(Errno::ENOMEM)),
     ];
     for (n, end) in harmless.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Records were lost: what is said is less, and still true.
+//! Records were lost: fewer reports, and none that is wrong.
 
 use super::*;
 use crate::model::Reason;

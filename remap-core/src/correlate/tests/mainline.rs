@@ -14,7 +14,7 @@ pub(super) const CONTAINER: NodeKey = NodeKey(0xc);
 pub(super) const SECOND: u64 = 1_000_000_000;
 
 impl Scene {
-    /// A device of a driver, before anything was asked of it.
+    /// A device of a driver, before its first call.
     pub(super) fn stock(driver: &str) -> Self {
         let mut scene = Self {
             encoding: Encoding::Bitmap,

@@ -406,7 +406,7 @@ impl Scene {
         self.ack(regions);
     }
 
-    /// What the correlation makes of it.
+    /// The correlation's outputs.
     pub(crate) fn play(&self) -> Played {
         self.play_with(Options::default())
     }

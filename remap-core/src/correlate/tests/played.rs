@@ -1,4 +1,4 @@
-//! What the correlation made of a scene.
+//! The correlation's outputs for a scene.
 
 use super::*;
 
@@ -42,7 +42,7 @@ impl Played {
             .collect()
     }
 
-    /// What people read of the findings.
+    /// The sentences of the findings.
     pub(crate) fn texts(&self) -> Vec<String> {
         let findings = self.findings().into_iter();
         findings

@@ -1,4 +1,4 @@
-//! What holds for every sequence.
+//! Properties that hold for every sequence.
 
 use proptest::prelude::*;
 
@@ -67,15 +67,15 @@ fn healthy_mainline(rounds: usize) -> Scene {
     scene
 }
 
-/// Some records are lost, and the word of it may come later than what followed.
+/// Some records are lost, and the report of the loss may come after later records.
 fn lose(scene: &mut Scene, losses: Vec<(prop::sample::Index, usize, usize)>) {
     for (at, count, late) in losses {
         let at = at.index(scene.events.len());
         let end = (at + count).min(scene.events.len());
-        let told = (end + late).min(scene.events.len());
-        let last = scene.events[told - 1].clone();
+        let reported = (end + late).min(scene.events.len());
+        let last = scene.events[reported - 1].clone();
         let body = Body::Lost { count: 1 };
-        scene.events.insert(told, Event { body, ..last });
+        scene.events.insert(reported, Event { body, ..last });
         scene.events.drain(at..end);
     }
 }
@@ -110,7 +110,7 @@ proptest! {
         }
     }
 
-    /// Whatever happens, it is counted once, and what it adds up to is what happened.
+    /// Every event is counted once, and the sums match the events.
     #[test]
     fn sums_hold(encoding in encodings(), steps in steps()) {
         let scene = Scene::of_steps(encoding, steps);
@@ -199,7 +199,7 @@ proptest! {
         prop_assert_eq!(played.outcomes(), vec![Outcome::Remapped; 8]);
     }
 
-    /// Whatever is lost from a healthy trace, nobody is accused.
+    /// Losses in a healthy trace lead to no finding.
     #[test]
     fn a_loss_accuses_nobody(
         encoding in encodings(),

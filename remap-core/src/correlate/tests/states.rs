@@ -1,4 +1,4 @@
-//! Migration states: what is legal, how long each lasts, what is in them.
+//! Migration states: legal changes, the time in each, and the activity in them.
 
 use super::mainline::SECOND;
 use super::*;
@@ -38,7 +38,7 @@ fn a_migration_is_stays_and_changes() {
     assert_eq!(copy.activity.data.read_bytes, 8192);
     assert_eq!(copy.activity.data.ends, 1);
     assert_eq!(stays[1].activity.data.drained, 1);
-    // Stays and changes follow one another without a gap.
+    // Intervals and changes follow one another without a gap.
     for (stay, change) in stays.iter().zip(played.transitions()) {
         assert_eq!(stay.until_ns, change.begin_ns);
     }

@@ -163,7 +163,7 @@ fn area() -> impl Strategy<Value = Area> {
     })
 }
 
-/// What is done about the remap IRQ.
+/// A step of the remap IRQ.
 fn remap() -> impl Strategy<Value = Step> {
     let index = || 0_u32..6;
     let tid = || SERVICE..SERVICE + 2;
@@ -194,7 +194,7 @@ fn remap() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What mainline does in place of the remap IRQ.
+/// A step of mainline drivers in place of the remap IRQ.
 fn stock() -> impl Strategy<Value = Step> {
     let index = || 0_u32..6;
     let moved = prop_oneof![(0_i64..200).prop_map(Ok), Just(Err(Errno::ENOMSG))];

@@ -1,4 +1,4 @@
-//! State changes that wait in vain, or not at all.
+//! State changes that wait without an answer, or not at all.
 
 use super::faults::{mapped, timeout};
 use super::*;
@@ -67,7 +67,7 @@ fn the_only_reader_changes_the_state() {
 }
 
 #[test]
-fn who_reads_later_tells_a_deadlock() {
+fn the_later_reader_decides_a_deadlock() {
     for (reader, rule) in [(DRIVER, "deadlock"), (SERVICE, "missing-ack")] {
         let mut scene = mapped(Encoding::Bitmap);
         let begin_ns = scene.enter(DeviceState::PreCopy);

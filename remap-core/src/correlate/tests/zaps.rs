@@ -53,7 +53,7 @@ fn pages_come_back_one_by_one() {
     assert_eq!(zap.bytes(), Some(2 * SIZE));
     assert_eq!(zap.regions[0].pages, [(PAGE, 4)].into());
     assert_eq!(zap.fault_ns, 800);
-    // The last fault came after it was over, and is the region's all the same.
+    // The last fault came after the zap's end, but still counts for the region.
     let stats = scene.stats();
     let device = &stats.devices[NAME];
     assert_eq!(device.regions[&2].mapping.faults(), 5);

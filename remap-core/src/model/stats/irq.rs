@@ -22,7 +22,7 @@ pub struct VectorStats {
     pub consumed: u64,
     /// Signals that a read or a consumer got together with an earlier one.
     pub coalesced: u64,
-    /// Signals that nobody had read or taken when the eventfd was taken away, or at the end.
+    /// Signals that were not read before the eventfd was removed, or before the trace ended.
     pub unread: u64,
     pub(crate) latency: Times,
 }

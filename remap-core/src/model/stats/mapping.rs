@@ -26,7 +26,7 @@ pub struct MappingStats {
     /// Faults that populated, by how much each did, bytes.
     #[serde(with = "json::Pages")]
     pub pages: BTreeMap<u64, u64>,
-    /// Faults that populated, and nobody knows how much.
+    /// Faults that populated an unknown number of bytes.
     pub unsized_faults: u64,
     /// Faults that were refused (`VM_FAULT_SIGBUS`).
     pub refused_faults: u64,
@@ -54,9 +54,9 @@ pub struct ZapStats {
     pub zaps: u64,
     /// Faults that populated afterwards.
     pub populated: u64,
-    /// What those populated, bytes; those that did not tell are not in it.
+    /// Bytes that those populated; without faults of unknown size.
     pub bytes: u64,
-    /// Of the faults that populated, those that did not tell how much.
+    /// Of the faults that populated, those of unknown size.
     pub unsized_faults: u64,
     /// Faults that were refused.
     pub refused: u64,

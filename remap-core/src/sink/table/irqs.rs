@@ -16,10 +16,10 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, irqs: &BTreeMap<u32, IrqStats>) -
         let calls: Vec<String> = irq
             .calls
             .iter()
-            .map(|(verb, count)| format!("{} {}", verb.name(), Count(*count, "time")))
+            .map(|(verb, count)| format!("{} {}", verb.words(), Count(*count, "time")))
             .chain(irq.failed.iter().map(|(verb, count)| {
                 let failed = Count(*count, "time");
-                format!("{} failed {failed}", verb.name())
+                format!("{} failed {failed}", verb.words())
             }))
             .collect();
         if !calls.is_empty() {

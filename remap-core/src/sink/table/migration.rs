@@ -1,4 +1,4 @@
-//! Migration: time in each state, where the time of state changes went, state data.
+//! Migration: time in each state, how the time of state changes was spent, state data.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, stats: &MigrationStats) -> fmt::R
             (spent.remap_ns, "waiting for user space to remap"),
             (spent.data_ns, "state data"),
             (spent.fault_ns, "faults"),
-            (spent.other_ns, "the driver's own"),
+            (spent.other_ns, "the driver's own work"),
         ]
         .into_iter()
         .filter(|(ns, _)| *ns > 0)
@@ -45,7 +45,7 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, stats: &MigrationStats) -> fmt::R
         let (whole, parts) = (Ns(whole), parts.join(", "));
         writeln!(
             f,
-            "  where the time of state changes went: {parts}, of {whole}"
+            "  time in state changes: {whole}, of which {parts}"
         )?;
     }
     state_data(f, stats)?;
@@ -100,7 +100,7 @@ fn state_data(f: &mut fmt::Formatter<'_>, stats: &MigrationStats) -> fmt::Result
             let (initial, dirty) = (Bytes(precopy.initial_bytes), Bytes(precopy.dirty_bytes));
             writeln!(
                 f,
-                "    in {state}: at last {initial} initial and {dirty} dirty left to read"
+                "    in {state}: last PRECOPY_INFO: {initial} initial, {dirty} dirty"
             )?;
         }
     }
@@ -121,7 +121,7 @@ pub(super) fn data(data: &DataStats) -> String {
         words.push("none moved".to_owned());
     }
     if data.busy_ns > 0 {
-        words.push(format!("{} under way", Ns(data.busy_ns)));
+        words.push(format!("{} in flight", Ns(data.busy_ns)));
     }
     if data.failed > 0 {
         let last = data.errno.map(|errno| format!(", last with {errno}"));

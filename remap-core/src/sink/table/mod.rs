@@ -50,8 +50,8 @@ fn one_device(f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> f
     if device.deaths > 0 {
         write!(
             f,
-            ", closed by {} as it ended",
-            Count(device.deaths, "process")
+            ", closed {} by a process that ended",
+            Count(device.deaths, "time")
         )?;
     }
     writeln!(f)?;
@@ -97,7 +97,7 @@ impl Table<'_> {
         } = self.0.withheld;
         if records > 0 {
             let records = Count(records, "record");
-            writeln!(f, "{records} of others left out (--device, --pid, --vm)")?;
+            writeln!(f, "{records} of other devices or processes left out (--device, --pid, --vm)")?;
         }
         for (count, option) in [(by_class, "--class"), (by_latency, "--min-latency")] {
             if count > 0 {
@@ -144,9 +144,9 @@ fn example(device: &DeviceStats, rule: Rule) -> Option<String> {
     device.examples.get(&rule).map(sentence::finding)
 }
 
-/// Said of a program that only forgets.
+/// Follows the misses of a program that only removes a context from a map.
 const NO_RECORD: &str =
-    " (no record: an eventfd that the kernel let go of may be known for longer)\n";
+    " (no record lost; the target of a freed eventfd context may stay stored)\n";
 
 /// The head of the columns of [`Times`].
 struct TimesHead;

@@ -41,7 +41,7 @@ impl fmt::Display for Mapping<'_> {
         let mut words: Vec<String> = [
             (stats.found, "found mapped"),
             (stats.maps, "mapped"),
-            (stats.refused_maps, "refused to be mapped"),
+            (stats.refused_maps, "mapping refused"),
             (stats.unmaps, "unmapped"),
             (stats.dma_maps, "mapped for DMA"),
             (stats.dma_unmaps, "unmapped for DMA"),
@@ -57,7 +57,7 @@ impl fmt::Display for Mapping<'_> {
         }
         for (count, what) in [
             (stats.refused_faults, "refused"),
-            (stats.other_faults, "without effect"),
+            (stats.other_faults, "retried or failed"),
         ] {
             if count > 0 {
                 words.push(format!("{} {what}", Count(count, "fault")));

@@ -191,7 +191,7 @@ fn text_is_readable() {
 }
 
 #[test]
-fn colour_only_if_told() {
+fn colour_only_if_asked_for() {
     for colour in [false, true] {
         let mut text = Text::new(
             Vec::new(),

@@ -44,7 +44,7 @@ fn what_was_short_is_not_shown_and_what_is_unknown_is() {
         ..Selection::default()
     });
     assert_eq!(count(&got, "transition"), 1, "the one that timed out");
-    // Unacked and incomplete: nobody knows how long those took.
+    // Unacked and incomplete: how long those took is unknown.
     assert_eq!(count(&got, "cycle"), 2);
     assert_eq!(count(&got, "finding"), 1);
     assert_eq!((count(&got, "checkpoint"), count(&got, "downtime")), (1, 0));

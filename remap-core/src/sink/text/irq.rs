@@ -10,7 +10,7 @@ use crate::sink::words::Count;
 
 impl<W: Write> Text<W> {
     pub(super) fn irq_change(&mut self, change: &IrqChange) -> io::Result<()> {
-        let (name, verb) = (change.name.name(), change.verb.name());
+        let (name, verb) = (change.name.name(), change.verb.words());
         let (vectors, result) = (
             Vectors(change.start, change.count),
             result_name(change.result),

@@ -64,7 +64,7 @@ impl fmt::Display for Rest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let zap = self.0;
         match zap.duration() {
-            None => f.write_str("nothing populated since")?,
+            None => f.write_str("no page populated since")?,
             Some(ns) => {
                 let mut pages = std::collections::BTreeMap::<u64, u64>::new();
                 for (bytes, count) in zap.regions.iter().flat_map(|region| &region.pages) {
@@ -77,13 +77,13 @@ impl fmt::Display for Rest<'_> {
                 );
                 let (duration, inside) = (Ns(ns), Ns(zap.fault_ns));
                 let word = if zap.end == ZapEnd::Complete {
-                    "whole"
+                    "all"
                 } else {
                     "last"
                 };
                 write!(
                     f,
-                    "{faults} ({pages}), the {word} back after {duration}, {inside} in faults"
+                    "{faults} ({pages}), {word} populated after {duration}, {inside} in faults"
                 )?;
             }
         }
@@ -94,7 +94,7 @@ impl fmt::Display for Rest<'_> {
             ZapEnd::Complete | ZapEnd::Quiet => "",
             ZapEnd::NextZap => ", until the next zap",
             ZapEnd::Closed => ", until the device was closed",
-            ZapEnd::Lost => ", and more maybe: records were lost",
+            ZapEnd::Lost => "; records were lost, so there may be more",
             ZapEnd::TraceEnd => ", until the trace ended",
         })
     }

@@ -126,7 +126,7 @@ impl<W: Write> Sink for Text<W> {
             Output::Opened(opened) => self.opened(opened),
             Output::Closed(closed) => self.closed(closed),
             Output::Inferred(inferred) => self.inferred(inferred),
-            Output::InFlightCall(early) => self.early(early),
+            Output::InFlightCall(call) => self.in_flight_call(call),
         }
     }
 
@@ -177,7 +177,7 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
-/// A word, in colour if told.
+/// A word, in colour if the options ask for it.
 struct Painted<'a> {
     word: &'a str,
     colour: Option<&'static str>,

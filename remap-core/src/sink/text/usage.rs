@@ -1,4 +1,4 @@
-//! Opens and closes, and calls that were under way when the trace began.
+//! Opens and closes, and calls that were in flight when the trace began.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -21,23 +21,23 @@ impl<W: Write> Text<W> {
         self.line(closed.time_ns, &closed.device, &text)
     }
 
-    pub(super) fn early(&mut self, early: &InFlightCall) -> io::Result<()> {
-        let (what, task) = (early.what(), &early.task);
-        let text = match early.last_seen_ns {
+    pub(super) fn in_flight_call(&mut self, call: &InFlightCall) -> io::Result<()> {
+        let (what, task) = (call.what(), &call.task);
+        let text = match call.last_seen_ns {
             None => {
-                let waits = early.whereabouts();
+                let waits = call.whereabouts();
                 let waits =
                     waits.map_or_else(String::new, |place| format!(", and waits in {place}"));
-                let word = self.paint("under way", YELLOW);
+                let word = self.paint("in flight", YELLOW);
                 format!("{what} was {word} when the trace began{waits}")
             }
             Some(seen_ns) => {
                 let seen = Relative::new(seen_ns, self.options.start_ns);
-                format!("{what} is over since {seen} at the earliest; its result was not seen")
+                format!("{what} ended after {seen}; its result was not observed")
             }
         };
         let text = format!("{text}  ({} {})", task.comm, task.tid);
-        self.line(early.time_ns, &early.device, &text)
+        self.line(call.time_ns, &call.device, &text)
     }
 }
 

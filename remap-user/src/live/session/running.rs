@@ -186,7 +186,7 @@ impl<S: Sink> Running<S> {
         Ok(())
     }
 
-    /// Hands on everything that happened before now, if all of it was taken.
+    /// Passes on everything that happened before now, if all of it was received.
     fn advance(&mut self) -> Result<(), Error> {
         let Attached { probes, ring, .. } = &mut self.attached;
         let feed = &mut self.feed;

@@ -215,7 +215,7 @@ pub fn edges(modules: &Modules) -> Edges {
             .paths
             .iter()
             .filter_map(|path| definer(path, modules, 8));
-        // A child may use what its parents define: it is a part of their room.
+        // A child may use what its parents define: it is a part of them.
         let others = named
             .filter(|to| !from.starts_with(to))
             .map(|to| shown(&to));
