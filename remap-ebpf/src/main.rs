@@ -1,7 +1,7 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 //! The eBPF programs of remap: one file for each hook under `probe/`, one for each walk
-//! over what was there before under `walk/`, the rooms beside them.
+//! over what was there before under `walk/`, shared modules beside them.
 //! On a host target this is an empty program, so that the workspace checks everywhere.
 
 #[cfg(target_arch = "bpf")]

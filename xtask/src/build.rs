@@ -59,7 +59,7 @@ pub struct Args {}
 
 /// Runs `cargo xtask build`.
 pub fn main(_: &Args) -> Result<u8> {
-    setup::run(&[setup::Need::Build])?;
+    setup::run(&[setup::Requirement::Build])?;
     binaries(&[Binary::Remap])?;
     println!("{}", Binary::Remap.path().display());
     Ok(0)

@@ -47,7 +47,10 @@ const FIXTURES: [Fixture; 2] = [
 /// Runs `cargo xtask fixtures`.
 pub fn main(args: &Args) -> Result<u8> {
     let series = args.kernel.series();
-    setup::run(&[setup::Need::Build, setup::Need::Lab(series.clone())])?;
+    setup::run(&[
+        setup::Requirement::Build,
+        setup::Requirement::Lab(series.clone()),
+    ])?;
     args.kernel.check()?;
     step("building remap", || {
         build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])

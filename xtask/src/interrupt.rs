@@ -14,7 +14,7 @@ static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 pub fn watch() -> Result<()> {
     let flag = STOP.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(flag)).context("taking over Ctrl-C")?;
+        signal_hook::flag::register(signal, Arc::clone(flag)).context("handling Ctrl-C")?;
     }
     Ok(())
 }

@@ -112,9 +112,12 @@ pub fn main(args: &Args) -> Result<u8> {
         .into());
     }
     let series = args.kernel.series();
-    let (mut needs, mut binaries) = (vec![setup::Need::Lab(series.clone())], vec![Binary::Guest]);
+    let (mut needs, mut binaries) = (
+        vec![setup::Requirement::Lab(series.clone())],
+        vec![Binary::Guest],
+    );
     if !args.no_remap {
-        needs.insert(0, setup::Need::Build);
+        needs.insert(0, setup::Requirement::Build);
         binaries.extend([Binary::Remap, Binary::LabTests]);
     }
     setup::run(&needs)?;

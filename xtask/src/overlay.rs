@@ -46,7 +46,7 @@ impl FromStr for Packages {
         // A word that begins with a dash would be an option to apt.
         let good = |name: &String| name.starts_with(|c: char| c.is_ascii_alphanumeric());
         match names.iter().find(|name| !good(name)) {
-            Some(name) => Err(format!("`{name}` is no name of a package")),
+            Some(name) => Err(format!("`{name}` is not the name of a package")),
             None => Ok(Packages {
                 suite: Suite::from_str(suite, false)?,
                 names,

@@ -21,7 +21,7 @@ pub struct Args {
 
 /// What a task needs.
 #[derive(Clone, Debug)]
-pub enum Need {
+pub enum Requirement {
     /// The static binaries.
     Build,
     /// Guests of these series.
@@ -53,7 +53,7 @@ const LAB: &[&str] = &[
 
 /// Runs `cargo xtask setup`.
 pub fn main(args: &Args) -> Result<u8> {
-    run(&[Need::Build, Need::Lab(Series::ALL.to_vec())])?;
+    run(&[Requirement::Build, Requirement::Lab(Series::ALL.to_vec())])?;
     let _lock = cache::lock()?;
     println!("bpf-linker in {}", linker::ensure()?.display());
     retry_build_script()?;
@@ -66,21 +66,21 @@ pub fn main(args: &Args) -> Result<u8> {
 }
 
 /// Makes sure of what a task needs; silent when nothing is to be done.
-pub fn run(needs: &[Need]) -> Result<()> {
+pub fn run(needs: &[Requirement]) -> Result<()> {
     let _lock = cache::lock()?;
     // All packages at once: without root this is the one line to run by hand.
     let packages = needs.iter().flat_map(|need| match need {
-        Need::Build => BUILD,
-        Need::Lab(_) => LAB,
+        Requirement::Build => BUILD,
+        Requirement::Lab(_) => LAB,
     });
     apt::install(&packages.copied().collect::<Vec<_>>())?;
     for need in needs {
         match need {
-            Need::Build => {
+            Requirement::Build => {
                 link_toolchain()?;
                 linker::ensure()?;
             }
-            Need::Lab(series) => {
+            Requirement::Lab(series) => {
                 busybox::ensure()?;
                 series
                     .iter()

@@ -1,4 +1,4 @@
-//! The health of a guest's kernel, from its console.
+//! Failures of a guest's kernel, found in its console.
 
 /// Something that the kernel prints when it is in trouble.
 #[derive(Debug, PartialEq, Eq)]

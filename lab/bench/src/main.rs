@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// One row for an operation on what is foreign; two for a traced one, whose records the tracer
+/// One row for an operation of other programs; two for a traced one, whose records the tracer
 /// takes meanwhile on the same processor.
 fn print_table(runs: [&[Measured]; 4]) {
     println!(

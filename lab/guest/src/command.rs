@@ -137,7 +137,7 @@ pub fn end_all() -> Result<()> {
         // For process 1 this means: every other process.
         match kill_process_group(Pid::INIT, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => bail!("ending what the command left: {error}"),
+            Err(error) => bail!("ending the processes that the command left running: {error}"),
         }
         match wait(WaitOptions::NOHANG) {
             Err(Errno::CHILD) => return Ok(()),

@@ -59,9 +59,9 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
         .filter(|change| change.result.as_deref() == Some("ok"));
     let complete: Vec<_> = complete.collect();
     ensure!(complete.len() >= 3, "{complete:#?}");
-    let early: Vec<_> = traced.lines.in_flight_calls().collect();
-    let [begun, over] = early[..] else {
-        anyhow::bail!("{early:#?}");
+    let calls: Vec<_> = traced.lines.in_flight_calls().collect();
+    let [begun, over] = calls[..] else {
+        anyhow::bail!("{calls:#?}");
     };
     waiting(lab, begun)?;
     // The driver signals in the thread that changes the state.
@@ -70,7 +70,7 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
         inferred.contains(&"signalled_inside"),
         "inferred from {inferred:?}"
     );
-    ensure!(over.over && over.tid == begun.tid, "{early:#?}");
+    ensure!(over.over && over.tid == begun.tid, "{calls:#?}");
     Ok(())
 }
 
@@ -102,9 +102,9 @@ fn stuck(lab: &mut Lab) -> Result<()> {
     ensure!(matches!(changed, Ok(Ok(()))), "{changed:?}");
     user.back(lab)?;
     traced.found(&["never-returned"])?;
-    let early: Vec<_> = traced.lines.in_flight_calls().collect();
-    let [begun] = early[..] else {
-        anyhow::bail!("{early:#?}");
+    let calls: Vec<_> = traced.lines.in_flight_calls().collect();
+    let [begun] = calls[..] else {
+        anyhow::bail!("{calls:#?}");
     };
     waiting(lab, begun)
 }

@@ -66,8 +66,8 @@ impl MigrationStats {
             complete: true,
             ..StateStats::default()
         });
-        state.stays += 1;
-        state.ns = state.ns.saturating_add(interval.duration());
+        state.intervals += 1;
+        state.total_ns = state.total_ns.saturating_add(interval.duration());
         state.complete &= interval.entered && interval.left;
         state.activity.add(&interval.activity);
         state.precopy = interval.precopy.or(state.precopy);

@@ -4,7 +4,7 @@ use remap_common::{record::ARGUMENT_BYTES, uapi};
 use serde::{Deserialize, Serialize};
 
 use super::{call, split};
-use crate::event::{Body, DeviceKey, EarlyCall, Event, InFlight, Task};
+use crate::event::{Body, DeviceCall, DeviceKey, Event, InFlight, Task};
 
 /// The longest stack, in functions.
 const FRAMES: usize = 8;
@@ -35,8 +35,8 @@ impl ObservedCall {
         let call = match self.number {
             _ if !is_traced(self.number, &self.arguments) => return None,
             // The kernel takes the lower half.
-            uapi::SYS_IOCTL => EarlyCall::Ioctl(call::call(request as u32, &self.memory)),
-            _ => EarlyCall::Write {
+            uapi::SYS_IOCTL => DeviceCall::Ioctl(call::call(request as u32, &self.memory)),
+            _ => DeviceCall::Write {
                 region: split(offset).0,
             },
         };
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::event::{Call, DeviceState};
 
-    fn call(number: i64, arguments: [u64; 6], memory: &[u8]) -> Option<EarlyCall> {
+    fn call(number: i64, arguments: [u64; 6], memory: &[u8]) -> Option<DeviceCall> {
         let observed = ObservedCall {
             time_ns: 1,
             task: Task {
@@ -161,14 +161,14 @@ mod tests {
         let needed = pointed_to(uapi::SYS_IOCTL, &arguments);
         assert_eq!(needed, Some((0x1000, ARGUMENT_BYTES)));
         let seen = call(uapi::SYS_IOCTL, arguments, &bytes);
-        let Some(EarlyCall::Ioctl(Call::Feature { data, .. })) = seen else {
+        let Some(DeviceCall::Ioctl(Call::Feature { data, .. })) = seen else {
             panic!("{seen:?}");
         };
         assert_eq!(data.state(), Some(DeviceState::from_uapi(3)));
         let request = VFIO_DEVICE_FEATURE;
         assert_eq!(
             call(uapi::SYS_IOCTL, arguments, &[]),
-            Some(EarlyCall::Ioctl(Call::Unreadable { request }))
+            Some(DeviceCall::Ioctl(Call::Unreadable { request }))
         );
     }
 
@@ -177,11 +177,11 @@ mod tests {
         let at = |offset: u64| call(uapi::SYS_PWRITE64, [7, 0, 4, offset, 0, 0], &[]);
         assert_eq!(
             at(9 << VFIO_PCI_OFFSET_SHIFT),
-            Some(EarlyCall::Write { region: 9 })
+            Some(DeviceCall::Write { region: 9 })
         );
         assert_eq!(
             at(7 << VFIO_PCI_OFFSET_SHIFT | 4),
-            Some(EarlyCall::Write { region: 7 })
+            Some(DeviceCall::Write { region: 7 })
         );
         assert_eq!(at(9 << VFIO_PCI_OFFSET_SHIFT | 16), None);
         assert_eq!(at(0), None);

@@ -77,7 +77,7 @@ pub enum Body {
     },
     /// A part of a region was mapped (return of the device's mmap).
     Map(Map),
-    /// A mapping of a region (or a part of one) is gone.
+    /// A mapping of a region (or a part of one) was removed.
     Unmap(Unmap),
     /// A write(2) to the start of a device-specific region begins: where the region is the
     /// legacy migration region, this is its `device_state` word.
@@ -86,7 +86,7 @@ pub enum Body {
     StateWriteExit(StateWriteExit),
     /// A touch of a mapped region without a page behind it (return of the fault handler).
     Fault(Fault),
-    /// The kernel takes the pages of a region, or a part of it, out of every mapping.
+    /// A zap: the kernel removes the page table entries of a region, or a part of it, from all mappings.
     Zap(ZapStep),
     /// A write to the device's config space through its file returned.
     ConfigWrite(ConfigWrite),

@@ -70,7 +70,7 @@ pub struct Map {
     pub origin: Origin,
 }
 
-/// A mapping of a region (or a part of one) is gone.
+/// A mapping of a region (or a part of one) was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unmap {
     /// The device.
@@ -100,7 +100,7 @@ pub struct Fault {
     pub outcome: FaultOutcome,
 }
 
-/// The kernel takes the pages of a region, or a part of it, out of every mapping.
+/// A zap: the kernel removes the page table entries of a region, or a part of it, from all mappings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ZapStep {
     /// The device.

@@ -5,8 +5,8 @@
 
 mod body;
 mod call;
-mod early;
 mod eventfd;
+mod in_flight;
 mod memory;
 mod migration;
 mod node;
@@ -15,8 +15,8 @@ mod write;
 
 pub use body::Body;
 pub use call::{Answer, Call, Exit, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
-pub use early::{EarlyCall, InFlight};
 pub use eventfd::{Consumed, Context, Read, Signal, Write};
+pub use in_flight::{DeviceCall, InFlight};
 pub use memory::{DmaCall, Fault, FaultOutcome, Map, Place, Unmap, ZapCause, ZapStep};
 pub use migration::{MigrationData, PrecopyInfo};
 pub use node::{DeviceFile, DeviceSeen, Node, NodeKey};

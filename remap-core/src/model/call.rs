@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Class;
-use crate::event::{Call, EarlyCall, Task, feature_name};
+use crate::event::{Call, DeviceCall, Task, feature_name};
 use crate::json;
 
 /// A call that was in flight when the trace began.
@@ -15,7 +15,7 @@ pub struct InFlightCall {
     /// When remap observed that it is in flight, or that it has ended (CLOCK_MONOTONIC ns).
     pub time_ns: u64,
     /// What was called.
-    pub call: EarlyCall,
+    pub call: DeviceCall,
     /// The functions in which the thread waits, or waited, innermost first; empty if that is not
     /// known.
     #[serde(with = "json::MaybeList")]
@@ -32,7 +32,7 @@ impl InFlightCall {
     pub fn class(&self) -> Class {
         match &self.call {
             call if call.changes_state() => Class::Migration,
-            EarlyCall::Ioctl(Call::SetIrqs { .. }) => Class::Irq,
+            DeviceCall::Ioctl(Call::SetIrqs { .. }) => Class::Irq,
             _ => Class::File,
         }
     }
@@ -40,8 +40,8 @@ impl InFlightCall {
     /// The call in words.
     pub fn what(&self) -> String {
         let call = match &self.call {
-            EarlyCall::Write { region } => return format!("a write to region {region}"),
-            EarlyCall::Ioctl(call) => call,
+            DeviceCall::Write { region } => return format!("a write to region {region}"),
+            DeviceCall::Ioctl(call) => call,
         };
         match call {
             Call::SetIrqs { index, .. } => format!("SET_IRQS of index {index}"),

@@ -110,9 +110,7 @@ impl Rule {
             Self::NamedUnchanged => {
                 "The driver should only name regions whose flags or areas change; each named region costs a query and an ack."
             }
-            Self::AckBeforeRequery => {
-                "Call GET_REGION_INFO for every named region before the ack."
-            }
+            Self::AckBeforeRequery => "Call GET_REGION_INFO for every named region before the ack.",
             Self::AckWithMapping => {
                 "Before the ack, unmap everything that the new description does not allow."
             }

@@ -19,7 +19,7 @@ pub struct Precopy {
     pub last_ns: u64,
 }
 
-/// A device's stay in a migration state: from the return of the call that entered it, or since it
+/// The time of a device in a migration state: from the return of the call that entered it, or since it
 /// was known, to the begin of the call that left it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateInterval {

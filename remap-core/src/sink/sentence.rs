@@ -106,9 +106,7 @@ fn description(evidence: &Evidence) -> String {
         }
         Evidence::MalformedRegionInfo { reason } => reason.clone(),
         Evidence::MalformedIrqInfo { index, reason } => format!("IRQ index {index}: {reason}"),
-        _ => {
-            "the region has no mmap flag, but still a sparse mmap capability".to_owned()
-        }
+        _ => "the region has no mmap flag, but still a sparse mmap capability".to_owned(),
     }
 }
 
@@ -232,10 +230,7 @@ fn usage(evidence: &Evidence) -> String {
             Ns(*since_ns)
         ),
         Evidence::AccessRefused { offset, why } => {
-            format!(
-                "an access at {offset:#x} got SIGBUS {}",
-                refused(*why)
-            )
+            format!("an access at {offset:#x} got SIGBUS {}", refused(*why))
         }
         Evidence::DmaMapped {
             bytes,
@@ -246,9 +241,7 @@ fn usage(evidence: &Evidence) -> String {
                 DmaLoss::Unmapped => "were unmapped",
                 DmaLoss::Trapped => "are trapped",
             };
-            format!(
-                "{bytes:#x} bytes from {offset:#x} on {how}, but they are still mapped for DMA"
-            )
+            format!("{bytes:#x} bytes from {offset:#x} on {how}, but they are still mapped for DMA")
         }
         Evidence::NeverReturned { call, since_ns } => {
             let waits = call.whereabouts().map_or_else(String::new, |place| {
@@ -272,16 +265,11 @@ fn refused(why: Refused) -> String {
         Refused::Zapped {
             cause: Cause::Unknown,
             since_ns,
-        } => format!(
-            "{} after a zap that no traced call caused",
-            Ns(since_ns)
-        ),
+        } => format!("{} after a zap that no traced call caused", Ns(since_ns)),
         Refused::Zapped { cause, since_ns } => {
             format!("{} after a zap by {cause}", Ns(since_ns))
         }
-        Refused::Trapped => {
-            "where its last description does not allow a mapping".to_owned()
-        }
+        Refused::Trapped => "where its last description does not allow a mapping".to_owned(),
         Refused::Unexplained => "for a reason that was not observed".to_owned(),
     }
 }
@@ -334,9 +322,7 @@ pub(crate) fn reason(cycle: &Cycle) -> Option<String> {
         Reason::IrqDisabled => "the IRQ was disabled".to_owned(),
         Reason::IrqEnabledAnew => "the IRQ was enabled again".to_owned(),
         Reason::EventfdClosed => "the eventfd was closed".to_owned(),
-        Reason::SignalledAgain => {
-            "the region was signalled repeatedly, and no ack came".to_owned()
-        }
+        Reason::SignalledAgain => "the region was signalled repeatedly, and no ack came".to_owned(),
     })
 }
 
@@ -394,10 +380,10 @@ pub(crate) fn inferred(inferred: &Inferred) -> String {
                  to its start, and no call in this trace described it"
             );
         }
-        (Origin::ReadBeforeRequery, _) => {
-            "its reader then queried a region that the value names"
-        }
+        (Origin::ReadBeforeRequery, _) => "its reader then queried a region that the value names",
         _ => "a thread signalled it during a call on the device",
     };
-    format!("an eventfd is assumed to be a remap IRQ, although no SET_IRQS in this trace named it: {seen}")
+    format!(
+        "an eventfd is assumed to be a remap IRQ, although no SET_IRQS in this trace named it: {seen}"
+    )
 }

@@ -57,7 +57,9 @@ impl fmt::Display for DowntimeText<'_> {
         write!(f, "downtime {duration} (± {error}): {shares}")?;
         f.write_str(match downtime.end {
             End::Moved => "",
-            End::HandedOver => "; until the handover: no log has the time at which the machine ran again",
+            End::HandedOver => {
+                "; until the handover: no log has the time at which the machine ran again"
+            }
             End::WentOn => "; the migration failed, and the machine continued at the source",
             End::TraceEnd => "; not ended when the trace ended",
         })?;

@@ -271,7 +271,7 @@ fn first_gap(region: &Region) -> Option<u64> {
 fn advice(error: &Error) -> &'static str {
     match error.errno() {
         Some(Errno(libc::ETIMEDOUT)) => {
-            "; the driver's remap was not answered in time, or a forbidden mapping stayed"
+            "; a trigger was not answered in time, or a forbidden mapping remained"
         }
         Some(Errno(libc::ENODEV)) => "; the driver requires that the remap IRQ is enabled",
         Some(Errno(libc::ECANCELED)) => "; the driver stopped waiting: the IRQ was disabled",

@@ -274,7 +274,7 @@ impl Answering {
 fn problems(done: &Remapped) -> Vec<String> {
     let mut texts: Vec<String> = done.failed.iter().map(ToString::to_string).collect();
     match (&done.before, &done.after) {
-        (_, Err(error)) => texts.push(format!("{error}; nothing of the region stays mapped")),
+        (_, Err(error)) => texts.push(format!("{error}; the region is unmapped")),
         (Some(before), Ok(after)) if before.size != after.size => texts.push(format!(
             "region {} changed its size from {:#x} to {:#x}, which no remap may do; mapped as it \
              is now",

@@ -221,7 +221,7 @@ impl Verdict {
         let (saved, verified) = (self.saved_bytes, self.verified_bytes);
         let checks = &self.checks;
         let memory = format!(
-            "{} words by mapping, {} by trap, {} failed",
+            "{} words read by mapping, {} through the device file, {} failed",
             checks.mapped, checks.trapped, checks.failed
         );
         let areas = format!("{kept} kept, {unmapped} unmapped, {mapped} mapped");

@@ -42,7 +42,7 @@ const VMM: Series = Series::V6_12;
 /// Runs `cargo xtask demo`.
 pub fn main(args: &Args) -> Result<u8> {
     let series = vec![Series::V6_1, Series::V6_12];
-    setup::run(&[setup::Need::Build, setup::Need::Lab(series)])?;
+    setup::run(&[setup::Requirement::Build, setup::Requirement::Lab(series)])?;
     step("building remap", || {
         build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])
     })?;

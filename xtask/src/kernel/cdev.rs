@@ -42,7 +42,7 @@ impl Kernel {
     /// The same kernel with rebuilt modules; they are built once.
     pub fn with_cdev(self) -> Result<Kernel> {
         if self.series != SERIES {
-            let text = format!("--cdev is there on {} alone", SERIES.label());
+            let text = format!("--cdev is only available on {}", SERIES.label());
             return Err(Usage(text).into());
         }
         let _lock = cache::lock()?;

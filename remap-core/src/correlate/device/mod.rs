@@ -209,7 +209,7 @@ impl Device {
         self.remap.map_refused(out, at, place.region, live);
     }
 
-    /// A mapping, or a part of one, is gone.
+    /// A mapping, or a part of one, was removed.
     pub(super) fn unmap(&mut self, queue: &mut OutputQueue, at: Moment<'_>, place: Place) {
         let out = &mut Reporter::new(&self.identity, queue);
         self.mappings.unmap(out, at, place);
@@ -249,7 +249,7 @@ impl Device {
         self.mappings.fault(out, at, fault, trapped);
     }
 
-    /// The pages of a range are taken out of every mapping. `dma`: what is mapped for DMA.
+    /// A range is zapped. `dma`: the ranges that are mapped for DMA.
     pub(super) fn zap(
         &mut self,
         queue: &mut OutputQueue,

@@ -64,7 +64,7 @@ impl Mappings {
         out.mapping_stats(place.region).refused_maps += 1;
     }
 
-    /// A mapping, or a part of one, is gone.
+    /// A mapping, or a part of one, was removed.
     pub(super) fn unmap(&mut self, out: &mut Reporter<'_>, at: Moment<'_>, place: Place) {
         self.live.unmap(at.task.pid, place.address, place.area.size);
         let how = (MappedHow::Unmap, Origin::Seen);
@@ -91,9 +91,8 @@ impl Mappings {
         out.mapping_stats(place.region).dma_unmaps += 1;
     }
 
-    /// The pages of a range are taken out of every mapping. `dma`: what
-    /// is mapped for DMA; `transition`: the state change that it happens in. Answers whether this
-    /// is a zap of its own, and no further step of one.
+    /// A range is zapped in a call. `dma`: the ranges that are mapped for DMA; `transition`: the
+    /// state change that it is a part of. Returns whether this begins a zap, or is a further step.
     pub(super) fn zap(
         &mut self,
         out: &mut Reporter<'_>,

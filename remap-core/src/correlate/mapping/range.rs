@@ -20,7 +20,7 @@ impl ZapStep {
         begin < other_end && other_begin < end
     }
 
-    /// The part of `region` that it takes the pages of.
+    /// The part of `region` that it covers.
     pub(super) fn within(&self, region: u32) -> Option<Area> {
         let (begin, end) = self.bounds();
         let base = u128::from(region) << VFIO_PCI_OFFSET_SHIFT;

@@ -80,7 +80,7 @@ impl OpenZap {
         same && soon && self.calling && self.zap.first_ns.is_none()
     }
 
-    /// One step: the pages of a range are taken out of every mapping.
+    /// One step: a range is zapped.
     pub(super) fn step(&mut self, now: u64, step: &ZapStep, mapped: &MappedNow<'_>) {
         self.steps.push(step.clone());
         self.last_step_ns = now;
@@ -157,7 +157,7 @@ impl OpenZap {
         self.zap.last_ns
     }
 
-    /// Whether it took out pages of the same range.
+    /// Whether it zapped a part of the same range.
     pub(super) fn overlaps(&self, step: &ZapStep) -> bool {
         self.steps.iter().any(|other| step.overlaps(other))
     }

@@ -76,13 +76,13 @@ impl Remap {
         let rule = verdict.rule();
         self.cycles.report(out, acked.at.ns, &[id], verdict);
         if let (Rule::TriggerBeforeAck, Some(again_ns)) = (rule, again_ns) {
-            // The signal that came too early has the same cause.
-            let early = self.cycles.ids(|cycle| {
+            // The signal that came too too_soon has the same cause.
+            let too_soon = self.cycles.ids(|cycle| {
                 let other = &cycle.trigger;
                 (other.irq_index, other.region) == (trigger.irq_index, trigger.region)
                     && other.ns >= again_ns
             });
-            self.cycles.mark_explained(&early);
+            self.cycles.mark_explained(&too_soon);
         }
     }
 

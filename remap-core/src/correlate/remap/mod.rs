@@ -226,7 +226,7 @@ impl Remap {
         self.cycles.complete(out, at.ns, live);
     }
 
-    /// A mapping, or a part of one, is gone.
+    /// A mapping, or a part of one, was removed.
     pub(super) fn unmapped(&mut self, out: &mut Reporter<'_>, at: Moment<'_>, place: Place) {
         for id in self
             .cycles

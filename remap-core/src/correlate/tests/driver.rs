@@ -199,7 +199,7 @@ fn enabling_anew_ends_what_was_awaited() {
     let played = scene.play();
     assert_eq!(played.outcomes(), [Outcome::Aborted]);
     let reason = sentence::reason(played.cycles()[0]);
-    assert_eq!(reason.as_deref(), Some("the IRQ was enabled anew"));
+    assert_eq!(reason.as_deref(), Some("the IRQ was enabled again"));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_loss_takes_back_what_was_learned_and_is_counted_as_incomplete() {
     scene.change(DeviceState::PreCopy, Ok(0));
     let played = scene.play();
     assert_eq!(played.rules(), Vec::<&str>::new());
-    let intervals = played.stays();
+    let intervals = played.intervals();
     assert_eq!((intervals[0].until_ns, intervals[0].left), (lost_ns, false));
     let change = played.transitions()[0];
     assert_eq!((change.from, change.path.as_slice()), (None, &[][..]));
@@ -76,7 +76,7 @@ fn an_interval_counts_only_its_own_time() {
     // The read began long before the state was known.
     scene.data(900_000, false, Ok(4096));
     let played = scene.play();
-    let interval = played.stays()[0];
+    let interval = played.intervals()[0];
     assert_eq!(interval.activity.data.read_bytes, 4096);
     assert_eq!(interval.activity.data.busy_ns, interval.duration());
 }

@@ -1,9 +1,9 @@
 //! A device, its driver and its user, played by hand.
 
 mod driver;
-mod early;
 mod faults;
 mod healthy;
+mod in_flight;
 mod inferred;
 mod interrupts;
 mod loss;

@@ -54,7 +54,7 @@ impl Played {
         self.cycles().iter().map(|cycle| cycle.outcome).collect()
     }
 
-    pub(crate) fn stays(&self) -> Vec<&StateInterval> {
+    pub(crate) fn intervals(&self) -> Vec<&StateInterval> {
         let outputs = self.0.iter();
         outputs
             .filter_map(|output| match output {

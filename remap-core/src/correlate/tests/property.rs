@@ -150,9 +150,9 @@ proptest! {
                 prop_assert_eq!(Some(spent.total()), change.duration());
             }
         }
-        for stay in played.stays() {
-            prop_assert!(stay.activity.data.busy_ns <= stay.duration());
-            prop_assert!(stay.activity.fault_ns <= stay.duration());
+        for interval in played.intervals() {
+            prop_assert!(interval.activity.data.busy_ns <= interval.duration());
+            prop_assert!(interval.activity.fault_ns <= interval.duration());
         }
     }
 

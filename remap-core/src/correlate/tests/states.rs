@@ -28,19 +28,19 @@ fn source() -> Scene {
 fn a_migration_is_stays_and_changes() {
     let played = source().play();
     assert_eq!(played.rules(), Vec::<&str>::new());
-    let stays = played.stays();
-    let states: Vec<DeviceState> = stays.iter().map(|stay| stay.state).collect();
+    let intervals = played.intervals();
+    let states: Vec<DeviceState> = intervals.iter().map(|interval| interval.state).collect();
     assert_eq!(states, [Running, PreCopy, PreCopyP2p, StopCopy, Stop]);
-    let (first, last) = (stays[0], stays[4]);
+    let (first, last) = (intervals[0], intervals[4]);
     assert!(!first.entered && first.left && last.entered && !last.left);
-    let copy = stays[3];
+    let copy = intervals[3];
     assert!(copy.duration() >= SECOND);
     assert_eq!(copy.activity.data.read_bytes, 8192);
     assert_eq!(copy.activity.data.ends, 1);
-    assert_eq!(stays[1].activity.data.drained, 1);
+    assert_eq!(intervals[1].activity.data.drained, 1);
     // Intervals and changes follow one another without a gap.
-    for (stay, change) in stays.iter().zip(played.transitions()) {
-        assert_eq!(stay.until_ns, change.begin_ns);
+    for (interval, change) in intervals.iter().zip(played.transitions()) {
+        assert_eq!(interval.until_ns, change.begin_ns);
     }
 }
 
@@ -95,7 +95,7 @@ fn data_that_was_not_loaded() {
     scene.get_state(Resuming);
     let played = scene.play();
     assert_eq!(played.rules(), ["resume-failed"]);
-    assert_eq!(played.stays()[1].activity.data.written_bytes, 100);
+    assert_eq!(played.intervals()[1].activity.data.written_bytes, 100);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn an_error_state_is_one_finding() {
     scene.get_state(Running);
     let played = scene.play();
     assert_eq!(played.rules(), ["error-state"]);
-    let last = played.stays().into_iter().next_back().unwrap();
+    let last = played.intervals().into_iter().next_back().unwrap();
     assert_eq!((last.state, last.entered), (Running, true));
 }
 
@@ -131,7 +131,11 @@ fn a_reset_leads_back_to_running() {
     scene.get_state(Running);
     let played = scene.play();
     assert_eq!(played.rules(), Vec::<&str>::new());
-    let states: Vec<DeviceState> = played.stays().iter().map(|stay| stay.state).collect();
+    let states: Vec<DeviceState> = played
+        .intervals()
+        .iter()
+        .map(|interval| interval.state)
+        .collect();
     assert_eq!(states, [Running, PreCopy, Running]);
 }
 
@@ -145,9 +149,9 @@ fn a_device_that_is_opened_again_runs() {
     scene.change(Resuming, Ok(0));
     let played = scene.play();
     assert_eq!(played.rules(), Vec::<&str>::new());
-    let stays = played.stays();
-    let [.., stop, running, resuming] = stays[..] else {
-        panic!("{stays:?}");
+    let intervals = played.intervals();
+    let [.., stop, running, resuming] = intervals[..] else {
+        panic!("{intervals:?}");
     };
     assert_eq!((stop.state, stop.left), (Stop, true));
     assert_eq!((running.state, running.since_ns), (Running, open_ns));
@@ -287,15 +291,15 @@ fn the_summary_holds_every_byte() {
 }
 
 #[test]
-fn an_owner_that_dies_has_an_epitaph() {
+fn a_close_reports_the_state_that_is_lost() {
     for (dying, text) in [
         (
             true,
-            "user-101 100 ended in RESUMING: what was loaded is lost",
+            "user-101 100 ended in RESUMING: the loaded data is lost",
         ),
         (
             false,
-            "closed by user-101 100 in RESUMING: what was loaded is lost",
+            "closed by user-101 100 in RESUMING: the loaded data is lost",
         ),
     ] {
         let mut scene = Scene::stock("a-vendor");

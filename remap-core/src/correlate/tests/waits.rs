@@ -98,7 +98,7 @@ fn a_deadlock_that_never_returns() {
 }
 
 #[test]
-fn a_trace_that_ends_early_accuses_nobody() {
+fn a_trace_that_ends_early_reports_nothing() {
     let mut scene = mapped(Encoding::Bitmap);
     scene.enter(DeviceState::PreCopy);
     scene.trigger(&[1]);

@@ -123,7 +123,7 @@ fn a_refusal_that_nothing_explains() {
     scene.fault(0, 0, FaultOutcome::Refused);
     let played = scene.play();
     assert_eq!(played.rules(), ["access-refused"; 2]);
-    assert!(played.texts()[0].contains("was not seen"));
+    assert!(played.texts()[0].contains("was not observed"));
 }
 
 #[test]

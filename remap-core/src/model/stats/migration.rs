@@ -13,12 +13,10 @@ use crate::model::{Activity, Precopy, Spent};
 /// The time in one state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct StateStats {
-    /// How often it was in it.
-    #[serde(rename = "intervals")]
-    pub stays: u64,
+    /// How often the device was in it.
+    pub intervals: u64,
     /// Their time as far as it is known, ns.
-    #[serde(rename = "total_ns")]
-    pub ns: u64,
+    pub total_ns: u64,
     /// Whether every one of them was seen from its begin to its end.
     pub complete: bool,
     /// What happened meanwhile.

@@ -43,10 +43,7 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, stats: &MigrationStats) -> fmt::R
         .map(|(ns, what)| format!("{} ({}) {what}", Ns(ns), Percent(ns, whole)))
         .collect();
         let (whole, parts) = (Ns(whole), parts.join(", "));
-        writeln!(
-            f,
-            "  time in state changes: {whole}, of which {parts}"
-        )?;
+        writeln!(f, "  time in state changes: {whole}, of which {parts}")?;
     }
     state_data(f, stats)?;
     logging(f, stats)
@@ -59,10 +56,10 @@ impl fmt::Display for Time<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stats = self.0;
         let at_least = if stats.complete { "" } else { "≥ " };
-        write!(f, "{at_least}{}", Ns(stats.ns))?;
-        match stats.stays {
+        write!(f, "{at_least}{}", Ns(stats.total_ns))?;
+        match stats.intervals {
             0 | 1 => Ok(()),
-            stays => write!(f, " ({})", Count(stays, "time")),
+            count => write!(f, " ({})", Count(count, "time")),
         }
     }
 }

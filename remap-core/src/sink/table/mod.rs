@@ -97,7 +97,10 @@ impl Table<'_> {
         } = self.0.withheld;
         if records > 0 {
             let records = Count(records, "record");
-            writeln!(f, "{records} of other devices or processes left out (--device, --pid, --vm)")?;
+            writeln!(
+                f,
+                "{records} of other devices or processes left out (--device, --pid, --vm)"
+            )?;
         }
         for (count, option) in [(by_class, "--class"), (by_latency, "--min-latency")] {
             if count > 0 {

@@ -107,7 +107,7 @@ pub(super) fn every_event() -> Vec<Event> {
     let bodies = [
         Body::InFlight(InFlight {
             device,
-            call: EarlyCall::Write { region: 9 },
+            call: DeviceCall::Write { region: 9 },
             waits_in: Vec::new(),
         }),
         Body::InFlightOver { device, seen_ns: 3 },

@@ -91,7 +91,7 @@ pub(super) fn other_lines() -> Vec<Output> {
         zaps: 0,
         data,
     };
-    let stay = StateInterval {
+    let interval = StateInterval {
         device: device.clone(),
         state: DeviceState::PreCopy,
         since_ns: us(70),
@@ -131,10 +131,10 @@ pub(super) fn other_lines() -> Vec<Output> {
         region: None,
         task,
     };
-    let early = InFlightCall {
+    let begun = InFlightCall {
         device: played::NAME.into(),
         time_ns: us(950),
-        call: EarlyCall::Ioctl(feature(2, FeatureData::State(DeviceState::StopCopy))),
+        call: DeviceCall::Ioctl(feature(2, FeatureData::State(DeviceState::StopCopy))),
         waits_in: vec!["rr_wait".into(), "rr_set_state".into()],
         last_seen_ns: Some(us(940)),
         task: played::task(played::DRIVER),
@@ -147,15 +147,15 @@ pub(super) fn other_lines() -> Vec<Output> {
         Output::Interrupt(interrupt),
         Output::Interrupt(taken),
         Output::Mapped(mapped),
-        Output::StateInterval(Box::new(stay)),
+        Output::StateInterval(Box::new(interval)),
         Output::Inferred(inferred),
         Output::Closed(closed),
         Output::InFlightCall(InFlightCall {
             last_seen_ns: None,
             time_ns: us(1),
-            ..early.clone()
+            ..begun.clone()
         }),
-        Output::InFlightCall(early),
+        Output::InFlightCall(begun),
     ]
 }
 

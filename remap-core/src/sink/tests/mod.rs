@@ -22,7 +22,7 @@ use crate::account::{Miss, RECURSION};
 use crate::correlate::tests::{self as played, Scene};
 use crate::correlate::{Correlator, Options};
 use crate::event::{
-    Answer, Body, Call, ContextKey, DeviceState, DmaKind, EarlyCall, Errno, FaultOutcome,
+    Answer, Body, Call, ContextKey, DeviceCall, DeviceState, DmaKind, Errno, FaultOutcome,
     FeatureData, FeatureOp, IrqAction, IrqData, Node, NodeKey, Origin, Role, Target, UNKNOWN_INDEX,
     ZapCause,
 };

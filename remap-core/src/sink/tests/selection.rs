@@ -49,7 +49,7 @@ fn what_was_short_is_not_shown_and_what_is_unknown_is() {
     assert_eq!(count(&got, "finding"), 1);
     assert_eq!((count(&got, "checkpoint"), count(&got, "downtime")), (1, 0));
     let summary = got.iter().find(|line| line["type"] == "summary").unwrap();
-    // Four cycles, two state changes, two stays between them.
+    // Four cycles, two state changes, two intervals between them.
     assert_eq!(summary["withheld"]["by_latency"], 8);
     assert_eq!(summary["cycles"], 6);
 }

@@ -28,25 +28,25 @@ impl<W: Write> Text<W> {
     }
 
     /// Only where something happened: how long each state took the table says.
-    pub(super) fn stay(&mut self, stay: &StateInterval) -> io::Result<()> {
-        let doings = doings(&stay.activity);
+    pub(super) fn state_interval(&mut self, interval: &StateInterval) -> io::Result<()> {
+        let doings = doings(&interval.activity);
         let mut words = doings;
-        if let Some(precopy) = &stay.precopy {
+        if let Some(precopy) = &interval.precopy {
             let (initial, dirty) = (Bytes(precopy.initial_bytes), Bytes(precopy.dirty_bytes));
             words.push(format!("{initial} initial and {dirty} dirty left"));
         }
         if words.is_empty() {
             return Ok(());
         }
-        let (state, duration) = (stay.state, Ns(stay.duration()));
-        let at_least = if stay.entered && stay.left {
+        let (state, duration) = (interval.state, Ns(interval.duration()));
+        let at_least = if interval.entered && interval.left {
             ""
         } else {
             "at least "
         };
         let words = words.join(", ");
         let text = format!("in {state} for {at_least}{duration}: {words}");
-        self.line(stay.since_ns, &stay.device, &text)
+        self.line(interval.since_ns, &interval.device, &text)
     }
 }
 

@@ -118,7 +118,7 @@ impl<W: Write> Sink for Text<W> {
             Output::Transition(transition) => self.transition(transition),
             Output::Finding(finding) => self.finding(finding),
             Output::Stage(line) => self.stage(line),
-            Output::StateInterval(stay) => self.stay(stay),
+            Output::StateInterval(interval) => self.state_interval(interval),
             Output::Zap(zap) => self.zap(zap),
             Output::IrqChange(change) => self.irq_change(change),
             Output::Interrupt(interrupt) => self.interrupt(interrupt),

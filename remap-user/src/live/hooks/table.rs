@@ -161,7 +161,7 @@ pub const TABLE: &[Row] = &[
         category: Category::Devices,
         functions: &["vfio_device_fops_release"],
         probed: &[entry("vfio_release_kprobe")],
-        impact: "cycles are not aborted when their owner exits; request-ignored findings are unreliable, and data-left is reported late",
+        impact: "cycles are not aborted when their user exits; request-ignored findings are unreliable, and data-left is reported late",
         ..ROW
     },
     Row {

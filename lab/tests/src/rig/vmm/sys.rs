@@ -1,7 +1,6 @@
 //! The system calls of a VMM: each makes one request, and gives the kernel's result.
 //!
-//! Written out here and not taken from the tool: what the tool is held against must not be the
-//! tool itself. Only the request numbers are shared: a test compares them with the kernel's headers.
+//! Written here and not taken from the tool: a test must not compare the tool with itself. Only the request numbers are shared: a test compares them with the kernel's headers.
 
 #![expect(unsafe_code, reason = "ioctl(2), mmap(2) and getrusage(2)")]
 

@@ -1,13 +1,13 @@
-//! Calls on a device's file that began before the trace.
+//! Calls on a device that were in flight when the trace began.
 
 use super::{Call, DeviceKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A system call on a device's file, of those that the probes see begin.
+/// A system call on a device, of those that the probes trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case")]
-pub enum EarlyCall {
+pub enum DeviceCall {
     /// pwrite(2) to config space, or to the start of a device-specific region: a legacy state change
     /// where that is the migration region.
     #[serde(rename = "write_region")]
@@ -20,22 +20,22 @@ pub enum EarlyCall {
     Ioctl(Call),
 }
 
-impl EarlyCall {
+impl DeviceCall {
     /// Whether it changes the migration state; a legacy state change is not recognised as one.
     pub fn changes_state(&self) -> bool {
         matches!(self, Self::Ioctl(call) if call.changes_state())
     }
 }
 
-/// A call was under way when the trace began; its return will not be seen as such, since the
-/// kernel arms a return at the entry.
+/// A call was in flight when the trace began. No probe sees its return, since the kernel arms a
+/// return probe at the entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InFlight {
     /// The device.
     #[serde(skip)]
     pub device: DeviceKey,
     /// What was called.
-    pub call: EarlyCall,
+    pub call: DeviceCall,
     /// The functions in which the thread waits, innermost first; empty if that could not be
     /// read.
     pub waits_in: Vec<String>,

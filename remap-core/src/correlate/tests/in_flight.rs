@@ -1,13 +1,13 @@
 //! Calls that were in flight when the trace began.
 
 use super::*;
-use crate::event::{EarlyCall, InFlight};
+use crate::event::{DeviceCall, InFlight};
 
 /// A change to PRE_COPY that the device's user is in.
 fn found(scene: &mut Scene) {
     let body = Body::InFlight(InFlight {
         device: DEVICE,
-        call: EarlyCall::Ioctl(Scene::set_state(DeviceState::PreCopy)),
+        call: DeviceCall::Ioctl(Scene::set_state(DeviceState::PreCopy)),
         waits_in: vec!["wait".to_owned(), "set_state".to_owned()],
     });
     scene.push(DRIVER, body);
@@ -23,11 +23,11 @@ fn over(scene: &mut Scene) {
 }
 
 fn reported(played: &Played) -> Vec<(u64, Option<u64>)> {
-    let early = |output: &Output| match output {
-        Output::InFlightCall(early) => Some((early.time_ns, early.last_seen_ns)),
+    let call = |output: &Output| match output {
+        Output::InFlightCall(call) => Some((call.time_ns, call.last_seen_ns)),
         _ => None,
     };
-    played.0.iter().filter_map(early).collect()
+    played.0.iter().filter_map(call).collect()
 }
 
 #[test]
@@ -43,7 +43,10 @@ fn a_call_is_told_when_it_is_found_and_when_it_is_over() {
     scene.exit(DeviceState::StopCopy, begin_ns, Ok(0));
     let over_ns = seen_ns + 1000;
     let played = scene.play();
-    assert_eq!(reported(&played), [(found_ns, None), (over_ns, Some(seen_ns))]);
+    assert_eq!(
+        reported(&played),
+        [(found_ns, None), (over_ns, Some(seen_ns))]
+    );
     assert_eq!(played.rules(), Vec::<&str>::new());
     assert_eq!(played.transitions()[0].from, None);
 }
@@ -57,7 +60,10 @@ fn the_next_call_of_its_thread_ends_it_too() {
     let next_ns = scene.enter(DeviceState::StopCopy);
     over(&mut scene);
     let played = scene.play();
-    assert_eq!(reported(&played), [(found_ns, None), (next_ns, Some(found_ns))]);
+    assert_eq!(
+        reported(&played),
+        [(found_ns, None), (next_ns, Some(found_ns))]
+    );
 }
 
 #[test]
@@ -74,7 +80,11 @@ fn a_call_that_lasts_is_found_with_the_place_where_it_waits() {
     let mut scene = Scene::stock("a-vendor");
     found(&mut scene);
     scene.wait(900_000_000);
-    assert_eq!(scene.play().rules(), Vec::<&str>::new(), "too soon to decide");
+    assert_eq!(
+        scene.play().rules(),
+        Vec::<&str>::new(),
+        "too soon to decide"
+    );
     let mut scene = Scene::stock("a-vendor");
     found(&mut scene);
     scene.wait(12_000_000_000);
@@ -83,8 +93,9 @@ fn a_call_that_lasts_is_found_with_the_place_where_it_waits() {
     let text = played.texts().remove(0);
     assert!(
         text.starts_with("the change to PRE_COPY by user-102 102 was in flight")
-            && text
-                .ends_with("in the 12.0 s since; when it was found it waited in wait ← set_state"),
+            && text.ends_with(
+                "in the 12.0 s since; it waited in wait ← set_state when remap found it"
+            ),
         "{text}"
     );
 }
