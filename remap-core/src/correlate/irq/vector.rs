@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_tells_how_many_signals_a_read_got() {
+    fn a_value_gives_the_number_of_signals_that_a_read_got() {
         let mut vector = vector(&[(10, 1), (20, 1), (30, 1)]);
         assert_eq!(vector.take(Some(2)), (2, Some(10)));
         assert_eq!(vector.take(Some(1)), (1, Some(30)));

@@ -81,7 +81,7 @@ fn a_wait_for_an_ack_that_was_ignored_before() {
 }
 
 #[test]
-fn a_late_user_is_told_that_nothing_changed() {
+fn a_late_user_gets_a_cycle_without_a_change() {
     for encoding in [Encoding::Bitmap, Encoding::Vectors] {
         let mut scene = Scene::new(encoding);
         scene.map_all(&[1]);

@@ -167,7 +167,7 @@ fn a_region_that_was_never_mapped_needs_no_map() {
 type Form = (Encoding, fn(&mut Scene), AckForm, Option<u64>);
 
 #[test]
-fn each_form_of_ack_is_told() {
+fn each_form_of_ack_is_reported() {
     let forms: [Form; 5] = [
         (
             Encoding::Bitmap,
@@ -304,7 +304,7 @@ fn other_interrupts_are_counted_and_no_cycles() {
 }
 
 #[test]
-fn a_reset_runs_and_a_query_tells() {
+fn after_a_reset_the_device_runs_and_a_query_shows_its_state() {
     let mut scene = Scene::new(Encoding::Bitmap);
     scene.call(DRIVER, Call::Reset, Ok(0), Answer::None);
     let begin_ns = scene.enter(DeviceState::Stop);

@@ -31,7 +31,7 @@ fn reported(played: &Played) -> Vec<(u64, Option<u64>)> {
 }
 
 #[test]
-fn a_call_is_told_when_it_is_found_and_when_it_is_over() {
+fn a_call_is_reported_when_it_is_found_and_when_it_ends() {
     let mut scene = Scene::stock("a-vendor");
     found(&mut scene);
     let found_ns = scene.now;

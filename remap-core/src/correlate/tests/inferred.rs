@@ -84,7 +84,7 @@ fn a_remap_that_was_set_up_before_the_trace() {
 }
 
 #[test]
-fn eventfds_without_names_are_told_apart_by_what_is_asked() {
+fn plain_signals_are_distinguished_by_the_queried_region() {
     const OTHER: ContextKey = ContextKey(98);
     let mut scene = Scene::stock("a-vendor");
     scene.map_all(&[0, 2]);
@@ -136,7 +136,7 @@ fn a_region_that_the_counter_does_not_name_is_no_answer() {
 }
 
 #[test]
-fn nobody_is_accused_of_what_is_inferred() {
+fn inferred_eventfds_lead_to_no_finding() {
     let mut scene = Scene::stock("a-vendor");
     scene.map_all(&[1]);
     let begin_ns = scene.enter(DeviceState::PreCopy);

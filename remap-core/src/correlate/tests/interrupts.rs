@@ -88,7 +88,7 @@ fn a_signal_that_user_space_asked_for_is_software() {
 }
 
 #[test]
-fn an_interrupt_that_nobody_takes() {
+fn an_interrupt_without_a_reader() {
     let mut scene = stock();
     scene.signal_on(MSIX, 0, 20);
     scene.signal_on(MSIX, 1, 21);

@@ -40,7 +40,7 @@ fn the_next_cycle_is_whole_again() {
 }
 
 #[test]
-fn a_loss_that_is_told_late_takes_the_finding_back() {
+fn a_loss_that_is_reported_late_retracts_the_finding() {
     let mut scene = Scene::new(Encoding::Vectors);
     scene.map_all(&[1]);
     scene.trigger(&[1]);
@@ -54,7 +54,7 @@ fn a_loss_that_is_told_late_takes_the_finding_back() {
 }
 
 #[test]
-fn a_loss_takes_back_what_was_learned_and_is_counted_as_incomplete() {
+fn a_loss_discards_stored_facts_and_is_counted_as_incomplete() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(DeviceState::StopCopy);
     lose(&mut scene);

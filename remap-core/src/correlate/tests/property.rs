@@ -201,7 +201,7 @@ proptest! {
 
     /// Losses in a healthy trace lead to no finding.
     #[test]
-    fn a_loss_accuses_nobody(
+    fn a_loss_leads_to_no_finding(
         encoding in encodings(),
         rounds in rounds(),
         losses in losses(),
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn a_loss_accuses_nobody_of_what_mainline_does(rounds in 1_usize..6, losses in losses()) {
+    fn a_loss_leads_to_no_finding_about_mainline(rounds in 1_usize..6, losses in losses()) {
         let mut scene = healthy_mainline(rounds);
         lose(&mut scene, losses);
         prop_assert_eq!(scene.play().rules(), Vec::<&str>::new());

@@ -45,7 +45,7 @@ fn a_migration_is_stays_and_changes() {
 }
 
 #[test]
-fn the_way_of_a_change_is_told() {
+fn the_path_of_a_change_is_reported() {
     let mut scene = Scene::stock("a-vendor");
     scene.flags(ALL_FLAGS);
     scene.get_state(Running);
@@ -114,7 +114,7 @@ fn an_error_state_is_one_finding() {
 }
 
 #[test]
-fn a_state_that_nobody_put_it_into() {
+fn a_state_that_was_not_set() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
     scene.change(PreCopy, Ok(0));
@@ -170,7 +170,7 @@ fn a_driver_that_is_loaded_anew_may_have_other_flags() {
 }
 
 #[test]
-fn a_query_during_a_change_tells_nothing() {
+fn a_query_during_a_change_is_ignored() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
     let begin_ns = scene.enter(PreCopy);
@@ -180,7 +180,7 @@ fn a_query_during_a_change_tells_nothing() {
 }
 
 #[test]
-fn a_state_that_nobody_asks_for() {
+fn a_state_that_is_never_queried() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
     scene.change(PreCopy, Err(Errno::EIO));
@@ -224,7 +224,7 @@ fn a_cancelled_migration_may_leave_data() {
 }
 
 #[test]
-fn nobody_asked_a_vendors_driver() {
+fn a_vendors_driver_was_not_asked() {
     let refuse = |driver: &str| {
         let mut scene = Scene::stock(driver);
         scene.change(PreCopy, Err(Errno::ENODEV));

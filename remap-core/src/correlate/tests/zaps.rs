@@ -179,7 +179,7 @@ fn a_region_that_is_unmapped_for_dma_first() {
 }
 
 #[test]
-fn a_process_that_ends_is_excused() {
+fn a_process_that_ends_leads_to_no_finding() {
     let ends: [fn(&mut Scene); 2] = [
         |scene| scene.close(true),
         |scene| {
