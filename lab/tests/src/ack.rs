@@ -1,25 +1,31 @@
 //! The forms of the ack: each works with its own encoding only.
 
 use anyhow::{Result, ensure};
+use remap_core::model::{Ack, AckForm, Rule};
 
 use crate::rig::lab::Lab;
-use crate::rig::line::Ack;
 use crate::rig::process::{remap, run};
 use crate::rig::suite::Group;
 use crate::{ALL, BITMAP, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
-    let good = |form, groups, shown: &'static str, value, findings: &'static [&str]| {
+    let good = |form, groups, shown, value, findings: &'static [Rule]| {
         Test::new(format!("ack::{form}"), groups, move |lab: &mut Lab| {
             works(lab, form, shown, value, findings)
         })
     };
     vec![
-        good("write0", BITMAP, "write", Some(0), &[]),
+        good("write0", BITMAP, AckForm::Write, Some(0), &[]),
         // A user that writes 1 reads its own 1 back. It does not take that for a trigger; the trace shows it.
-        good("write1", BITMAP, "write", Some(1), &["self-trigger"]),
-        good("unmask", VECTORS, "unmask", None, &[]),
-        good("unmask-eventfd", VECTORS, "unmask", Some(1), &[]),
+        good(
+            "write1",
+            BITMAP,
+            AckForm::Write,
+            Some(1),
+            &[Rule::SelfTrigger],
+        ),
+        good("unmask", VECTORS, AckForm::Unmask, None, &[]),
+        good("unmask-eventfd", VECTORS, AckForm::Unmask, Some(1), &[]),
         Test::new("ack::of_the_other_encoding_is_refused", ALL, refused),
     ]
 }
@@ -27,14 +33,17 @@ pub fn tests() -> Vec<Test> {
 fn works(
     lab: &mut Lab,
     form: &'static str,
-    shown: &str,
+    shown: AckForm,
     value: Option<u64>,
-    findings: &[&str],
+    findings: &[Rule],
 ) -> Result<()> {
     let ((), lines) = lab.watch(|lab| {
         lab.drill(&["--cycles", "3", "--ack", form])?.expect(0)?;
         let log = lab.driver.log()?;
-        let expected = if shown == "write" { "write" } else { form };
+        let expected = match shown {
+            AckForm::Write => "write",
+            _ => form,
+        };
         let forms = log.acks();
         ensure!(
             !forms.is_empty() && forms.iter().all(|(_, form)| *form == expected),
@@ -44,10 +53,7 @@ fn works(
     })?;
     lines.found(findings)?;
     lines.complete()?;
-    let ack = Ack {
-        form: shown.to_owned(),
-        value,
-    };
+    let ack = Ack { form: shown, value };
     ensure!(
         lines.cycles().count() == 3 * 6,
         "{} cycles",

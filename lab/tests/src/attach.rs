@@ -1,11 +1,11 @@
 //! A tracer that starts while a device is in use, and a driver that is reloaded under a tracer.
 
 use anyhow::{Context, Result, ensure};
-use remap_core::event::DeviceState;
-use serde_json::Value;
+use remap_core::event::{Body, DeviceState, Event, Origin};
+use remap_core::model::{InFlightCall, Rule};
 
 use crate::rig::lab::Lab;
-use crate::rig::line::{InFlightCall, Lines};
+use crate::rig::line::{Lines, trigger_ns};
 use crate::rig::trace::Trace;
 use crate::rig::user::User;
 use crate::rig::{now, outlast_a_call, until};
@@ -22,12 +22,6 @@ pub fn tests() -> Vec<Test> {
         ),
         Test::new("attach::the_driver_is_reloaded", VECTORS, reloaded),
     ]
-}
-
-/// The events of a kind, of this origin.
-fn of_origin<'a>(lines: &'a Lines, kind: &'a str, origin: &'a str) -> Vec<&'a Value> {
-    let is = |event: &&Value| event["kind"] == kind && event["origin"] == origin;
-    lines.events().filter(is).collect()
 }
 
 /// The tracer starts while a state change waits for its acks. It has not seen SET_IRQS, so it infers
@@ -48,40 +42,37 @@ fn in_a_wait(lab: &mut Lab) -> Result<()> {
     drop(user);
     let traced = trace.end(0)?;
     traced.found(&[])?;
-    let devices = traced
-        .lines
-        .events()
-        .filter(|event| event["kind"] == "device" && event["origin"] == "found");
+    let found = |body: &Body| matches!(body, Body::Device(seen) if seen.origin == Origin::Found);
+    let devices = traced.lines.events().filter(|event| found(&event.body));
     ensure!(devices.count() == 1, "the device was not found");
-    let complete = traced
-        .lines
-        .transitions()
-        .filter(|change| change.result.as_deref() == Some("ok"));
-    let complete: Vec<_> = complete.collect();
-    ensure!(complete.len() >= 3, "{complete:#?}");
+    let changes = traced.lines.transitions();
+    let complete = changes.filter(|change| change.result == Some(Ok(())));
+    ensure!(complete.count() >= 3, "{:#?}", traced.lines);
     let calls: Vec<_> = traced.lines.in_flight_calls().collect();
     let [begun, over] = calls[..] else {
         anyhow::bail!("{calls:#?}");
     };
     waiting(lab, begun)?;
     // The driver signals in the thread that changes the state.
-    let inferred = traced.lines.inferred();
+    let inferred: Vec<_> = traced.lines.inferred().collect();
+    let inside = inferred
+        .iter()
+        .any(|from| from.origin == Origin::SignalledInside);
+    ensure!(inside, "inferred {inferred:?}");
     ensure!(
-        inferred.contains(&"signalled_inside"),
-        "inferred from {inferred:?}"
+        over.last_seen_ns.is_some() && over.task.tid == begun.task.tid,
+        "{calls:#?}"
     );
-    ensure!(over.over && over.tid == begun.tid, "{calls:#?}");
     Ok(())
 }
 
 /// That a call is the state change that waits, and that the trace names the function it waits in.
 fn waiting(lab: &Lab, call: &InFlightCall) -> Result<()> {
-    let functions = call.waits_in.as_deref().unwrap_or_default();
-    let place = functions.iter().any(|name| name.starts_with("rr_"));
+    let place = call.waits_in.iter().any(|name| name.starts_with("rr_"));
     ensure!(
         call.device == lab.bdf.to_string()
-            && call.what == "the change to STOP_COPY"
-            && !call.over
+            && call.what() == "the change to STOP_COPY"
+            && call.last_seen_ns.is_none()
             && place,
         "{call:#?}"
     );
@@ -101,7 +92,7 @@ fn stuck(lab: &mut Lab) -> Result<()> {
     let changed = change.join();
     ensure!(matches!(changed, Ok(Ok(()))), "{changed:?}");
     user.back(lab)?;
-    traced.found(&["never-returned"])?;
+    traced.found(&[Rule::NeverReturned])?;
     let calls: Vec<_> = traced.lines.in_flight_calls().collect();
     let [begun] = calls[..] else {
         anyhow::bail!("{calls:#?}");
@@ -123,12 +114,17 @@ fn by_requery(lab: &mut Lab) -> Result<()> {
     drop(user);
     let traced = trace.end(0)?;
     traced.found(&[])?;
-    let found = of_origin(&traced.lines, "context", "read_before_requery");
-    ensure!(found.len() == 1, "{found:#?}");
+    let origin = |event: &Event| match &event.body {
+        Body::Context(context) => Some(context.origin),
+        _ => None,
+    };
+    let origins = traced.lines.events().filter_map(origin);
+    let found = origins.filter(|origin| *origin == Origin::ReadBeforeRequery);
+    ensure!(found.count() == 1, "{:#?}", traced.lines);
     // The eventfd is inferred from the first trigger; the second is traced.
     let cycles: Vec<_> = traced.lines.cycles().collect();
     let complete = cycles.iter().any(|cycle| {
-        cycle.region == region && cycle.encoding.is_none() && cycle.trigger_ns.is_some()
+        cycle.region == region && cycle.encoding.is_none() && trigger_ns(cycle).is_some()
     });
     ensure!(complete, "{cycles:#?}");
     Ok(())
@@ -145,10 +141,9 @@ fn probed() -> Result<usize> {
 /// How many calls on data files were traced since then: they are seen only by hooks of the driver's
 /// own functions.
 fn of_the_driver(lines: &Lines, since_ns: u64) -> usize {
-    let seen = |event: &&Value| {
-        event["kind"] == "data" && event["time_ns"].as_u64().is_some_and(|ns| ns >= since_ns)
-    };
-    lines.events().filter(seen).count()
+    let since = lines.events().filter(|event| event.time_ns >= since_ns);
+    let data = since.filter(|event| matches!(event.body, Body::Data(_)));
+    data.count()
 }
 
 /// The driver is unloaded and loaded again: its hooks are attached again, and the trace of a drill
@@ -172,15 +167,8 @@ fn reloaded(lab: &mut Lab) -> Result<()> {
         before == after && after > 0,
         "{before} calls on data files before the driver was reloaded, {after} after"
     );
-    let changes = |after: bool| {
-        let of =
-            move |change: &&crate::rig::line::Transition| (change.begin_ns >= reload_ns) == after;
-        traced.lines.transitions().filter(of).count()
-    };
-    ensure!(
-        changes(true) == changes(false),
-        "{:#?}",
-        traced.lines.transitions().collect::<Vec<_>>()
-    );
+    let changes: Vec<_> = traced.lines.transitions().collect();
+    let after = changes.iter().filter(|change| change.begin_ns >= reload_ns);
+    ensure!(after.count() * 2 == changes.len(), "{changes:#?}");
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use remap_core::event::{Body, Origin};
 use remap_user::vfio::open::group_path;
 use remap_user::vfio::sysfs::Host;
 use rustix::process::Signal;
@@ -160,15 +161,18 @@ fn steps(lab: &mut Lab) -> Result<()> {
     node.close();
     let late = late.end(0)?;
     late.found(&[])?;
-    let found = |kind: &str| {
-        let of = |event: &&Value| event["kind"] == kind && event["origin"] == "found";
-        late.lines.events().filter(of).count()
-    };
-    let (devices, contexts) = (found("device"), found("context"));
+    let (mut devices, mut contexts, mut mappings) = (0, 0, 0);
+    for event in late.lines.events() {
+        match &event.body {
+            Body::Device(seen) if seen.origin == Origin::Found => devices += 1,
+            Body::Context(context) if context.origin == Origin::Found => contexts += 1,
+            Body::Map(map) if map.origin == Origin::Found => mappings += 1,
+            _ => {}
+        }
+    }
     ensure!(
-        (devices, contexts, found("map")) == (1, VECTORS as usize, maps),
-        "{devices} devices, {contexts} eventfds, {} mappings were found",
-        found("map")
+        (devices, contexts, mappings) == (1, VECTORS, maps),
+        "{devices} devices, {contexts} eventfds, {mappings} mappings were found"
     );
     let traced = trace.end(0)?;
     traced.found(&[])?;

@@ -2,9 +2,11 @@
 //! and state change.
 
 use anyhow::{Result, ensure};
+use remap_user::respond::ack::encoding_name;
 
 use crate::rig::judge::driver;
 use crate::rig::lab::Lab;
+use crate::rig::line::is_complete;
 use crate::rig::trace::{Trace, Traced};
 use crate::{ALL, Test};
 
@@ -44,7 +46,7 @@ fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
     let (lines, summary) = (&traced.lines, &traced.summary);
     ensure!(summary.lost.is_empty(), "lost: {:?}", summary.lost);
     ensure!(summary.seen == Some(summary.delivered), "{summary:?}");
-    ensure!(summary.findings.is_empty(), "{summary:?}");
+    ensure!(summary.stats.findings().is_empty(), "{summary:?}");
     let log = lab.driver.log()?;
     driver::agree(lines, &log)?;
     ensure!(
@@ -53,18 +55,18 @@ fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
         log.waits().len()
     );
     ensure!(
-        summary.cycles == lines.cycles().count() as u64,
+        summary.stats.cycles() == lines.cycles().count() as u64,
         "{summary:?}"
     );
     ensure!(
-        summary.transitions == lines.transitions().count() as u64,
+        summary.stats.transitions() == lines.transitions().count() as u64,
         "{summary:?}"
     );
     let encoding = lab.group.encoding();
     ensure!(
         lines
             .cycles()
-            .all(|cycle| cycle.encoding.as_deref() == Some(encoding)
+            .all(|cycle| cycle.encoding.map(encoding_name) == Some(encoding)
                 && cycle.device == lab.bdf.to_string()),
         "another encoding or device"
     );
@@ -76,13 +78,13 @@ fn agree(lab: &Lab, arguments: &[&str], cycles: u64) -> Result<()> {
 fn lossy(lab: &mut Lab) -> Result<()> {
     let traced = drill(lab, Trace::start_lossy(&[])?, SOME)?;
     let (summary, log) = (&traced.summary, lab.driver.log()?);
-    if summary.lost() == 0 {
+    if summary.lost_total() == 0 {
         return driver::agree(&traced.lines, &log);
     }
     let lost = |reason: &str| summary.lost.get(reason).copied().unwrap_or(0);
     let skipped = lost("probe_missed") + lost("recursion");
     ensure!(
-        skipped + lost("return_missed") == summary.lost(),
+        skipped + lost("return_missed") == summary.lost_total(),
         "another loss: {summary:?}"
     );
     ensure!(
@@ -91,10 +93,10 @@ fn lossy(lab: &mut Lab) -> Result<()> {
     );
     driver::agree_in_part(&traced.lines, &log)?;
     // A lost record touches at most the regions of one trigger.
-    let complete = traced.lines.cycles().filter(|cycle| cycle.is_complete());
+    let complete = traced.lines.cycles().filter(|cycle| is_complete(cycle));
     let (complete, most) = (complete.count() as u64, SOME * REGIONS);
     ensure!(
-        complete <= most && complete + summary.lost() * REGIONS >= most,
+        complete <= most && complete + summary.lost_total() * REGIONS >= most,
         "{complete} of {most} cycles are complete: {summary:?}"
     );
     Ok(())

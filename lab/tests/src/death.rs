@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use remap_core::event::{DeviceState, Errno};
+use remap_core::model::Outcome;
 use remap_user::vfio::device::Device;
 use remap_user::vfio::error::Error;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
@@ -63,7 +64,7 @@ fn in_every_state(lab: &mut Lab) -> Result<()> {
         let mut users = Vec::new();
         for state in states {
             lab.driver.closed()?;
-            users.push((peer::dies_in(lab.bdf, *state)?, state.to_string()));
+            users.push((peer::dies_in(lab.bdf, *state)?, Some(*state)));
         }
         lab.driver.closed()?;
         Ok(users)
@@ -72,7 +73,7 @@ fn in_every_state(lab: &mut Lab) -> Result<()> {
     let traced: Vec<_> = lines
         .closed()
         .filter(|closed| closed.dying == Some(true))
-        .map(|closed| (closed.pid, closed.state.clone().unwrap_or_default()))
+        .map(|closed| (closed.task.pid, closed.state))
         .collect();
     ensure!(traced == users, "traced {traced:?} instead of {users:?}");
     Ok(())
@@ -143,16 +144,13 @@ fn in_a_wait(lab: &mut Lab, hold: Hold, signal: Signal) -> Result<()> {
         over_soon(lab, ended_ns)
     })?;
     lines.found(&[])?;
-    let failed =
-        |change: &&crate::rig::line::Transition| change.result.as_deref() == Some("ECANCELED");
-    ensure!(
-        lines.transitions().filter(failed).count() == 1,
-        "{lines:#?}"
-    );
+    let results = lines.transitions().map(|change| change.result);
+    let failed = results.filter(|result| *result == Some(Err(Errno::ECANCELED)));
+    ensure!(failed.count() == 1, "{lines:#?}");
     ensure!(lines.cycles().count() >= 3, "{lines:#?}");
     for cycle in lines.cycles() {
         ensure!(
-            cycle.outcome == "aborted" && cycle.reason.is_some(),
+            cycle.outcome == Outcome::Aborted && cycle.reason.is_some(),
             "{cycle:?}"
         );
     }

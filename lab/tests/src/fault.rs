@@ -1,6 +1,8 @@
 //! The driver's faults: each gives its finding and no other; drill and serve survive it.
 
 use anyhow::{Context, Result, ensure};
+use remap_core::event::Errno;
+use remap_core::model::Rule;
 use rustix::process::Signal;
 
 use crate::rig::SHORT_MS;
@@ -17,7 +19,7 @@ struct Case {
     fault: &'static str,
     groups: &'static [Group],
     /// The rule of the finding during a drill; `None`: no finding.
-    rule: Option<&'static str>,
+    rule: Option<Rule>,
     /// The drill's exit code.
     exit: i32,
     /// How `remap serve` reacts.
@@ -36,7 +38,7 @@ enum Serve {
 const fn case(
     fault: &'static str,
     groups: &'static [Group],
-    rule: Option<&'static str>,
+    rule: Option<Rule>,
     exit: i32,
 ) -> Case {
     Case {
@@ -49,28 +51,28 @@ const fn case(
 }
 
 /// A malformed chain that `remap serve` reads at its start.
-const fn refused(fault: &'static str, rule: &'static str) -> Case {
+const fn refused(fault: &'static str, rule: Rule) -> Case {
     Case {
         serve: Serve::Refuses,
         ..case(fault, ALL, Some(rule), 1)
     }
 }
 
-const REGION: &str = "malformed-region-info";
-const IRQ: &str = "malformed-irq-info";
+const REGION: Rule = Rule::MalformedRegionInfo;
+const IRQ: Rule = Rule::MalformedIrqInfo;
 
 /// Region 2 has a capability chain while it is trapped, region 9 always. A drill that cannot remap a
 /// region, or whose trigger names a region outside the mask, prints that and exits with 1.
 const CASES: &[Case] = &[
     // The counter is the sum of both signals, which is another bitmap.
-    case("double-signal", BITMAP, Some("aliased-trigger"), 1),
-    case("name-unchanged", ALL, Some("named-unchanged"), 0),
-    case("name-missing", ALL, Some("outside-mask"), 1),
-    case("outside", ALL, Some("outside-mask"), 1),
-    case("bits-beyond", BITMAP, Some("outside-mask"), 1),
+    case("double-signal", BITMAP, Some(Rule::AliasedTrigger), 1),
+    case("name-unchanged", ALL, Some(Rule::NamedUnchanged), 0),
+    case("name-missing", ALL, Some(Rule::OutsideMask), 1),
+    case("outside", ALL, Some(Rule::OutsideMask), 1),
+    case("bits-beyond", BITMAP, Some(Rule::OutsideMask), 1),
     case("delay 300", ALL, None, 0),
-    case("stale-sparse", ALL, Some("stale-sparse"), 0),
-    case("resize", ALL, Some("size-changed"), 1),
+    case("stale-sparse", ALL, Some(Rule::StaleSparse), 0),
+    case("resize", ALL, Some(Rule::SizeChanged), 1),
     case("chain-loop 2", ALL, Some(REGION), 1),
     case("chain-outside 2", ALL, Some(REGION), 1),
     case("chain-unaligned 2", ALL, Some(REGION), 1),
@@ -131,8 +133,7 @@ fn meet(lab: &mut Lab, case: &Case) -> Result<()> {
         }
         Ok(())
     })?;
-    let rules: Vec<&str> = case.rule.into_iter().collect();
-    lines.found(&rules)
+    lines.found(case.rule.as_slice())
 }
 
 /// The fault prevents `remap serve` from starting.
@@ -179,7 +180,7 @@ fn double_signal(lab: &mut Lab) -> Result<()> {
         // The drill afterwards is not watched: whether it has the finding depends on its speed.
         Ok(())
     })?;
-    lines.found(&["trigger-before-ack"])?;
+    lines.found(&[Rule::TriggerBeforeAck])?;
     drill(lab, "double-signal", 0)
 }
 
@@ -189,10 +190,9 @@ fn ignore_acks(lab: &mut Lab) -> Result<()> {
         lab.driver.timeout_ms(SHORT_MS)?;
         drill(lab, "ignore-acks", 1)
     })?;
-    lines.found(&["wait-timeout"])?;
-    let failed = lines
-        .transitions()
-        .filter(|change| change.result.as_deref() == Some("ETIMEDOUT"));
+    lines.found(&[Rule::WaitTimeout])?;
+    let results = lines.transitions().map(|change| change.result);
+    let failed = results.filter(|result| *result == Some(Err(Errno::ETIMEDOUT)));
     ensure!(failed.count() == 1, "{lines:#?}");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use remap_core::event::{DeviceState, Errno};
+use remap_core::model::{Outcome, Rule};
 use remap_user::vfio::error::Error;
 
 use crate::rig::SHORT_MS;
@@ -60,7 +61,7 @@ fn ack_before_requery(lab: &mut Lab) -> Result<()> {
         user.go(lab, SAVING, |user, trigger| user.ack(trigger))??;
         user.back(lab)
     })?;
-    lines.found(&["ack-before-requery"])
+    lines.found(&[Rule::AckBeforeRequery])
 }
 
 /// It unmaps after the ack; the driver waits until then.
@@ -79,7 +80,7 @@ fn ack_with_mapping(lab: &mut Lab) -> Result<()> {
         })??;
         user.back(lab)
     })?;
-    lines.found(&["ack-with-mapping"])
+    lines.found(&[Rule::AckWithMapping])
 }
 
 fn missing_ack(lab: &mut Lab) -> Result<()> {
@@ -99,8 +100,10 @@ fn missing_ack(lab: &mut Lab) -> Result<()> {
         ensure!(!late.is_empty(), "the driver has not signalled");
         failed_with(change.join().unwrap_or(Ok(())), Errno::ETIMEDOUT)
     })?;
-    lines.found(&["missing-ack"])?;
-    let unacked = lines.cycles().filter(|cycle| cycle.outcome == "unacked");
+    lines.found(&[Rule::MissingAck])?;
+    let unacked = lines
+        .cycles()
+        .filter(|cycle| cycle.outcome == Outcome::Unacked);
     ensure!(unacked.count() == 3, "{lines:#?}");
     Ok(())
 }
@@ -124,7 +127,7 @@ fn self_trigger(lab: &mut Lab) -> Result<()> {
         user.settle(lab)?;
         user.back(lab)
     })?;
-    lines.found(&["self-trigger"])
+    lines.found(&[Rule::SelfTrigger])
 }
 
 /// One thread both changes the state and reads the eventfds, so that no ack can come. With `known`,
@@ -141,7 +144,7 @@ fn deadlock(lab: &mut Lab, known: bool) -> Result<()> {
         failed_with(user.device.set_state(SAVING).map(drop), Errno::ETIMEDOUT)?;
         user.settle(lab)
     })?;
-    lines.found(&["deadlock"])
+    lines.found(&[Rule::Deadlock])
 }
 
 fn not_enabled(lab: &mut Lab) -> Result<()> {
@@ -150,5 +153,5 @@ fn not_enabled(lab: &mut Lab) -> Result<()> {
         remap_irq(&device)?;
         failed_with(device.set_state(SAVING).map(drop), Errno::ENODEV)
     })?;
-    lines.found(&["not-enabled"])
+    lines.found(&[Rule::NotEnabled])
 }

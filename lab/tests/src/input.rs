@@ -210,17 +210,21 @@ fn filters(lab: &mut Lab) -> Result<()> {
     };
     let (cycles, changes, summary) = ended(other)?;
     ensure!(
-        (cycles, changes) == (0, 0) && summary.withheld.records > 0 && summary.transitions == 0,
+        (cycles, changes) == (0, 0)
+            && summary.withheld.records > 0
+            && summary.stats.transitions() == 0,
         "{summary:?}"
     );
     let (cycles, changes, summary) = ended(part)?;
     ensure!(
-        cycles == 0 && changes > 0 && summary.cycles > 0 && summary.withheld.by_class > 0,
+        cycles == 0 && changes > 0 && summary.stats.cycles() > 0 && summary.withheld.by_class > 0,
         "{summary:?}"
     );
     let (cycles, changes, summary) = ended(long)?;
     ensure!(
-        (cycles, changes) == (0, 0) && summary.cycles > 0 && summary.withheld.by_latency > 0,
+        (cycles, changes) == (0, 0)
+            && summary.stats.cycles() > 0
+            && summary.withheld.by_latency > 0,
         "{summary:?}"
     );
     Ok(())

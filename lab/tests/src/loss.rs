@@ -8,6 +8,7 @@ use remap_user::live::process::{Activity, activity};
 
 use crate::rig::judge::driver;
 use crate::rig::lab::Lab;
+use crate::rig::line::{is_complete, is_lossy, trigger_ns};
 use crate::rig::trace::Trace;
 use crate::rig::until;
 use crate::rig::user::User;
@@ -69,8 +70,9 @@ fn crowd(lab: &mut Lab) -> Result<()> {
     let returns = missed("probe_missed") + missed("return_missed");
     ensure!(returns > 0, "{summary:?}");
     if missed("probe_missed") > 0 {
-        let named = |miss: &serde_json::Value| miss["program"] == "vfio_ioctl_kretprobe";
-        ensure!(summary.missed.iter().any(named), "{summary:?}");
+        let mut missed = summary.missed.iter();
+        let named = missed.any(|miss| miss.program == "vfio_ioctl_kretprobe");
+        ensure!(named, "{summary:?}");
     }
     traced.lines.found(&[])
 }
@@ -100,14 +102,14 @@ fn overflow(lab: &mut Lab) -> Result<()> {
         "{summary:?}"
     );
     driver::agree_in_part(&traced.lines, &lab.driver.log()?)?;
-    let lossy = traced.lines.cycles().filter(|cycle| cycle.is_incomplete());
+    let lossy = traced.lines.cycles().filter(|cycle| is_lossy(cycle));
     ensure!(lossy.count() > 0, "no cycle was touched by the loss");
     let mut last: Vec<_> = traced.lines.cycles().collect();
-    last.sort_by_key(|cycle| cycle.trigger_ns);
+    last.sort_by_key(|cycle| trigger_ns(cycle));
     let last = last.iter().rev().take(AFTER * REGIONS);
     ensure!(last.len() == AFTER * REGIONS, "too few cycles after it");
     for cycle in last {
-        ensure!(cycle.is_complete(), "after it: {cycle:?}");
+        ensure!(is_complete(cycle), "after it: {cycle:?}");
     }
     Ok(())
 }

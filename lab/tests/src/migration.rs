@@ -9,8 +9,8 @@ use remap_common::uapi::{
     VFIO_DEVICE_GET_INFO, VFIO_DEVICE_STATE_V1_RESUMING as RESUMING,
     VFIO_DEVICE_STATE_V1_RUNNING as RUNNING, VFIO_DEVICE_STATE_V1_SAVING as SAVING,
 };
-use remap_core::event::{DeviceState, Errno};
-use remap_core::parse::region::{Area, Region};
+use remap_core::event::{DeviceState, Errno, FaultOutcome, Origin};
+use remap_core::parse::region::Region;
 use remap_user::vfio::legacy::{KIND, LegacyRegion};
 use remap_user::vfio::migration::precopy_info;
 use vfio_bindings::bindings::vfio::{
@@ -20,13 +20,13 @@ use vfio_bindings::bindings::vfio::{
 };
 
 use crate::rig::judge::ledger::Ledger;
-use crate::rig::judge::sentence::{feature, zapped};
+use crate::rig::judge::sentence::{feature, moved, zapped};
 use crate::rig::lab::Lab;
 use crate::rig::line::Lines;
 use crate::rig::trace::Trace;
-use crate::rig::vmm::Vmm;
 use crate::rig::vmm::assigned::Assigned;
 use crate::rig::vmm::sys::{self, PAGE};
+use crate::rig::vmm::{Vmm, with};
 use crate::{Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
@@ -45,11 +45,7 @@ pub fn tests() -> Vec<Test> {
 fn traced(lab: &Lab, act: impl FnOnce(&mut Assigned<'_>) -> Result<()>) -> Result<Lines> {
     let trace = Trace::start(&["--events"])?;
     let ledger = Ledger::default();
-    let mut vmm = Vmm::new(&ledger)?;
-    let mut device = vmm.assign(lab.bdf)?;
-    act(&mut device)?;
-    device.close()?;
-    vmm.close();
+    with(&ledger, lab.bdf, |_, device| act(device))?;
     let traced = trace.end(0)?;
     ledger.agree(&traced.lines)?;
     traced.found(&[])?;
@@ -64,10 +60,7 @@ fn read_all(device: &Assigned<'_>, mut data: &File, to: &mut Vec<u8>) -> Result<
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = data.read(&mut chunk);
-        let result = match &read {
-            Ok(length) => length.to_string(),
-            Err(error) => Errno(error.raw_os_error().context("no errno")?).to_string(),
-        };
+        let result = moved(&read.as_ref().map_err(Errno::of));
         device.happened(1, format_args!("data read {CHUNK}: {result}"));
         match read {
             Ok(0) => return Ok(()),
@@ -93,10 +86,8 @@ fn touch(device: &Assigned<'_>) -> Result<i64> {
 
 /// That the trace has as many faults as the kernel has counted.
 fn populated(lines: &Lines, counted: i64) -> Result<()> {
-    let faults = lines.events().filter(|event| event["kind"] == "fault");
-    let traced = faults
-        .filter(|event| event["outcome"] == "populated")
-        .count();
+    let populated = |outcome: &FaultOutcome| matches!(outcome, FaultOutcome::Populated { .. });
+    let traced = lines.faults().filter(populated).count();
     ensure!(
         i64::try_from(traced)? == counted,
         "the kernel counted {counted} faults, the tracer {traced}"
@@ -120,12 +111,7 @@ fn steps(lab: &mut Lab) -> Result<()> {
         let state = device.called(&feature("MIG_DEVICE_STATE", "get"), state);
         ensure!(state == Ok(DeviceState::Running), "{state:?}");
         probes(device);
-        let region = device.region(REGION)?;
-        let area = Area {
-            offset: 0,
-            size: region.size,
-        };
-        device.map(&region, area)?;
+        device.map_whole(REGION)?;
         faults.0 = touch(device)?;
 
         let mut stream = Vec::new();
@@ -227,7 +213,7 @@ fn legacy_region(device: &Assigned<'_>) -> Result<Region> {
         &format!("request {VFIO_DEVICE_GET_INFO:#x}"),
         device.device().info(),
     );
-    let regions = regions.map_err(|errno| anyhow::anyhow!("GET_INFO: errno {errno}"))?;
+    let regions = regions.map_err(|errno| anyhow::anyhow!("GET_INFO: {errno}"))?;
     let mut found = None;
     for index in 0..regions.num_regions {
         let region = device.device().region_info(index);
@@ -267,9 +253,10 @@ fn legacy_late(lab: &mut Lab) -> Result<()> {
     vmm.close();
     let traced = trace.end(0)?;
     traced.found(&[])?;
+    let inferred = traced.lines.inferred();
+    let origins: Vec<_> = inferred.map(|inferred| inferred.origin).collect();
     ensure!(
-        traced.lines.inferred() == ["state_written"]
-            && traced.lines.transitions().count() == words.len(),
+        origins == [Origin::StateWritten] && traced.lines.transitions().count() == words.len(),
         "{:#?}",
         traced.lines
     );
@@ -283,12 +270,7 @@ fn legacy(lab: &mut Lab) -> Result<()> {
     let lines = traced(lab, |device| {
         let region = legacy_region(device)?;
         // With limp=1 the mapping is revoked without a trigger, and faults in again.
-        let trapped = device.region(REGION)?;
-        let area = Area {
-            offset: 0,
-            size: trapped.size,
-        };
-        device.map(&trapped, area)?;
+        device.map_whole(REGION)?;
         faults += touch(device)?;
         let window = LegacyRegion::of(device.device(), region);
         let go = |word: u32| write_state(device, &window, word);

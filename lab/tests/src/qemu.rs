@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
+use remap_core::model::{Cause, Rule};
+use remap_core::vmm::downtime::{Downtime, End};
 
 use crate::rig::judge::qemu::{Agreement, judge};
 use crate::rig::lab::Lab;
-use crate::rig::line::{Downtime, Lines, Zap};
+use crate::rig::line::{Lines, faults};
 use crate::rig::qemu::outcome::Outcome;
 use crate::rig::qemu::scenario::{self, Scenario};
 use crate::rig::qemu::stage::Hosts;
 use crate::rig::qemu::vm::Ended;
 use crate::rig::qemu::{firmware, log};
-use crate::rig::trace::{Trace, Traced};
+use crate::rig::trace::Trace;
 use crate::{QEMU, Test};
 
 pub fn tests() -> Vec<Test> {
@@ -124,9 +126,9 @@ fn there_and_back(_: &mut Lab) -> Result<()> {
     let trace = Trace::start(&arguments)?;
     let outcome = scenario.play(&mut hosts)?;
     hosts.clean()?;
-    let Traced { lines, summary } = trace.end(0)?;
-    summary.lost_nothing()?;
-    lines.found(&[])?;
+    let traced = trace.end(0)?;
+    traced.found(&[])?;
+    let lines = traced.lines;
     let agreement = judge(&outcome, &lines)?;
     ensure!(agreement.failed == 0, "{agreement:?}");
     went(
@@ -154,8 +156,8 @@ fn there_and_back(_: &mut Lab) -> Result<()> {
 fn costs_agree(outcome: &Outcome, lines: &Lines) -> Result<()> {
     let mut zaps: Vec<_> = lines
         .zaps()
-        .filter(|zap| zap.cause == "state_change")
-        .map(Zap::faults)
+        .filter(|zap| zap.cause == Cause::StateChange)
+        .map(faults)
         .collect();
     zaps.retain(|faults| !faults.is_empty());
     let mut counted: Vec<_> = outcome
@@ -167,14 +169,14 @@ fn costs_agree(outcome: &Outcome, lines: &Lines) -> Result<()> {
     ensure!(zaps == counted, "traced {zaps:?}, counted {counted:?}");
     let moved: Vec<&Downtime> = lines
         .downtimes()
-        .filter(|downtime| downtime.end == "moved")
+        .filter(|downtime| downtime.end == End::Moved)
         .collect();
     ensure!(moved.len() == outcome.costs.len(), "{moved:#?}");
     for (downtime, cost) in moved.into_iter().zip(&outcome.costs) {
         let whole = &downtime.total;
-        let ns = whole.end_ns.saturating_sub(whole.begin_ns);
+        let (ns, kernel_ns) = (whole.duration(), whole.kernel_ns());
         ensure!(
-            downtime.complete && whole.kernel_ns + whole.vmm_ns == ns && whole.kernel_ns > 0,
+            downtime.complete && kernel_ns + whole.vmm_ns() == ns && kernel_ns > 0,
             "{downtime:#?}"
         );
         // QEMU emits STOP after the downtime has begun, and RESUME before it has ended.
@@ -226,7 +228,7 @@ fn refused(lab: &mut Lab) -> Result<()> {
     let (judged, ways) = judged(lab, &scenario::REFUSED)?;
     // QEMU has not queried the remap IRQ, so that the tracer cannot see that the device has one: the
     // finding names both possible reasons.
-    judged.lines.found(&["never-asked"])?;
+    judged.lines.found(&[Rule::NeverAsked])?;
     ensure!(judged.agreement.failed == 1, "{:?}", judged.agreement);
     went(
         &judged.outcome,
@@ -245,7 +247,7 @@ fn picked(_: &mut Lab) -> Result<()> {
     let outcome = scenario::LOSSY.play(&mut hosts)?;
     hosts.clean()?;
     let traced = trace.end(0)?;
-    traced.summary.lost_nothing()?;
+    traced.lost_nothing()?;
     let picked = outcome.vms.iter().find(|vm| vm.name == "second");
     let picked = &picked.context("no second machine")?.device;
     let devices: BTreeSet<&str> = traced
@@ -257,12 +259,9 @@ fn picked(_: &mut Lab) -> Result<()> {
         devices == BTreeSet::from([picked.as_str()]),
         "lines about {devices:?}"
     );
-    let devices = &traced.summary.devices;
-    let names: BTreeSet<Option<&str>> = devices
-        .iter()
-        .flat_map(|device| device["users"].as_array().into_iter().flatten())
-        .map(|user| user["vm"].as_str())
-        .collect();
+    let devices = &traced.summary.stats.devices;
+    let users = devices.values().flat_map(|device| device.users.values());
+    let names: BTreeSet<_> = users.map(|user| user.vm.as_deref()).collect();
     ensure!(
         names == BTreeSet::from([Some("second")]),
         "used by {names:?}: {devices:#?}"

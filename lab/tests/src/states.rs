@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use remap_core::event::{DeviceState, Errno};
+use remap_core::model::Rule;
 use remap_user::vfio::device::{Action, Data, Device};
 use remap_user::vfio::error::Error;
 
 use crate::rig::lab::Lab;
-use crate::rig::line::Lines;
 use crate::rig::outlast_a_call;
 use crate::rig::trace::Trace;
 use crate::rig::user::{User, remap_irq};
@@ -25,8 +25,13 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// Does something with the device, as a VMM without the remap IRQ; gives the tracer's lines.
-fn watch(lab: &mut Lab, act: impl FnOnce(&Arc<Device>) -> Result<()>) -> Result<Lines> {
+/// Does something with the device, as a VMM without the remap IRQ: that gives these findings, and no
+/// others.
+fn watch(
+    lab: &mut Lab,
+    rules: &[Rule],
+    act: impl FnOnce(&Arc<Device>) -> Result<()>,
+) -> Result<()> {
     lab.driver.parameter("limp", "1")?;
     let ((), lines) = lab.watch(|lab| {
         let device = lab.open()?;
@@ -34,7 +39,7 @@ fn watch(lab: &mut Lab, act: impl FnOnce(&Arc<Device>) -> Result<()>) -> Result<
         device.migration()?.context("no migration")?;
         act(&device)
     })?;
-    Ok(lines)
+    lines.found(rules)
 }
 
 /// The errno of a call that failed.
@@ -52,7 +57,7 @@ fn refused(device: &Device, to: DeviceState, errno: Errno) -> Result<()> {
 
 /// STOP_COPY does not lead back to PRE_COPY.
 fn blocked(lab: &mut Lab) -> Result<()> {
-    let lines = watch(lab, |device| {
+    watch(lab, &[Rule::ImpossibleChange], |device| {
         device.set_state(DeviceState::StopCopy)?;
         refused(device, DeviceState::PreCopy, Errno::EINVAL)?;
         ensure!(
@@ -61,13 +66,12 @@ fn blocked(lab: &mut Lab) -> Result<()> {
         );
         device.set_state(DeviceState::Running)?;
         Ok(())
-    })?;
-    lines.found(&["impossible-change"])
+    })
 }
 
 /// The data that was loaded is no device state; a reset recovers the device.
 fn no_stream(lab: &mut Lab) -> Result<()> {
-    let lines = watch(lab, |device| {
+    watch(lab, &[Rule::ResumeFailed], |device| {
         let mut data = device
             .set_state(DeviceState::Resuming)?
             .context("no file")?;
@@ -79,26 +83,24 @@ fn no_stream(lab: &mut Lab) -> Result<()> {
             "a reset did not recover it"
         );
         Ok(())
-    })?;
-    lines.found(&["resume-failed"])
+    })
 }
 
 /// The source stops before it has read all, and closes the device.
 fn left(lab: &mut Lab) -> Result<()> {
-    let lines = watch(lab, |device| {
+    watch(lab, &[Rule::DataLeft], |device| {
         let mut data = device
             .set_state(DeviceState::StopCopy)?
             .context("no file")?;
         data.read_exact(&mut [0; 100])?;
         device.set_state(DeviceState::Stop)?;
         Ok(())
-    })?;
-    lines.found(&["data-left"])
+    })
 }
 
 /// A reset ends a migration in any state: the device is RUNNING, and there is no finding.
 fn reset(lab: &mut Lab) -> Result<()> {
-    let lines = watch(lab, |device| {
+    watch(lab, &[], |device| {
         let precopy = device
             .migration()?
             .is_some_and(|support| support.pre_copy());
@@ -118,8 +120,7 @@ fn reset(lab: &mut Lab) -> Result<()> {
             );
         }
         Ok(())
-    })?;
-    lines.found(&[])
+    })
 }
 
 /// The user disables the remap IRQ while the driver waits for its acks, which fails the state change;
@@ -137,5 +138,5 @@ fn unknown(lab: &mut Lab) -> Result<()> {
     ensure!(errno(&changed) == Some(Errno::ECANCELED), "{changed:?}");
     outlast_a_call()?;
     let traced = trace.end(0)?;
-    traced.found(&["state-unknown"])
+    traced.found(&[Rule::StateUnknown])
 }

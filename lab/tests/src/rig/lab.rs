@@ -46,7 +46,7 @@ impl Rig for Lab {
 
     fn finish(&mut self) -> Result<()> {
         match self.session.end()? {
-            Some(traced) => traced.summary.lost_nothing(),
+            Some(traced) => traced.lost_nothing(),
             None => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result};
 
-use super::line::{Line, Lines};
+use super::line::{Line, Lines, time_ns};
 use super::trace::{Trace, Traced};
 use super::{pass, until};
 
@@ -51,12 +51,12 @@ impl Session {
             let trace = self.trace.as_ref().context("no tracer")?;
             self.lines.extend(trace.take()?.0);
             let is_mark = |line: &Line| {
-                matches!(line, Line::Transition(_) | Line::Event(_))
-                    && line.time_ns() > Some(settled_ns)
+                matches!(line, Line::Transition(_) | Line::Event { .. })
+                    && time_ns(line) > Some(settled_ns)
             };
             Ok(self.lines.iter().any(is_mark).then_some(()))
         })?;
-        let inside = |line: &mut Line| line.time_ns().is_some_and(|ns| span_ns.contains(&ns));
+        let inside = |line: &mut Line| time_ns(line).is_some_and(|ns| span_ns.contains(&ns));
         Ok(Lines(self.lines.extract_if(.., inside).collect()))
     }
 

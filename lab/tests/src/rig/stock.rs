@@ -3,16 +3,16 @@
 use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, ensure};
+use remap_core::model::{Rule, Summary, VectorStats};
 use remap_user::vfio::sysfs::Bdf;
-use serde_json::Value;
 
 use super::judge::ledger::Ledger;
-use super::line::{Lines, Summary};
+use super::line::Lines;
 use super::session::Session;
 use super::suite::Rig;
 use super::trace::Traced;
-use super::vmm::Vmm;
-use super::vmm::assigned::REQ;
+use super::vmm::assigned::{Assigned, REQ};
+use super::vmm::{Vmm, with};
 use super::{devices, now};
 
 /// The devices of the group `stock`.
@@ -25,7 +25,7 @@ pub struct Stock {
     pub nic: Bdf,
     session: Session,
     /// The spans of the tests, and the rules that each expects to be found.
-    expected: Vec<(RangeInclusive<u64>, &'static [&'static str])>,
+    expected: Vec<(RangeInclusive<u64>, &'static [Rule])>,
 }
 
 impl Rig for Stock {
@@ -57,7 +57,7 @@ impl Stock {
     /// what was recorded in the ledger. The findings are of these `rules`, and of no others.
     pub fn watch(
         &mut self,
-        rules: &'static [&'static str],
+        rules: &'static [Rule],
         act: impl FnOnce(&mut Self, &Ledger) -> Result<()>,
     ) -> Result<Lines> {
         self.session.start()?;
@@ -74,19 +74,29 @@ impl Stock {
         Ok(lines)
     }
 
+    /// As [`Self::watch`], for what is done with one device that is closed afterwards.
+    pub fn watch_one(
+        &mut self,
+        bdf: Bdf,
+        rules: &'static [Rule],
+        act: impl FnOnce(&Vmm<'_>, &mut Assigned<'_>) -> Result<()>,
+    ) -> Result<Lines> {
+        self.watch(rules, |_, ledger| with(ledger, bdf, act))
+    }
+
     /// Ends the tracer, if it runs: nothing was lost, and each finding is one that a test expects.
     fn end(&mut self) -> Result<Option<Traced>> {
         let Some(traced) = self.session.end()? else {
             return Ok(None);
         };
-        traced.summary.lost_nothing()?;
-        for finding in traced.lines.findings() {
-            let expects = |(span_ns, rules): &(RangeInclusive<u64>, &[&str])| {
-                span_ns.contains(&finding.time_ns) && rules.contains(&finding.rule.as_str())
+        traced.lost_nothing()?;
+        for (finding, text) in traced.lines.findings() {
+            let expects = |(span_ns, rules): &(RangeInclusive<u64>, &[Rule])| {
+                span_ns.contains(&finding.time_ns) && rules.contains(&finding.rule())
             };
             ensure!(
                 self.expected.iter().any(expects),
-                "an unexpected finding: {finding:?}"
+                "an unexpected finding: {finding:?}: {text}"
             );
         }
         Ok(Some(traced))
@@ -102,34 +112,27 @@ impl Stock {
 /// Opens a device, asks it for an IRQ, and closes it.
 fn ask(bdf: Bdf) -> Result<()> {
     let unjudged = Ledger::default();
-    let mut vmm = Vmm::new(&unjudged)?;
-    let device = vmm.assign(bdf)?;
-    device.device().irq_info(REQ)?;
-    device.close()?;
-    vmm.close();
-    Ok(())
+    with(&unjudged, bdf, |_, device| {
+        device.device().irq_info(REQ)?;
+        Ok(())
+    })
 }
 
 /// That every signal of every vector is accounted for, and every read has a latency.
 fn balanced(summary: &Summary) -> Result<()> {
-    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let irqs = summary
+        .stats
         .devices
-        .iter()
-        .flat_map(|device| list(device, "irqs"));
-    let vectors: Vec<Value> = irqs.flat_map(|irq| list(&irq, "vectors")).collect();
+        .values()
+        .flat_map(|device| device.irqs.values());
+    let vectors: Vec<&VectorStats> = irqs.flat_map(|irq| irq.vectors.values()).collect();
     ensure!(vectors.len() > 65, "only {} vectors", vectors.len());
     for vector in vectors {
-        let count = |key: &str| vector[key].as_u64().with_context(|| format!("no {key}"));
-        let parts = ["reads", "consumed", "coalesced", "unread"].map(count);
-        let parts: u64 = parts.into_iter().sum::<Result<_>>()?;
-        let latencies = match &vector["latency"] {
-            Value::Null => 0,
-            latency => latency["count"].as_u64().context("no count of latencies")?,
-        };
+        let parts = vector.reads + vector.consumed + vector.coalesced + vector.unread;
+        let latencies = vector.latency().map_or(0, |latency| latency.count);
         ensure!(
-            count("signals")? == parts && latencies == count("reads")?,
-            "{vector}"
+            vector.signals == parts && latencies == vector.reads,
+            "{vector:?}"
         );
     }
     Ok(())

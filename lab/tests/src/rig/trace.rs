@@ -1,9 +1,10 @@
 //! `remap trace --json` as a process.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use remap_core::model::{Rule, Summary};
 use rustix::process::Signal;
 
-use super::line::{Line, Lines, Summary};
+use super::line::{Line, Lines};
 use super::process::{Collected, Ended, Output, Running, remap};
 
 /// A running `remap trace --json`.
@@ -88,19 +89,30 @@ impl Traced {
     fn new(ended: &Ended, lines: &Collected, code: i32) -> Result<Self> {
         ended.expect(code).context("remap trace")?;
         let mut lines = parse(lines.take())?.0;
-        let Some(Line::Summary(summary)) = lines.pop() else {
+        let Some(Line::Summary { summary, .. }) = lines.pop() else {
             anyhow::bail!("the trace does not end with a summary");
         };
-        summary.exact()?;
+        let exact = summary.exact() == Some(true);
+        ensure!(exact, "the account does not balance: {summary:?}");
         Ok(Self {
             lines: Lines(lines),
-            summary,
+            summary: summary.into_owned(),
         })
     }
 
+    /// That nothing was lost; else what, and the programs that the kernel skipped.
+    pub fn lost_nothing(&self) -> Result<()> {
+        let Summary { lost, missed, .. } = &self.summary;
+        ensure!(
+            self.summary.lost_total() == 0,
+            "the tracer lost {lost:?}: {missed:?}"
+        );
+        Ok(())
+    }
+
     /// That nothing was lost, and that these rules were found and no others.
-    pub fn found(&self, rules: &[&str]) -> Result<()> {
-        self.summary.lost_nothing()?;
+    pub fn found(&self, rules: &[Rule]) -> Result<()> {
+        self.lost_nothing()?;
         self.lines.found(rules)
     }
 }

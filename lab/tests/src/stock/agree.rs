@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use remap_core::parse::region::Area;
+use anyhow::{Context, Result, bail, ensure};
+use remap_core::event::{Body, Call, Event};
 use remap_user::vfio::device::{Action, Data};
 use rustix::process::Signal;
-use serde_json::Value;
 
-use super::Body;
-use super::irq::{VECTORS, with};
+use super::Tests;
+use super::irq::VECTORS;
 use super::memory::touch;
 use remap_common::uapi::{
     VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_IRQ_INFO,
@@ -25,20 +24,21 @@ use crate::rig::stock::Stock;
 use crate::rig::until;
 use crate::rig::vmm::assigned::{Assigned, MSIX};
 use crate::rig::vmm::sys::PAGE;
+use crate::rig::vmm::with;
 
-pub const TESTS: &[(&str, Body)] = &[("stock::agree::c_and_bpftrace_count_the_same", agree)];
+pub const TESTS: Tests = &[("stock::agree::c_and_bpftrace_count_the_same", agree)];
 
 /// What both others count.
 const SIGNAL: &str = "eventfd_signal_mask";
 const IOCTL: &str = "vfio_device_fops_unl_ioctl";
-/// The requests that are counted each for itself: how an event names them, and their numbers.
-const REQUESTS: [(&str, u32); 6] = [
-    ("other", VFIO_DEVICE_GET_INFO),
-    ("get_region_info", VFIO_DEVICE_GET_REGION_INFO),
-    ("get_irq_info", VFIO_DEVICE_GET_IRQ_INFO),
-    ("set_irqs", VFIO_DEVICE_SET_IRQS),
-    ("reset", VFIO_DEVICE_RESET),
-    ("feature", VFIO_DEVICE_FEATURE),
+/// The requests that are counted each for itself.
+const REQUESTS: [u32; 6] = [
+    VFIO_DEVICE_GET_INFO,
+    VFIO_DEVICE_GET_REGION_INFO,
+    VFIO_DEVICE_GET_IRQ_INFO,
+    VFIO_DEVICE_SET_IRQS,
+    VFIO_DEVICE_RESET,
+    VFIO_DEVICE_FEATURE,
 ];
 
 /// Counts by name; a request's name is its number.
@@ -87,7 +87,7 @@ fn in_c() -> Command {
     let mut command = Command::new("remap-lab-count");
     command.arg(format!("signals={SIGNAL}"));
     command.arg(format!("ioctls={IOCTL}"));
-    command.args(REQUESTS.map(|(_, number)| format!("{number}={IOCTL}:{number}")));
+    command.args(REQUESTS.map(|number| format!("{number}={IOCTL}:{number}")));
     command
 }
 
@@ -130,24 +130,29 @@ fn of_bpftrace(lines: &[String]) -> Result<Counts> {
     Ok(counts)
 }
 
+/// The number of a request.
+fn request(call: &Call) -> Result<u32> {
+    Ok(match call {
+        Call::GetRegionInfo { .. } => VFIO_DEVICE_GET_REGION_INFO,
+        Call::GetIrqInfo { .. } => VFIO_DEVICE_GET_IRQ_INFO,
+        Call::SetIrqs { .. } => VFIO_DEVICE_SET_IRQS,
+        Call::Reset => VFIO_DEVICE_RESET,
+        Call::Feature { .. } => VFIO_DEVICE_FEATURE,
+        Call::Other { request } => *request,
+        _ => bail!("an unknown call: {call:?}"),
+    })
+}
+
 /// What the tracer counted.
-fn of_events<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
+fn of_events<'a>(events: impl Iterator<Item = &'a Event>) -> Result<Counts> {
     let mut counts = Counts::new();
+    let mut count = |name: String| *counts.entry(name).or_default() += 1;
     for event in events {
-        match event["kind"].as_str().unwrap_or_default() {
-            "signal" => *counts.entry("signals".to_owned()).or_default() += 1,
-            "exit" => {
-                let call = &event["call"];
-                let known = REQUESTS.iter().find(|(name, _)| call["name"] == *name);
-                let number = match call["request"].as_u64() {
-                    Some(number) => number,
-                    None => known
-                        .with_context(|| format!("an unknown call: {call}"))?
-                        .1
-                        .into(),
-                };
-                *counts.entry(number.to_string()).or_default() += 1;
-                *counts.entry("ioctls".to_owned()).or_default() += 1;
+        match &event.body {
+            Body::Signal(_) => count("signals".to_owned()),
+            Body::Exit(exit) => {
+                count(request(&exit.call)?.to_string());
+                count("ioctls".to_owned());
             }
             _ => {}
         }
@@ -176,10 +181,8 @@ fn work(nvme: &mut Assigned<'_>) -> Result<()> {
     let state = nvme.device().state();
     let state = nvme.called("FEATURE MIG_DEVICE_STATE get", state);
     ensure!(state.is_err(), "{state:?}, and it cannot migrate");
-    let region = nvme.region(0)?;
-    let size = PAGE;
     // Where nothing was touched a kernel may find nothing to zap.
-    touch(nvme.map(&region, Area { offset: 0, size })?, &[0])?;
+    touch(nvme.map_first(0, PAGE)?, &[0])?;
     nvme.reset()?;
     nvme.happened(1, zapped("RESET"));
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use remap_user::vfio::device::{Action, Data};
 
-use super::Body;
+use super::Tests;
 use crate::rig::driver::busybox;
 use crate::rig::judge::ledger::Ledger;
 use crate::rig::judge::sentence::{Place, Whence, signal};
@@ -11,7 +11,7 @@ use crate::rig::stock::Stock;
 use crate::rig::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
 use crate::rig::vmm::{Vmm, open, sys};
 
-pub const TESTS: &[(&str, Body)] = &[
+pub const TESTS: Tests = &[
     ("stock::irq::every_kind_of_set_irqs", set_irqs),
     ("stock::irq::intx_of_a_device", intx),
     ("stock::irq::msi_of_a_device", msi),
@@ -20,32 +20,17 @@ pub const TESTS: &[(&str, Body)] = &[
     ("stock::irq::req_at_an_unbind", req),
 ];
 
-/// Does something with one device, and closes it.
-pub fn with(
-    ledger: &Ledger,
-    bdf: remap_user::vfio::sysfs::Bdf,
-    act: impl FnOnce(&Vmm<'_>, &mut Assigned<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut vmm = Vmm::new(ledger)?;
-    let mut device = vmm.assign(bdf)?;
-    act(&vmm, &mut device)?;
-    device.close()?;
-    vmm.close();
-    Ok(())
-}
-
 /// Every action, with every kind of data, on every index for which the kernel has it.
 fn set_irqs(stock: &mut Stock) -> Result<()> {
     let nic = stock.nic;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nic, |_, nic| {
+    stock
+        .watch_one(nic, &[], |_, nic| {
             for index in [INTX, MSI, MSIX, ERR, REQ] {
                 kinds(nic, index).with_context(|| format!("IRQ {index}"))?;
             }
             Ok(())
         })
-    };
-    stock.watch(&[], act).map(drop)
+        .map(drop)
 }
 
 fn kinds(nic: &mut Assigned<'_>, index: u32) -> Result<()> {
@@ -101,8 +86,8 @@ const INTERRUPTS: u32 = 20;
 
 fn intx(stock: &mut Stock) -> Result<()> {
     let edu = stock.edu;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, edu, |_, edu| {
+    stock
+        .watch_one(edu, &[], |_, edu| {
             let bar = edu.region(0)?;
             edu.enable(INTX, 1)?;
             for _ in 0..INTERRUPTS {
@@ -115,14 +100,13 @@ fn intx(stock: &mut Stock) -> Result<()> {
             }
             edu.disable(INTX)
         })
-    };
-    stock.watch(&[], act).map(drop)
+        .map(drop)
 }
 
 fn msi(stock: &mut Stock) -> Result<()> {
     let edu = stock.edu;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, edu, |_, edu| {
+    stock
+        .watch_one(edu, &[], |_, edu| {
             let bar = edu.region(0)?;
             edu.set_config(COMMAND, MASTER)?;
             edu.enable(MSI, 1)?;
@@ -134,8 +118,7 @@ fn msi(stock: &mut Stock) -> Result<()> {
             }
             edu.disable(MSI)
         })
-    };
-    stock.watch(&[], act).map(drop)
+        .map(drop)
 }
 
 /// As many as the lab's NVMe controller has.
@@ -144,8 +127,8 @@ pub const VECTORS: u32 = 65;
 /// Each vector is signalled another number of times.
 fn vectors(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |_, nvme| {
+    stock
+        .watch_one(nvme, &[], |_, nvme| {
             nvme.enable(MSIX, VECTORS)?;
             // All of them at once.
             nvme.set_irqs(MSIX, 0, Action::Trigger, Data::None(VECTORS))?;
@@ -184,16 +167,15 @@ fn vectors(stock: &mut Stock) -> Result<()> {
             }
             nvme.disable(MSIX)
         })
-    };
-    stock.watch(&[], act).map(drop)
+        .map(drop)
 }
 
 /// KVM's irqfd consumes every count: there is no read, and no finding.
 fn irqfd(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     busybox(&["modprobe", "kvm-amd"]).context("loading KVM")?;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |_, nvme| {
+    stock
+        .watch_one(nvme, &[], |_, nvme| {
             use std::os::fd::AsFd;
             let kvm = open("/dev/kvm")?;
             let vm = sys::create_vm(kvm.as_fd()).context("KVM_CREATE_VM")?;
@@ -208,8 +190,7 @@ fn irqfd(stock: &mut Stock) -> Result<()> {
             }
             nvme.disable(MSIX)
         })
-    };
-    stock.watch(&[], act).map(drop)
+        .map(drop)
 }
 
 /// An unbind signals the REQ interrupt; the user then closes the device.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use remap_core::event::{Body, Origin};
 use remap_core::parse::region::Area;
 use remap_user::vfio::device::{Action, Data};
-use serde_json::Value;
 
-use super::Body;
+use super::Tests;
 use super::irq::VECTORS;
 use crate::rig::judge::ledger::Ledger;
 use crate::rig::judge::sentence::{self, Place, Whence, signal};
-use crate::rig::line::Lines;
+use crate::rig::line::{Lines, Named};
 use crate::rig::now;
 use crate::rig::stock::Stock;
 use crate::rig::trace::Trace;
@@ -19,32 +19,36 @@ use crate::rig::vmm::Vmm;
 use crate::rig::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
 use crate::rig::vmm::sys::PAGE;
 
-pub const TESTS: &[(&str, Body)] = &[("stock::late::a_late_tracer_equals_an_early_one", equals)];
+pub const TESTS: Tests = &[("stock::late::a_late_tracer_equals_an_early_one", equals)];
 
 /// Counted sentences.
 type Counts = BTreeMap<String, i64>;
 
 /// The devices, eventfds, and mappings with their addresses and pids, whatever the origin.
-fn picture<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
+fn picture<'a>(events: impl Iterator<Item = Named<'a>>) -> Result<Counts> {
     let mut counts = Counts::new();
-    for event in events {
-        let kind = event["kind"].as_str().unwrap_or_default();
-        if !["device", "context", "map"].contains(&kind) {
-            continue;
-        }
-        let sentence = sentence::of(event)?.context("no sentence")?;
-        let (sentence, _) = sentence.rsplit_once(", ").context("no origin")?;
-        let owner = match kind {
-            "map" => format!(" at {} of {}", event["address"], event["pid"]),
-            _ => String::new(),
+    for (device, event) in events {
+        let owner = match &event.body {
+            Body::Device(_) | Body::Context(_) => String::new(),
+            Body::Map(map) => format!(" at {} of {}", map.place.address, event.task.pid),
+            _ => continue,
         };
+        let sentence = sentence::of((device, event))?.context("no sentence")?;
+        let (sentence, _) = sentence.rsplit_once(", ").context("no origin")?;
         *counts.entry(sentence.to_owned() + &owner).or_default() += 1;
     }
     Ok(counts)
 }
 
-fn origin(event: &Value) -> &str {
-    event["origin"].as_str().unwrap_or_default()
+/// Whether an event is about what was there when the trace began.
+fn is_found((_, event): &Named<'_>) -> bool {
+    let origin = match &event.body {
+        Body::Device(seen) => seen.origin,
+        Body::Context(context) => context.origin,
+        Body::Map(map) => map.origin,
+        _ => return false,
+    };
+    origin == Origin::Found
 }
 
 fn same(what: &str, one: &Counts, other: &Counts) -> Result<()> {
@@ -164,28 +168,27 @@ fn equals(stock: &mut Stock) -> Result<()> {
         Ok(())
     };
     let early = stock.watch(&[], act)?;
-    let before = |event: &&Value| event["time_ns"].as_u64() < Some(attached_ns);
-    let there = picture(early.events().filter(before))?;
+    let before = |(_, event): &Named<'_>| event.time_ns < attached_ns;
+    let there = picture(early.named_events().filter(before))?;
     ensure!(
         there.len() > 80,
         "only {} devices, eventfds and mappings",
         there.len()
     );
     for (number, lines) in late.iter().enumerate() {
-        let found = lines.events().filter(|event| origin(event) == "found");
-        let found = picture(found)?;
+        let found = picture(lines.named_events().filter(is_found))?;
         same(&format!("late tracer {number}"), &found, &there)?;
     }
     let [_, second] = late.as_slice() else {
         anyhow::bail!("{} traces", late.len());
     };
-    let since = early.events().filter(|event| !before(event));
-    let traced = second.events().filter(|event| origin(event) != "found");
+    let since = early.named_events().filter(|event| !before(event));
+    let traced = second.named_events().filter(|event| !is_found(event));
     same("traced since", &counted(traced)?, &counted(since)?)
 }
 
 /// How often each sentence is true of the events.
-fn counted<'a>(events: impl Iterator<Item = &'a Value>) -> Result<Counts> {
+fn counted<'a>(events: impl Iterator<Item = Named<'a>>) -> Result<Counts> {
     let mut counts = Counts::new();
     for sentence in sentence::all(events)? {
         *counts.entry(sentence).or_default() += 1;

@@ -1,18 +1,17 @@
 //! Regions in memory: mmap, the faults that fill a mapping, and mappings for DMA.
 
 use anyhow::{Context, Result, ensure};
+use remap_core::event::{Body, Event, FaultOutcome};
+use remap_core::model::Rule;
 use remap_core::parse::region::Area;
 use remap_user::vfio::mapping::Mapping;
-use serde_json::Value;
 
-use super::Body;
-use super::irq::with;
-use crate::rig::judge::ledger::Ledger;
+use super::Tests;
 use crate::rig::line::Lines;
 use crate::rig::stock::Stock;
 use crate::rig::vmm::sys::{self, Memory, PAGE};
 
-pub const TESTS: &[(&str, Body)] = &[
+pub const TESTS: Tests = &[
     ("stock::memory::mappings", mappings),
     ("stock::memory::faults_of_a_fresh_mapping", faults),
     ("stock::memory::dma", dma),
@@ -37,17 +36,31 @@ pub fn touch(mapping: &Mapping, pages: &[u64]) -> Result<i64> {
     Ok(faults)
 }
 
-/// The faults of a region that populated something.
-pub fn populated(lines: &Lines, region: u32) -> Vec<&Value> {
-    let ours = |event: &&Value| {
-        event["kind"] == "fault" && event["region"] == region && event["outcome"] == "populated"
-    };
-    lines.events().filter(ours).collect()
+/// A fault that populated something.
+#[derive(Clone, Copy, Debug)]
+pub struct Populated {
+    /// When it returned.
+    pub time_ns: u64,
+    /// Where it was, from the begin of the region.
+    offset: u64,
+    /// How much it populated.
+    bytes: Option<u64>,
 }
 
 /// The faults of a region that populated something: as many as the kernel has counted.
-pub fn as_counted(lines: &Lines, region: u32, counted: i64) -> Result<Vec<&Value>> {
-    let traced = populated(lines, region);
+pub fn populated(lines: &Lines, of: u32, counted: i64) -> Result<Vec<Populated>> {
+    let populated = |event: &Event| match &event.body {
+        Body::Fault(fault) if fault.region == of => match fault.outcome {
+            FaultOutcome::Populated { bytes } => Some(Populated {
+                time_ns: event.time_ns,
+                offset: fault.offset,
+                bytes,
+            }),
+            _ => None,
+        },
+        _ => None,
+    };
+    let traced: Vec<_> = lines.events().filter_map(populated).collect();
     ensure!(
         i64::try_from(traced.len())? == counted && counted > 0,
         "the kernel counted {counted} faults, the tracer {traced:?}"
@@ -57,7 +70,7 @@ pub fn as_counted(lines: &Lines, region: u32, counted: i64) -> Result<Vec<&Value
 
 /// That the faults are just those that these touches need: each is of a page that no earlier fault
 /// has populated.
-pub fn explained(faults: &[&Value], size: u64, touched: &[u64]) -> Result<()> {
+pub fn explained(faults: &[Populated], size: u64, touched: &[u64]) -> Result<()> {
     let mut faults = faults.iter();
     let mut there: Vec<(u64, u64)> = Vec::new();
     for page in touched {
@@ -70,12 +83,9 @@ pub fn explained(faults: &[&Value], size: u64, touched: &[u64]) -> Result<()> {
         }
         let fault = faults.next();
         let fault = fault.with_context(|| format!("page {page}: no fault was traced"))?;
-        let (offset, bytes) = (fault["offset"].as_u64(), fault["bytes"].as_u64());
-        ensure!(
-            offset.map(|offset| offset / PAGE) == Some(*page),
-            "page {page}: {fault}"
-        );
-        let bytes = bytes.with_context(|| format!("a fault without its size: {fault}"))?;
+        ensure!(fault.offset / PAGE == *page, "page {page}: {fault:?}");
+        let bytes = fault.bytes;
+        let bytes = bytes.with_context(|| format!("a fault without its size: {fault:?}"))?;
         // All of the mapping, or a block that is aligned by its size.
         let begin = if bytes == size { 0 } else { at / bytes * bytes };
         there.push((begin, begin + bytes));
@@ -87,48 +97,37 @@ pub fn explained(faults: &[&Value], size: u64, touched: &[u64]) -> Result<()> {
 
 /// Every region that can be mapped, its areas and parts of them, three times.
 fn mappings(stock: &mut Stock) -> Result<()> {
-    let devices = [stock.edu, stock.nvme, stock.nic];
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        for bdf in devices {
-            with(ledger, bdf, |_, device| {
-                for index in 0..6 {
-                    let region = device.region(index)?;
-                    for area in region.areas.iter().copied() {
-                        for _ in 0..3 {
-                            device.map(&region, area)?;
-                        }
-                        let last = Area {
-                            offset: area.offset + area.size - PAGE,
-                            size: PAGE,
-                        };
-                        device.map(&region, last)?;
+    for bdf in [stock.edu, stock.nvme, stock.nic] {
+        stock.watch_one(bdf, &[], |_, device| {
+            for index in 0..6 {
+                let region = device.region(index)?;
+                for area in region.areas.iter().copied() {
+                    for _ in 0..3 {
+                        device.map(&region, area)?;
                     }
+                    let last = Area {
+                        offset: area.offset + area.size - PAGE,
+                        size: PAGE,
+                    };
+                    device.map(&region, last)?;
                 }
-                device.unmap()
-            })?;
-        }
-        Ok(())
-    };
-    stock.watch(&[], act).map(drop)
+            }
+            device.unmap()
+        })?;
+    }
+    Ok(())
 }
 
 fn faults(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     let (mut counted, mut size) = (0, 0);
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |_, nvme| {
-            let region = nvme.region(2)?;
-            let area = Area {
-                offset: 0,
-                size: region.size,
-            };
-            size = region.size;
-            counted = touch(nvme.map(&region, area)?, &PAGES)?;
-            Ok(())
-        })
-    };
-    let lines = stock.watch(&[], act)?;
-    let traced = as_counted(&lines, 2, counted)?;
+    let lines = stock.watch_one(nvme, &[], |_, nvme| {
+        let mapping = nvme.map_whole(2)?;
+        size = mapping.area().size;
+        counted = touch(mapping, &PAGES)?;
+        Ok(())
+    })?;
+    let traced = populated(&lines, 2, counted)?;
     explained(&traced, size, &PAGES)
 }
 
@@ -143,35 +142,28 @@ const SHARED: u64 = 16;
 fn dma(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     let mut counted = 0;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |vmm, nvme| {
-            let memory = Memory::new(usize::try_from(MEMORY)?)?;
-            for round in 0..5 {
-                vmm.map_dma(memory.address(), IOVA + round * MEMORY, MEMORY)?;
-            }
-            for round in 0..3 {
-                vmm.unmap_dma(IOVA + round * MEMORY, MEMORY)?;
-            }
-            let region = nvme.region(2)?;
-            let area = Area {
-                offset: 0,
-                size: SHARED * PAGE,
-            };
-            let address = nvme.map(&region, area)?.address();
-            let (mapped, faults) = sys::faults_of(|| vmm.map_dma(address, 2 * IOVA, area.size))?;
-            mapped?;
-            counted = faults;
-            vmm.unmap_dma(2 * IOVA, area.size)?;
-            vmm.unmap_all_dma(2 * MEMORY)?;
-            // The kernel has touched the pages for it: they are populated for the process too.
-            let pages: Vec<u64> = (0..SHARED).collect();
-            let again = touch(nvme.mappings().first().context("unmapped")?, &pages)?;
-            ensure!(again == 0, "{again} faults of populated pages");
-            Ok(())
-        })
-    };
-    let lines = stock.watch(&[], act)?;
-    let traced = as_counted(&lines, 2, counted)?;
+    let lines = stock.watch_one(nvme, &[], |vmm, nvme| {
+        let memory = Memory::new(usize::try_from(MEMORY)?)?;
+        for round in 0..5 {
+            vmm.map_dma(memory.address(), IOVA + round * MEMORY, MEMORY)?;
+        }
+        for round in 0..3 {
+            vmm.unmap_dma(IOVA + round * MEMORY, MEMORY)?;
+        }
+        let address = nvme.map_first(2, SHARED * PAGE)?.address();
+        let map = || vmm.map_dma(address, 2 * IOVA, SHARED * PAGE);
+        let (mapped, faults) = sys::faults_of(map)?;
+        mapped?;
+        counted = faults;
+        vmm.unmap_dma(2 * IOVA, SHARED * PAGE)?;
+        vmm.unmap_all_dma(2 * MEMORY)?;
+        // The kernel has touched the pages for it: they are populated for the process too.
+        let pages: Vec<u64> = (0..SHARED).collect();
+        let again = touch(nvme.mappings().first().context("unmapped")?, &pages)?;
+        ensure!(again == 0, "{again} faults of populated pages");
+        Ok(())
+    })?;
+    let traced = populated(&lines, 2, counted)?;
     let pages: Vec<u64> = (0..SHARED).collect();
     explained(&traced, SHARED * PAGE, &pages)
 }
@@ -179,20 +171,14 @@ fn dma(stock: &mut Stock) -> Result<()> {
 /// A region is unmapped while it is mapped for DMA, so that other devices still reach it.
 fn stray(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |vmm, nvme| {
-            let region = nvme.region(4)?;
-            let area = Area {
-                offset: 0,
-                size: SHARED * PAGE,
-            };
-            let address = nvme.map(&region, area)?.address();
-            vmm.map_dma(address, IOVA, area.size)?;
+    stock
+        .watch_one(nvme, &[Rule::DmaMapped], |vmm, nvme| {
+            let address = nvme.map_first(4, SHARED * PAGE)?.address();
+            vmm.map_dma(address, IOVA, SHARED * PAGE)?;
             nvme.unmap()?;
             // It continues.
             nvme.region(4)?;
-            vmm.unmap_dma(IOVA, area.size)
+            vmm.unmap_dma(IOVA, SHARED * PAGE)
         })
-    };
-    stock.watch(&["dma-mapped"], act).map(drop)
+        .map(drop)
 }

@@ -14,12 +14,12 @@ use anyhow::Result;
 use crate::rig::stock::Stock;
 use crate::rig::suite::{Group, Test};
 
-/// What a test does.
-type Body = fn(&mut Stock) -> Result<()>;
+/// Tests by name, each with what it does.
+type Tests = &'static [(&'static str, fn(&mut Stock) -> Result<()>)];
 
 /// Every test, in the order in which they run.
 pub fn tests() -> Vec<Test<Stock>> {
-    let last: &[(&str, Body)] = &[("stock::nothing_was_lost_or_found_beside", Stock::account)];
+    let last: Tests = &[("stock::nothing_was_lost_or_found_beside", Stock::account)];
     let all = [
         irq::TESTS,
         memory::TESTS,
@@ -29,6 +29,7 @@ pub fn tests() -> Vec<Test<Stock>> {
         agree::TESTS,
         last,
     ];
-    let test = |(name, body): &(&str, Body)| Test::new(*name, &[Group::Stock], *body);
-    all.into_iter().flatten().map(test).collect()
+    let all = all.into_iter().flatten();
+    all.map(|(name, body)| Test::new(*name, &[Group::Stock], *body))
+        .collect()
 }

@@ -4,19 +4,19 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Result, ensure};
+use remap_core::event::{Body, Event};
 use remap_lab_bench::aio::Aio;
 use remap_user::vfio::device::{Action, Data};
 use remap_user::vfio::eventfd::EventFd;
 
-use super::Body;
-use super::irq::with;
+use super::Tests;
 use crate::rig::judge::ledger::Ledger;
 use crate::rig::judge::sentence::{Place, Whence, signal};
 use crate::rig::peer;
 use crate::rig::stock::Stock;
 use crate::rig::vmm::assigned::{Assigned, MSIX};
 
-pub const TESTS: &[(&str, Body)] = &[
+pub const TESTS: Tests = &[
     ("stock::passed::by_inheritance", |stock| {
         handed(stock, peer::inherits)
     }),
@@ -35,24 +35,19 @@ pub const TESTS: &[(&str, Body)] = &[
 /// Another process uses the device while this one has it open, then this one uses it.
 fn handed(stock: &mut Stock, pass: fn(&Assigned<'_>) -> Result<()>) -> Result<()> {
     let nvme = stock.nvme;
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |_, nvme| {
-            pass(nvme)?;
-            nvme.enable(MSIX, 2)?;
-            nvme.trigger(MSIX, 1, 3)?;
-            nvme.read(Place::trigger(MSIX, 1), 3)?;
-            nvme.disable(MSIX)
-        })
-    };
-    let lines = stock.watch(&[], act)?;
+    let lines = stock.watch_one(nvme, &[], |_, nvme| {
+        pass(nvme)?;
+        nvme.enable(MSIX, 2)?;
+        nvme.trigger(MSIX, 1, 3)?;
+        nvme.read(Place::trigger(MSIX, 1), 3)?;
+        nvme.disable(MSIX)
+    })?;
     let own = std::process::id();
-    let others = lines
-        .events()
-        .filter(|event| event["pid"] != own && !event["device"].is_null())
-        .count();
-    ensure!(others > 0, "every event is this process's");
+    let mut events = lines.named_events();
+    let other = events.any(|(device, event)| event.task.pid != own && device.is_some());
+    ensure!(other, "every event is this process's");
     // The host's init uses no device; a process in a PID namespace of its own has this pid there.
-    let first = lines.events().any(|event| event["pid"] == 1);
+    let first = lines.events().any(|event| event.task.pid == 1);
     ensure!(!first, "an event has the pid of a namespace");
     Ok(())
 }
@@ -70,11 +65,9 @@ fn grown(
 /// process that ends the mm has never used a device.
 fn outlived(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
-    let act =
-        |_: &mut Stock, ledger: &Ledger| with(ledger, nvme, |_, nvme| peer::leaves_its_space(nvme));
-    let lines = stock.watch(&[], act)?;
+    let lines = stock.watch_one(nvme, &[], |_, nvme| peer::leaves_its_space(nvme))?;
     let own = std::process::id();
-    let unmapped = |event: &serde_json::Value| event["kind"] == "unmap" && event["pid"] != own;
+    let unmapped = |event: &Event| matches!(event.body, Body::Unmap(_)) && event.task.pid != own;
     ensure!(
         lines.events().any(unmapped),
         "no munmap by the other process"
@@ -98,8 +91,8 @@ fn recycled(stock: &mut Stock) -> Result<()> {
         ensure!(eventfd.read()? == Some(3), "a foreign eventfd lost a count");
         Ok(())
     };
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |_, nvme| {
+    stock
+        .watch_one(nvme, &[], |_, nvme| {
             let place = Place::trigger(MSIX, 0);
             let give = |nvme: &Assigned<'_>, eventfd: Option<&EventFd>| {
                 let fd = eventfd.map(AsFd::as_fd);
@@ -144,6 +137,5 @@ fn recycled(stock: &mut Stock) -> Result<()> {
             }
             nvme.disable(MSIX)
         })
-    };
-    stock.watch(&[], act).map(drop)
+        .map(drop)
 }

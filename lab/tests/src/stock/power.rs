@@ -4,19 +4,17 @@ use std::fs;
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
-use remap_core::parse::region::Area;
+use remap_core::event::{Body, FaultOutcome};
+use remap_core::model::{Cause, Rule};
 use remap_user::vfio::eventfd::EventFd;
 use remap_user::vfio::sysfs::Bdf;
-use serde_json::Value;
 use vfio_bindings::bindings::vfio::{
     VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
     VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
 };
 
-use super::Body;
-use super::irq::with;
-use super::memory::{as_counted, explained, touch};
-use crate::rig::judge::ledger::Ledger;
+use super::Tests;
+use super::memory::{Populated, explained, populated, touch};
 use crate::rig::judge::sentence::{WAKEUP, Whence, feature, signal, zapped};
 use crate::rig::peer;
 use crate::rig::stock::Stock;
@@ -24,7 +22,7 @@ use crate::rig::until;
 use crate::rig::vmm::assigned::Assigned;
 use crate::rig::vmm::sys::PAGE;
 
-pub const TESTS: &[(&str, Body)] = &[
+pub const TESTS: Tests = &[
     ("stock::power::memory_decode", |stock| {
         zapping(stock, Off::Decode)
     }),
@@ -148,51 +146,40 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
     let bdf = victim(stock, how);
     let lasting = !matches!(how, Off::Reset | Off::HotReset);
     let (mut counted, mut size) = (0, 0);
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, bdf, |_, device| {
-            let region = device.region(REGION)?;
-            size = region.size;
-            device.map(&region, Area { offset: 0, size })?;
-            let pages: Vec<u64> = (0..size / PAGE).take(4).collect();
-            let mapping = |device: &Assigned<'_>| -> Result<i64> {
-                touch(device.mappings().first().context("unmapped")?, &pages)
-            };
-            counted += mapping(device)?;
-            for round in 0..ROUNDS {
-                off(device, how)?;
-                if lasting && round == 0 {
-                    peer::touch(device, REGION)?;
-                }
-                on(device, how)?;
-                counted += mapping(device)?;
+    let rules: &'static [Rule] = if lasting { &[Rule::AccessRefused] } else { &[] };
+    let lines = stock.watch_one(bdf, rules, |_, device| {
+        size = device.map_whole(REGION)?.area().size;
+        let pages: Vec<u64> = (0..size / PAGE).take(4).collect();
+        let mapping = |device: &Assigned<'_>| -> Result<i64> {
+            touch(device.mappings().first().context("unmapped")?, &pages)
+        };
+        counted += mapping(device)?;
+        for round in 0..ROUNDS {
+            off(device, how)?;
+            if lasting && round == 0 {
+                peer::touch(device, REGION)?;
             }
-            Ok(())
-        })
-    };
-    let rules: &'static [&'static str] = if lasting { &["access-refused"] } else { &[] };
-    let lines = stock.watch(rules, act)?;
-    let traced = as_counted(&lines, REGION, counted)?;
+            on(device, how)?;
+            counted += mapping(device)?;
+        }
+        Ok(())
+    })?;
+    let traced = populated(&lines, REGION, counted)?;
     // Between two zaps all that is touched faults in once.
-    let zaps: Vec<u64> = lines
-        .events()
-        .filter(|event| event["kind"] == "zap")
-        .filter_map(|zap| zap["time_ns"].as_u64())
-        .collect();
+    let zaps = lines.events();
+    let zaps = zaps.filter(|event| matches!(event.body, Body::Zap(_)));
+    let zaps: Vec<u64> = zaps.map(|zap| zap.time_ns).collect();
     let pages: Vec<u64> = (0..size / PAGE).take(4).collect();
     let mut rest = traced.as_slice();
     while let Some(first) = rest.first() {
-        let next = zaps
-            .iter()
-            .find(|zap| Some(**zap) > first["time_ns"].as_u64());
-        let until = |fault: &&&Value| next.is_none_or(|zap| fault["time_ns"].as_u64() < Some(*zap));
+        let next = zaps.iter().find(|zap| **zap > first.time_ns);
+        let until = |fault: &&Populated| next.is_none_or(|zap| fault.time_ns < *zap);
         let part = rest.iter().take_while(until).count();
         explained(&rest[..part], size, &pages)?;
         rest = &rest[part..];
     }
-    let refused = lines
-        .events()
-        .filter(|event| event["kind"] == "fault" && event["outcome"] == "refused");
-    let refused = refused.count();
+    let refused = |outcome: &FaultOutcome| *outcome == FaultOutcome::Refused;
+    let refused = lines.faults().filter(refused).count();
     ensure!(
         refused == usize::from(lasting),
         "{refused} accesses were refused"
@@ -205,46 +192,43 @@ fn zapping(stock: &mut Stock, how: Off) -> Result<()> {
 fn wakeup(stock: &mut Stock) -> Result<()> {
     let nvme = stock.nvme;
     let power = format!("/sys/bus/pci/devices/{nvme}/power");
-    let act = |_: &mut Stock, ledger: &Ledger| {
-        with(ledger, nvme, |_, device| {
-            device.map_page(REGION)?;
-            let eventfd = EventFd::new()?;
-            for by_host in [true, false] {
-                // Where nothing was touched a kernel may find nothing to zap.
-                touch(device.mappings().first().context("unmapped")?, &[0])?;
-                sleep(device, &eventfd)?;
-                until("the device to sleep", || {
-                    let status = fs::read_to_string(format!("{power}/runtime_status"))?;
-                    Ok((status.trim() == "suspended").then_some(()))
-                })?;
-                if by_host {
-                    fs::write(format!("{power}/control"), "on")?;
-                    fs::write(format!("{power}/control"), "auto")?;
-                } else {
-                    device.region(REGION)?;
-                }
-                ensure!(
-                    eventfd.read()? == Some(1),
-                    "the wakeup eventfd was not signalled"
-                );
-                // The host resumes it in a thread that is in no call on the device.
-                let whence = if by_host {
-                    Whence::Outside
-                } else {
-                    Whence::Inside
-                };
-                device.happened(1, signal(WAKEUP, whence));
-                device.happened(1, format_args!("{WAKEUP}: read 1"));
+    let lines = stock.watch_one(nvme, &[], |_, device| {
+        device.map_page(REGION)?;
+        let eventfd = EventFd::new()?;
+        for by_host in [true, false] {
+            // Where nothing was touched a kernel may find nothing to zap.
+            touch(device.mappings().first().context("unmapped")?, &[0])?;
+            sleep(device, &eventfd)?;
+            until("the device to sleep", || {
+                let status = fs::read_to_string(format!("{power}/runtime_status"))?;
+                Ok((status.trim() == "suspended").then_some(()))
+            })?;
+            if by_host {
+                fs::write(format!("{power}/control"), "on")?;
+                fs::write(format!("{power}/control"), "auto")?;
+            } else {
+                device.region(REGION)?;
             }
-            drop(eventfd);
-            device.happened(1, format_args!("{WAKEUP}: released"));
-            Ok(())
-        })
-    };
-    let lines = stock.watch(&[], act)?;
+            ensure!(
+                eventfd.read()? == Some(1),
+                "the wakeup eventfd was not signalled"
+            );
+            // The host resumes it in a thread that is in no call on the device.
+            let whence = if by_host {
+                Whence::Outside
+            } else {
+                Whence::Inside
+            };
+            device.happened(1, signal(WAKEUP, whence));
+            device.happened(1, format_args!("{WAKEUP}: read 1"));
+        }
+        drop(eventfd);
+        device.happened(1, format_args!("{WAKEUP}: released"));
+        Ok(())
+    })?;
     let woken = lines
         .zaps()
-        .filter(|zap| zap.cause == "low_power_entry_with_wakeup")
+        .filter(|zap| zap.cause == Cause::LowPowerEntryWithWakeup)
         .map(|zap| zap.wakeup_ns.is_some())
         .collect::<Vec<_>>();
     ensure!(woken == [true, true], "woken: {woken:?}");

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use remap_core::event::DeviceState;
+use remap_core::model::{Cycle, Stage, Transition};
 
-use crate::rig::line::{Cycle, Lines, Transition};
+use crate::rig::line::{Lines, is_complete, is_lossy, trigger_ns};
 use crate::rig::log::{Kind, Line, Log};
 
 /// Compares a whole trace with the whole log.
@@ -26,15 +28,15 @@ pub fn agree_in_part(trace: &Lines, log: &Log) -> Result<()> {
     let mut complete = 0;
     for cycle in trace.cycles() {
         ensure!(
-            cycle.is_good() || cycle.is_incomplete(),
+            cycle.complete() || is_lossy(cycle),
             "neither good nor incomplete by a loss: {cycle:?}"
         );
-        complete += u64::from(cycle.is_complete());
+        complete += u64::from(is_complete(cycle));
         let triggered = signals.iter().any(|(line, bits)| {
-            bits & 1 << cycle.region != 0 && within(cycle.trigger_ns, line).is_ok()
+            bits & 1 << cycle.region != 0 && within(trigger_ns(cycle), line).is_ok()
         });
         ensure!(
-            triggered || cycle.trigger_ns.is_none() && cycle.is_incomplete(),
+            triggered || trigger_ns(cycle).is_none() && is_lossy(cycle),
             "the driver did not signal then: {cycle:?}"
         );
     }
@@ -45,11 +47,8 @@ pub fn agree_in_part(trace: &Lines, log: &Log) -> Result<()> {
     });
     for change in trace.transitions() {
         let happened = states.iter().any(|(line, to)| {
-            let same = change
-                .to
-                .as_deref()
-                .is_some_and(|to_| state(to_) == state(to));
-            same && change.begin_ns <= line.begin_ns
+            same(change.to, to)
+                && change.begin_ns <= line.begin_ns
                 && change.end_ns.is_none_or(|end_ns| end_ns >= line.end_ns)
         });
         ensure!(happened, "the driver did not change state then: {change:?}");
@@ -91,7 +90,7 @@ fn signals(trace: &Lines, log: &Log) -> Result<()> {
             cycles.len()
         );
         for cycle in cycles {
-            within(cycle.trigger_ns, line)?;
+            within(trigger_ns(cycle), line)?;
         }
     }
     Ok(())
@@ -130,10 +129,12 @@ fn answers(trace: &Lines, log: &Log) -> Result<()> {
         );
         for ((cycle, requery), ack) in cycles.iter().zip(requeries).zip(acks) {
             // The trace has the time of the call's return, the log that of the driver's part.
-            let asked = cycle.requery_ns.is_some_and(|ns| ns >= requery.end_ns);
-            let woke = cycle.wake_ns >= cycle.trigger_ns && cycle.wake_ns <= cycle.requery_ns;
+            let ns = |stage| cycle.stages.ns(stage);
+            let asked = ns(Stage::Requery).is_some_and(|ns| ns >= requery.end_ns);
+            let woke =
+                ns(Stage::Wake) >= ns(Stage::Trigger) && ns(Stage::Wake) <= ns(Stage::Requery);
             ensure!(asked && woke, "region {region}: {cycle:?} and {requery:?}");
-            let (enter, leave) = (cycle.ack_ns, cycle.ack_return_ns);
+            let (enter, leave) = (ns(Stage::Ack), cycle.ack_return_ns);
             let acked = enter.is_some_and(|ns| ns <= ack.begin_ns)
                 && leave.is_some_and(|ns| ns >= ack.end_ns);
             ensure!(acked, "region {region}: {cycle:?} and {ack:?}");
@@ -150,6 +151,11 @@ fn state(name: &str) -> Vec<&str> {
         .collect();
     words.sort_unstable();
     words
+}
+
+/// Whether a traced state is the one that was logged.
+fn same(traced: Option<DeviceState>, logged: &str) -> bool {
+    traced.is_some_and(|traced| state(&traced.to_string()) == state(logged))
 }
 
 /// The state changes of the log, each with that of the trace.
@@ -173,36 +179,20 @@ fn changes(trace: &Lines, log: &Log) -> Result<()> {
         let Kind::State { from, to, result } = &line.kind else {
             continue;
         };
-        let known = change.from.as_deref();
-        let same = known.map_or(number == 0, |known| state(known) == state(from));
-        ensure!(
-            same && change
-                .to
-                .as_deref()
-                .is_some_and(|known| state(known) == state(to)),
-            "{change:?} and {line:?}"
-        );
-        let ok = change.result.as_deref() == Some("ok");
+        let begins = change.from.is_none() && number == 0 || same(change.from, from);
+        ensure!(begins && same(change.to, to), "{change:?} and {line:?}");
+        let ok = change.result == Some(Ok(()));
         ensure!(ok == (*result == Some(0)), "{change:?} and {line:?}");
         let around = change.begin_ns <= line.begin_ns
             && change.end_ns.is_some_and(|end_ns| end_ns >= line.end_ns);
         ensure!(around, "{change:?} is not around {line:?}");
+        let mut triggered = false;
         for cycle in trace.cycles() {
-            let within = cycle
-                .trigger_ns
-                .is_some_and(|ns| (line.begin_ns..=line.end_ns).contains(&ns));
-            let named = cycle
-                .transition
-                .as_ref()
-                .is_some_and(|named| named.id == change.id);
+            let within = within(trigger_ns(cycle), line).is_ok();
+            let named = cycle.transition.is_some_and(|named| named.id == change.id);
             ensure!(within == named, "{cycle:?} and {change:?}");
+            triggered |= named;
         }
-        let triggered = trace.cycles().any(|cycle| {
-            cycle
-                .transition
-                .as_ref()
-                .is_some_and(|of| of.id == change.id)
-        });
         let end_ns = change.end_ns.context("it has not returned")?;
         // Where nothing was triggered there is nothing to wait for.
         let waited = match change.waited_ns {

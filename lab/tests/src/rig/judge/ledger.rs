@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use remap_core::event::Errno;
 
 use super::sentence;
 use crate::rig::line::Lines;
@@ -26,12 +27,9 @@ impl Ledger {
     }
 
     /// An ioctl on `device`, and its result.
-    pub fn call<T>(&self, device: impl Display, call: &str, result: &Result<T, i32>) {
+    pub fn call<T>(&self, device: impl Display, call: &str, result: &Result<T, Errno>) {
         self.add(&device, format_args!("begin {call}"));
-        let result = match result {
-            Ok(_) => "ok".to_owned(),
-            Err(errno) => remap_core::event::Errno(*errno).to_string(),
-        };
+        let result = sentence::outcome(result);
         self.add(&device, format_args!("end {call}: {result}"));
     }
 
@@ -70,7 +68,7 @@ impl Ledger {
             .clone();
         let done: i64 = differences.values().sum();
         ensure!(done > 0, "nothing was done");
-        for sentence in sentence::all(lines.events())? {
+        for sentence in sentence::all(lines.named_events())? {
             *differences.entry(sentence).or_default() -= 1;
         }
         differences.retain(|_, difference| *difference != 0);

@@ -2,9 +2,10 @@
 //! one, in order and in time.
 
 use anyhow::{Context, Result, bail, ensure};
-use remap_core::errno;
+use remap_core::event::{DeviceState, Errno};
+use remap_core::model::Transition;
 
-use crate::rig::line::{Lines, Transition};
+use crate::rig::line::Lines;
 use crate::rig::log::{Kind, Log};
 use crate::rig::qemu::clock::Ahead;
 use crate::rig::qemu::log;
@@ -81,12 +82,13 @@ fn tracer_and_driver(traced: &[&Transition], changes: &[Change<'_>]) -> Result<(
     );
     for (seen, change) in traced.iter().zip(changes) {
         let result = match change.result {
-            0 => Some("ok"),
-            errno => errno::name(-errno),
+            0 => Ok(()),
+            errno => Err(Errno(-errno)),
         };
-        let same = seen.to.as_deref() == Some(change.to)
-            && seen.from.as_deref().is_none_or(|from| from == change.from)
-            && seen.result.as_deref() == result;
+        let is = |state: DeviceState, logged| state.to_string() == logged;
+        let same = seen.to.is_some_and(|to| is(to, change.to))
+            && seen.from.is_none_or(|from| is(from, change.from))
+            && seen.result == Some(result);
         ensure!(same, "{seen:?} and {change:?}");
         let around = seen.begin_ns <= change.begin_ns
             && seen.end_ns.is_some_and(|end_ns| end_ns >= change.end_ns);
@@ -187,6 +189,11 @@ fn qemu_and_both<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use remap_core::event::Task;
+    use remap_core::model::Activity;
+
     use super::*;
     use crate::rig::line::Line;
     use crate::rig::qemu::log::parse;
@@ -216,10 +223,29 @@ mod tests {
 
     fn trace(of: &[(&str, u64, u64, &str)]) -> Lines {
         let line = |(to, begin_ns, end_ns, result): &(&str, u64, u64, &str)| {
-            let json = format!(
-                r#"{{"type":"transition","id":1,"device":"{DEVICE}","from":null,"to":"{to}","begin_ns":{begin_ns},"end_ns":{end_ns},"result":"{result}","waited_ns":null}}"#
-            );
-            serde_json::from_str::<Line>(&json).unwrap()
+            let result = match *result {
+                "ok" => Ok(()),
+                errno => Err(errno.parse().unwrap()),
+            };
+            Line::Transition(Cow::Owned(Transition {
+                id: 1,
+                device: DEVICE.to_owned(),
+                from: None,
+                to: Some(to.parse().unwrap()),
+                begin_ns: *begin_ns,
+                end_ns: Some(*end_ns),
+                result: Some(result),
+                waited_ns: None,
+                path: Vec::new(),
+                data_fd: None,
+                inside: Activity::default(),
+                spent: None,
+                task: Task {
+                    pid: 1,
+                    tid: 1,
+                    comm: "user".to_owned(),
+                },
+            }))
         };
         Lines(of.iter().map(line).collect())
     }

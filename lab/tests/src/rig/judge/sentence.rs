@@ -3,10 +3,16 @@
 //! A sentence names the device, the action and what came of it; it holds nothing that differs
 //! from run to run (times, addresses, the numbers of fds and tasks).
 
-use std::fmt;
+use std::fmt::{self, Debug, Display};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use remap_core::event::{
+    self, Body, Call, ConfigWrite, Errno, FeatureOp, IrqData, Node, Role, Target, ZapCause,
+    feature_name,
+};
+use remap_core::parse::region::Area;
+
+use crate::rig::line::Named;
 
 /// An eventfd's place: IRQ index, sub-index, and what it is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,71 +21,67 @@ pub struct Place {
     pub index: u32,
     /// Sub-index.
     pub sub: u32,
-    /// `trigger`, `mask` or `unmask`.
-    pub role: &'static str,
+    /// What for.
+    pub role: Role,
 }
 
 impl Place {
     /// Where the kernel signals.
     pub fn trigger(index: u32, sub: u32) -> Self {
-        Self {
-            index,
-            sub,
-            role: "trigger",
-        }
+        let role = Role::Trigger;
+        Self { index, sub, role }
     }
 
     /// Where the kernel listens for an unmask.
     pub fn unmask(index: u32, sub: u32) -> Self {
-        Self {
-            index,
-            sub,
-            role: "unmask",
-        }
+        let role = Role::Unmask;
+        Self { index, sub, role }
     }
 }
 
-impl fmt::Display for Place {
+impl From<&Target> for Place {
+    fn from(target: &Target) -> Self {
+        let Target {
+            index, sub, role, ..
+        } = *target;
+        Self { index, sub, role }
+    }
+}
+
+impl Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of IRQ {}[{}]", self.role, self.index, self.sub)
+        match self.role {
+            // It is no interrupt.
+            Role::Wakeup => f.write_str(WAKEUP),
+            role => write!(f, "{} of IRQ {}[{}]", role.name(), self.index, self.sub),
+        }
     }
 }
 
 /// The eventfd that wakes a device's user from low power.
 pub const WAKEUP: &str = "wakeup";
 
-/// The field of an event, as text.
-fn text(event: &Value, key: &str) -> String {
-    match &event[key] {
-        Value::String(text) => text.clone(),
-        Value::Null => "?".to_owned(),
-        other => other.to_string(),
+/// A value, if it could be read.
+pub fn known(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "?".to_owned(), |value| value.to_string())
+}
+
+/// `ok`, or the errno's name.
+pub fn outcome<T>(result: &Result<T, Errno>) -> String {
+    moved(&result.as_ref().map(|_| "ok").map_err(|errno| *errno))
+}
+
+/// What a call returned, or the errno's name.
+pub fn moved(result: &Result<impl Display, Errno>) -> String {
+    match result {
+        Ok(value) => value.to_string(),
+        Err(errno) => errno.to_string(),
     }
 }
 
-fn hex(event: &Value, key: &str) -> String {
-    event[key]
-        .as_u64()
-        .map_or_else(|| "?".to_owned(), |value| format!("{value:#x}"))
-}
-
-/// The eventfd's place that an event names.
-fn place(event: &Value) -> String {
-    let role = text(event, "role");
-    if role == WAKEUP {
-        // It is no interrupt.
-        return role;
-    }
-    format!(
-        "{role} of IRQ {}[{}]",
-        text(event, "irq_index"),
-        text(event, "sub_index")
-    )
-}
-
-/// A `SET_IRQS`: action (`trigger`, `mask`, `unmask`) and data (`none`, `bool`, `eventfd`).
-pub fn set_irqs(index: u32, start: u32, count: u32, action: &str, data: &str) -> String {
-    format!("SET_IRQS {index} {action} {data} {start}+{count}")
+/// A `SET_IRQS`: action and data (`none`, `bool`, `eventfd`).
+pub fn set_irqs(index: u32, start: u32, count: u32, action: impl Debug, data: &str) -> String {
+    format!("SET_IRQS {index} {action:?} {data} {start}+{count}")
 }
 
 /// A `DEVICE_FEATURE`: its name, and `get`, `set` or `probe`.
@@ -87,130 +89,132 @@ pub fn feature(name: &str, operation: &str) -> String {
     format!("FEATURE {name} {operation}")
 }
 
-fn call(call: &Value) -> Result<String> {
-    let number = |key: &str| {
-        let number = call[key].as_u64().with_context(|| format!("no {key}"))?;
-        Ok::<u32, anyhow::Error>(u32::try_from(number)?)
-    };
-    Ok(match text(call, "name").as_str() {
-        "set_irqs" => {
-            let data = match &call["data"] {
-                Value::String(name) => name.clone(),
-                Value::Object(named) => named.keys().next().cloned().unwrap_or_default(),
-                _ => "?".to_owned(),
+fn call(call: &Call) -> String {
+    match call {
+        Call::SetIrqs {
+            index,
+            start,
+            count,
+            action,
+            data,
+        } => {
+            let data = match data {
+                IrqData::None => "none",
+                IrqData::Bool(_) => "bool",
+                IrqData::Eventfd(_) => "eventfd",
+                IrqData::Unknown(_) => "unknown",
             };
-            set_irqs(
-                number("index")?,
-                number("start")?,
-                number("count")?,
-                &text(call, "action"),
-                &data,
-            )
+            set_irqs(*index, *start, *count, action, data)
         }
-        "get_irq_info" => format!("GET_IRQ_INFO {}", number("index")?),
-        "get_region_info" => format!("GET_REGION_INFO {}", number("index")?),
-        "feature" => {
-            let operations = call["operations"].as_array().context("no operations")?;
-            let operations: Vec<&str> = operations.iter().filter_map(Value::as_str).collect();
-            let state = call["state"].as_str().map(|state| format!(" {state}"));
-            let name = text(call, "feature_name");
-            feature(&name, &operations.join("|")) + &state.unwrap_or_default()
+        Call::GetIrqInfo { index } => format!("GET_IRQ_INFO {index}"),
+        Call::GetRegionInfo { index } => format!("GET_REGION_INFO {index}"),
+        Call::Feature {
+            feature: number,
+            op: FeatureOp { get, set, probe },
+            data,
+        } => {
+            let operations = [(*get, "get"), (*set, "set"), (*probe, "probe")];
+            let asked = operations.into_iter().filter(|(is_asked, _)| *is_asked);
+            let asked: Vec<&str> = asked.map(|(_, operation)| operation).collect();
+            let state = data.state().map(|state| format!(" {state}"));
+            let name = known(feature_name(*number));
+            feature(&name, &asked.join("|")) + &state.unwrap_or_default()
         }
-        "reset" => "RESET".to_owned(),
-        "hot_reset" => "HOT_RESET".to_owned(),
-        "other" => format!("request {:#x}", number("request")?),
-        other => other.to_owned(),
-    })
-}
-
-fn node(event: &Value) -> String {
-    let node = &event["node"];
-    match node["name"].as_str() {
-        Some(name @ ("group" | "cdev")) => format!("{name} {}", text(node, "number")),
-        Some(name) => name.to_owned(),
-        None => "?".to_owned(),
+        Call::Reset => "RESET".to_owned(),
+        Call::HotReset => "HOT_RESET".to_owned(),
+        Call::BindIommufd { .. } => "BIND_IOMMUFD".to_owned(),
+        Call::AttachPt { .. } => "ATTACH_IOMMUFD_PT".to_owned(),
+        Call::DetachPt => "DETACH_IOMMUFD_PT".to_owned(),
+        Call::Other { request } => format!("request {request:#x}"),
+        Call::Unreadable { request } => format!("unreadable {request:#x}"),
     }
 }
 
-fn range(event: &Value) -> String {
-    format!("{}+{}", hex(event, "offset"), hex(event, "size"))
+fn node(node: &Node) -> String {
+    match node {
+        Node::Group { number } => format!("group {}", known(*number)),
+        Node::Cdev { number } => format!("cdev {}", known(*number)),
+        Node::Container { .. } => "container".to_owned(),
+        Node::Iommufd { .. } => "iommufd".to_owned(),
+    }
+}
+
+fn config(write: &ConfigWrite) -> String {
+    let value = known(write.value.map(|value| format!("{value:#x}")));
+    format!("config {:#x} = {value}", write.offset)
+}
+
+/// A part of a region.
+fn part(place: &event::Place) -> String {
+    let Area { offset, size } = place.area;
+    format!("{} {offset:#x}+{size:#x}", place.region)
 }
 
 /// The sentence about an event. `None`: how often it happens depends on the kernel; a test that
 /// needs it counts it by other means.
-pub fn of(event: &Value) -> Result<Option<String>> {
-    let kind = text(event, "kind");
-    let result = text(event, "result");
-    let action = match kind.as_str() {
-        "device" => format!(
-            "device of {}, {}",
-            text(event, "driver"),
-            text(event, "origin")
-        ),
-        "close" => "close".to_owned(),
-        "enter" => format!("begin {}", call(&event["call"])?),
-        "exit" => format!("end {}: {result}", call(&event["call"])?),
-        "context" => format!("{}, {}", place(event), text(event, "origin")),
-        "signal" => {
-            let whence = match (event["inside"].as_bool(), event["in_task"].as_bool()) {
-                (Some(true), Some(true)) => Some(Whence::Inside),
-                (Some(false), Some(true)) => Some(Whence::Outside),
-                (Some(false), Some(false)) => Some(Whence::Interrupt),
-                _ => None,
-            };
-            whence.map_or_else(
-                || format!("{}: signalled by {event}", place(event)),
-                |whence| signal(place(event), whence),
-            )
+pub fn of((device, event): Named<'_>) -> Result<Option<String>> {
+    let action = match &event.body {
+        Body::Device(seen) => {
+            let driver = known(seen.driver.as_ref());
+            format!("device of {driver}, {}", seen.origin.name())
         }
-        "consumed" => format!("{}: kernel took {}", place(event), text(event, "value")),
-        "read" if result == "ok" => format!("{}: read {}", place(event), text(event, "value")),
-        "read" => format!("{}: read {result}", place(event)),
-        "write" => format!("{}: wrote {}", place(event), text(event, "value")),
-        "release" => format!("{}: released", place(event)),
-        "map" => format!(
-            "map {} {}: {result}, {}",
-            text(event, "region"),
-            range(event),
-            text(event, "origin")
-        ),
-        "unmap" => format!("unmap {} {}", text(event, "region"), range(event)),
-        "config_write" => format!(
-            "config {} = {}: {result}",
-            hex(event, "offset"),
-            hex(event, "value")
-        ),
-        "dma" => format!(
-            "dma {} {}+{}: {result}",
-            text(event, "what"),
-            hex(event, "iova"),
-            hex(event, "size")
-        ),
-        "node_open" => format!("open {}: {result}", node(event)),
-        "node_close" => format!("close {}", node(event)),
-        "device_file" => format!("file of {}", node(event)),
-        "data" => {
-            let what = if event["write"] == Value::Bool(true) {
-                "write"
-            } else {
-                "read"
-            };
-            let moved = text(event, "returned");
-            let moved = if result == "ok" { &moved } else { &result };
-            format!("data {what} {}: {moved}", text(event, "requested"))
+        Body::Close { .. } => "close".to_owned(),
+        Body::Enter { call, .. } => format!("begin {}", self::call(call)),
+        Body::Exit(exit) => format!("end {}: {}", call(&exit.call), outcome(&exit.result)),
+        Body::Map(map) => {
+            let (part, result) = (part(&map.place), outcome(&map.result));
+            format!("map {part}: {result}, {}", map.origin.name())
         }
-        "precopy_info" => format!(
-            "precopy info {} {}: {result}",
-            text(event, "initial_bytes"),
-            text(event, "dirty_bytes")
-        ),
-        "state_write_enter" => format!("begin word {}", text(event, "word")),
-        "state_write_exit" => format!("end word {}: {result}", text(event, "word")),
-        "fault" | "zap" | "owner" => return Ok(None),
-        other => anyhow::bail!("an unknown kind {other}: {event}"),
+        Body::Unmap(unmap) => format!("unmap {}", part(&unmap.place)),
+        Body::ConfigWrite(write) => format!("{}: {}", config(write), outcome(&write.result)),
+        Body::Dma(dma) => {
+            let (what, iova, size) = (dma.kind.name(), dma.iova, dma.size);
+            format!("dma {what} {iova:#x}+{size:#x}: {}", outcome(&dma.result))
+        }
+        Body::NodeOpen { node, result } => {
+            format!("open {}: {}", self::node(node), outcome(result))
+        }
+        Body::NodeClose { node } => format!("close {}", self::node(node)),
+        Body::DeviceFile(file) => format!("file of {}", node(&file.node)),
+        Body::Data(data) => {
+            let what = if data.write { "write" } else { "read" };
+            format!("data {what} {}: {}", data.requested, moved(&data.result))
+        }
+        Body::PrecopyInfo(info) => {
+            let ((initial, dirty), result) = (info.bytes.unzip(), outcome(&info.result));
+            format!("precopy info {} {}: {result}", known(initial), known(dirty))
+        }
+        Body::StateWriteEnter(write) => format!("begin word {}", known(write.word)),
+        Body::StateWriteExit(write) => {
+            format!("end word {}: {}", known(write.word), outcome(&write.result))
+        }
+        Body::Fault(_) | Body::Zap(_) | Body::Owner { .. } => return Ok(None),
+        body => of_eventfd(body).with_context(|| format!("no user does this: {event:?}"))?,
     };
-    let device = event["device"].as_str().unwrap_or("-");
-    Ok(Some(format!("{device} {action}")))
+    Ok(Some(format!("{} {action}", device.unwrap_or("-"))))
+}
+
+/// What happened to an eventfd; `None`: it is about none.
+fn of_eventfd(body: &Body) -> Option<String> {
+    let (target, action) = match body {
+        Body::Context(context) => {
+            let place = Place::from(&context.target);
+            return Some(format!("{place}, {}", context.origin.name()));
+        }
+        Body::Signal(signal) => {
+            let whence = Whence::of(signal.inside.is_some(), signal.in_task);
+            return Some(self::signal(Place::from(&signal.target), whence));
+        }
+        Body::Consumed(taken) => (&taken.target, format!("kernel took {}", known(taken.value))),
+        Body::Read(read) => {
+            let value = moved(&read.result.map(|_| known(read.value)));
+            (&read.target, format!("read {value}"))
+        }
+        Body::Write(write) => (&write.target, format!("wrote {}", known(write.value))),
+        Body::Release { target, .. } => (target, "released".to_owned()),
+        _ => return None,
+    };
+    Some(format!("{}: {action}", Place::from(target)))
 }
 
 /// In which context the kernel signals.
@@ -222,21 +226,35 @@ pub enum Whence {
     Outside,
     /// An interrupt.
     Interrupt,
+    /// None of these, or it could not be read: no user records this.
+    Unknown,
+}
+
+impl Whence {
+    fn of(inside: bool, in_task: Option<bool>) -> Self {
+        match (inside, in_task) {
+            (true, Some(true)) => Self::Inside,
+            (false, Some(true)) => Self::Outside,
+            (false, Some(false)) => Self::Interrupt,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A signal of a place.
-pub fn signal(place: impl fmt::Display, whence: Whence) -> String {
+pub fn signal(place: impl Display, whence: Whence) -> String {
     let whence = match whence {
         Whence::Inside => "inside of a call",
         Whence::Outside => "by a thread",
         Whence::Interrupt => "by an interrupt",
+        Whence::Unknown => "in an unknown context",
     };
     format!("{place}: signalled {whence}")
 }
 
 /// The sentences about all of the events.
-pub fn all<'a>(events: impl IntoIterator<Item = &'a Value>) -> Result<Vec<String>> {
-    let events: Vec<&Value> = events.into_iter().collect();
+pub fn all<'a>(events: impl IntoIterator<Item = Named<'a>>) -> Result<Vec<String>> {
+    let events: Vec<Named<'_>> = events.into_iter().collect();
     let mut sentences = zaps(&events);
     for event in events {
         sentences.extend(of(event)?);
@@ -251,36 +269,45 @@ pub fn zapped(call: &str) -> String {
 
 /// One sentence for each call that zapped, however many zaps it took; and one for each zap that
 /// belongs to no call.
-fn zaps(events: &[&Value]) -> Vec<String> {
-    let zaps = events.iter().copied();
-    let mut zaps: Vec<&Value> = zaps.filter(|event| event["kind"] == "zap").collect();
+fn zaps(events: &[Named<'_>]) -> Vec<String> {
+    let zaps = events
+        .iter()
+        .filter_map(|(device, event)| match &event.body {
+            Body::Zap(zap) => Some((device, event, zap.cause)),
+            _ => None,
+        });
+    let mut zaps: Vec<_> = zaps.collect();
     let mut sentences = Vec::new();
-    for call in events {
-        let (name, cause) = match text(call, "kind").as_str() {
-            "exit" => (self::call(&call["call"]).unwrap_or_default(), "ioctl"),
-            "config_write" => (
-                format!("config {} = {}", hex(call, "offset"), hex(call, "value")),
-                "config_write",
-            ),
-            "state_write_exit" => (format!("word {}", text(call, "word")), "state_write"),
+    for (device, event) in events {
+        let (name, begin_ns, is_cause): (_, _, fn(&ZapCause) -> bool) = match &event.body {
+            Body::Exit(exit) => (call(&exit.call), exit.begin_ns, |cause| {
+                matches!(cause, ZapCause::Ioctl { .. })
+            }),
+            Body::ConfigWrite(write) => (config(write), write.begin_ns, |cause| {
+                matches!(cause, ZapCause::ConfigWrite { .. })
+            }),
+            Body::StateWriteExit(write) => {
+                let name = format!("word {}", known(write.word));
+                (name, write.begin_ns, |cause| *cause == ZapCause::StateWrite)
+            }
             _ => continue,
         };
-        let span = call["begin_ns"].as_u64()..=call["time_ns"].as_u64();
         let before = zaps.len();
-        zaps.retain(|zap| {
-            let inside = span.contains(&zap["time_ns"].as_u64()) && zap["tid"] == call["tid"];
-            !(inside && zap["cause"]["name"] == cause && zap["device"] == call["device"])
+        zaps.retain(|(of, zap, by)| {
+            let inside =
+                (begin_ns..=event.time_ns).contains(&zap.time_ns) && zap.task.tid == event.task.tid;
+            !(inside && is_cause(by) && *of == device)
         });
         if zaps.len() < before {
-            sentences.push(format!("{} {}", text(call, "device"), zapped(&name)));
+            sentences.push(format!("{} {}", device.unwrap_or("-"), zapped(&name)));
         }
     }
-    for zap in zaps {
-        let sentence = match zap["cause"]["name"].as_str() {
-            Some("unknown") => zapped("no call"),
-            _ => format!("zapped by another call than the event names: {zap}"),
+    for (device, zap, cause) in zaps {
+        let sentence = match cause {
+            ZapCause::Unknown => zapped("no call"),
+            _ => format!("zapped by another call than the event names: {zap:?}"),
         };
-        sentences.push(format!("{} {sentence}", text(zap, "device")));
+        sentences.push(format!("{} {sentence}", device.unwrap_or("-")));
     }
     sentences
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use remap_core::vmm::downtime::End;
 
 use super::scenario::{self, Scenario};
 use super::stage::Hosts;
@@ -46,10 +47,12 @@ fn migration() -> Result<()> {
         let lines = traced.lines.within(&outcome.span_ns);
         println!("=== {} ===", outcome.title);
         print!("{}", timeline(outcome, &lines));
-        for finding in lines.findings() {
-            println!("  found: {}: {}", finding.rule, finding.text);
+        for (finding, text) in lines.findings() {
+            println!("  found: {}: {text}", finding.rule().id());
         }
-        let moved = lines.downtimes().filter(|downtime| downtime.end == "moved");
+        let moved = lines
+            .downtimes()
+            .filter(|downtime| downtime.end == End::Moved);
         let (moved, completed) = (moved.count(), outcome.costs.len());
         ensure!(
             moved == completed,
@@ -65,11 +68,10 @@ fn migration() -> Result<()> {
     }
     println!("=== costs ===");
     print!("{}", costs(&outcomes.iter().collect::<Vec<_>>()));
-    let summary = traced.summary;
-    summary.lost_nothing()?;
+    traced.lost_nothing()?;
     println!(
         "\nqemu-migration: {changes} state changes agree, the firmware's register was continuous, {} records seen, none lost",
-        summary.delivered
+        traced.summary.delivered
     );
     Ok(())
 }

@@ -2,8 +2,13 @@
 
 use std::fmt::Write as _;
 
+use remap_core::event::DeviceState;
+use remap_core::model::{Transition, Zap};
+use remap_core::vmm::downtime::Downtime;
+
 use super::outcome::{Cost, Outcome};
-use crate::rig::line::{Downtime, Lines, Transition, Zap};
+use crate::rig::judge::sentence;
+use crate::rig::line::{Lines, faults};
 
 /// The steps of a scenario and the tracer's lines, in the order of time.
 pub fn timeline(outcome: &Outcome, trace: &Lines) -> String {
@@ -19,7 +24,7 @@ pub fn timeline(outcome: &Outcome, trace: &Lines) -> String {
             .map(|transition| (transition.begin_ns, shown(transition))),
     );
     // A zap without faults afterwards has no cost.
-    let touched = trace.zaps().filter(|zap| !zap.faults().is_empty());
+    let touched = trace.zaps().filter(|zap| !faults(zap).is_empty());
     lines.extend(touched.map(|zap| (zap.time_ns, faulted(zap))));
     lines.extend(trace.downtimes().map(|downtime| {
         let Downtime {
@@ -33,11 +38,11 @@ pub fn timeline(outcome: &Outcome, trace: &Lines) -> String {
         let text = format!(
             "  {source} → {}: downtime {} (± {}): {} of it in QEMU, {}{} in the kernel",
             destination.as_deref().unwrap_or("none"),
-            duration(total.end_ns.saturating_sub(total.begin_ns)),
+            duration(total.duration()),
             duration(*error_ns),
-            duration(total.vmm_ns),
+            duration(total.vmm_ns()),
             if *complete { "" } else { "at least " },
-            duration(total.kernel_ns)
+            duration(total.kernel_ns())
         );
         (total.begin_ns, text)
     }));
@@ -59,17 +64,13 @@ fn shown(transition: &Transition) -> String {
     let Transition {
         device, from, to, ..
     } = transition;
-    let state = |state: &Option<String>| state.clone().unwrap_or_else(|| "?".to_owned());
-    let result = transition.result.as_deref().unwrap_or("did not return");
+    let state = |state: &Option<DeviceState>| sentence::known(*state);
+    let result = transition.result.as_ref().map(sentence::outcome);
+    let result = result.unwrap_or_else(|| "did not return".to_owned());
     let took = transition
-        .end_ns
-        .map(|end_ns| {
-            format!(
-                " in {}",
-                duration(end_ns.saturating_sub(transition.begin_ns))
-            )
-        })
-        .unwrap_or_default();
+        .duration()
+        .map(|ns| format!(" in {}", duration(ns)));
+    let took = took.unwrap_or_default();
     format!(
         "  {device}  {} → {}  {result}{took}",
         state(from),
@@ -78,9 +79,8 @@ fn shown(transition: &Transition) -> String {
 }
 
 fn faulted(zap: &Zap) -> String {
-    let (device, cause) = (&zap.device, &zap.cause_text);
-    let regions: Vec<String> = zap
-        .faults()
+    let (device, cause) = (&zap.device, &zap.cause);
+    let regions: Vec<String> = faults(zap)
         .iter()
         .map(|(region, count)| format!("{count} of region {region}"))
         .collect();

@@ -11,7 +11,7 @@ use remap_common::uapi::{
     VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX,
     VFIO_PCI_REQ_IRQ_INDEX,
 };
-use remap_core::event::DeviceState;
+use remap_core::event::{DeviceState, Errno};
 use remap_core::parse::region::{Area, Region};
 use remap_user::vfio::device::{Action, Data, Device};
 use remap_user::vfio::error::Error;
@@ -52,16 +52,8 @@ pub struct Assigned<'a> {
 }
 
 /// The result of a call, with the errno in place of the sentence.
-fn plain<T>(result: Result<T, Error>) -> Result<T, i32> {
-    result.map_err(|error| error.errno().map_or(0, |errno| errno.0))
-}
-
-fn action_name(action: Action) -> &'static str {
-    match action {
-        Action::Mask => "mask",
-        Action::Unmask => "unmask",
-        Action::Trigger => "trigger",
-    }
+fn plain<T>(result: Result<T, Error>) -> Result<T, Errno> {
+    result.map_err(|error| error.errno().unwrap_or(Errno(0)))
 }
 
 impl<'a> Assigned<'a> {
@@ -111,7 +103,7 @@ impl<'a> Assigned<'a> {
     }
 
     /// Records a call on the device, and gives its result.
-    pub fn called<T>(&self, call: &str, result: Result<T, Error>) -> Result<T, i32> {
+    pub fn called<T>(&self, call: &str, result: Result<T, Error>) -> Result<T, Errno> {
         let result = plain(result);
         self.ledger.call(self.bdf, call, &result);
         result
@@ -127,7 +119,7 @@ impl<'a> Assigned<'a> {
         let region = self.device.region_info(index);
         let call = format!("GET_REGION_INFO {index}");
         self.called(&call, region)
-            .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
+            .map_err(|errno| anyhow::anyhow!("{call}: {errno}"))
     }
 
     /// `SET_IRQS`, which succeeds.
@@ -137,10 +129,10 @@ impl<'a> Assigned<'a> {
             Data::Bool(values) => ("bool", u32::try_from(values.len())?),
             Data::Eventfd(fds) => ("eventfd", u32::try_from(fds.len())?),
         };
-        let call = sentence::set_irqs(index, start, count, action_name(action), name);
+        let call = sentence::set_irqs(index, start, count, action, name);
         let done = self.device.set_irqs(index, start, action, data);
         self.called(&call, done)
-            .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
+            .map_err(|errno| anyhow::anyhow!("{call}: {errno}"))
     }
 
     /// Sets an eventfd of its own for every sub-index from 0.
@@ -240,14 +232,22 @@ impl<'a> Assigned<'a> {
         self.mappings.last().context("nothing is mapped")
     }
 
+    /// Queries a region, and maps all of it.
+    pub fn map_whole(&mut self, index: u32) -> Result<&Mapping> {
+        let region = self.region(index)?;
+        let (offset, size) = (0, region.size);
+        self.map(&region, Area { offset, size })
+    }
+
+    /// Queries a region, and maps its first bytes.
+    pub fn map_first(&mut self, index: u32, size: u64) -> Result<&Mapping> {
+        let region = self.region(index)?;
+        self.map(&region, Area { offset: 0, size })
+    }
+
     /// Queries a region, and maps its first page.
     pub fn map_page(&mut self, index: u32) -> Result<()> {
-        let region = self.region(index)?;
-        let page = Area {
-            offset: 0,
-            size: sys::PAGE,
-        };
-        self.map(&region, page).map(drop)
+        self.map_first(index, sys::PAGE).map(drop)
     }
 
     /// Unmaps everything.
@@ -284,22 +284,20 @@ impl<'a> Assigned<'a> {
     /// `VFIO_DEVICE_RESET`.
     pub fn reset(&self) -> Result<()> {
         self.called("RESET", self.device.reset())
-            .map_err(|errno| anyhow::anyhow!("RESET: errno {errno}"))
+            .map_err(|errno| anyhow::anyhow!("RESET: {errno}"))
     }
 
     /// `VFIO_DEVICE_PCI_HOT_RESET`.
     pub fn hot_reset(&self) -> Result<()> {
         let (group, _) = self.group.as_ref().context("no group")?;
         let done = sys::hot_reset(self.device.file().as_fd(), group.as_fd());
-        let result = done
-            .as_ref()
-            .map_err(|error| error.raw_os_error().unwrap_or(0));
-        self.ledger.call(self.bdf, "HOT_RESET", &result.map(drop));
+        let result = done.as_ref().map_err(Errno::of);
+        self.ledger.call(self.bdf, "HOT_RESET", &result);
         done.context("HOT_RESET")
     }
 
     /// `VFIO_DEVICE_FEATURE`: SET of a feature, with its data.
-    pub fn set_feature(&self, number: u32, name: &str, data: &mut [u8]) -> Result<(), i32> {
+    pub fn set_feature(&self, number: u32, name: &str, data: &mut [u8]) -> Result<(), Errno> {
         use vfio_bindings::bindings::vfio::VFIO_DEVICE_FEATURE_SET;
         let done = self.device.feature(VFIO_DEVICE_FEATURE_SET | number, data);
         self.called(&sentence::feature(name, "set"), done)
@@ -309,7 +307,7 @@ impl<'a> Assigned<'a> {
     pub fn set_state(&self, state: DeviceState) -> Result<Option<File>> {
         let call = format!("{} {state}", sentence::feature("MIG_DEVICE_STATE", "set"));
         self.called(&call, self.device.set_state(state))
-            .map_err(|errno| anyhow::anyhow!("{call}: errno {errno}"))
+            .map_err(|errno| anyhow::anyhow!("{call}: {errno}"))
     }
 
     /// Unmaps, closes the device, for the last time, then its group.

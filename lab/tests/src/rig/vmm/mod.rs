@@ -36,6 +36,20 @@ pub fn open(path: impl AsRef<Path>) -> Result<File> {
         .with_context(|| format!("opening {}", path.display()))
 }
 
+/// Does something with one device, and closes it.
+pub fn with(
+    ledger: &Ledger,
+    bdf: Bdf,
+    act: impl FnOnce(&Vmm<'_>, &mut Assigned<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut vmm = Vmm::new(ledger)?;
+    let mut device = vmm.assign(bdf)?;
+    act(&vmm, &mut device)?;
+    device.close()?;
+    vmm.close();
+    Ok(())
+}
+
 impl<'a> Vmm<'a> {
     /// Opens a container.
     pub fn new(ledger: &'a Ledger) -> Result<Self> {

@@ -11,6 +11,7 @@ use remap_user::vfio::sysfs::{Bdf, Host};
 use super::assigned::Assigned;
 use super::{NO_DEVICE, open, sys};
 use crate::rig::judge::ledger::Ledger;
+use crate::rig::judge::sentence;
 
 /// Such a device, and the number of its cdev.
 pub struct ByNode<'a> {
@@ -36,10 +37,10 @@ impl<'a> ByNode<'a> {
         ledger.add(bdf, format_args!("device of {driver}, seen"));
         ledger.add(bdf, format_args!("file of cdev {number}"));
         sys::bind_iommufd(node.as_fd(), iommufd.as_fd()).context("BIND_IOMMUFD")?;
-        ledger.call(bdf, "bind_iommufd", &Ok(()));
+        ledger.call(bdf, "BIND_IOMMUFD", &Ok(()));
         let ioas = sys::ioas_alloc(iommufd.as_fd()).context("IOAS_ALLOC")?;
         sys::attach_pt(node.as_fd(), ioas).context("ATTACH_IOMMUFD_PT")?;
-        ledger.call(bdf, "attach_pt", &Ok(()));
+        ledger.call(bdf, "ATTACH_IOMMUFD_PT", &Ok(()));
         Ok(Self {
             node,
             iommufd,
@@ -58,7 +59,7 @@ impl<'a> ByNode<'a> {
     /// Maps memory for DMA; success or error is recorded.
     pub fn map(&self, address: usize, iova: u64, size: u64) {
         let done = sys::ioas_map(self.iommufd.as_fd(), self.ioas, address, iova, size);
-        let result = done.map_or_else(|error| Errno::of(&error).to_string(), |()| "ok".to_owned());
+        let result = sentence::outcome(&done.map_err(|error| Errno::of(&error)));
         self.ledger.add(
             NO_DEVICE,
             format_args!("dma map {iova:#x}+{size:#x}: {result}"),
