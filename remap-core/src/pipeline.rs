@@ -2,6 +2,7 @@
 //! replay are this, on two sources.
 
 mod owners;
+mod registry;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -23,14 +24,15 @@ use crate::{
     vmm::{checkpoint::Checkpoint, log::LogAccount},
 };
 use owners::Owners;
+use registry::Registry;
 use scope::{Admission, Scope};
 use vmm::Vmm;
 
-/// How long after an event the correlation may still be making up its mind, ns: longer than
+/// How long after an event the correlation may still emit something without a further event, ns: longer than
 /// [`Options::stuck_ns`], [`Options::settle_ns`] and the slack of the order together.
 const SETTLE_NS: u64 = 1_500_000_000;
 
-/// The word that records were lost.
+/// The event of a loss of records.
 fn loss(time_ns: u64, count: u64) -> Event {
     let task = Task {
         pid: 0,
@@ -60,21 +62,22 @@ fn is_unreadable(event: &Event) -> bool {
     )
 }
 
-/// The whole way of a record.
+/// All stages that a record passes.
 pub struct Pipeline<S> {
     order: Order<Event>,
     correlator: Correlator,
     sink: S,
     show_events: bool,
     owners: Owners,
+    names: Registry,
     scope: Scope,
     /// Where the VMMs' logs are read.
     vmm: Option<Vmm>,
     watermark_ns: u64,
-    /// Until then the correlation may have something to say without a further event.
+    /// Until then the correlation may emit something without a further event.
     busy_until_ns: u64,
-    /// Calls of [`Pipeline::advance`] until no record that is handed on can be older than the last
-    /// loss that was told.
+    /// Calls of [`Pipeline::advance`] until no record that is passed on can be older than the last
+    /// loss that was reported.
     doubts: u8,
     /// Records until then may be on either side of a loss.
     doubt_until_ns: u64,
@@ -99,6 +102,7 @@ impl<S: Sink> Pipeline<S> {
             sink,
             show_events,
             owners: Owners::new(vm_names),
+            names: Registry::default(),
             scope: Scope::new(filter),
             vmm: None,
             watermark_ns: 0,
@@ -131,14 +135,14 @@ impl<S: Sink> Pipeline<S> {
         self.order.push(event.time_ns, event);
     }
 
-    /// Expects checkpoints: remembers what they will be held against.
+    /// Expects checkpoints: keeps the calls that they are compared with.
     #[must_use]
     pub fn with_logs(mut self) -> Self {
         self.vmm = Some(Vmm::default());
         self
     }
 
-    /// Takes a point of a migration that a VMM's log told, after [`Self::with_logs`]. What was
+    /// Takes a point of a migration from a VMM's log, after [`Self::with_logs`]. What was
     /// before a watermark must come before the call of [`Self::advance`] with it.
     pub fn checkpoint(&mut self, checkpoint: Checkpoint) {
         if let Some(vmm) = &mut self.vmm {
@@ -161,21 +165,21 @@ impl<S: Sink> Pipeline<S> {
         }
     }
 
-    /// Whether no event waits for a later one, so that time alone brings nothing new.
+    /// Whether no event waits for a later one, so that nothing new comes without one.
     pub fn is_idle(&self) -> bool {
         self.order.is_empty() && self.watermark_ns >= self.busy_until_ns && self.doubts == 0
     }
 
-    /// Learns how many records have been lost in all, before the next [`Self::advance`]. New
-    /// losses are put before everything that has not been handed on yet, and after each of it:
-    /// which records they were nobody knows, so all of those may miss a part, and what is learned
+    /// Takes how many records have been lost in all, before the next [`Self::advance`]. New
+    /// losses are put before everything that has not been passed on yet, and after each of it:
+    /// which records they were is not known, so all of those may miss a part, and what is stored
     /// from one may not hold at the next.
     pub fn losses(&mut self, total: u64) {
         // One that came late may have been needed earlier: it is not lost, but as bad.
         let total = total + self.undecodable + self.order.late();
         if let Some(count) = total.checked_sub(self.lost).filter(|count| *count > 0) {
             self.lost = total;
-            // The clock of this call of `advance` was read before the loss was told, that of the
+            // The clock of this call of `advance` was read before the loss was reported, that of the
             // next one is read after it.
             self.doubts = 2;
             let time_ns = self.watermark_ns.saturating_sub(SLACK_NS);
@@ -183,7 +187,7 @@ impl<S: Sink> Pipeline<S> {
         }
     }
 
-    /// Hands on what is complete up to the watermark (CLOCK_MONOTONIC ns).
+    /// Passes on what is complete up to the watermark (CLOCK_MONOTONIC ns).
     ///
     /// # Errors
     /// What the sink's writer returns.
@@ -226,12 +230,14 @@ impl<S: Sink> Pipeline<S> {
         if let Some(vmm) = &mut self.vmm {
             vmm.finish(end_ns, &mut self.sink)?;
         }
+        let mut stats = self.correlator.into_stats();
+        self.names.name_users(&mut stats);
         let summary = Summary {
             seen: account.seen,
             delivered: account.delivered,
             lost: account.lost.clone(),
             missed: account.missed.clone(),
-            stats: self.correlator.into_stats(),
+            stats,
             withheld: Withheld {
                 records: self.scope.left_out(),
                 ..Withheld::default()
@@ -247,22 +253,22 @@ impl<S: Sink> Pipeline<S> {
             vmm.until(event.time_ns, &mut self.sink)?;
         }
         self.busy_until_ns = event.time_ns + SETTLE_NS;
+        self.names.record(event);
         if let Body::Owner { pid, vm } = &event.body {
-            self.scope.runs(*pid, vm.as_deref());
             self.sink.owner(*pid, vm.as_deref());
         }
-        match self.scope.admit(event) {
+        match self.scope.admit(&self.names, event) {
             Admission::No => return Ok(()),
             Admission::Yes => {}
-            Admission::After(known) => self.hand_on(&known)?,
+            Admission::After(known) => self.pass_on(&known)?,
         }
-        self.hand_on(event)
+        self.pass_on(event)
     }
 
-    fn hand_on(&mut self, event: &Event) -> io::Result<()> {
-        // Before the correlation, which forgets a device that this event closes.
+    fn pass_on(&mut self, event: &Event) -> io::Result<()> {
+        // Before the correlation: this event may close the device.
         if self.show_events {
-            let name = event.device().and_then(|device| self.scope.name(device));
+            let name = event.device().and_then(|device| self.names.device(device));
             let name = name.unwrap_or(crate::correlate::UNKNOWN_DEVICE);
             self.sink.event(event, name)?;
         }
@@ -276,7 +282,8 @@ impl<S: Sink> Pipeline<S> {
         let outputs = self.correlator.push(event);
         self.write(&outputs)?;
         if let Body::Close { device, .. } = &event.body {
-            self.scope.closed(*device);
+            self.scope.close(*device);
+            self.names.close(*device);
         }
         if event.time_ns <= self.doubt_until_ns {
             let outputs = self.correlator.push(&loss(event.time_ns, 0));

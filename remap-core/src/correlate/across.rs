@@ -3,11 +3,15 @@
 use super::Correlator;
 use super::dma::Part;
 use super::moment::Moment;
-use crate::event::{DeviceKey, DmaCall, DmaKind};
+use crate::event::{Call, DeviceKey, DmaCall, DmaKind, Exit};
 
 impl Correlator {
-    /// A hot reset succeeded: devices on the same bus may have been reset as well.
-    pub(super) fn hot_reset(&mut self, by: DeviceKey, now: u64) {
+    /// A call returned. If it was a hot reset, devices on the same bus may have been reset as well.
+    pub(super) fn bus_reset(&mut self, now: u64, exit: &Exit) {
+        if exit.call != Call::HotReset || exit.result.is_err() {
+            return;
+        }
+        let by = exit.device;
         let own = self.devices.get(&by).and_then(|by| by.identity().bus());
         let Some(bus) = own.map(str::to_owned) else {
             return;

@@ -6,10 +6,10 @@ use super::Correlator;
 use super::device::Device;
 use super::dma::ProcessSign;
 use super::moment::Moment;
-use crate::event::{Body, Call, DeviceKey, Event, MigrationData, Node, Unmap};
+use crate::event::{Body, DeviceKey, Event, MigrationData, Node, Unmap};
 
 impl Correlator {
-    /// Hands an event on.
+    /// Passes an event on to the trackers.
     pub(super) fn dispatch(&mut self, event: &Event) {
         let at = Moment::of(event);
         let certain = self.dma.process(event.task.pid, sign(&event.body));
@@ -17,6 +17,14 @@ impl Correlator {
         if uses(&event.body) {
             self.used(event);
         }
+        self.route(at, &event.body);
+        if let Some(device) = event.device() {
+            self.report_trapped(device, at.ns);
+        }
+    }
+
+    /// Passes an event's body to the tracker that it concerns.
+    fn route(&mut self, at: Moment<'_>, body: &Body) {
         let Self {
             devices,
             queue,
@@ -25,9 +33,8 @@ impl Correlator {
             ..
         } = self;
         let lossy = |begin_ns| lost_ns.is_some_and(|lost_ns| begin_ns <= lost_ns);
-        match &event.body {
+        match body {
             Body::Device(seen) => of(devices, seen.device).seen(queue, seen),
-            Body::Owner { pid, vm } => self.owner(*pid, vm.as_deref()),
             Body::Close { device, dying } => {
                 dma.close(*device);
                 of(devices, *device).close(queue, at, *dying);
@@ -36,29 +43,29 @@ impl Correlator {
             Body::NodeClose {
                 node: Node::Container { key } | Node::Iommufd { key },
             } => dma.close_node(*key),
-            // `--events` shows them: a group may be opened in vain, and what an unknown record
+            // Only `--events` shows them: a group may be opened without use, and what an unknown record
             // means is not known.
             Body::NodeClose { .. } | Body::NodeOpen { .. } | Body::Unknown { .. } => {}
+            // The pipeline names the users in the summary.
+            Body::Owner { .. } => {}
             Body::Enter { device, call } => of(devices, *device).enter(queue, at, call),
             Body::Exit(exit) => {
                 of(devices, exit.device).exit(queue, at, exit, lossy(exit.begin_ns));
-                if exit.call == Call::HotReset && exit.result.is_ok() {
-                    self.hot_reset(exit.device, at.ns);
-                }
+                self.bus_reset(at.ns, exit);
             }
             Body::InFlight(call) => of(devices, call.device).in_flight(queue, at, call),
             Body::InFlightOver { device, seen_ns } => {
                 of(devices, *device).in_flight_over(queue, at, Some(*seen_ns));
             }
             Body::StateWriteEnter(write) => {
-                of(devices, write.device).state_write_enter(queue, at, write)
+                of(devices, write.device).state_write_enter(queue, at, write);
             }
             Body::StateWriteExit(write) => {
                 of(devices, write.device).state_write_exit(queue, at, write, lossy(write.begin_ns));
             }
             Body::ConfigWrite(write) => of(devices, write.device).config_written(at.task.tid),
             Body::Context(context) => {
-                of(devices, context.target.device).context(queue, at, context)
+                of(devices, context.target.device).context(queue, at, context);
             }
             Body::Signal(signal) => of(devices, signal.target.device).signal(queue, at, signal),
             Body::Consumed(taken) => of(devices, taken.target.device).consumed(queue, at, taken),
@@ -80,27 +87,14 @@ impl Correlator {
             }
             Body::Lost { .. } => self.lose(at.ns),
         }
-        if let Some(device) = event.device() {
-            self.report_trapped(device, at.ns);
-        }
     }
 
     /// A process uses the device of an event.
     fn used(&mut self, event: &Event) {
-        let vm = self.vms.get(&event.task.pid).map(String::as_str);
         if let Some(key) = event.device() {
             let device = of(&mut self.devices, key);
-            device.used(&mut self.queue, Moment::of(event), vm);
+            device.used(&mut self.queue, Moment::of(event));
         }
-    }
-
-    /// The process `pid` runs this virtual machine, or another program than before.
-    fn owner(&mut self, pid: u32, vm: Option<&str>) {
-        match vm {
-            Some(vm) => self.vms.insert(pid, vm.to_owned()),
-            None => self.vms.remove(&pid),
-        };
-        self.queue.stats_mut().owner(pid, vm);
     }
 
     /// A mapping, or a part of one, is gone.

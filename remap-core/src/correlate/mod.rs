@@ -63,8 +63,6 @@ pub struct Correlator {
     queue: OutputQueue,
     devices: BTreeMap<DeviceKey, Device>,
     dma: Dma,
-    /// Virtual machines by the process that runs them.
-    vms: BTreeMap<u32, String>,
     /// When records were last lost.
     lost_ns: Option<u64>,
 }
@@ -76,7 +74,6 @@ impl Correlator {
             queue: OutputQueue::new(options),
             devices: BTreeMap::new(),
             dma: Dma::default(),
-            vms: BTreeMap::new(),
             lost_ns: None,
         }
     }
@@ -114,12 +111,6 @@ impl Correlator {
     /// What it adds up to.
     pub fn into_stats(self) -> Stats {
         self.queue.into_stats()
-    }
-
-    /// The name of a device of this trace.
-    pub fn device_name(&self, device: DeviceKey) -> &str {
-        let device = self.devices.get(&device);
-        device.map_or(UNKNOWN_DEVICE, |device| &device.identity().name)
     }
 
     fn settle(&mut self, now: u64) {

@@ -101,15 +101,6 @@ impl Stats {
             | Output::InFlightCall(_) => {}
         }
     }
-
-    /// A process runs a virtual machine, or another program.
-    pub(super) fn owner(&mut self, pid: u32, vm: Option<&str>) {
-        for device in self.devices.values_mut() {
-            if let Some(user) = device.users.get_mut(&pid) {
-                user.vm = vm.map(str::to_owned);
-            }
-        }
-    }
 }
 
 impl DeviceStats {

@@ -14,12 +14,12 @@ pub(super) struct Users {
 
 impl Users {
     /// A process uses the device.
-    pub(super) fn used(&mut self, out: &mut Reporter<'_>, task: &Task, vm: Option<&str>) {
+    pub(super) fn used(&mut self, out: &mut Reporter<'_>, task: &Task) {
         if self.pids.insert(task.pid) {
             let users = &mut out.stats().users;
             users.entry(task.pid).or_insert_with(|| User {
                 comm: task.comm.clone(),
-                vm: vm.map(str::to_owned),
+                vm: None,
             });
         }
     }

@@ -10,7 +10,7 @@ use crate::event::{Body, Event};
 /// runs; `None` if it runs none, or if that could not be read.
 pub type VmNames = Box<dyn FnMut(u32) -> Option<String>>;
 
-/// Who has been asked about, and what came of it.
+/// The processes that were looked up, and their virtual machines.
 pub(super) struct Owners {
     resolve: VmNames,
     known: HashMap<u32, Option<String>>,
@@ -24,8 +24,9 @@ impl Owners {
         }
     }
 
-    /// What has to be said about the process of `event` before it. Asked when the record comes in
-    /// and not when its turn has come: the process may be gone by then.
+    /// The event that names the virtual machine of the process of `event`, to go before it. The name
+    /// is looked up when the record arrives, not when it is passed on: the process may have ended
+    /// by then.
     pub(super) fn before(&mut self, event: &Event) -> Option<Event> {
         if !acts(event) {
             return None;

@@ -1,8 +1,9 @@
-//! Which events are handed on: those of the devices, processes and machines of interest.
+//! Which events are passed on: those of the devices, processes and machines of interest.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use crate::event::{Body, DeviceKey, DeviceSeen, Event};
+use super::registry::Registry;
+use crate::event::{Body, DeviceKey, Event};
 
 /// Which devices are of interest; all of them by default.
 #[derive(Clone, Debug, Default)]
@@ -49,15 +50,11 @@ pub(super) fn acts(event: &Event) -> bool {
     )
 }
 
-/// Applies a [`Filter`], and keeps the names of the devices that are open.
+/// Applies a [`Filter`].
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     filter: Filter,
-    /// The event that made each device known.
-    devices: HashMap<DeviceKey, Event>,
     used: BTreeSet<DeviceKey>,
-    /// The virtual machine of each process that runs one.
-    vms: HashMap<u32, String>,
     left_out: u64,
 }
 
@@ -69,46 +66,26 @@ impl Scope {
         }
     }
 
-    /// The name of a device that is open.
-    pub(super) fn name(&self, device: DeviceKey) -> Option<&str> {
-        match &self.devices.get(&device)?.body {
-            Body::Device(DeviceSeen { name, .. }) => Some(name),
-            _ => None,
-        }
-    }
-
     /// Records that were of no interest.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// The process `pid` runs this virtual machine, or another program than before.
-    pub(super) fn runs(&mut self, pid: u32, vm: Option<&str>) {
-        match vm {
-            Some(vm) => self.vms.insert(pid, vm.to_owned()),
-            None => self.vms.remove(&pid),
-        };
-    }
-
-    /// Its memory may serve another device next time, and another owner.
-    pub(super) fn closed(&mut self, device: DeviceKey) {
-        self.devices.remove(&device);
+    /// A device was closed: its address may be that of another device next time.
+    pub(super) fn close(&mut self, device: DeviceKey) {
         self.used.remove(&device);
     }
 
-    /// Whether the event is handed on.
-    pub(super) fn admit(&mut self, event: &Event) -> Admission {
-        if let Body::Device(DeviceSeen { device, .. }) = event.body {
-            self.devices.insert(device, event.clone());
-        }
-        let admission = self.judge(event);
+    /// Whether the event is passed on; `names` contains it already.
+    pub(super) fn admit(&mut self, names: &Registry, event: &Event) -> Admission {
+        let admission = self.judge(names, event);
         if admission == Admission::No {
             self.left_out += 1;
         }
         admission
     }
 
-    fn judge(&mut self, event: &Event) -> Admission {
+    fn judge(&mut self, names: &Registry, event: &Event) -> Admission {
         if matches!(event.body, Body::Lost { .. } | Body::Owner { .. }) {
             return Admission::Yes;
         }
@@ -116,7 +93,7 @@ impl Scope {
         let Some(device) = event.device() else {
             // What belongs to no single device belongs to a process, if to anything.
             let about_one = matches!(event.body, Body::Data(_) | Body::PrecopyInfo(_));
-            let wanted = (!by_user || self.is_user(event.task.pid))
+            let wanted = (!by_user || self.is_user(names, event.task.pid))
                 && !(about_one && self.filter.device.is_some());
             return if wanted {
                 Admission::Yes
@@ -125,18 +102,18 @@ impl Scope {
             };
         };
         if let Some(wanted) = &self.filter.device
-            && self.name(device) != Some(wanted)
+            && names.device(device) != Some(wanted)
         {
             return Admission::No;
         }
         if !by_user || self.used.contains(&device) {
             return Admission::Yes;
         }
-        if !(acts(event) && self.is_user(event.task.pid)) {
+        if !(acts(event) && self.is_user(names, event.task.pid)) {
             return Admission::No;
         }
         self.used.insert(device);
-        match self.devices.get(&device) {
+        match names.opening(device) {
             Some(known) if !matches!(event.body, Body::Device(_)) => {
                 Admission::After(Box::new(known.clone()))
             }
@@ -144,12 +121,8 @@ impl Scope {
         }
     }
 
-    fn is_user(&self, pid: u32) -> bool {
+    fn is_user(&self, names: &Registry, pid: u32) -> bool {
         self.filter.pid.is_none_or(|wanted| wanted == pid)
-            && self
-                .filter
-                .vm
-                .as_ref()
-                .is_none_or(|wanted| self.vms.get(&pid) == Some(wanted))
+            && (self.filter.vm.is_none() || names.vm(pid) == self.filter.vm.as_deref())
     }
 }

@@ -1,5 +1,6 @@
-//! Who is let in.
+//! Which events are passed on.
 
+use super::registry::Registry;
 use super::scope::{Admission, Scope};
 use super::*;
 use crate::event::{DeviceKey, DeviceSeen, DmaCall, Origin, ZapStep};
@@ -44,21 +45,41 @@ fn zap(key: u64) -> Body {
     })
 }
 
-fn scope(device: Option<&str>, pid: Option<u32>, vm: Option<&str>) -> Scope {
-    Scope::new(Filter {
+/// A scope, and the names that it asks for.
+struct Scene {
+    scope: Scope,
+    names: Registry,
+}
+
+impl Scene {
+    fn admit(&mut self, event: &Event) -> Admission {
+        self.names.record(event);
+        self.scope.admit(&self.names, event)
+    }
+
+    fn runs(&mut self, pid: u32, vm: Option<&str>) {
+        let vm = vm.map(str::to_owned);
+        self.names.record(&event(pid, Body::Owner { pid, vm }));
+    }
+}
+
+fn scope(device: Option<&str>, pid: Option<u32>, vm: Option<&str>) -> Scene {
+    let scope = Scope::new(Filter {
         device: device.map(str::to_owned),
         pid,
         vm: vm.map(str::to_owned),
-    })
+    });
+    let names = Registry::default();
+    Scene { scope, names }
 }
 
 #[test]
 fn everything_by_default() {
-    let mut scope = Scope::default();
+    let mut scope = scope(None, None, None);
     for body in [zap(1), device(1), reset(1), Body::Lost { count: 1 }] {
         assert_eq!(scope.admit(&event(5, body)), Admission::Yes);
     }
-    assert_eq!(scope.left_out(), 0);
+    assert_eq!(scope.scope.left_out(), 0);
 }
 
 #[test]
@@ -68,8 +89,9 @@ fn a_device_by_its_name() {
     assert_eq!(scope.admit(&event(5, reset(1))), Admission::No);
     assert_eq!(scope.admit(&event(5, device(2))), Admission::Yes);
     assert_eq!(scope.admit(&event(6, reset(2))), Admission::Yes);
-    assert_eq!(scope.left_out(), 2);
-    scope.closed(DeviceKey(2));
+    assert_eq!(scope.scope.left_out(), 2);
+    scope.scope.close(DeviceKey(2));
+    scope.names.close(DeviceKey(2));
     assert_eq!(scope.admit(&event(5, reset(2))), Admission::No);
 }
 
@@ -118,4 +140,27 @@ fn what_belongs_to_no_device_belongs_to_a_process() {
     assert_eq!(by_pid.admit(&event(5, dma())), Admission::Yes);
     let mut by_name = scope(Some("0000:01:00.0"), None, None);
     assert_eq!(by_name.admit(&event(4, dma())), Admission::Yes);
+}
+
+#[test]
+fn the_summary_names_the_machine_that_a_user_runs_last() {
+    use crate::model::{Stats, User};
+    let mut scene = scope(None, None, None);
+    let mut stats = Stats::default();
+    for (pid, vm) in [
+        (5, Some("web")),
+        (5, Some("db")),
+        (6, Some("web")),
+        (6, None),
+    ] {
+        scene.runs(pid, vm);
+        let comm = "vmm".to_owned();
+        let device = stats.devices.entry("0000:01:00.0".to_owned()).or_default();
+        let users = &mut device.users;
+        users.insert(pid, User { comm, vm: None });
+    }
+    scene.names.name_users(&mut stats);
+    let users = stats.devices["0000:01:00.0"].users.values();
+    let vms: Vec<Option<&str>> = users.map(|user| user.vm.as_deref()).collect();
+    assert_eq!(vms, [Some("db"), None]);
 }

@@ -1,4 +1,4 @@
-//! What VMMs say, between the events that the probes saw.
+//! The checkpoints of the VMMs' logs, sorted in between the events of the probes.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Vmm {
     downtimes: Downtimes,
-    /// Checkpoints whose turn has not come.
+    /// Checkpoints that are later than the last event.
     waiting: Vec<Checkpoint>,
     /// What was read of each log.
     pub(super) accounts: Vec<LogAccount>,

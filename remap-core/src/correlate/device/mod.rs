@@ -56,9 +56,9 @@ impl Device {
     }
 
     /// A process uses the device.
-    pub(super) fn used(&mut self, queue: &mut OutputQueue, at: Moment<'_>, vm: Option<&str>) {
+    pub(super) fn used(&mut self, queue: &mut OutputQueue, at: Moment<'_>) {
         let out = &mut Reporter::new(&self.identity, queue);
-        self.users.used(out, at.task, vm);
+        self.users.used(out, at.task);
     }
 
     /// A file of the device was made.
