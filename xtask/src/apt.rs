@@ -1,7 +1,7 @@
 //! Debian packages: which are missing, installing them, fetching without
 //! installing.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -143,7 +143,7 @@ impl Apt {
             name.to_string_lossy().starts_with(&prefix)
         });
         let file = file.ok_or_else(|| anyhow!("apt-get download {} left no file", package.name))?;
-        let hash = sha256(&fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
+        let hash = sha256(&fs::read(&file)?);
         if hash != package.sha256 {
             bail!(
                 "{}: its SHA-256 is {hash}, the package index says {}",
@@ -174,7 +174,7 @@ impl Apt {
     /// Fetches packages and all that they depend on into `directory`.
     pub fn download_closure(&self, names: &[&str], directory: &Path) -> Result<Vec<PathBuf>> {
         let partial = directory.join("partial");
-        fs::create_dir_all(&partial).with_context(|| format!("creating {}", partial.display()))?;
+        fs::create_dir_all(&partial)?;
         let place = format!("Dir::Cache::archives={}", directory.display());
         let words = [
             "-o",
@@ -217,8 +217,7 @@ fn field(record: &str, name: &str, key: &str) -> Result<String> {
 
 /// What is in a folder, by name.
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("listing {}", directory.display()));
+    let entries = fs::read_dir(directory);
     let mut files: Vec<_> = entries?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;
@@ -236,6 +235,5 @@ pub fn unpack(deb: &Path, into: &Path, patterns: &[String]) -> Result<()> {
 
 /// Whether this process may install packages.
 fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+    rustix::process::geteuid().is_root()
 }

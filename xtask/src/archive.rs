@@ -3,7 +3,7 @@
 //! An uncompressed kernel boots by PVH in half the time of a bzImage, which
 //! would unpack itself under emulation.
 
-use std::fs;
+use fs_err as fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -54,10 +54,10 @@ fn payload(image: &[u8]) -> Result<Payload<'_>> {
 
 /// Writes the vmlinux inside `bzimage` to `vmlinux`.
 pub fn extract(bzimage: &Path, vmlinux: &Path) -> Result<()> {
-    let image = fs::read(bzimage).with_context(|| format!("reading {}", bzimage.display()))?;
+    let image = fs::read(bzimage)?;
     let payload = payload(&image).with_context(|| format!("reading {}", bzimage.display()))?;
     let packed = vmlinux.with_extension("packed");
-    fs::write(&packed, payload.bytes).with_context(|| format!("writing {}", packed.display()))?;
+    fs::write(&packed, payload.bytes)?;
     let (program, args) = payload.unpack.split_first().context("no program")?;
     let unpacked = quiet(command(program, args).arg(&packed))?.stdout;
     if u32::try_from(unpacked.len()) != Ok(payload.size) {
@@ -69,7 +69,7 @@ pub fn extract(bzimage: &Path, vmlinux: &Path) -> Result<()> {
         );
     }
     fs::remove_file(&packed)?;
-    fs::write(vmlinux, unpacked).with_context(|| format!("writing {}", vmlinux.display()))
+    Ok(fs::write(vmlinux, unpacked)?)
 }
 
 #[cfg(test)]

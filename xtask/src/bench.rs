@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what tracing costs, counted in instructions.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -58,13 +58,10 @@ pub fn main(args: &Args) -> Result<u8> {
             ..Spec::new(kernel, Driver::None, vec![Binary::LabBench.name().into()])
         };
         let outcome = lab::run(&spec, Output::Both)?;
-        match outcome.verdict {
-            Ok(0) => continue,
-            Ok(status) => println!("FAILED: the benchmark exited with {status}"),
-            Err(why) => println!("FAILED: {why}"),
+        if let Err(why) = outcome.succeeded("the benchmark") {
+            println!("FAILED: {why}");
+            code = 1;
         }
-        println!("the guest's log is {}", outcome.log.display());
-        code = 1;
     }
     Ok(code)
 }
@@ -74,6 +71,6 @@ fn overlay(remap: &Path) -> Result<TempDir> {
     let root = tempfile::tempdir().context("making a folder for the binary")?;
     let to = root.path().join("bin").join(Binary::Remap.name());
     fs::create_dir(root.path().join("bin"))?;
-    fs::copy(remap, &to).with_context(|| format!("copying {}", remap.display()))?;
+    fs::copy(remap, &to)?;
     Ok(root)
 }

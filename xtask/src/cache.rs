@@ -3,8 +3,8 @@
 //! An entry is a directory that appears whole (it is filled beside its place
 //! and renamed), so an entry that exists is complete.
 
+use fs_err::{self as fs, File};
 use std::env;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,14 +24,14 @@ pub fn directory() -> Result<PathBuf> {
         }
     };
     let directory = base.join("remap");
-    fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+    fs::create_dir_all(&directory)?;
     Ok(directory)
 }
 
 /// Holds the cache for this process until dropped; waits while another has it.
 pub fn lock() -> Result<File> {
     let path = directory()?.join("lock");
-    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    let file = File::create(&path)?;
     if file.try_lock().is_err() {
         eprintln!("xtask: waiting for another setup to finish");
         file.lock()
@@ -46,7 +46,7 @@ pub fn entry(at: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         return Ok(());
     }
     let parent = at.parent().context("a cache entry has a parent")?;
-    fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+    fs::create_dir_all(parent)?;
     remove_stale(parent);
     let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(parent)?;
     fill(draft.path())?;
@@ -60,11 +60,15 @@ pub fn entry(at: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         }
         // Another process was faster, with the same content.
         Err(_) if at.exists() => Ok(()),
-        Err(error) => {
-            let from = draft.path().display();
-            Err(error).with_context(|| format!("moving {from} to {}", at.display()))
-        }
+        Err(error) => Err(error.into()),
     }
+}
+
+/// The entry of the build directory that is made of `inputs`.
+pub fn built(kind: &str, inputs: &[u8], fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let at = target().join(kind).join(&sha256(inputs)[..16]);
+    entry(&at, fill)?;
+    Ok(at)
 }
 
 /// How the names of unfinished entries begin.
@@ -87,10 +91,7 @@ fn remove_stale(parent: &Path) {
 
 /// The SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// The repository's root.

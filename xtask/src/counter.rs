@@ -1,11 +1,11 @@
 //! The counter in C that the tracer is compared with in the lab.
 
-use std::fs;
+use fs_err as fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::cache::{self, sha256};
+use crate::cache;
 use crate::process::{command, quiet};
 
 /// The binary's name.
@@ -16,10 +16,8 @@ const FLAGS: [&str; 5] = ["-static", "-O2", "-Wall", "-Wextra", "-Werror"];
 /// The binary.
 pub fn ensure() -> Result<PathBuf> {
     let source = cache::root().join("lab/tests/c/count.c");
-    let text = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
-    let hash = &sha256(&text)[..16];
-    let at = cache::target().join("lab-count").join(hash);
-    cache::entry(&at, |draft| {
+    let text = fs::read(&source)?;
+    let at = cache::built("lab-count", &text, |draft| {
         let mut gcc = command("gcc-12", FLAGS);
         gcc.arg("-o").arg(draft.join(NAME));
         quiet(gcc.arg(&source)).map(drop)

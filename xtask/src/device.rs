@@ -9,7 +9,7 @@ use clap::ValueEnum;
 pub enum Device {
     /// None at all.
     None,
-    /// NVMe: BAR0 16K with MSI-X, BAR2 16M and BAR4 16M mappable, FLR.
+    /// NVMe: BAR0 16K with MSI-X, BAR2 and BAR4 mappable (16M each, if no run asks for less), FLR.
     Nvme,
     /// QEMU's teaching device: BAR0 1M, raises real interrupts on request.
     Edu,
@@ -34,8 +34,9 @@ pub struct Placed {
 
 /// Gives every device its own slot, so its own IOMMU group: the n-th stands at
 /// slot n of bus 0 (edu, which is no PCI Express device) or behind a root port
-/// in that slot. Buses are numbered in the order of the ports.
-pub fn place(devices: &[Device], files: &Path) -> Vec<Placed> {
+/// in that slot. Buses are numbered in the order of the ports. The large BARs of an NVMe have
+/// `bar_mib` MiB.
+pub fn place(devices: &[Device], bar_mib: u64, files: &Path) -> Vec<Placed> {
     let mut bus = 0;
     let mut placed = Vec::new();
     for (&device, slot) in devices
@@ -59,13 +60,13 @@ pub fn place(devices: &[Device], files: &Path) -> Vec<Placed> {
             ]);
             format!("0000:{bus:02x}:00.0")
         };
-        args.extend(arguments(device, slot, files));
+        args.extend(arguments(device, slot, bar_mib, files));
         placed.push(Placed { device, bdf, args });
     }
     placed
 }
 
-fn arguments(device: Device, n: u32, files: &Path) -> Vec<String> {
+fn arguments(device: Device, n: u32, bar_mib: u64, files: &Path) -> Vec<String> {
     let file = |name: &str| files.join(format!("{name}{n}.img")).display().to_string();
     let bus = format!("bus=rp{n}");
     match device {
@@ -78,11 +79,11 @@ fn arguments(device: Device, n: u32, files: &Path) -> Vec<String> {
             ),
             "-object".into(),
             format!(
-                "memory-backend-file,id=pmr{n},share=on,mem-path={},size=16M",
+                "memory-backend-file,id=pmr{n},share=on,mem-path={},size={bar_mib}M",
                 file("pmr")
             ),
             "-device".into(),
-            format!("nvme,serial=remap{n},drive=disk{n},{bus},cmb_size_mb=16,pmrdev=pmr{n}"),
+            format!("nvme,serial=remap{n},drive=disk{n},{bus},cmb_size_mb={bar_mib},pmrdev=pmr{n}"),
         ],
         Device::Edu => vec!["-device".into(), format!("edu,addr={n:#x}")],
         Device::E1000e => vec!["-device".into(), format!("e1000e,{bus}")],
@@ -97,15 +98,15 @@ fn arguments(device: Device, n: u32, files: &Path) -> Vec<String> {
 }
 
 /// The files that the devices' arguments name, with their sizes.
-pub fn files(placed: &[Placed]) -> impl Iterator<Item = (String, u64)> {
+pub fn files(placed: &[Placed], bar_mib: u64) -> impl Iterator<Item = (String, u64)> {
     let numbered = placed
         .iter()
         .zip(1..)
         .filter(|(placed, _)| placed.device == Device::Nvme);
-    numbered.flat_map(|(_, n)| {
+    numbered.flat_map(move |(_, n)| {
         [
             (format!("nvme{n}.img"), 64 << 20),
-            (format!("pmr{n}.img"), 16 << 20),
+            (format!("pmr{n}.img"), bar_mib << 20),
         ]
     })
 }
@@ -117,12 +118,12 @@ mod tests {
     #[test]
     fn addresses_are_the_same_every_time() {
         let devices = [Device::Nvme, Device::Edu, Device::None, Device::E1000e];
-        let placed = place(&devices, Path::new("/x"));
+        let placed = place(&devices, 16, Path::new("/x"));
         let addresses: Vec<_> = placed.iter().map(|placed| placed.bdf.as_str()).collect();
         assert_eq!(addresses, ["0000:01:00.0", "0000:00:02.0", "0000:02:00.0"]);
         assert!(placed[2].args.iter().any(|arg| arg.contains("id=rp3")));
         assert_eq!(
-            files(&placed).map(|(name, _)| name).collect::<Vec<_>>(),
+            files(&placed, 16).map(|(name, _)| name).collect::<Vec<_>>(),
             ["nvme1.img", "pmr1.img"]
         );
     }

@@ -1,6 +1,6 @@
 //! The driver under test, built against each kernel's headers.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -57,7 +57,7 @@ pub fn ensure(kernel: &Kernel) -> Result<PathBuf> {
 /// The sources: what kbuild reads.
 fn files(sources: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(sources).with_context(|| format!("listing {}", sources.display()))? {
+    for entry in fs::read_dir(sources)? {
         let path = entry?.path();
         let name = path
             .file_name()
@@ -67,10 +67,7 @@ fn files(sources: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         let source =
             [".c", ".h"].iter().any(|end| name.ends_with(end)) && !name.ends_with(".mod.c");
         if source || name == "Kbuild" || name == "Makefile" {
-            files.push((
-                name,
-                fs::read(&path).with_context(|| format!("reading {}", path.display()))?,
-            ));
+            files.push((name, fs::read(&path)?));
         }
     }
     if !files.iter().any(|(name, _)| name == "Kbuild") {

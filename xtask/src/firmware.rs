@@ -1,12 +1,12 @@
 //! The firmware of the virtual machines that run inside the guest, assembled
 //! from `lab/firmware`.
 
-use std::fs;
+use fs_err as fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cache::{self, sha256};
+use crate::cache;
 use crate::process::{command, quiet};
 
 /// Where the guest finds it, below its root.
@@ -19,10 +19,8 @@ const SIZE: u64 = 64 << 10;
 /// A folder to be copied over the guest's root, with the firmware in it.
 pub fn folder() -> Result<PathBuf> {
     let source = cache::root().join("lab/firmware/firmware.S");
-    let text = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
-    let hash = &sha256(&text)[..16];
-    let at = cache::target().join("lab-firmware").join(hash);
-    cache::entry(&at, |draft| {
+    let text = fs::read(&source)?;
+    cache::built("lab-firmware", &text, |draft| {
         let work = tempfile::tempdir().context("making a folder for the firmware's build")?;
         let (object, image) = (work.path().join("firmware.o"), draft.join(PLACE));
         fs::create_dir_all(draft.join("lib/remap"))?;
@@ -38,6 +36,5 @@ pub fn folder() -> Result<PathBuf> {
             SIZE => Ok(()),
             size => bail!("the firmware has {size} bytes instead of {SIZE}"),
         }
-    })?;
-    Ok(at)
+    })
 }

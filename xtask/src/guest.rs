@@ -1,9 +1,9 @@
 //! What goes into the guest: its root, and the run that it is handed.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use remap_guest::handover::{self, Line, Module, Run};
 
 use crate::build::Binary;
@@ -54,7 +54,7 @@ pub fn write(spec: &Spec, devices: &[Placed], at: &Path) -> Result<u64> {
     let run = serde_json::to_vec(&run(spec, devices, &modules)?)?;
     cpio.file(handover::PATH.trim_start_matches('/'), 0o644, &run)?;
     root.extend(cpio.finish()?);
-    fs::write(at, root).with_context(|| format!("writing {}", at.display()))?;
+    fs::write(at, root)?;
     Ok(u64::try_from(extra)?)
 }
 

@@ -1,10 +1,11 @@
 //! The kernel's modules for the guest: which need which, in which order.
 
+use fs_err as fs;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
+use walkdir::WalkDir;
 
 /// The modules of one kernel.
 pub struct Modules {
@@ -23,23 +24,14 @@ impl Modules {
     /// Reads the tree that a kernel was unpacked to.
     pub fn read(tree: &Path) -> Result<Modules> {
         let mut all = BTreeMap::new();
-        let mut folders = vec![tree.to_path_buf()];
-        while let Some(folder) = folders.pop() {
-            for entry in
-                fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))?
-            {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "ko") {
-                    let bytes =
-                        fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-                    let module = Module {
-                        path: path.strip_prefix(tree)?.to_path_buf(),
-                        needs: dependencies(&bytes),
-                    };
-                    all.insert(name(&path), module);
-                }
+        for entry in WalkDir::new(tree) {
+            let path = entry?.into_path();
+            if path.extension().is_some_and(|extension| extension == "ko") {
+                let module = Module {
+                    path: path.strip_prefix(tree)?.to_path_buf(),
+                    needs: dependencies(&fs::read(&path)?),
+                };
+                all.insert(name(&path), module);
             }
         }
         Ok(Modules { all })

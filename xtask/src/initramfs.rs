@@ -1,12 +1,13 @@
 //! The guest's root: cpio archives, one after the other, later ones over
 //! earlier ones.
 
-use std::fs;
+use fs_err as fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
 
 const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
@@ -37,46 +38,29 @@ impl Cpio {
 
     /// Adds a copy of a file on this machine.
     pub fn copy(&mut self, name: &str, mode: u32, from: &Path) -> Result<()> {
-        let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+        let bytes = fs::read(from)?;
         self.file(name, mode, &bytes)
     }
 
     /// Adds everything below `root`, with modes and links as they are.
     pub fn tree(&mut self, root: &Path) -> Result<()> {
-        let mut folders = vec![root.to_path_buf()];
-        while let Some(folder) = folders.pop() {
-            let entries =
-                fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))?;
-            let mut paths = entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<Result<Vec<_>>>()?;
-            paths.sort();
-            for path in paths {
-                let meta = fs::symlink_metadata(&path)
-                    .with_context(|| format!("reading {}", path.display()))?;
-                let name = path.strip_prefix(root)?.as_os_str().as_bytes().to_vec();
-                let mode = meta.permissions().mode() & 0o7777;
-                let failed = || format!("reading {}", path.display());
-                if meta.is_dir() {
-                    self.entry(&name, DIRECTORY | mode, &[])?;
-                    folders.push(path);
-                } else if meta.is_symlink() {
-                    self.entry(
-                        &name,
-                        SYMLINK | mode,
-                        fs::read_link(&path)
-                            .with_context(failed)?
-                            .as_os_str()
-                            .as_bytes(),
-                    )?;
-                } else if meta.is_file() {
-                    self.entry(&name, FILE | mode, &fs::read(&path).with_context(failed)?)?;
-                } else {
-                    bail!(
-                        "{}: neither a file, a directory nor a link: take it out of the overlay",
-                        path.display()
-                    );
-                }
+        for entry in WalkDir::new(root).min_depth(1).sort_by_file_name() {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type());
+            let name = path.strip_prefix(root)?.as_os_str().as_bytes();
+            let mode = entry.metadata()?.permissions().mode() & 0o7777;
+            if kind.is_dir() {
+                self.entry(name, DIRECTORY | mode, &[])?;
+            } else if kind.is_symlink() {
+                let to = fs::read_link(path)?;
+                self.entry(name, SYMLINK | mode, to.as_os_str().as_bytes())?;
+            } else if kind.is_file() {
+                self.entry(name, FILE | mode, &fs::read(path)?)?;
+            } else {
+                bail!(
+                    "{}: neither a file, a directory nor a link: take it out of the overlay",
+                    path.display()
+                );
             }
         }
         Ok(())
@@ -158,7 +142,7 @@ mod tests {
         fs::write(root.path().join("bin/tool"), "x").unwrap();
         fs::set_permissions(
             root.path().join("bin/tool"),
-            fs::Permissions::from_mode(0o750),
+            std::fs::Permissions::from_mode(0o750),
         )
         .unwrap();
         std::os::unix::fs::symlink("tool", root.path().join("bin/link")).unwrap();

@@ -1,11 +1,11 @@
 //! `cargo xtask lab`: boots a guest, runs one command in it and checks how it ended.
 
-use std::fs::{self, File};
+use fs_err::{self as fs, File};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 
 use crate::build::{self, Binary};
@@ -91,6 +91,18 @@ pub struct Outcome {
     pub log: PathBuf,
     /// From the start of QEMU to the verdict.
     pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// Fails unless the command, which is called `what`, succeeded.
+    pub fn succeeded(&self, what: &str) -> Result<()> {
+        let log = self.log.display();
+        match &self.verdict {
+            Ok(0) => Ok(()),
+            Ok(status) => bail!("{what} exited with {status}; the guest's log is {log}"),
+            Err(why) => bail!("{why}; the guest's log is {log}"),
+        }
+    }
 }
 
 /// The guest's memory in MiB, without what overlays need.
@@ -182,11 +194,9 @@ pub fn run(spec: &Spec, output: Output) -> Result<Outcome> {
         .prefix("remap-lab-")
         .tempdir()
         .context("making a folder for the run")?;
-    let placed = device::place(&spec.devices, files.path());
-    for (name, size) in device::files(&placed) {
-        let file =
-            File::create(files.path().join(&name)).with_context(|| format!("creating {name}"))?;
-        file.set_len(size)?;
+    let placed = device::place(&spec.devices, spec.bar_mib, files.path());
+    for (name, size) in device::files(&placed, spec.bar_mib) {
+        File::create(files.path().join(name))?.set_len(size)?;
     }
     let (initrd, channel) = (files.path().join("initrd"), files.path().join("channel"));
     let extra = guest::write(spec, &placed, &initrd)?;
@@ -219,7 +229,7 @@ pub fn run(spec: &Spec, output: Output) -> Result<Outcome> {
 fn log_file(spec: &Spec) -> Result<PathBuf> {
     const KEPT: usize = 100;
     let folder = cache::target().join("lab-logs");
-    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    fs::create_dir_all(&folder)?;
     let mut old: Vec<_> = fs::read_dir(&folder)?
         .flatten()
         .map(|entry| entry.path())

@@ -1,6 +1,6 @@
 //! bpf-linker: links the eBPF programs with the LLVM that Debian's rustc uses.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -28,8 +28,7 @@ pub fn ensure() -> Result<PathBuf> {
     }
     let prefix = cache::directory()?.join("llvm-prefix");
     let link = prefix.join("lib/libLLVM.so");
-    fs::create_dir_all(prefix.join("lib"))
-        .with_context(|| format!("creating {}", prefix.display()))?;
+    fs::create_dir_all(prefix.join("lib"))?;
     let _ = fs::remove_file(&link);
     std::os::unix::fs::symlink(Path::new(LIBRARIES).join(&library), &link)?;
     step(

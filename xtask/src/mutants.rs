@@ -4,7 +4,7 @@
 //! tests fail on is caught; one that does not compile is unviable. This takes hours for the whole
 //! crate, so CI does not run it.
 
-use std::fs;
+use fs_err as fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -45,7 +45,7 @@ pub struct Args {
 pub fn main(args: &Args) -> Result<u8> {
     let program = MUTANTS.ensure()?.join(MUTANTS.name);
     let place = cache::target().join("mutants");
-    fs::create_dir_all(&place).with_context(|| format!("creating {}", place.display()))?;
+    fs::create_dir_all(&place)?;
     let mut cargo = command(&program.to_string_lossy(), ["mutants"]);
     cargo
         .args([
@@ -96,7 +96,7 @@ struct Counts {
 
 impl Counts {
     fn read(path: &Path) -> Result<Counts> {
-        let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let text = fs::read(path)?;
         serde_json::from_slice(&text).with_context(|| format!("parsing {}", path.display()))
     }
 

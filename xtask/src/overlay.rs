@@ -1,14 +1,15 @@
 //! Programs of Debian's for the guest: packages fetched with all that they
 //! need, unpacked into a folder of the cache, never installed.
 
+use fs_err as fs;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use walkdir::WalkDir;
 
 use crate::apt;
 use crate::cache::{self, sha256};
@@ -94,8 +95,7 @@ pub fn fill(suite: Suite, names: &[&str], root: &Path) -> Result<()> {
     }
     for folder in LEFT_OUT.iter().map(|name| root.join(name)) {
         if folder.exists() {
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("removing {}", folder.display()))?;
+            fs::remove_dir_all(&folder)?;
         }
     }
     libraries(root, &tree)
@@ -128,7 +128,7 @@ fn libraries(root: &Path, tree: &Path) -> Result<()> {
             None => root.join(path.strip_prefix(tree)?),
         };
         fs::create_dir_all(to.parent().context("a library lies in a folder")?)?;
-        fs::copy(path, &to).with_context(|| format!("copying {}", path.display()))?;
+        fs::copy(path, &to)?;
         queue.extend(needed(&[to])?);
     }
     if !missing.is_empty() {
@@ -150,17 +150,11 @@ fn name(path: &Path) -> String {
 
 /// The files and links below `folder`.
 fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
-    let (mut paths, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
-    while let Some(folder) = folders.pop() {
-        for entry in
-            fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))?
-        {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                paths.push(entry.path());
-            }
+    let mut paths = Vec::new();
+    for entry in WalkDir::new(folder) {
+        let entry = entry?;
+        if !entry.file_type().is_dir() {
+            paths.push(entry.into_path());
         }
     }
     Ok(paths)

@@ -1,13 +1,14 @@
 //! `cargo xtask lab --scenario …`: runs in which a guest needs more than the
 //! lab's usual things.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use walkdir::WalkDir;
 
-use crate::cache::{self, sha256};
+use crate::cache;
 use crate::device::Device;
 use crate::spec::Spec;
 use crate::suite::Suite;
@@ -68,31 +69,24 @@ pub fn equip_with_qemu(spec: &mut Spec) -> Result<()> {
 fn qemu() -> Result<PathBuf> {
     let (suite, package, program) = QEMU;
     let whole = overlay::packages(suite, &[package])?;
-    let hash = &sha256(format!("{} {program}", whole.display()).as_bytes())[..16];
-    let at = cache::target().join("lab-qemu").join(hash);
-    cache::entry(&at, |draft| {
+    let inputs = format!("{} {program}", whole.display());
+    cache::built("lab-qemu", inputs.as_bytes(), |draft| {
         copy(&whole, draft, &|path| {
             !path.starts_with("usr/bin") || path == Path::new(program)
         })
-    })?;
-    Ok(at)
+    })
 }
 
 /// Copies the files below `from` that are `wanted` (by their path below it).
 /// Links become what they lead to.
 fn copy(from: &Path, to: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<()> {
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let failed = || format!("copying {}", from.join(&folder).display());
-        for entry in fs::read_dir(from.join(&folder)).with_context(failed)? {
-            let entry = entry.with_context(failed)?;
-            let path = folder.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else if wanted(&path) && entry.path().exists() {
-                fs::create_dir_all(to.join(&folder)).with_context(failed)?;
-                fs::copy(entry.path(), to.join(&path)).with_context(failed)?;
-            }
+    for entry in WalkDir::new(from) {
+        let entry = entry?;
+        let path = entry.path().strip_prefix(from)?;
+        if !entry.file_type().is_dir() && wanted(path) && entry.path().exists() {
+            let to = to.join(path);
+            fs::create_dir_all(to.parent().context("a file lies in a folder")?)?;
+            fs::copy(entry.path(), to)?;
         }
     }
     Ok(())

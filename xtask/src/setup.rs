@@ -1,8 +1,9 @@
 //! `cargo xtask setup`: everything that a fresh machine lacks.
 
+use fs_err as fs;
+use std::env;
 use std::path::PathBuf;
 use std::time::SystemTime;
-use std::{env, fs};
 
 use anyhow::{Context, Result};
 use clap::Parser;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::build::Binary;
+use crate::build::{self, Binary};
 use crate::device::Device;
 use crate::kernel::Kernel;
 
@@ -35,6 +35,8 @@ pub struct Spec {
     pub overlays: Vec<PathBuf>,
     /// The devices.
     pub devices: Vec<Device>,
+    /// The size of an NVMe's large BARs, MiB.
+    pub bar_mib: u64,
     /// Modules of the kernel to load beside those of VFIO.
     pub modules: Vec<&'static str>,
     /// Give up after this.
@@ -59,10 +61,11 @@ impl Spec {
             stock: false,
             overlays: Vec::new(),
             devices: vec![Device::Nvme],
+            bar_mib: 16,
             modules: Vec::new(),
             timeout: Duration::from_secs(300),
             qemu_args: Vec::new(),
-            binaries: vec![Binary::Guest, Binary::Remap, Binary::LabTests],
+            binaries: build::LAB.to_vec(),
             argv,
         }
     }

@@ -1,10 +1,10 @@
 //! Debian suites beside those that the system's sources name, with package
 //! lists of their own in the cache: the system's are neither read nor changed.
 
-use std::fs;
+use fs_err as fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::apt::Apt;
@@ -49,7 +49,7 @@ impl Suite {
             return Ok(apt);
         }
         let partial = place.join("lists/partial");
-        fs::create_dir_all(&partial).with_context(|| format!("creating {}", partial.display()))?;
+        fs::create_dir_all(&partial)?;
         fs::write(place.join("status"), "")?;
         fs::write(place.join("sources.list"), self.sources(&archive()?))?;
         let what = format!("fetching the package lists of {}", self.label());

@@ -6,7 +6,7 @@ mod vmm;
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use crate::build::{self, Binary};
+use crate::build;
 use crate::kernel::{self, Series};
 use crate::lab;
 use crate::process::step;
@@ -43,9 +43,7 @@ const VMM: Series = Series::V6_12;
 pub fn main(args: &Args) -> Result<u8> {
     let series = vec![Series::V6_1, Series::V6_12];
     setup::run(&[setup::Requirement::Build, setup::Requirement::Lab(series)])?;
-    step("building remap", || {
-        build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])
-    })?;
+    step("building remap", || build::binaries(&build::LAB))?;
     interrupt::watch()?;
     let mut failures = Vec::new();
     for &(series, encoding) in SHOWN {
@@ -102,12 +100,8 @@ fn show(series: Series, encoding: &str, cycles: u32, title: &str) -> Result<()> 
     let (text, json) = stdout.split_once(DIVIDER).unwrap_or((&stdout, ""));
     print!("{}", shortened(text));
     eprint!("{}", String::from_utf8_lossy(&outcome.stderr));
+    outcome.succeeded("the guest's script")?;
     let log = || format!("the guest's log is {}", outcome.log.display());
-    match outcome.verdict {
-        Ok(0) => {}
-        Ok(status) => anyhow::bail!("the guest's script exited with {status}; {}", log()),
-        Err(ref why) => anyhow::bail!("{why}; {}", log()),
-    }
     let summary = check::check(json, u64::from(cycles)).with_context(log)?;
     println!("judged: {summary}");
     Ok(())

@@ -2,7 +2,7 @@
 //! Debian leaves out, so that a device has a node of its own
 //! (`/dev/vfio/devices/vfioN`) beside its group.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -140,11 +140,11 @@ fn lay_out(source: &Path, tree: &Path) -> Result<()> {
     fs::create_dir(tree)?;
     for folder in ["vfio", "iommu"] {
         let (from, to) = (source.join("drivers").join(folder), tree.join(folder));
-        fs::rename(&from, &to).with_context(|| format!("moving {}", from.display()))?;
+        fs::rename(&from, &to)?;
     }
     fs::write(tree.join("Kbuild"), "obj-m := iommu/iommufd/ vfio/\n")?;
     let file = source.join("lib/interval_tree.c");
-    let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let text = fs::read_to_string(&file)?;
     let iommufd = tree.join("iommu/iommufd");
     fs::write(iommufd.join("span.c"), span(&text)?)?;
     let makefile = iommufd.join("Makefile");

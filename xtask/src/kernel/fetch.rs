@@ -1,9 +1,9 @@
 //! Fetching a kernel's packages, and unpacking what the lab needs of them.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{Kernel, MODULES, Series, tools};
 use crate::process::{command, quiet};
@@ -64,7 +64,7 @@ fn image(kernel: &Kernel, draft: &Path, get: &dyn Fn(&str) -> Result<PathBuf>) -
     )?;
     let (from, to) = (draft.join("usr/lib/modules"), draft.join("lib/modules"));
     fs::create_dir(draft.join("lib"))?;
-    fs::rename(&from, &to).with_context(|| format!("moving {}", from.display()))?;
+    fs::rename(&from, &to)?;
     Ok(to.join(release).join("vmlinuz"))
 }
 
@@ -75,14 +75,13 @@ fn adjust_headers(kernel: &Kernel, draft: &Path) -> Result<()> {
     };
     let headers = inside(kernel.headers())?;
     let makefile = headers.join("Makefile");
-    let text =
-        fs::read_to_string(&makefile).with_context(|| format!("reading {}", makefile.display()))?;
+    let text = fs::read_to_string(&makefile)?;
     let place = format!("{}/usr/src/", kernel.directory.display());
     let adjusted = text.replace("/usr/src/", &place);
     if adjusted == text {
         bail!("{}: has no line that names /usr/src/…", makefile.display());
     }
-    fs::write(&makefile, adjusted).with_context(|| format!("writing {}", makefile.display()))?;
+    fs::write(&makefile, adjusted)?;
     // kbuild takes the BTF that a module's types build on from here.
     let vmlinux = headers.join("vmlinux");
     if !vmlinux.exists() && kernel.series != Series::V6_1 {

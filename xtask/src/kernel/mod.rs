@@ -9,10 +9,10 @@ mod tools;
 
 pub use choice::Choice;
 
-use std::fs;
+use fs_err as fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cache;
 use crate::process::step;
@@ -144,7 +144,6 @@ pub fn ensure(series: Series, refresh: bool) -> Result<Kernel> {
         );
         step(&what, || fetch::all(&kernel, draft))
     })?;
-    fs::write(&pointer, &kernel.release)
-        .with_context(|| format!("writing {}", pointer.display()))?;
+    fs::write(&pointer, &kernel.release)?;
     Ok(kernel)
 }

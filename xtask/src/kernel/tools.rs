@@ -1,7 +1,8 @@
 //! Building modules for a kernel of a newer Debian: its tools need a newer C
 //! library than this machine may have, and its configuration a newer compiler.
 
-use std::fs::{self, Permissions};
+use fs_err as fs;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -63,13 +64,12 @@ fn older_compiler(headers: &Path) -> Result<()> {
     const NAME: &str = "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT";
     for file in ["include/config/auto.conf", "include/generated/autoconf.h"] {
         let path = headers.join(file);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = fs::read_to_string(&path)?;
         let kept = without(&text, NAME);
         if kept == text {
             bail!("{}: does not set {NAME}", path.display());
         }
-        fs::write(&path, kept).with_context(|| format!("writing {}", path.display()))?;
+        fs::write(&path, kept)?;
     }
     Ok(())
 }

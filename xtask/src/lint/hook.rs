@@ -62,13 +62,13 @@ fn breaks(file: &File) -> Vec<String> {
     found
 }
 
-/// The functions that are programs.
+/// The names of programs in the code.
 fn programs(text: &str) -> impl Iterator<Item = &str> {
-    let names = text.lines().filter_map(|line| {
-        let name = line.trim_start_matches("pub ").strip_prefix("fn ")?;
-        name.split(['(', '<']).next()
-    });
-    names.filter(|name| FORMS.iter().any(|form| name.ends_with(form)))
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    words.filter(|word| FORMS.iter().any(|form| word.ends_with(form)))
 }
 
 #[cfg(test)]

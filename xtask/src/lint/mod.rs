@@ -26,39 +26,22 @@ pub struct Rule {
 
 /// Every rule.
 pub const RULES: [Rule; 8] = [
-    Rule {
-        name: "no import circle inside a crate",
-        check: cycle::check,
-    },
-    Rule {
-        name: "unsafe only where it is listed",
-        check: unsafe_code::check,
-    },
-    Rule {
-        name: "a hook's file is named after it and opens with its contract",
-        check: hook::check,
-    },
-    Rule {
-        name: "uAPI numbers by name",
-        check: uapi::check,
-    },
-    Rule {
-        name: "short files",
-        check: length::check,
-    },
-    Rule {
-        name: "plain words",
-        check: words::check,
-    },
-    Rule {
-        name: "licences of files",
-        check: spdx::check,
-    },
-    Rule {
-        name: "licences and duplicates of dependencies",
-        check: dependency::check,
-    },
+    rule("no import circle inside a crate", cycle::check),
+    rule("unsafe only where it is listed", unsafe_code::check),
+    rule(
+        "a hook's file is named after it and opens with its contract",
+        hook::check,
+    ),
+    rule("uAPI numbers by name", uapi::check),
+    rule("short files", length::check),
+    rule("plain words", words::check),
+    rule("licences of files", spdx::check),
+    rule("licences and duplicates of dependencies", dependency::check),
 ];
+
+const fn rule(name: &'static str, check: fn(&Tree) -> Result<Vec<String>>) -> Rule {
+    Rule { name, check }
+}
 
 impl Rule {
     /// Fails with every finding, one a line.

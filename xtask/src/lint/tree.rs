@@ -1,8 +1,8 @@
 //! The files that the rules read.
 
-use std::fs;
+use fs_err as fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cache;
 use crate::process::{command, text};
@@ -32,7 +32,7 @@ impl Tree {
             if !at.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
                 continue;
             }
-            let bytes = fs::read(&at).with_context(|| format!("reading {}", at.display()))?;
+            let bytes = fs::read(&at)?;
             if let Ok(text) = String::from_utf8(bytes) {
                 let path = path.to_owned();
                 files.push(File { path, text });

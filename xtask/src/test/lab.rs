@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::report::Report;
-use crate::build::{self, Binary};
+use crate::build;
 use crate::device::Device;
 use crate::kernel::{self, Series};
 use crate::lab::{self, Outcome};
@@ -126,7 +126,7 @@ const GUESTS: usize = 4;
 
 /// Runs the tests whose name contains `filter`, on these kernels.
 pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Result<()> {
-    build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])?;
+    build::binaries(&build::LAB)?;
     let mut queue = VecDeque::new();
     for group in GROUPS {
         for series in group.series.iter().filter(|one| series.contains(one)) {

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::report::Report;
-use crate::build::{self, Binary};
+use crate::build;
 use crate::kernel::{self, Series};
 use crate::lint::RULES;
 use crate::process::{command, run as run_command, step};
@@ -49,7 +49,7 @@ pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Resu
         cargo(&args, &[("RUSTDOCFLAGS", "-D warnings")])
     })?;
     lint("lint: static binaries, with the eBPF programs", &|| {
-        build::binaries(&[Binary::Guest, Binary::Remap, Binary::LabTests])
+        build::binaries(&build::LAB)
     })?;
     for &series in series {
         lint(&format!("lint: driver on {}", series.label()), &|| {
