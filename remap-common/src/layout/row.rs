@@ -41,6 +41,15 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// Whose types describe the value.
+    pub const fn types(self) -> Types {
+        match self {
+            Self::Offset { types, .. } | Self::Size(types, _) | Self::HasMember(types, _) => types,
+            Self::LacksPrototype(_) => Types::PciCore,
+            Self::Enumerator(..) | Self::HasParameters(..) | Self::ByVariable(..) => Types::Core,
+        }
+    }
+
     /// What is missing where the value cannot be measured; of two paths the older, which every
     /// kernel without the newer one should have.
     pub const fn name(self) -> &'static str {

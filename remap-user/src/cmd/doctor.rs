@@ -16,7 +16,10 @@ use clap::Args;
 use crate::{
     cmd::output::Format,
     exit::{Code, Error},
-    kernel::{Kernel, layout::measure},
+    kernel::{
+        Kernel,
+        layout::{Missing, measure},
+    },
     live::{
         error::LoadError,
         hooks::lookup,
@@ -25,6 +28,7 @@ use crate::{
     },
     vfio::sysfs::Host,
 };
+use remap_common::layout::Types;
 use remap_core::account::Misses;
 
 /// Reports what this machine can trace and what it cannot, with the reason and the remedy.
@@ -147,10 +151,11 @@ fn processes() -> Check {
 fn layout(kernel: &Kernel) -> Vec<Check> {
     let measured = measure(kernel);
     let name = "kernel structures";
-    let limited = |detail: String| {
-        // The types of VFIO are in the BTF of its module.
-        let unloaded = kernel.vfio.is_none() && detail.starts_with("no vfio_");
-        Check::new(name, Status::Limited, detail, OTHER_KERNEL).caused_by(unloaded.then_some(VFIO))
+    let limited = |missing: Missing| {
+        // The types of VFIO are in the BTF of its modules.
+        let unloaded = kernel.vfio.is_none() && missing.types != Types::Core;
+        Check::new(name, Status::Limited, missing.sentence, OTHER_KERNEL)
+            .caused_by(unloaded.then_some(VFIO))
     };
     let mut checks: Vec<Check> = measured.missing.into_iter().map(limited).collect();
     for member in measured.fatal {

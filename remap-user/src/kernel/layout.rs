@@ -15,10 +15,19 @@ pub struct Measured {
     pub layout: KernelLayout,
     /// The addresses.
     pub addresses: KernelAddresses,
-    /// For each missing member: which it is, and what is lost without it.
-    pub missing: Vec<String>,
+    /// The missing members.
+    pub missing: Vec<Missing>,
     /// Missing members without which nothing can be traced.
     pub fatal: Vec<String>,
+}
+
+/// A member that could not be measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Whose types should describe it.
+    pub types: Types,
+    /// Which it is, and what is lost without it.
+    pub sentence: String,
 }
 
 /// Measures the layout of a kernel.
@@ -37,7 +46,10 @@ pub fn measure(kernel: &Kernel) -> Measured {
         }
     }
     if addresses.is_none() {
-        measured.missing.push(address::HIDDEN.to_owned());
+        measured.missing.push(Missing {
+            types: Types::Core,
+            sentence: address::HIDDEN.to_owned(),
+        });
     }
     measured
 }
@@ -48,7 +60,10 @@ impl Measured {
         let what = row.shape.name();
         match row.impact {
             Impact::Nothing => {}
-            Impact::Lost(impact) => self.missing.push(format!("no {what} in BTF: {impact}")),
+            Impact::Lost(impact) => self.missing.push(Missing {
+                types: row.shape.types(),
+                sentence: format!("no {what} in BTF: {impact}"),
+            }),
             Impact::Fatal => self.fatal.push(what.to_owned()),
         }
     }

@@ -122,7 +122,11 @@ impl Probes {
             counters,
             layout: measured.layout,
             hooks: HookSet::new(btf, options.tracing),
-            missing: measured.missing,
+            missing: measured
+                .missing
+                .into_iter()
+                .map(|one| one.sentence)
+                .collect(),
             logger,
         })
     }
