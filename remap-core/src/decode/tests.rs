@@ -10,6 +10,7 @@ use vfio_bindings::bindings::vfio::{
 };
 
 use super::*;
+use crate::correlate::tests::golden;
 use crate::event::{Answer, Call, DeviceState, Exit, IrqAction, IrqData, MigrationData};
 
 /// A record in words, aligned as in the ring: the header, and what follows it.
@@ -221,5 +222,19 @@ proptest! {
             let event = decode(bytes.as_bytes()).unwrap();
             prop_assert_eq!((event.time_ns, event.task.pid), (77, 10));
         }
+    }
+}
+
+/// What each kind becomes if all its words are the same small number, or all bytes differ.
+#[test]
+fn words_of_every_kind() {
+    let differ: Vec<u8> = (1..=255).cycle().take(4096).collect();
+    let words = [0, 1, 2, 3, 4, 8, 64, u32::MAX].map(|word| word.to_ne_bytes().repeat(1024));
+    for kind in KINDS {
+        let lines = words.iter().chain([&differ]).map(|bytes| {
+            let raw = record(kind.number, &[&bytes[..kind.size]]);
+            format!("{:?}\n", decode(raw.as_bytes()).map(|event| event.body))
+        });
+        golden::compare("decode/expected.txt", &lines.collect::<String>());
     }
 }

@@ -3,7 +3,12 @@
 use super::registry::Registry;
 use super::scope::{Admission, Scope};
 use super::*;
+use remap_common::record::Header;
+use zerocopy::IntoBytes;
+
+use crate::decode::tests::words;
 use crate::event::{DeviceKey, DeviceSeen, DmaCall, Origin, ZapStep};
+use crate::sink::json::Json;
 
 fn event(pid: u32, body: Body) -> Event {
     let task = Task {
@@ -163,4 +168,88 @@ fn the_summary_names_the_machine_that_a_user_runs_last() {
     let users = stats.devices["0000:01:00.0"].users.values();
     let vms: Vec<Option<&str>> = users.map(|user| user.vm.as_deref()).collect();
     assert_eq!(vms, [Some("db"), None]);
+}
+
+fn text(out: &mut Vec<u8>, filter: Filter) -> Pipeline<Json<&mut Vec<u8>>> {
+    let names: VmNames = Box::new(|_| None);
+    Pipeline::new(Options::default(), filter, names, true, Json::new(out))
+}
+
+#[test]
+fn each_record_is_counted_once() {
+    let mut out = Vec::new();
+    let mut pipeline = text(&mut out, Filter::default());
+    for short in [1, 2, 3] {
+        pipeline.record(&[0; 3]);
+        assert_eq!(pipeline.taken().undecodable, short);
+    }
+    let header = Header {
+        kind: 9999,
+        cpu: 0,
+        time_ns: 1,
+        pid: 1,
+        tid: 1,
+        comm: [0; 16],
+    };
+    for _ in 0..2 {
+        pipeline.record(words(header, &[]).as_bytes());
+    }
+    assert_eq!(pipeline.taken().delivered, 2);
+    assert_eq!(pipeline.taken().all(), 5);
+}
+
+#[test]
+fn idle_means_that_time_brings_nothing_new() {
+    let mut out = Vec::new();
+    let mut pipeline = text(&mut out, Filter::default());
+    assert!(pipeline.is_idle());
+    pipeline.observed(event(5, device(1)));
+    assert!(!pipeline.is_idle(), "an event waits for a later one");
+    pipeline.advance(SLACK_NS + 2).unwrap();
+    assert!(!pipeline.is_idle(), "a finding may wait for its evidence");
+    let settled_ns = SETTLE_NS + 1;
+    pipeline.advance(settled_ns).unwrap();
+    assert!(pipeline.is_idle());
+    pipeline.losses(1);
+    pipeline.advance(2 * settled_ns).unwrap();
+    pipeline.advance(4 * settled_ns).unwrap();
+    assert!(pipeline.is_idle(), "the loss is behind");
+    pipeline.losses(1);
+    assert!(pipeline.is_idle(), "it is the same total");
+}
+
+#[test]
+fn a_loss_is_put_before_what_waits() {
+    let mut out = Vec::new();
+    let mut pipeline = text(&mut out, Filter::default());
+    pipeline.advance(10 * SLACK_NS).unwrap();
+    // Two in the kernel, one that cannot be decoded, one that comes too late.
+    pipeline.record(&[0; 3]);
+    let mut late = event(5, device(1));
+    late.time_ns = 20 * SLACK_NS;
+    pipeline.observed(late.clone());
+    pipeline.advance(30 * SLACK_NS).unwrap();
+    late.time_ns = 1;
+    pipeline.observed(late);
+    pipeline.losses(2);
+    pipeline.advance(60 * SLACK_NS).unwrap();
+    drop(pipeline);
+    let lines = String::from_utf8(out).unwrap();
+    let lost: Vec<&str> = lines.lines().filter(|line| line.contains("lost")).collect();
+    assert_eq!(lost.len(), 1, "{lines}");
+    assert!(lost[0].contains("\"count\":4"), "{}", lost[0]);
+}
+
+#[test]
+fn what_the_filter_leaves_out_is_in_the_summary() {
+    let mut out = Vec::new();
+    let filter = Filter {
+        device: Some("0000:02:00.0".to_owned()),
+        ..Filter::default()
+    };
+    let mut pipeline = text(&mut out, filter);
+    pipeline.observed(event(5, device(1)));
+    pipeline.observed(event(5, reset(1)));
+    let summary = pipeline.finish(2, &Account::default()).unwrap();
+    assert_eq!(summary.withheld.records, 2);
 }

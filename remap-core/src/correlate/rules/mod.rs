@@ -26,3 +26,6 @@ pub(super) use usage::{
     AtRefusal, access_refused, dma_mapped, never_read, never_returned, request_ignored,
 };
 pub(super) use verdict::{Verdict, judge};
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod driver;
 mod faults;
+pub(crate) mod golden;
 mod healthy;
 mod in_flight;
 mod inferred;
@@ -418,6 +419,7 @@ impl Scene {
             outputs.extend(correlator.push(event));
         }
         outputs.extend(correlator.finish(self.now));
+        golden::expect(&outputs, correlator.stats());
         Played(outputs)
     }
 }
