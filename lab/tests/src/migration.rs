@@ -86,7 +86,7 @@ fn touch(device: &Assigned<'_>) -> Result<i64> {
 
 /// That the trace has as many faults as the kernel has counted.
 fn populated(lines: &Lines, counted: i64) -> Result<()> {
-    let populated = |outcome: &FaultOutcome| matches!(outcome, FaultOutcome::Populated { .. });
+    let populated = |outcome: &FaultOutcome| *outcome == FaultOutcome::Populated;
     let traced = lines.faults().filter(populated).count();
     ensure!(
         i64::try_from(traced)? == counted,

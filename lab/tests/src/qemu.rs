@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use remap_core::model::{Cause, Rule};
+use remap_core::model::{CauseKind, Rule};
 use remap_core::vmm::downtime::{Downtime, End};
 
 use crate::rig::judge::qemu::{Agreement, judge};
@@ -156,7 +156,7 @@ fn there_and_back(_: &mut Lab) -> Result<()> {
 fn costs_agree(outcome: &Outcome, lines: &Lines) -> Result<()> {
     let mut zaps: Vec<_> = lines
         .zaps()
-        .filter(|zap| zap.cause == Cause::StateChange)
+        .filter(|zap| zap.cause.kind == CauseKind::StateChange)
         .map(faults)
         .collect();
     zaps.retain(|faults| !faults.is_empty());

@@ -93,7 +93,7 @@ impl Regions {
                 repeated: facts.learn(region, now),
                 ..before
             },
-            Answer::Malformed(reason) => Before {
+            Answer::Malformed { reason } => Before {
                 repeated: facts.malformed.replace(reason.clone()).as_ref() == Some(reason),
                 ..before
             },

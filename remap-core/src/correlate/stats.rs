@@ -115,7 +115,7 @@ impl DeviceStats {
     }
 
     fn zap(&mut self, zap: &Zap) {
-        let cause = self.zaps.entry(zap.cause.name().to_owned()).or_default();
+        let cause = self.zaps.entry(zap.cause.kind).or_default();
         cause.record(zap);
     }
 

@@ -124,35 +124,36 @@ fn feature(argument: &[u8]) -> Option<Call> {
         set_data(feature, argument)?
     } else if feature == VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT && op.get && !op.probe {
         // struct vfio_device_feature_dma_logging_report: what is asked, and where the answer goes.
-        FeatureData::LoggingReport {
-            iova: long(argument, 8)?,
-            length: long(argument, 16)?,
-            page_size: long(argument, 24)?,
+        FeatureData {
+            iova: Some(long(argument, 8)?),
+            length: Some(long(argument, 16)?),
+            page_size: Some(long(argument, 24)?),
+            ..FeatureData::default()
         }
     } else {
-        FeatureData::None
+        FeatureData::default()
     };
     Some(Call::Feature { feature, op, data })
 }
 
 /// What stands behind the head of a `struct vfio_device_feature` that sets.
 fn set_data(feature: u32, argument: &[u8]) -> Option<FeatureData> {
-    Some(match feature {
+    let mut data = FeatureData::default();
+    match feature {
         VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE => {
-            FeatureData::State(DeviceState::from_uapi(word(argument, 8)?))
+            data.state = Some(DeviceState::from_uapi(word(argument, 8)?));
         }
-        VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP => FeatureData::Wakeup {
-            fd: word(argument, 8)?.cast_signed(),
-        },
-        VFIO_DEVICE_FEATURE_DMA_LOGGING_START => FeatureData::LoggingStart {
-            page_size: long(argument, 8)?,
-            ranges: word(argument, 16)?,
-        },
-        VFIO_DEVICE_FEATURE_BUS_MASTER => FeatureData::BusMaster {
-            op: word(argument, 8)?,
-        },
-        _ => FeatureData::None,
-    })
+        VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP => {
+            data.wakeup_fd = Some(word(argument, 8)?.cast_signed());
+        }
+        VFIO_DEVICE_FEATURE_DMA_LOGGING_START => {
+            data.page_size = Some(long(argument, 8)?);
+            data.ranges = Some(word(argument, 16)?);
+        }
+        VFIO_DEVICE_FEATURE_BUS_MASTER => data.operation = Some(word(argument, 8)?),
+        _ => {}
+    }
+    Some(data)
 }
 
 fn answer(call: &Call, bytes: &[u8]) -> Answer {
@@ -183,8 +184,12 @@ fn feature_answer(feature: u32, bytes: &[u8]) -> Answer {
                     data_fd: i32::try_from(fd).ok(),
                 })
         }
-        VFIO_DEVICE_FEATURE_MIGRATION => long(bytes, 8).map(Answer::MigrationFlags),
-        VFIO_DEVICE_FEATURE_MIG_DATA_SIZE => long(bytes, 8).map(Answer::DataSize),
+        VFIO_DEVICE_FEATURE_MIGRATION => {
+            long(bytes, 8).map(|flags| Answer::MigrationFlags { flags })
+        }
+        VFIO_DEVICE_FEATURE_MIG_DATA_SIZE => {
+            long(bytes, 8).map(|stop_copy_length| Answer::DataSize { stop_copy_length })
+        }
         _ => Some(Answer::None),
     };
     answer.unwrap_or(Answer::Unreadable)
@@ -197,7 +202,9 @@ fn parsed(parsed: Result<Answer, ChainError>, bytes: &[u8]) -> Answer {
         Ok(answer) => answer,
         Err(ChainError::NotGiven { .. }) => Answer::None,
         Err(ChainError::Truncated { .. }) if bytes.len() == ANSWER_BYTES => Answer::Unreadable,
-        Err(error) => Answer::Malformed(error.to_string()),
+        Err(error) => Answer::Malformed {
+            reason: error.to_string(),
+        },
     }
 }
 

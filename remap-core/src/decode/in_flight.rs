@@ -164,7 +164,7 @@ mod tests {
         let Some(DeviceCall::Ioctl(Call::Feature { data, .. })) = seen else {
             panic!("{seen:?}");
         };
-        assert_eq!(data.state(), Some(DeviceState::from_uapi(3)));
+        assert_eq!(data.state, Some(DeviceState::from_uapi(3)));
         let request = VFIO_DEVICE_FEATURE;
         assert_eq!(
             call(uapi::SYS_IOCTL, arguments, &[]),

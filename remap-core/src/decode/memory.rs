@@ -56,11 +56,10 @@ pub(super) fn fault(raw: &record::Fault) -> Fault {
             }
         }
         vm_fault::FALLBACK => FaultOutcome::Fallback,
-        0 | vm_fault::NOPAGE => FaultOutcome::Populated {
-            bytes: (raw.size != UNKNOWN_SIZE).then_some(raw.size),
-        },
-        code => FaultOutcome::Other(code),
+        0 | vm_fault::NOPAGE => FaultOutcome::Populated,
+        _ => FaultOutcome::Other,
     };
+    let populated = outcome == FaultOutcome::Populated && raw.size != UNKNOWN_SIZE;
     Fault {
         device: DeviceKey(raw.device),
         region,
@@ -68,6 +67,8 @@ pub(super) fn fault(raw: &record::Fault) -> Fault {
         address: raw.address,
         begin_ns: raw.begin_ns,
         outcome,
+        bytes: populated.then_some(raw.size),
+        code: (outcome == FaultOutcome::Other).then_some(raw.result),
     }
 }
 

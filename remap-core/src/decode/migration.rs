@@ -39,7 +39,8 @@ pub(super) fn precopy_info(raw: &record::PrecopyInfo) -> PrecopyInfo {
         device: device_of(raw.device),
         file: raw.file,
         begin_ns: raw.begin_ns,
-        bytes: known((raw.initial_bytes, raw.dirty_bytes), raw.bytes_known),
+        initial_bytes: known(raw.initial_bytes, raw.bytes_known),
+        dirty_bytes: known(raw.dirty_bytes, raw.bytes_known),
         result: result(raw.result),
     }
 }

@@ -96,7 +96,7 @@ fn only_a_set_of_the_state_names_a_state() {
         Body::Enter {
             call: Call::Feature { data, .. },
             ..
-        } => data.state(),
+        } => data.state,
         other => panic!("{other:?}"),
     };
     assert_eq!(

@@ -83,51 +83,31 @@ impl From<Vec<Operation>> for FeatureOp {
     }
 }
 
-/// What a `VFIO_DEVICE_FEATURE` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum FeatureData {
-    /// SET of `MIG_DEVICE_STATE`.
-    State(#[serde(with = "json::State")] DeviceState),
-    /// `LOW_POWER_ENTRY_WITH_WAKEUP`: the eventfd that wakes.
-    Wakeup {
-        /// `wakeup_eventfd`.
-        #[serde(rename = "wakeup_fd")]
-        fd: i32,
-    },
-    /// `DMA_LOGGING_REPORT`.
-    LoggingReport {
-        /// First address of the range.
-        iova: u64,
-        /// Its length, bytes.
-        length: u64,
-        /// `page_size`, bytes.
-        page_size: u64,
-    },
-    /// `DMA_LOGGING_START`.
-    LoggingStart {
-        /// `page_size`, bytes.
-        page_size: u64,
-        /// `num_ranges`.
-        ranges: u32,
-    },
-    /// `BUS_MASTER`: the operation, `VFIO_DEVICE_FEATURE_CLEAR_MASTER` (0) or `_SET_MASTER` (1).
-    BusMaster {
-        /// `op`.
-        #[serde(rename = "operation")]
-        op: u32,
-    },
-    /// Nothing: a PROBE, a GET, a feature without data, or one that is not known here.
-    #[serde(with = "json::Nothing")]
-    None,
+/// What a `VFIO_DEVICE_FEATURE` asks for. Nothing: a PROBE, a GET, a feature without data, or one
+/// that is not known here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FeatureData {
+    /// The state of a SET of `MIG_DEVICE_STATE`.
+    pub state: Option<DeviceState>,
+    /// `wakeup_eventfd` of `LOW_POWER_ENTRY_WITH_WAKEUP`.
+    pub wakeup_fd: Option<i32>,
+    /// The first address of the range of a `DMA_LOGGING_REPORT`.
+    pub iova: Option<u64>,
+    /// The length of that range, bytes.
+    pub length: Option<u64>,
+    /// `page_size` of a `DMA_LOGGING_START` or `DMA_LOGGING_REPORT`, bytes.
+    pub page_size: Option<u64>,
+    /// `num_ranges` of a `DMA_LOGGING_START`.
+    pub ranges: Option<u32>,
+    /// The operation of `BUS_MASTER`: `VFIO_DEVICE_FEATURE_CLEAR_MASTER` (0) or `_SET_MASTER` (1).
+    pub operation: Option<u32>,
 }
 
-impl FeatureData {
-    /// The state that a SET of `MIG_DEVICE_STATE` asks for.
-    pub fn state(self) -> Option<DeviceState> {
-        match self {
-            Self::State(state) => Some(state),
-            _ => None,
+impl From<DeviceState> for FeatureData {
+    fn from(state: DeviceState) -> Self {
+        Self {
+            state: Some(state),
+            ..Self::default()
         }
     }
 }
@@ -219,11 +199,20 @@ pub enum Answer {
     },
     /// The answer of `MIGRATION`: `VFIO_MIGRATION_STOP_COPY`, `_P2P`, `_PRE_COPY`.
     #[serde(rename = "migration")]
-    MigrationFlags(#[serde(with = "json::Flags")] u64),
-    /// The answer of `MIG_DATA_SIZE`: `stop_copy_length`, bytes.
-    DataSize(#[serde(with = "json::StopCopyLength")] u64),
-    /// The answer is there but it cannot be understood: the reason.
-    Malformed(#[serde(with = "json::Reason")] String),
+    MigrationFlags {
+        /// The flags.
+        flags: u64,
+    },
+    /// The answer of `MIG_DATA_SIZE`.
+    DataSize {
+        /// Bytes.
+        stop_copy_length: u64,
+    },
+    /// The answer is there but it cannot be understood.
+    Malformed {
+        /// One sentence: why.
+        reason: String,
+    },
     /// The memory that holds the answer could not be read.
     Unreadable,
 }

@@ -9,14 +9,10 @@ use crate::parse::region::Area;
 
 /// What came of a fault on a mapped region (`vm_fault_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum FaultOutcome {
     /// Pages were put in place.
-    Populated {
-        /// How much, bytes: 4096 << order where the handler has an order, the whole mapping where
-        /// it fills that; `None` where the handler is the vendor's own and does not report it.
-        bytes: Option<u64>,
-    },
+    Populated,
     /// `VM_FAULT_SIGBUS`: the process is killed, or its access fails.
     Refused,
     /// `VM_FAULT_SIGBUS` to the kernel itself, which wants the page in order to map it for DMA:
@@ -25,7 +21,7 @@ pub enum FaultOutcome {
     /// `VM_FAULT_FALLBACK`: not at this order; the kernel asks again for a smaller one.
     Fallback,
     /// `VM_FAULT_RETRY`, `VM_FAULT_OOM` or another code.
-    Other(#[serde(with = "json::Code")] u32),
+    Other,
 }
 
 /// In which call a zap happened, on the same thread.
@@ -96,8 +92,13 @@ pub struct Fault {
     /// When it began.
     pub begin_ns: u64,
     /// What came of it.
-    #[serde(flatten)]
     pub outcome: FaultOutcome,
+    /// How much was populated, bytes: 4096 << order where the handler has an order, the whole
+    /// mapping where it fills that; `None` where the handler is the vendor's own and does not
+    /// report it, and of any other outcome.
+    pub bytes: Option<u64>,
+    /// The code of the outcome `Other`.
+    pub code: Option<u32>,
 }
 
 /// A zap: the kernel removes the page table entries of a region, or a part of it, from all mappings.

@@ -35,9 +35,10 @@ pub struct PrecopyInfo {
     pub file: u64,
     /// When it began.
     pub begin_ns: u64,
-    /// `initial_bytes` and `dirty_bytes`, if they could be read.
-    #[serde(flatten, with = "json::PrecopyBytes")]
-    pub bytes: Option<(u64, u64)>,
+    /// `initial_bytes`, if it could be read.
+    pub initial_bytes: Option<u64>,
+    /// `dirty_bytes`, if it could be read.
+    pub dirty_bytes: Option<u64>,
     /// Success, or the errno.
     #[serde(flatten, with = "json::Returned")]
     pub result: Result<i64, Errno>,

@@ -102,22 +102,6 @@ impl JsonSchema for IsDevice {
     }
 }
 
-/// No field at all.
-#[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
-pub struct Nothing {}
-
-impl Nothing {
-    /// As serde wants it.
-    pub fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
-        Serialize::serialize(&Self {}, serializer)
-    }
-
-    /// As serde wants it.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-        <Self as Deserialize>::deserialize(deserializer).map(|Self {}| ())
-    }
-}
-
 /// An answer, null where there is none.
 pub struct MaybeAnswer;
 

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
-
 use crate::event::DeviceState;
 
 /// An object in place of a value that has no name of its own.
@@ -14,67 +10,32 @@ macro_rules! object {
         $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
     } $to:expr, $from:expr) => {
         $(#[$doc])*
-        #[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
+        #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         pub struct $name {
             $($(#[$field_doc])* $field: $type,)*
         }
 
         impl $name {
             /// As serde wants it.
-            pub fn serialize<S: Serializer>(value: &$value, serializer: S) -> Result<S::Ok, S::Error> {
+            pub fn serialize<S: serde::Serializer>(
+                value: &$value,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
                 let to: fn(&$value) -> Self = $to;
-                Serialize::serialize(&to(value), serializer)
+                serde::Serialize::serialize(&to(value), serializer)
             }
 
             /// As serde wants it.
-            pub fn deserialize<'de, D: Deserializer<'de>>(
+            pub fn deserialize<'de, D: serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> Result<$value, D::Error> {
                 let from: fn(Self) -> $value = $from;
-                Deserialize::deserialize(deserializer).map(from)
+                serde::Deserialize::deserialize(deserializer).map(from)
             }
         }
     };
 }
-object! {
-    /// Flags of the uAPI.
-    Flags: u64 {
-        /// The flags.
-        flags: u64,
-    } |flags| Self { flags: *flags }, |line| line.flags
-}
-
-object! {
-    /// An answer of `MIG_DATA_SIZE`.
-    StopCopyLength: u64 {
-        /// Bytes.
-        stop_copy_length: u64,
-    } |length| Self { stop_copy_length: *length }, |line| line.stop_copy_length
-}
-
-object! {
-    /// Why an answer cannot be understood.
-    Reason: String {
-        /// One sentence.
-        reason: String,
-    } |reason| Self { reason: reason.clone() }, |line| line.reason
-}
-
-object! {
-    /// A code of the kernel that has no name here.
-    Code: u32 {
-        /// The code.
-        code: u32,
-    } |code| Self { code: *code }, |line| line.code
-}
-
-object! {
-    /// A feature of `VFIO_DEVICE_FEATURE` by its number.
-    FeatureNumber: u32 {
-        /// The feature.
-        feature: u32,
-    } |feature| Self { feature: *feature }, |line| line.feature
-}
+pub(crate) use object;
 
 object! {
     /// A feature of `VFIO_DEVICE_FEATURE` by its number and its name.
@@ -116,19 +77,6 @@ object! {
 }
 
 object! {
-    /// What `VFIO_MIG_GET_PRECOPY_INFO` answered.
-    PrecopyBytes: Option<(u64, u64)> {
-        /// `initial_bytes`; null if it could not be read.
-        initial_bytes: Option<u64>,
-        /// `dirty_bytes`; null if it could not be read.
-        dirty_bytes: Option<u64>,
-    } |bytes| Self {
-        initial_bytes: bytes.map(|(initial, _)| initial),
-        dirty_bytes: bytes.map(|(_, dirty)| dirty),
-    }, |line| line.initial_bytes.zip(line.dirty_bytes)
-}
-
-object! {
     /// From one state to another.
     FromTo: (Option<DeviceState>, Option<DeviceState>) {
         /// The state before; null where it was not known.
@@ -149,12 +97,4 @@ object! {
         cycles: outcomes.values().sum(),
         outcomes: outcomes.clone(),
     }, |line| line.outcomes
-}
-
-object! {
-    /// A migration state.
-    State: DeviceState {
-        /// The state.
-        state: DeviceState,
-    } |state| Self { state: *state }, |line| line.state
 }

@@ -47,7 +47,7 @@ impl InFlightCall {
             Call::SetIrqs { index, .. } => format!("SET_IRQS of index {index}"),
             Call::GetIrqInfo { index } => format!("GET_IRQ_INFO of index {index}"),
             Call::GetRegionInfo { index } => format!("GET_REGION_INFO of region {index}"),
-            Call::Feature { data, .. } if self.call.changes_state() => match data.state() {
+            Call::Feature { data, .. } if self.call.changes_state() => match data.state {
                 Some(to) => format!("the change to {to}"),
                 None => "a state change".to_owned(),
             },

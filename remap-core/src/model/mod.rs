@@ -38,4 +38,4 @@ pub use stats::{
 };
 pub use summary::{Summary, Withheld};
 pub use transition::{Transition, TransitionRef};
-pub use zap::{Cause, Zap, ZapEnd, ZappedRegion};
+pub use zap::{Cause, CauseKind, Zap, ZapEnd, ZappedRegion};

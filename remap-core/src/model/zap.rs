@@ -10,7 +10,7 @@ use super::TransitionRef;
 use crate::event::{Task, feature_name};
 use crate::json;
 
-/// Why the pages were taken out of the mappings.
+/// What the call was for that took the pages out of the mappings.
 #[derive(
     Clone,
     Copy,
@@ -25,9 +25,9 @@ use crate::json;
     JsonSchema,
     IntoStaticStr,
 )]
-#[serde(tag = "cause", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Cause {
+pub enum CauseKind {
     /// Config space: memory decode was turned off.
     MemoryOff,
     /// Config space: the device was put into D3.
@@ -35,11 +35,7 @@ pub enum Cause {
     /// Config space: the function was reset (FLR).
     FunctionReset,
     /// Config space: D3 or a function reset; the value says neither.
-    ConfigWrite {
-        /// Offset, bytes.
-        #[serde(rename = "config_offset")]
-        offset: u64,
-    },
+    ConfigWrite,
     /// `VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY`.
     LowPowerEntry,
     /// `VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP`.
@@ -51,19 +47,16 @@ pub enum Cause {
     /// A change of the migration state.
     StateChange,
     /// Another feature of `VFIO_DEVICE_FEATURE`.
-    Feature(#[serde(with = "json::FeatureNumber")] u32),
+    Feature,
     /// Another ioctl.
-    Ioctl {
-        /// Its request.
-        request: u32,
-    },
+    Ioctl,
     /// None that is traced: the driver's own accord, sysfs, runtime power management, error
     /// recovery.
     Unknown,
 }
 
-impl Cause {
-    /// The cause's word in JSON, and the key of statistics.
+impl CauseKind {
+    /// The word in text and JSON.
     pub fn name(self) -> &'static str {
         self.into()
     }
@@ -74,26 +67,56 @@ impl Cause {
     }
 }
 
+/// Why the pages were taken out of the mappings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cause {
+    /// What the call was for.
+    #[serde(rename = "cause")]
+    pub kind: CauseKind,
+    /// The offset in config space of a `ConfigWrite`, bytes.
+    pub config_offset: Option<u64>,
+    /// The number of a `Feature`.
+    pub feature: Option<u32>,
+    /// The request of an `Ioctl`.
+    pub request: Option<u32>,
+}
+
+impl From<CauseKind> for Cause {
+    fn from(kind: CauseKind) -> Self {
+        Self {
+            kind,
+            config_offset: None,
+            feature: None,
+            request: None,
+        }
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::MemoryOff => f.write_str("memory decode off"),
-            Self::D3 => f.write_str("D3"),
-            Self::FunctionReset => f.write_str("function reset through config space"),
-            Self::ConfigWrite { offset } => {
-                write!(f, "D3 or function reset (config space {offset:#x})")
-            }
-            Self::LowPowerEntry => f.write_str("LOW_POWER_ENTRY"),
-            Self::LowPowerEntryWithWakeup => f.write_str("LOW_POWER_ENTRY_WITH_WAKEUP"),
-            Self::Reset => f.write_str("RESET"),
-            Self::HotReset => f.write_str("HOT_RESET"),
-            Self::StateChange => f.write_str("state change"),
-            Self::Feature(feature) => match feature_name(*feature) {
-                Some(name) => f.write_str(name),
-                None => write!(f, "feature {feature}"),
+        let name = match self.kind {
+            CauseKind::MemoryOff => "memory decode off",
+            CauseKind::D3 => "D3",
+            CauseKind::FunctionReset => "function reset through config space",
+            CauseKind::ConfigWrite => "D3 or function reset",
+            CauseKind::LowPowerEntry => "LOW_POWER_ENTRY",
+            CauseKind::LowPowerEntryWithWakeup => "LOW_POWER_ENTRY_WITH_WAKEUP",
+            CauseKind::Reset => "RESET",
+            CauseKind::HotReset => "HOT_RESET",
+            CauseKind::StateChange => "state change",
+            CauseKind::Feature => match self.feature.and_then(feature_name) {
+                Some(name) => return f.write_str(name),
+                None => "feature",
             },
-            Self::Ioctl { request } => write!(f, "ioctl {request:#x}"),
-            Self::Unknown => f.write_str("unknown cause"),
+            CauseKind::Ioctl => "ioctl",
+            CauseKind::Unknown => "unknown cause",
+        };
+        f.write_str(name)?;
+        match (self.config_offset, self.feature, self.request) {
+            (Some(offset), ..) => write!(f, " (config space {offset:#x})"),
+            (_, Some(feature), _) => write!(f, " {feature}"),
+            (.., Some(request)) => write!(f, " {request:#x}"),
+            _ => Ok(()),
         }
     }
 }

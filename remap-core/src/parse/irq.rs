@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vfio_bindings::bindings::vfio::vfio_irq_info;
 
+use crate::json;
+
 use super::capability::{self, Buffer, Capability, ChainError};
 use super::uapi::{
     REMAP_IRQ_INFO_CAP_REGIONS, REMAP_IRQ_SUBTYPE_BITMAP, REMAP_IRQ_SUBTYPE_VECTORS,
@@ -75,8 +77,28 @@ pub struct IrqInfo {
     /// Type and subtype (`VFIO_IRQ_INFO_CAP_TYPE`), if the chain names one.
     pub kind: Option<(u32, u32)>,
     /// The remap IRQ's description, if it is one.
-    #[serde(flatten)]
+    #[serde(flatten, with = "RemapFields")]
     pub remap: Option<RemapIrq>,
+}
+
+json::object! {
+    /// A remap IRQ's description as it is written, each field null of any other IRQ.
+    RemapFields: Option<RemapIrq> {
+        /// How it names regions.
+        encoding: Option<Encoding>,
+        /// Region index of bit 0 (bitmap) or of sub-index 0 (vectors).
+        base: Option<u32>,
+        /// Bit n: region `base + n` may be signalled; null if the driver has no mask.
+        mask: Option<u64>,
+    } |remap| Self {
+        encoding: remap.map(|remap| remap.encoding),
+        base: remap.map(|remap| remap.base),
+        mask: remap.and_then(|remap| remap.mask),
+    }, |fields| Some(RemapIrq {
+        encoding: fields.encoding?,
+        base: fields.base?,
+        mask: fields.mask,
+    })
 }
 
 /// The IRQ index that a user buffer describes after `VFIO_DEVICE_GET_IRQ_INFO`: mainline's struct

@@ -2,8 +2,8 @@
 
 use crate::event::{DeviceState, Origin};
 use crate::model::{
-    Cause, Closed, Cycle, DmaLoss, Evidence, FailedChange, Inferred, NoWay, Ns, Outside, Reason,
-    Refused, Stage,
+    Cause, CauseKind, Closed, Cycle, DmaLoss, Evidence, FailedChange, Inferred, NoWay, Ns, Outside,
+    Reason, Refused, Stage,
 };
 use crate::parse::irq::Encoding;
 
@@ -263,7 +263,11 @@ fn usage(evidence: &Evidence) -> String {
 fn refused(why: Refused) -> String {
     match why {
         Refused::Zapped {
-            cause: Cause::Unknown,
+            cause:
+                Cause {
+                    kind: CauseKind::Unknown,
+                    ..
+                },
             since_ns,
         } => format!("{} after a zap that no traced call caused", Ns(since_ns)),
         Refused::Zapped { cause, since_ns } => {

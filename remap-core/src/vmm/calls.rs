@@ -76,7 +76,7 @@ impl Kind {
     fn of(call: &Call) -> Self {
         match call {
             Call::Feature {
-                data: FeatureData::State(_),
+                data: FeatureData { state: Some(_), .. },
                 ..
             } => Self::StateChange,
             Call::SetIrqs { .. } => Self::Interrupts,

@@ -51,10 +51,10 @@ pub struct Populated {
 pub fn populated(lines: &Lines, of: u32, counted: i64) -> Result<Vec<Populated>> {
     let populated = |event: &Event| match &event.body {
         Body::Fault(fault) if fault.region == of => match fault.outcome {
-            FaultOutcome::Populated { bytes } => Some(Populated {
+            FaultOutcome::Populated => Some(Populated {
                 time_ns: event.time_ns,
                 offset: fault.offset,
-                bytes,
+                bytes: fault.bytes,
             }),
             _ => None,
         },

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 use remap_core::event::{Body, FaultOutcome};
-use remap_core::model::{Cause, Rule};
+use remap_core::model::{CauseKind, Rule};
 use remap_user::vfio::eventfd::EventFd;
 use remap_user::vfio::sysfs::Bdf;
 use vfio_bindings::bindings::vfio::{
@@ -228,7 +228,7 @@ fn wakeup(stock: &mut Stock) -> Result<()> {
     })?;
     let woken = lines
         .zaps()
-        .filter(|zap| zap.cause == Cause::LowPowerEntryWithWakeup)
+        .filter(|zap| zap.cause.kind == CauseKind::LowPowerEntryWithWakeup)
         .map(|zap| zap.wakeup_ns.is_some())
         .collect::<Vec<_>>();
     ensure!(woken == [true, true], "woken: {woken:?}");

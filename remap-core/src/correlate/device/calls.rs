@@ -27,7 +27,7 @@ impl Device {
         if let Call::Feature { data, .. } = call
             && call.changes_state()
         {
-            self.begin_change(queue, at, data.state(), Protocol::Feature);
+            self.begin_change(queue, at, data.state, Protocol::Feature);
         }
     }
 
@@ -68,7 +68,7 @@ impl Device {
                 self.set_irqs(queue, at, &setting, exit);
             }
             Call::Feature { data, .. } if call.changes_state() => {
-                self.end_change(queue, at, (data.state(), Protocol::Feature), exit);
+                self.end_change(queue, at, (data.state, Protocol::Feature), exit);
             }
             Call::Feature { feature, op, data } => {
                 let feature = Feature {

@@ -24,7 +24,7 @@ use crate::event::{
     Map, MigrationData, Origin, Place, PrecopyInfo, Read, Role, Signal, Target, UNKNOWN_INDEX,
     Write, ZapStep,
 };
-use crate::model::{Cause, IrqName, Opened, Output};
+use crate::model::{Cause, CauseKind, IrqName, Opened, Output};
 use crate::parse::region::Area;
 
 /// One device.
@@ -267,7 +267,7 @@ impl Device {
         // After a reset by the device's own user, the return of that call shows the state. After
         // any other reset only a query does.
         let own = change.is_some() || self.calls.contains(at.task.tid);
-        if !own && (cause.resets() || cause == Cause::Unknown) {
+        if !own && (cause.kind.resets() || cause.kind == CauseKind::Unknown) {
             self.migration.forget_state(out, at.ns);
         }
     }

@@ -136,7 +136,7 @@ impl Mappings {
         fault: &Fault,
         trapped: bool,
     ) {
-        count(out.mapping_stats(fault.region), fault.outcome);
+        count(out.mapping_stats(fault.region), fault);
         let first = fault.outcome == FaultOutcome::Refused && self.refused.insert(fault.region);
         let mut zaps = self.zaps.iter_mut().rev();
         let zap = zaps.find(|zap| zap.contains(fault.region, fault.offset));
@@ -155,7 +155,7 @@ impl Mappings {
             };
             out.finding(at.ns, access_refused(&refusal));
         }
-        if matches!(fault.outcome, FaultOutcome::Populated { .. }) {
+        if fault.outcome == FaultOutcome::Populated {
             self.refused.remove(&fault.region);
         }
         self.end_zaps(out, at.ns, ZapEnd::Complete, OpenZap::is_complete);
@@ -208,14 +208,14 @@ impl Mappings {
     }
 }
 
-fn count(stats: &mut MappingStats, outcome: FaultOutcome) {
-    match outcome {
-        FaultOutcome::Populated { bytes: Some(bytes) } => {
-            *stats.pages.entry(bytes).or_default() += 1;
-        }
-        FaultOutcome::Populated { bytes: None } => stats.unsized_faults += 1,
+fn count(stats: &mut MappingStats, fault: &Fault) {
+    match fault.outcome {
+        FaultOutcome::Populated => match fault.bytes {
+            Some(bytes) => *stats.pages.entry(bytes).or_default() += 1,
+            None => stats.unsized_faults += 1,
+        },
         FaultOutcome::Refused => stats.refused_faults += 1,
-        FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other(_) => {
+        FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other => {
             stats.other_faults += 1;
         }
     }

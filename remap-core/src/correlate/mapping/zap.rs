@@ -7,7 +7,7 @@ use crate::correlate::areas::{self, RegionAreas};
 use crate::correlate::moment::Moment;
 use crate::correlate::span::Cover;
 use crate::event::{Fault, FaultOutcome, ZapStep};
-use crate::model::{Cause, TransitionRef, Zap, ZapEnd, ZappedRegion};
+use crate::model::{Cause, CauseKind, TransitionRef, Zap, ZapEnd, ZappedRegion};
 use crate::parse::region::Area;
 
 /// The mapped ranges of a device at the time of a zap.
@@ -105,12 +105,12 @@ impl OpenZap {
         self.faults.add(fault.begin_ns.max(self.zap.time_ns), now);
         let region = self.region(fault.region);
         match fault.outcome {
-            FaultOutcome::Populated { bytes } => {
-                match bytes {
+            FaultOutcome::Populated => {
+                match fault.bytes {
                     Some(bytes) => *region.pages.entry(bytes).or_default() += 1,
                     None => region.unsized_faults += 1,
                 }
-                self.touch(at.task.pid, fault.address, bytes.unwrap_or(0));
+                self.touch(at.task.pid, fault.address, fault.bytes.unwrap_or(0));
                 self.zap.first_ns.get_or_insert(now);
                 self.zap.last_ns = Some(now);
                 Refusal::None
@@ -130,7 +130,7 @@ impl OpenZap {
                     },
                 }
             }
-            FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other(_) => {
+            FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other => {
                 Refusal::None
             }
         }
@@ -143,7 +143,7 @@ impl OpenZap {
 
     /// Whether the device's user waits for a wakeup eventfd.
     pub(super) fn is_asleep(&self) -> bool {
-        let wakes = self.zap.cause == Cause::LowPowerEntryWithWakeup;
+        let wakes = self.zap.cause.kind == CauseKind::LowPowerEntryWithWakeup;
         wakes && self.zap.wakeup_ns.is_none() && self.zap.first_ns.is_none()
     }
 

@@ -14,7 +14,7 @@ use crate::correlate::call::Returned;
 use crate::correlate::moment::Moment;
 use crate::correlate::report::Reporter;
 use crate::correlate::rules::{AT_STATE, AtState, judge};
-use crate::event::{Answer, DeviceState, FeatureData};
+use crate::event::{Answer, DeviceState};
 use crate::model::LoggingStats;
 
 impl Migration {
@@ -30,7 +30,7 @@ impl Migration {
             return;
         }
         match (feature.number, exit.answer) {
-            (VFIO_DEVICE_FEATURE_MIGRATION, Answer::MigrationFlags(flags)) => {
+            (VFIO_DEVICE_FEATURE_MIGRATION, Answer::MigrationFlags { flags }) => {
                 self.flags = Some(*flags);
                 self.protocol.get_or_insert(Protocol::Feature);
                 if let (Known::Running, None) = (self.state, &self.interval) {
@@ -41,8 +41,8 @@ impl Migration {
             (VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, Answer::State { state, .. }) => {
                 self.reported(out, at, *state, exit);
             }
-            (_, Answer::DataSize(bytes)) => {
-                out.stats().migration.data_size = Some(*bytes);
+            (_, Answer::DataSize { stop_copy_length }) => {
+                out.stats().migration.data_size = Some(*stop_copy_length);
             }
             (VFIO_DEVICE_FEATURE_DMA_LOGGING_START..=VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, _) => {
                 let logging = &mut out.stats().migration.logging;
@@ -94,18 +94,15 @@ fn count_logging(logging: &mut LoggingStats, now: u64, feature: Feature, exit: &
     match (feature.number, feature.data) {
         (VFIO_DEVICE_FEATURE_DMA_LOGGING_START, data) => {
             logging.starts += 1;
-            if let FeatureData::LoggingStart { page_size, .. } = data {
-                logging.page_size = Some(page_size);
-            }
+            logging.page_size = data.page_size.or(logging.page_size);
         }
         (VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, _) => logging.stops += 1,
         (_, data) => {
             logging.reports += 1;
             let ns = now.saturating_sub(exit.begin_ns);
             logging.report_ns = logging.report_ns.saturating_add(ns);
-            if let FeatureData::LoggingReport { length, .. } = data {
-                logging.report_bytes = logging.report_bytes.saturating_add(length);
-            }
+            let bytes = data.length.unwrap_or(0);
+            logging.report_bytes = logging.report_bytes.saturating_add(bytes);
         }
     }
 }

@@ -344,8 +344,9 @@ impl Migration {
 
     /// `VFIO_MIG_GET_PRECOPY_INFO` returned.
     pub(super) fn precopy_info(&mut self, now: u64, info: &PrecopyInfo) {
+        let bytes = info.initial_bytes.zip(info.dirty_bytes);
         if let (Some(interval), Some((initial_bytes, dirty_bytes)), Ok(_)) =
-            (&mut self.interval, info.bytes, info.result)
+            (&mut self.interval, bytes, info.result)
         {
             interval.precopy_info(now, initial_bytes, dirty_bytes);
         }

@@ -98,7 +98,10 @@ impl Remap {
         answer: Result<&Answer, Errno>,
         eventfds: &BTreeMap<u32, ContextKey>,
     ) {
-        let answered = matches!(answer, Err(_) | Ok(Answer::Irq(_) | Answer::Malformed(_)));
+        let answered = matches!(
+            answer,
+            Err(_) | Ok(Answer::Irq(_) | Answer::Malformed { .. })
+        );
         self.asked |= index >= VFIO_PCI_NUM_IRQS && answered;
         match answer {
             Ok(Answer::Irq(info)) => {
@@ -111,7 +114,7 @@ impl Remap {
                         .described(info, remap);
                 }
             }
-            Ok(Answer::Malformed(reason)) => {
+            Ok(Answer::Malformed { reason }) => {
                 let last = self.malformed.insert(index, reason.clone());
                 if last.as_ref() != Some(reason) {
                     out.finding(now, malformed_irq_info(index, reason.clone()));

@@ -35,7 +35,7 @@ pub(in crate::correlate) const AT_QUERY: &Table<AtQuery> = &[
 ];
 
 fn malformed_region_info(at: &AtQuery) -> Option<Verdict> {
-    let Ok(Answer::Malformed(reason)) = &at.result else {
+    let Ok(Answer::Malformed { reason }) = &at.result else {
         return None;
     };
     let reason = reason.clone();

@@ -8,7 +8,7 @@ use super::usage::{AtRefusal, access_refused};
 use super::verdict::{Table, judge};
 use crate::correlate::tests::{region, whole};
 use crate::event::{Answer, DeviceState, Errno};
-use crate::model::{Cause, Evidence, NoWay, Refused};
+use crate::model::{Cause, CauseKind, Evidence, NoWay, Refused};
 use crate::parse::irq::Encoding;
 
 /// The name of the rule that holds, and the region that it names.
@@ -255,7 +255,9 @@ fn a_description_that_is_wrong() {
         (Err(Errno::EINVAL), None, false, true, Some("outside-mask")),
         (Err(Errno::EINVAL), None, false, false, None),
         (
-            Ok(Answer::Malformed("short".into())),
+            Ok(Answer::Malformed {
+                reason: "short".into(),
+            }),
             None,
             false,
             false,
@@ -298,7 +300,7 @@ fn a_state_that_is_wrong() {
 
 #[test]
 fn why_an_access_was_refused() {
-    let cause = Cause::Unknown;
+    let cause = Cause::from(CauseKind::Unknown);
     let zapped = Refused::Zapped { cause, since_ns: 5 };
     let cases = [
         (Some((cause, 5)), true, zapped),

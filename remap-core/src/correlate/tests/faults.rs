@@ -267,7 +267,9 @@ fn a_size_that_changes_and_changes_back() {
 #[test]
 fn malformed_answers() {
     let mut scene = mapped(Encoding::Bitmap);
-    let reason = || Answer::Malformed("the capability chain loops back to offset 32".into());
+    let reason = || Answer::Malformed {
+        reason: "the capability chain loops back to offset 32".into(),
+    };
     scene.trigger(&[1]);
     scene.wake(&[1]);
     for _ in 0..2 {

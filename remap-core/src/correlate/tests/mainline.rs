@@ -103,13 +103,13 @@ impl Scene {
             set: false,
             probe: false,
         };
-        let data = FeatureData::None;
+        let data = FeatureData::default();
         self.call(DRIVER, Call::Feature { feature, op, data }, Ok(0), answer);
     }
 
     /// `VFIO_DEVICE_FEATURE_MIGRATION`.
     pub(super) fn flags(&mut self, flags: u64) {
-        self.ask(1, Answer::MigrationFlags(flags));
+        self.ask(1, Answer::MigrationFlags { flags });
     }
 
     /// `MIG_DEVICE_STATE`, GET.
@@ -149,7 +149,7 @@ impl Scene {
     }
 
     /// A fault that takes 100 ns.
-    pub(super) fn fault(&mut self, region: u32, offset: u64, outcome: FaultOutcome) {
+    pub(super) fn fault(&mut self, region: u32, offset: u64, (outcome, bytes): Faulted) {
         let body = Body::Fault(Fault {
             device: DEVICE,
             region,
@@ -157,13 +157,14 @@ impl Scene {
             address: Self::address(region, Area { offset, size: PAGE }),
             begin_ns: self.now + 900,
             outcome,
+            bytes,
+            code: None,
         });
         self.push(SERVICE, body);
     }
 
     pub(super) fn populate(&mut self, region: u32, page: u64) {
-        let bytes = Some(PAGE);
-        self.fault(region, page * PAGE, FaultOutcome::Populated { bytes });
+        self.fault(region, page * PAGE, (FaultOutcome::Populated, Some(PAGE)));
     }
 
     pub(super) fn dma(&mut self, kind: DmaKind, iova: u64, region: u32) {
@@ -205,6 +206,11 @@ impl Scene {
         correlator.into_stats()
     }
 }
+
+/// What came of a fault, and how much it populated, bytes.
+pub(super) type Faulted = (FaultOutcome, Option<u64>);
+
+pub(super) const REFUSED: Faulted = (FaultOutcome::Refused, None);
 
 pub(super) const MEMORY_OFF: ZapCause = ZapCause::ConfigWrite {
     offset: 4,

@@ -330,7 +330,7 @@ impl Scene {
                 set: true,
                 probe: false,
             },
-            data: FeatureData::State(state),
+            data: state.into(),
         }
     }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use remap_common::uapi::VFIO_DEVICE_FEATURE;
 
+use super::mainline::{Faulted, REFUSED};
 use super::*;
 use crate::event::{Context, DmaKind, FaultOutcome, UNKNOWN_INDEX, ZapCause};
 
@@ -105,7 +106,7 @@ pub(super) enum Step {
     Fault {
         region: u32,
         page: u64,
-        outcome: FaultOutcome,
+        outcome: Faulted,
     },
     Dma {
         kind: DmaKind,
@@ -142,13 +143,13 @@ fn cause() -> impl Strategy<Value = ZapCause> {
     ]
 }
 
-fn outcome() -> impl Strategy<Value = FaultOutcome> {
+fn outcome() -> impl Strategy<Value = Faulted> {
     prop::sample::select(vec![
-        FaultOutcome::Populated { bytes: Some(PAGE) },
-        FaultOutcome::Populated { bytes: None },
-        FaultOutcome::Refused,
-        FaultOutcome::RefusedForDma,
-        FaultOutcome::Fallback,
+        (FaultOutcome::Populated, Some(PAGE)),
+        (FaultOutcome::Populated, None),
+        REFUSED,
+        (FaultOutcome::RefusedForDma, None),
+        (FaultOutcome::Fallback, None),
     ])
 }
 

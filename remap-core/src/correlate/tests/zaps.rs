@@ -5,12 +5,10 @@ use remap_common::uapi::{
     VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
 };
 
-use super::mainline::{CONTAINER, MEMORY_OFF, SECOND};
+use super::mainline::{CONTAINER, MEMORY_OFF, REFUSED, SECOND};
 use super::*;
-use crate::event::{
-    ConfigWrite, DmaKind, FaultOutcome, Map, Node, Read, Signal, UNKNOWN_INDEX, ZapCause,
-};
-use crate::model::{Cause, ZapEnd};
+use crate::event::{ConfigWrite, DmaKind, Map, Node, Read, Signal, UNKNOWN_INDEX, ZapCause};
+use crate::model::{CauseKind, ZapEnd};
 
 fn mapped() -> Scene {
     let mut scene = Scene::stock("vfio-pci");
@@ -45,7 +43,10 @@ fn pages_come_back_one_by_one() {
     let [zap] = played.zaps()[..] else {
         panic!("{:?}", played.zaps());
     };
-    assert_eq!((zap.cause, zap.end), (Cause::MemoryOff, ZapEnd::Complete));
+    assert_eq!(
+        (zap.cause.kind, zap.end),
+        (CauseKind::MemoryOff, ZapEnd::Complete)
+    );
     assert_eq!((zap.time_ns, zap.last_ns), (zap_ns, Some(last_ns)));
     assert_eq!(zap.duration(), Some(last_ns - zap_ns));
     let regions: Vec<u32> = zap.regions.iter().map(|region| region.region).collect();
@@ -57,7 +58,7 @@ fn pages_come_back_one_by_one() {
     let stats = scene.stats();
     let device = &stats.devices[NAME];
     assert_eq!(device.regions[&2].mapping.faults(), 5);
-    assert_eq!(device.zaps["memory_off"].populated, 8);
+    assert_eq!(device.zaps[&CauseKind::MemoryOff].populated, 8);
 }
 
 #[test]
@@ -100,8 +101,8 @@ fn a_zap_settles_when_nothing_comes_any_more() {
 fn an_access_while_it_is_off_is_one_finding() {
     let mut scene = mapped();
     scene.zap((0, 5), MEMORY_OFF);
-    scene.fault(0, 0, FaultOutcome::Refused);
-    scene.fault(0, PAGE, FaultOutcome::Refused);
+    scene.fault(0, 0, REFUSED);
+    scene.fault(0, PAGE, REFUSED);
     let played = scene.play();
     assert_eq!(played.rules(), ["access-refused"]);
     let finding = played.findings()[0];
@@ -117,10 +118,10 @@ fn an_access_while_it_is_off_is_one_finding() {
 #[test]
 fn a_refusal_that_nothing_explains() {
     let mut scene = mapped();
-    scene.fault(0, 0, FaultOutcome::Refused);
-    scene.fault(0, 0, FaultOutcome::Refused);
+    scene.fault(0, 0, REFUSED);
+    scene.fault(0, 0, REFUSED);
     scene.populate(0, 0);
-    scene.fault(0, 0, FaultOutcome::Refused);
+    scene.fault(0, 0, REFUSED);
     let played = scene.play();
     assert_eq!(played.rules(), ["access-refused"; 2]);
     assert!(played.texts()[0].contains("was not observed"));
@@ -139,7 +140,7 @@ fn a_zap_in_a_state_change_is_its_own() {
     scene.exit(DeviceState::PreCopy, begin_ns, Ok(0));
     let played = scene.play();
     let (zap, change) = (played.zaps()[0], played.transitions()[0]);
-    assert_eq!(zap.cause, Cause::StateChange);
+    assert_eq!(zap.cause.kind, CauseKind::StateChange);
     assert_eq!(zap.transition.map(|change| change.id), Some(change.id));
     assert_eq!((change.inside.zaps, change.inside.faults), (1, 1));
 }

@@ -109,26 +109,31 @@ fn a_feature_has_its_operation_and_its_data() {
     let start = VFIO_DEVICE_FEATURE_DMA_LOGGING_START;
     let report = VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT;
     let words = [1, 0, 2, 0, 4096, 0];
-    let logging = FeatureData::LoggingReport {
-        iova: 1,
-        length: 2,
-        page_size: 4096,
+    let none = FeatureData::default();
+    let logging = FeatureData {
+        iova: Some(1),
+        length: Some(2),
+        page_size: Some(4096),
+        ..none
     };
-    let ranges = FeatureData::LoggingStart {
-        page_size: 1,
-        ranges: 2,
+    let ranges = FeatureData {
+        page_size: Some(1),
+        ranges: Some(2),
+        ..none
     };
-    let master = FeatureData::BusMaster { op: 1 };
+    let (operation, wakeup_fd) = (Some(1), Some(1));
+    let master = FeatureData { operation, ..none };
+    let woken = FeatureData { wakeup_fd, ..none };
     for (flags, feature, expected) in [
-        (set, wakeup, FeatureData::Wakeup { fd: 1 }),
+        (set, wakeup, woken),
         (set, start, ranges),
         (set, VFIO_DEVICE_FEATURE_BUS_MASTER, master),
         (get, report, logging),
-        (get, start, FeatureData::None),
-        (get | probe, report, FeatureData::None),
-        (set | probe, wakeup, FeatureData::None),
-        (probe, report, FeatureData::None),
-        (set, VFIO_DEVICE_FEATURE_MIGRATION, FeatureData::None),
+        (get, start, none),
+        (get | probe, report, none),
+        (set | probe, wakeup, none),
+        (probe, report, none),
+        (set, VFIO_DEVICE_FEATURE_MIGRATION, none),
     ] {
         let op = FeatureOp {
             get: flags & get != 0,

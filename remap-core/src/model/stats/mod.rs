@@ -15,7 +15,7 @@ pub use mapping::{MappingStats, ZapStats};
 pub use migration::{ChangeStats, LoggingStats, MigrationStats, StateStats};
 pub use times::Quantiles;
 
-use super::{DataStats, Evidence, Outcome, Rule, Stage};
+use super::{CauseKind, DataStats, Evidence, Outcome, Rule, Stage};
 use crate::json;
 pub(crate) use times::Times;
 
@@ -73,8 +73,8 @@ pub struct DeviceStats {
     pub irqs: BTreeMap<u32, IrqStats>,
     /// Migration.
     pub migration: MigrationStats,
-    /// Zaps by the name of their cause.
-    pub zaps: BTreeMap<String, ZapStats>,
+    /// Zaps by cause.
+    pub zaps: BTreeMap<CauseKind, ZapStats>,
     /// Files of it that were made.
     pub opens: u64,
     /// How often its last file was closed.

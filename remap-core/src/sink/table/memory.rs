@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Times, TimesHead};
-use crate::model::ZapStats;
+use crate::model::{CauseKind, ZapStats};
 use crate::sink::words::Bytes;
 
-pub(super) fn show(f: &mut fmt::Formatter<'_>, zaps: &BTreeMap<String, ZapStats>) -> fmt::Result {
+pub(super) fn show(
+    f: &mut fmt::Formatter<'_>,
+    zaps: &BTreeMap<CauseKind, ZapStats>,
+) -> fmt::Result {
     if zaps.is_empty() {
         return Ok(());
     }
@@ -17,7 +20,7 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, zaps: &BTreeMap<String, ZapStats>
         "zapped by", "zaps", "faults", "populated", "refused"
     )?;
     for (cause, stats) in zaps {
-        let cause = cause.replace('_', " ");
+        let cause = cause.name().replace('_', " ");
         // A sum that lacks a part is no sum.
         let bytes = match stats.unsized_faults {
             0 => Bytes(stats.bytes).to_string(),

@@ -19,7 +19,7 @@ pub(super) fn feature(feature: u32, data: FeatureData) -> Call {
     Call::Feature { feature, op, data }
 }
 
-fn fault(outcome: FaultOutcome) -> Body {
+fn fault(outcome: FaultOutcome, bytes: Option<u64>, code: Option<u32>) -> Body {
     Body::Fault(Fault {
         device: played::DEVICE,
         region: 0,
@@ -27,6 +27,8 @@ fn fault(outcome: FaultOutcome) -> Body {
         address: 0x7000_0000_1000,
         begin_ns: 1,
         outcome,
+        bytes,
+        code,
     })
 }
 
@@ -60,6 +62,7 @@ pub(super) fn every_event() -> Vec<Event> {
         set: false,
         probe: true,
     };
+    let none = FeatureData::default();
     let calls = [
         Call::Reset,
         Call::Other {
@@ -71,34 +74,59 @@ pub(super) fn every_event() -> Vec<Event> {
         Call::Feature {
             feature: 1,
             op,
-            data: FeatureData::None,
+            data: none,
         },
         Call::HotReset,
         Call::BindIommufd { iommufd: 7 },
         Call::AttachPt { pt: 2 },
         Call::DetachPt,
-        feature(4, FeatureData::Wakeup { fd: 8 }),
+        feature(
+            4,
+            FeatureData {
+                wakeup_fd: Some(8),
+                ..none
+            },
+        ),
         feature(
             6,
-            FeatureData::LoggingStart {
-                page_size: 4096,
-                ranges: 2,
+            FeatureData {
+                page_size: Some(4096),
+                ranges: Some(2),
+                ..none
             },
         ),
         feature(
             8,
-            FeatureData::LoggingReport {
-                iova: 0x1000,
-                length: 4096,
-                page_size: 4096,
+            FeatureData {
+                iova: Some(0x1000),
+                length: Some(4096),
+                page_size: Some(4096),
+                ..none
             },
         ),
-        feature(10, FeatureData::BusMaster { op: 1 }),
+        feature(
+            10,
+            FeatureData {
+                operation: Some(1),
+                ..none
+            },
+        ),
     ];
     for call in calls {
-        let malformed = Answer::Malformed("loops".into());
+        let malformed = Answer::Malformed {
+            reason: "loops".into(),
+        };
         scene.call(1, call, Err(Errno::ENOTTY), malformed);
     }
+    let stock = IrqInfo {
+        index: 2,
+        flags: 9,
+        count: 65,
+        kind: None,
+        remap: None,
+    };
+    let call = Call::GetIrqInfo { index: 2 };
+    scene.call(1, call, Ok(0), Answer::Irq(stock));
     scene.set_irqs(IrqAction::Unknown(9), 0, 1, IrqData::Unknown(3));
     scene.set_irqs(IrqAction::Mask, 0, 1, IrqData::Bool(vec![true]));
     let target = played::target(0, Role::Unmask);
@@ -157,12 +185,12 @@ pub(super) fn every_event() -> Vec<Event> {
             target,
             value: Some(1),
         }),
-        fault(FaultOutcome::Populated { bytes: Some(4096) }),
-        fault(FaultOutcome::Populated { bytes: None }),
-        fault(FaultOutcome::Refused),
-        fault(FaultOutcome::RefusedForDma),
-        fault(FaultOutcome::Fallback),
-        fault(FaultOutcome::Other(0x400)),
+        fault(FaultOutcome::Populated, Some(4096), None),
+        fault(FaultOutcome::Populated, None, None),
+        fault(FaultOutcome::Refused, None, None),
+        fault(FaultOutcome::RefusedForDma, None, None),
+        fault(FaultOutcome::Fallback, None, None),
+        fault(FaultOutcome::Other, None, Some(0x400)),
         zap(ZapCause::Ioctl {
             request: VFIO_DEVICE_FEATURE,
             feature: Some(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY),
@@ -219,14 +247,16 @@ pub(super) fn every_event() -> Vec<Event> {
             device: Some(device),
             file: 0xf,
             begin_ns: 1,
-            bytes: Some((1, 2)),
+            initial_bytes: Some(1),
+            dirty_bytes: Some(2),
             result: Ok(0),
         }),
         Body::PrecopyInfo(PrecopyInfo {
             device: None,
             file: 0xf,
             begin_ns: 1,
-            bytes: None,
+            initial_bytes: None,
+            dirty_bytes: None,
             result: Err(Errno::EINVAL),
         }),
         Body::Unknown { kind: 99 },

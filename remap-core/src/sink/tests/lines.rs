@@ -18,7 +18,7 @@ pub(super) fn other_lines() -> Vec<Output> {
     let zap = Zap {
         id: 1,
         device: device.clone(),
-        cause: Cause::LowPowerEntryWithWakeup,
+        cause: CauseKind::LowPowerEntryWithWakeup.into(),
         time_ns: us(10),
         steps: 1,
         task: task.clone(),
@@ -33,7 +33,7 @@ pub(super) fn other_lines() -> Vec<Output> {
         end: ZapEnd::Quiet,
     };
     let untouched = Zap {
-        cause: Cause::MemoryOff,
+        cause: CauseKind::MemoryOff.into(),
         regions: Vec::new(),
         last_ns: None,
         wakeup_ns: None,
@@ -134,7 +134,7 @@ pub(super) fn other_lines() -> Vec<Output> {
     let begun = InFlightCall {
         device: played::NAME.into(),
         time_ns: us(950),
-        call: DeviceCall::Ioctl(feature(2, FeatureData::State(DeviceState::StopCopy))),
+        call: DeviceCall::Ioctl(feature(2, DeviceState::StopCopy.into())),
         waits_in: vec!["rr_wait".into(), "rr_set_state".into()],
         last_seen_ns: Some(us(940)),
         task: played::task(played::DRIVER),

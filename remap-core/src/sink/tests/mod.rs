@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use self::events::{every_event, feature};
 use self::lines::other_lines;
-use self::schema::lines;
+use self::schema::{assert_one_shape, lines};
 use self::vmm::vmm;
 use super::json::Json;
 use super::select::{Select, Selection};
@@ -27,11 +27,11 @@ use crate::event::{
     ZapCause,
 };
 use crate::model::{
-    Activity, Cause, Class, Closed, DataStats, InFlightCall, Inferred, Interrupt, IrqChange,
+    Activity, CauseKind, Class, Closed, DataStats, InFlightCall, Inferred, Interrupt, IrqChange,
     IrqName, IrqVerb, Mapped, MappedHow, Opened, Precopy, Rule, StateInterval, Withheld, Zap,
     ZapEnd, ZappedRegion,
 };
-use crate::parse::irq::Encoding;
+use crate::parse::irq::{Encoding, IrqInfo};
 use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
 
 /// A trace with something of everything.
@@ -170,10 +170,9 @@ fn json_is_what_it_was() {
     for event in every_event() {
         json.event(&event, played::NAME).unwrap();
     }
-    let text: String = lines(json.into_inner())
-        .iter()
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let lines = lines(json.into_inner());
+    assert_one_shape(&lines);
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     expect("expected.jsonl", text.as_bytes());
 }
 

@@ -1,5 +1,7 @@
 //! What is written, held against its JSON Schema.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jsonschema::Validator;
 
 use super::*;
@@ -31,6 +33,46 @@ pub(super) fn lines(bytes: Vec<u8>) -> Vec<Value> {
             value
         })
         .collect()
+}
+
+/// Objects whose keys are values: maps, and enumerations whose variant is the key.
+const KEYED: [&str; 10] = [
+    "calls", "data", "evidence", "failed", "findings", "kernel", "lost", "outcomes", "stages",
+    "threads",
+];
+
+type Shapes<'a> = BTreeMap<String, BTreeSet<Vec<&'a String>>>;
+
+/// The names of the fields of each object, by its place and its tags.
+fn shapes<'a>(place: &str, value: &'a Value, found: &mut Shapes<'a>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| shapes(place, value, found)),
+        Value::Object(fields) => {
+            let tags = ["type", "kind", "name"].into_iter();
+            let tags: Vec<&str> = tags.filter_map(|tag| fields.get(tag)?.as_str()).collect();
+            let place = format!("{place}.{}", tags.join("."));
+            let keyed = KEYED
+                .iter()
+                .any(|name| place.ends_with(&format!("{name}.")));
+            if !keyed {
+                let names = fields.keys().collect();
+                found.entry(place.clone()).or_default().insert(names);
+            }
+            for (name, value) in fields {
+                shapes(&format!("{place}/{name}"), value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Holds that a kind of object has the same fields whatever their values: a reader finds null, not
+/// nothing.
+pub(super) fn assert_one_shape(lines: &[Value]) {
+    let mut found = Shapes::new();
+    lines.iter().for_each(|line| shapes("", line, &mut found));
+    found.retain(|_, shapes| shapes.len() > 1);
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

@@ -115,11 +115,8 @@ fn each_kind_has_its_own_name_and_words() {
 #[test]
 fn an_ioctl_has_the_kind_of_its_call() {
     for (call, kind) in [
-        (
-            feature(FeatureData::State(DeviceState::Stop)),
-            Kind::StateChange,
-        ),
-        (feature(FeatureData::None), Kind::Other),
+        (feature(DeviceState::Stop.into()), Kind::StateChange),
+        (feature(FeatureData::default()), Kind::Other),
         (set_irqs(), Kind::Interrupts),
         (Call::Reset, Kind::Reset),
         (Call::HotReset, Kind::Reset),
@@ -155,7 +152,8 @@ fn each_return_is_a_call_of_its_kind() {
                 device,
                 file: 1,
                 begin_ns,
-                bytes: None,
+                initial_bytes: None,
+                dirty_bytes: None,
                 result: Err(Errno::EINVAL),
             }),
             device,
@@ -169,6 +167,8 @@ fn each_return_is_a_call_of_its_kind() {
                 address: 0,
                 begin_ns,
                 outcome: FaultOutcome::Refused,
+                bytes: None,
+                code: None,
             }),
             device,
             Kind::Fault,

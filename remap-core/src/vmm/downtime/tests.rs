@@ -5,8 +5,7 @@ use proptest::prelude::*;
 use super::super::checkpoint::tests::checkpoint;
 use super::*;
 use crate::event::{
-    Answer, Call, DeviceSeen, DeviceState, DmaCall, Exit, FeatureData, FeatureOp, MigrationData,
-    Origin, Task,
+    Answer, Call, DeviceSeen, DeviceState, DmaCall, Exit, FeatureOp, MigrationData, Origin, Task,
 };
 
 const SOURCE: DeviceKey = DeviceKey(1);
@@ -35,7 +34,7 @@ fn state_change(device: DeviceKey, begin_ns: u64, end_ns: u64) -> [Event; 2] {
     let call = || Call::Feature {
         feature: 2,
         op,
-        data: FeatureData::State(DeviceState::StopCopy),
+        data: DeviceState::StopCopy.into(),
     };
     let enter = Body::Enter {
         device,

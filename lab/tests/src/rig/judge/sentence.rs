@@ -116,7 +116,7 @@ fn call(call: &Call) -> String {
             let operations = [(*get, "get"), (*set, "set"), (*probe, "probe")];
             let asked = operations.into_iter().filter(|(is_asked, _)| *is_asked);
             let asked: Vec<&str> = asked.map(|(_, operation)| operation).collect();
-            let state = data.state().map(|state| format!(" {state}"));
+            let state = data.state.map(|state| format!(" {state}"));
             let name = known(feature_name(*number));
             feature(&name, &asked.join("|")) + &state.unwrap_or_default()
         }
@@ -181,7 +181,8 @@ pub fn of((device, event): Named<'_>) -> Result<Option<String>> {
             format!("data {what} {}: {}", data.requested, moved(&data.result))
         }
         Body::PrecopyInfo(info) => {
-            let ((initial, dirty), result) = (info.bytes.unzip(), outcome(&info.result));
+            let (initial, dirty) = (info.initial_bytes, info.dirty_bytes);
+            let result = outcome(&info.result);
             format!("precopy info {} {}: {result}", known(initial), known(dirty))
         }
         Body::StateWriteEnter(write) => format!("begin word {}", known(write.word)),
