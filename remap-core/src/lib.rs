@@ -17,3 +17,4 @@ pub mod pipeline;
 pub mod replay;
 pub mod sink;
 pub mod vmm;
+mod word;

@@ -12,7 +12,7 @@ impl RegionStats {
         if !cycle.complete() {
             return;
         }
-        for stage in Stage::ALL {
+        for stage in Stage::ALL.iter().copied() {
             if let Some(ns) = cycle.stages.duration(stage) {
                 self.stages.entry(stage).or_default().record(ns);
             }

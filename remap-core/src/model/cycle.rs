@@ -7,32 +7,18 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
 use super::TransitionRef;
 use crate::event::{Errno, Origin, Task};
 use crate::parse::irq::Encoding;
 use crate::parse::region::{Areas, Region};
+use crate::word::word;
 
 /// A step of a cycle, in the order of the protocol.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum Stage {
     /// The driver signals the eventfd.
     Trigger,
@@ -48,24 +34,6 @@ pub enum Stage {
     Ack,
     /// The driver goes on: see [`ReleasedSource`].
     Released,
-}
-
-impl Stage {
-    /// All stages, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Trigger,
-        Self::Wake,
-        Self::Requery,
-        Self::Unmap,
-        Self::Map,
-        Self::Ack,
-        Self::Released,
-    ];
-
-    /// The stage's word in text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// When a stage was observed, and in which thread.
@@ -131,8 +99,8 @@ impl Stages {
 
     /// The stage that took longest, and how long, ns.
     pub fn slowest(&self) -> Option<(Stage, u64)> {
-        Stage::ALL
-            .into_iter()
+        let stages = Stage::ALL.iter().copied();
+        stages
             .filter_map(|stage| Some((stage, self.duration(stage)?)))
             .max_by_key(|(_, ns)| *ns)
     }
@@ -177,7 +145,7 @@ impl From<Stages> for StageFields {
             released_ns: stages.ns(Stage::Released),
             pid: woken.map(|task| task.pid),
             comm: woken.map(|task| task.comm.clone()),
-            threads: Stage::ALL.into_iter().filter_map(thread).collect(),
+            threads: Stage::ALL.iter().copied().filter_map(thread).collect(),
         }
     }
 }
@@ -194,9 +162,9 @@ impl From<StageFields> for Stages {
             fields.released_ns,
         ];
         let mut stages = Self::default();
-        for (stage, ns) in Stage::ALL.into_iter().zip(times) {
-            if let (Some(ns), Some(task)) = (ns, fields.threads.get(&stage)) {
-                stages.set(stage, ns, task);
+        for (stage, ns) in Stage::ALL.iter().zip(times) {
+            if let (Some(ns), Some(task)) = (ns, fields.threads.get(stage)) {
+                stages.set(*stage, ns, task);
             }
         }
         stages
@@ -204,22 +172,7 @@ impl From<StageFields> for Stages {
 }
 
 /// How a cycle ended.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum Outcome {
     /// Every stage that was needed was observed, and the region had changed.
     Remapped,
@@ -231,13 +184,6 @@ pub enum Outcome {
     Aborted,
     /// A stage was not observed: the trace ended, records were lost, or the user left it out.
     Incomplete,
-}
-
-impl Outcome {
-    /// The outcome's word in text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// Why a cycle is neither `Remapped` nor `Unchanged`.
@@ -272,21 +218,8 @@ pub enum Reason {
 }
 
 /// The form of an acknowledgement.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
+#[derive(Default)]
 pub enum AckForm {
     /// A write to the trigger's eventfd.
     Write,
@@ -295,13 +228,6 @@ pub enum AckForm {
     /// None was observed.
     #[default]
     None,
-}
-
-impl AckForm {
-    /// The form's word in text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// The acknowledgement of a cycle.
@@ -314,23 +240,12 @@ pub struct Ack {
 }
 
 /// From what a release was inferred: the driver's own wake-up is not visible.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum ReleasedSource {
     /// The return of the state change that the trigger was in and that still ran at the ack.
     StateChange,
     /// The return of the call that carried the ack: no state change waited for it.
     AckReturn,
-}
-
-impl ReleasedSource {
-    /// The source's word in text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// What a region's description allowed at one time.

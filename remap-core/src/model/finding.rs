@@ -1,29 +1,14 @@
 //! The rules whose violations are reported, with advice; `correlate::rules` has their facts.
 
+use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::Evidence;
+use crate::word::kebab_word;
 
 /// What can be found.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    EnumIter,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
+#[apply(kebab_word!)]
 pub enum Rule {
     /// A read got the sum of the signals, which is not their OR.
     AliasedTrigger,
@@ -82,16 +67,6 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// All rules.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::iter()
-    }
-
-    /// The rule's id in text and JSON.
-    pub fn id(self) -> &'static str {
-        self.into()
-    }
-
     /// One sentence: what to do.
     pub fn advice(self) -> &'static str {
         match self {

@@ -1,29 +1,15 @@
 //! Interrupts of every kind: names, changes, reads.
 
+use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
 use crate::event::{Errno, Task, UNKNOWN_INDEX};
 use crate::json;
+use crate::word::{upper_word, word};
 
 /// What an IRQ index is.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "UPPERCASE")]
-#[strum(serialize_all = "UPPERCASE")]
+#[apply(upper_word!)]
 pub enum IrqName {
     /// `VFIO_PCI_INTX_IRQ_INDEX`.
     Intx,
@@ -62,30 +48,10 @@ impl IrqName {
             _ => Self::Other,
         }
     }
-
-    /// The name in text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// What a `VFIO_DEVICE_SET_IRQS` did.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum IrqVerb {
     /// Gave eventfds to signal.
     Enable,
@@ -104,11 +70,6 @@ pub enum IrqVerb {
 }
 
 impl IrqVerb {
-    /// The word in JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
     /// The words in text.
     pub fn words(self) -> &'static str {
         match self {

@@ -1,18 +1,15 @@
 //! Mappings of regions that are made or ended.
 
+use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
 use crate::event::{DmaKind, Errno, Origin, Task};
 use crate::json;
+use crate::word::word;
 
 /// What was done to a region's mapping.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum MappedHow {
     /// mmap.
     Map,
@@ -30,13 +27,6 @@ impl From<DmaKind> for MappedHow {
             DmaKind::Map => Self::DmaMap,
             DmaKind::Unmap | DmaKind::UnmapAll => Self::DmaUnmap,
         }
-    }
-}
-
-impl MappedHow {
-    /// The word in text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
     }
 }
 

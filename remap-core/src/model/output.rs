@@ -1,14 +1,15 @@
 //! The outputs of the correlation, and their classes.
 
+use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
 use super::{
     Closed, Cycle, Finding, InFlightCall, Inferred, Interrupt, IrqChange, Mapped, MappedHow,
     Opened, Stage, StateInterval, Transition, Zap,
 };
 use crate::event::{Origin, Task};
+use crate::word::word;
 
 /// One stage, as soon as it was observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,22 +64,7 @@ pub enum Output {
 }
 
 /// What an output is about: what a reader can ask for.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum Class {
     /// The remap IRQ: cycles, their stages, eventfds that are inferred.
     Remap,
@@ -96,25 +82,6 @@ pub enum Class {
     Finding,
     /// Checkpoints from VMMs' logs, and downtimes. No [`Output`] has this class.
     Vmm,
-}
-
-impl Class {
-    /// All classes.
-    pub const ALL: [Self; 8] = [
-        Self::Remap,
-        Self::Migration,
-        Self::Irq,
-        Self::Mapping,
-        Self::Dma,
-        Self::File,
-        Self::Finding,
-        Self::Vmm,
-    ];
-
-    /// The class's word in options, text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 impl Output {

@@ -2,31 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
 use super::TransitionRef;
 use crate::event::{Task, feature_name};
 use crate::json;
+use crate::word::word;
 
 /// What the call was for that took the pages out of the mappings.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum CauseKind {
     /// Config space: memory decode was turned off.
     MemoryOff,
@@ -56,11 +42,6 @@ pub enum CauseKind {
 }
 
 impl CauseKind {
-    /// The word in text and JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
     /// Whether the function, and with it its migration state, is reset.
     pub fn resets(self) -> bool {
         matches!(self, Self::FunctionReset | Self::Reset | Self::HotReset)
@@ -122,11 +103,7 @@ impl std::fmt::Display for Cause {
 }
 
 /// Why the record of a zap ended.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum ZapEnd {
     /// All that was known to be mapped is populated again.
     Complete,
@@ -140,13 +117,6 @@ pub enum ZapEnd {
     Lost,
     /// The trace ended.
     TraceEnd,
-}
-
-impl ZapEnd {
-    /// The end's word in JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// A region that lost its pages, as it is written.

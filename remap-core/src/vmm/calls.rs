@@ -3,29 +3,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use macro_rules_attribute::apply;
 
 use crate::event::{Body, Call, DeviceKey, Event, Exit, FeatureData, StateWriteExit};
+use crate::word::word;
 
 /// What a call was for. Where calls overlap, the first kind in this order counts.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum Kind {
     /// A change of the migration state.
     StateChange,
@@ -44,22 +28,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in order.
-    pub const ALL: [Self; 7] = [
-        Self::StateChange,
-        Self::StateData,
-        Self::Fault,
-        Self::Interrupts,
-        Self::Dma,
-        Self::Reset,
-        Self::Other,
-    ];
-
-    /// The name in JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
     /// The name in text output.
     pub fn words(self) -> &'static str {
         match self {

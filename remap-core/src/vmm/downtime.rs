@@ -8,21 +8,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
 
 use super::calls::{Calls, Kind, Span};
 use super::checkpoint::{Checkpoint, Meaning};
 use crate::event::{Body, DeviceKey, Event};
+use crate::word::word;
 
 /// How long after an end to wait for other logs, and for calls in flight to return, ns.
 const SETTLE_NS: u64 = 1_000_000_000;
 
 /// How a downtime ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(word!)]
 pub enum End {
     /// The machine ran at the destination.
     Moved,
@@ -32,13 +31,6 @@ pub enum End {
     WentOn,
     /// The trace ended first.
     TraceEnd,
-}
-
-impl End {
-    /// The name in JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// Time between two checkpoints.

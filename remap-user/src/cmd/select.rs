@@ -71,10 +71,9 @@ impl Filters {
 }
 
 fn class(text: &str) -> Result<Class, String> {
-    let named = |class: &Class| class.name() == text;
-    Class::ALL.into_iter().find(named).ok_or_else(|| {
-        let names = Class::ALL.map(Class::name).join(", ");
-        format!("not one of {names}")
+    text.parse().map_err(|_| {
+        let names: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
+        format!("not one of {}", names.join(", "))
     })
 }
 
@@ -133,7 +132,7 @@ mod tests {
     #[test]
     fn a_class_has_a_name() {
         for known in Class::ALL {
-            assert_eq!(class(known.name()), Ok(known));
+            assert_eq!(class(known.name()), Ok(*known));
         }
         assert!(class("irqs").unwrap_err().contains("migration"));
     }

@@ -312,7 +312,8 @@ impl OpenCycle {
             _ => true,
         };
         Stage::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|stage| !self.stages.has(*stage) && needed(stage))
             .collect()
     }

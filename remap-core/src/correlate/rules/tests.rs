@@ -15,7 +15,7 @@ use crate::parse::irq::Encoding;
 type Judged = Option<(&'static str, Option<u32>)>;
 
 fn judged<Facts>(table: &Table<Facts>, facts: &Facts) -> Judged {
-    judge(table, facts).map(|verdict| (verdict.rule().id(), verdict.region))
+    judge(table, facts).map(|verdict| (verdict.rule().name(), verdict.region))
 }
 
 fn awaited(region: u32, readers: &[u32]) -> Awaited {
@@ -224,7 +224,7 @@ fn an_ack_and_what_came_before_it() {
         let verdict = judge(AT_ACK, &facts);
         assert_eq!(verdict.map(|verdict| verdict.evidence), expected);
         facts.forbidden = whole();
-        let rule = expected.map_or("ack-with-mapping", |evidence| evidence.rule().id());
+        let rule = expected.map_or("ack-with-mapping", |evidence| evidence.rule().name());
         assert_eq!(judged(AT_ACK, &facts), Some((rule, Some(4))));
     }
 }

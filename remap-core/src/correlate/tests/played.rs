@@ -38,7 +38,7 @@ impl Played {
     pub(crate) fn rules(&self) -> Vec<&'static str> {
         self.findings()
             .iter()
-            .map(|finding| finding.rule().id())
+            .map(|finding| finding.rule().name())
             .collect()
     }
 

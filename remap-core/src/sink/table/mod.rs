@@ -78,7 +78,7 @@ impl Table<'_> {
             return writeln!(f, "no findings");
         }
         for (rule, count) in findings {
-            writeln!(f, "{} ({count}): {}", rule.id(), rule.advice())?;
+            writeln!(f, "{} ({count}): {}", rule.name(), rule.advice())?;
             for (name, device) in &self.0.stats.devices {
                 if let Some(example) = example(device, rule) {
                     writeln!(f, "    {name}: {example}")?;

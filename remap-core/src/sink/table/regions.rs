@@ -18,8 +18,8 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, region: u32, stats: &RegionStats)
         writeln!(f, "    {}", Mapping(&stats.mapping))?;
     }
     let rows: Vec<(&str, Quantiles)> = Stage::ALL
-        .into_iter()
-        .filter_map(|stage| Some((stage.name(), stats.stage(stage)?)))
+        .iter()
+        .filter_map(|stage| Some((stage.name(), stats.stage(*stage)?)))
         .chain(stats.total().map(|total| ("total", total)))
         .collect();
     if rows.is_empty() {

@@ -78,10 +78,9 @@ pub(super) fn assert_one_shape(lines: &[Value]) {
 #[test]
 fn the_page_names_every_rule() {
     let page = include_str!("../../../../docs/json.md");
-    for rule in Rule::all() {
-        let id = rule.id();
+    for rule in Rule::ALL {
+        let id = rule.name();
         assert!(page.contains(&format!("`{id}`")), "docs/json.md lacks {id}");
-        assert_eq!(serde_json::to_value(rule).unwrap(), id);
         assert!(rule.advice().ends_with('.'));
     }
 }

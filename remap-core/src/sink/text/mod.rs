@@ -92,7 +92,7 @@ impl<W: Write> Text<W> {
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let rule = self.paint(finding.rule().id(), RED);
+        let rule = self.paint(finding.rule().name(), RED);
         let about = Region(finding.region);
         let text = format!("! {rule}{about}: {}", sentence::finding(&finding.evidence));
         self.line(finding.time_ns, &finding.device, &text)

@@ -88,7 +88,7 @@ fn feature(data: FeatureData) -> Call {
 
 #[test]
 fn each_kind_has_its_own_name_and_words() {
-    let names = Kind::ALL.map(Kind::name);
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
     let expected = [
         "state_change",
         "state_data",
@@ -99,7 +99,7 @@ fn each_kind_has_its_own_name_and_words() {
         "other",
     ];
     assert_eq!(names, expected);
-    let words = Kind::ALL.map(Kind::words);
+    let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.words()).collect();
     let expected = [
         "state changes",
         "state data",

@@ -48,7 +48,7 @@ fn migration() -> Result<()> {
         println!("=== {} ===", outcome.title);
         print!("{}", timeline(outcome, &lines));
         for (finding, text) in lines.findings() {
-            println!("  found: {}: {text}", finding.rule().id());
+            println!("  found: {}: {text}", finding.rule().name());
         }
         let moved = lines
             .downtimes()
