@@ -15,6 +15,7 @@ mod interval;
 mod irq;
 mod mapping;
 mod output;
+pub(crate) mod rule;
 mod stats;
 mod summary;
 mod transition;
@@ -24,14 +25,15 @@ pub use activity::{Activity, DataStats, Spent};
 pub use call::InFlightCall;
 pub use cycle::{Ack, AckForm, Cycle, Outcome, Reason, ReleasedSource, Stage, Stages, Stamp, View};
 pub use duration::Ns;
-pub use evidence::{DmaLoss, Evidence, FailedChange, NoWay, Outside, Refused};
+pub use evidence::{DmaLoss, FailedChange, NoWay, Outside, Refused};
 pub use file::{Closed, Opened, UnfinishedChange};
-pub use finding::{Finding, Rule};
+pub use finding::Finding;
 pub use inferred::Inferred;
 pub use interval::{Precopy, StateInterval};
 pub use irq::{Interrupt, IrqChange, IrqName, IrqVerb};
 pub use mapping::{Mapped, MappedHow};
 pub use output::{Class, Output, StageLine};
+pub use rule::{Evidence, Rule};
 pub use stats::{
     ChangeStats, DeviceStats, IrqStats, LoggingStats, MappingStats, MigrationStats, Quantiles,
     RegionStats, StateStats, Stats, User, VectorStats, ZapStats,
