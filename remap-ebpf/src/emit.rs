@@ -168,5 +168,38 @@ pub fn begin<V>(calls: &HashMap<u64, V>, call: &V) {
     }
 }
 
+/// The call of some kind that this thread is in.
+#[inline(always)]
+pub fn call_in<V>(calls: &HashMap<u64, V>) -> Option<&V> {
+    // SAFETY: map values live until the program ends.
+    unsafe { calls.get(thread()) }
+}
+
+/// The call of some kind that this thread is in returns: `report` gets it, and it is removed. Returns
+/// whether there was one.
+#[inline(always)]
+pub fn end<V>(calls: &HashMap<u64, V>, report: impl FnOnce(&V)) -> bool {
+    let thread = thread();
+    // SAFETY: as above.
+    let Some(call) = (unsafe { calls.get(thread) }) else {
+        return false;
+    };
+    report(call);
+    let _ = calls.remove(thread);
+    true
+}
+
+/// A value that a record needs. One that could not be read is counted as a loss of that record.
+#[inline(always)]
+pub fn required<T>(value: Option<T>) -> Option<T> {
+    match value {
+        Some(value) => Some(value),
+        None => {
+            lose(Counter::Unreadable);
+            None
+        }
+    }
+}
+
 /// A name that could not be read.
 pub const NO_NAME: [u8; NAME_BYTES] = [0; NAME_BYTES];

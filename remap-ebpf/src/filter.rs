@@ -112,6 +112,17 @@ pub fn are_device_operations(operations: u64) -> bool {
     operations != 0 && operations == unsafe { known.read_volatile() }
 }
 
+/// The file of a VMA, if it is a VFIO device's.
+#[inline(always)]
+pub fn device_file_of_vma(vma: u64) -> Option<u64> {
+    let file = read::file_of_vma(vma)?;
+    if are_device_operations(read::operations_of(file)?) {
+        Some(file)
+    } else {
+        None
+    }
+}
+
 /// The target of a context; `None` for an eventfd of no VFIO device.
 #[inline(always)]
 pub fn target_of(context: u64) -> Option<&'static Target> {

@@ -32,10 +32,7 @@ pub fn signalled(context: u64) -> Option<&'static Target> {
     if !is_of_interest() || is_known(context) {
         return None;
     }
-    // SAFETY: map values live until the program ends.
-    if unsafe { maps::IOCTLS.get(emit::thread()) }
-        .is_some_and(|call| call.request == VFIO_DEVICE_SET_IRQS)
-    {
+    if emit::call_in(&maps::IOCTLS).is_some_and(|call| call.request == VFIO_DEVICE_SET_IRQS) {
         // The user's own trigger, or one that was due when it unmasked.
         return None;
     }

@@ -1,6 +1,6 @@
 //! The maps with the state that programs share; those of records and counters are in `emit`.
 
-use crate::emit::Subject;
+use crate::emit::{self, Subject};
 use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap},
@@ -128,16 +128,11 @@ pub const WHOLE_DEVICE: u32 = u32::MAX;
 
 /// The device of the ioctl or region write that the current thread is in.
 #[inline(always)]
-#[expect(unsafe_code, reason = "map values live until the program ends")]
 pub fn device_in_call() -> Option<u64> {
-    let thread = crate::emit::thread();
-    // SAFETY: map values live until the program ends.
-    if let Some(call) = unsafe { IOCTLS.get(thread) } {
+    if let Some(call) = emit::call_in(&IOCTLS) {
         return Some(call.device);
     }
-    // SAFETY: as above.
-    let call = unsafe { REGION_WRITES.get(thread) }?;
-    Some(call.device)
+    Some(emit::call_in(&REGION_WRITES)?.device)
 }
 
 /// In [`DEVICES`]: the device was open before the trace and has a vendor's driver, so it may have
@@ -266,6 +261,23 @@ pub struct NodeCall {
     pub all: u32,
 }
 
+impl NodeCall {
+    /// A call that begins now.
+    #[inline(always)]
+    pub fn of(node: NodeKind, key: u64, number: u32) -> Self {
+        Self {
+            begin_ns: emit::now(),
+            key,
+            file: 0,
+            pointer: 0,
+            request: 0,
+            node: node.wire(),
+            number,
+            all: 0,
+        }
+    }
+}
+
 /// A call on a migration data file in flight.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -299,11 +311,13 @@ pub struct EventfdRead {
 }
 
 // User space reads these maps.
-const _: () = assert!(size_of::<Ioctl>() == in_flight::IOCTLS.bytes);
-const _: () = assert!(size_of::<Mmap>() == in_flight::MMAPS.bytes);
-const _: () = assert!(size_of::<RegionWrite>() == in_flight::REGION_WRITES.bytes);
-const _: () = assert!(size_of::<EventfdWrite>() == in_flight::EVENTFD_WRITES.bytes);
-const _: () = assert!(size_of::<EventfdRead>() == in_flight::EVENTFD_READS.bytes);
-const _: () = assert!(size_of::<Fault>() == in_flight::FAULTS.bytes);
-const _: () = assert!(size_of::<NodeCall>() == in_flight::NODE_CALLS.bytes);
-const _: () = assert!(size_of::<DataCall>() == in_flight::DATA_CALLS.bytes);
+const _: () = {
+    assert!(size_of::<Ioctl>() == in_flight::IOCTLS.bytes);
+    assert!(size_of::<Mmap>() == in_flight::MMAPS.bytes);
+    assert!(size_of::<RegionWrite>() == in_flight::REGION_WRITES.bytes);
+    assert!(size_of::<EventfdWrite>() == in_flight::EVENTFD_WRITES.bytes);
+    assert!(size_of::<EventfdRead>() == in_flight::EVENTFD_READS.bytes);
+    assert!(size_of::<Fault>() == in_flight::FAULTS.bytes);
+    assert!(size_of::<NodeCall>() == in_flight::NODE_CALLS.bytes);
+    assert!(size_of::<DataCall>() == in_flight::DATA_CALLS.bytes);
+};

@@ -1,5 +1,4 @@
 //! Shared by the hooks that see zaps: the record, and its cause, the call that the thread is in.
-#![expect(unsafe_code, reason = "references into map values")]
 
 use remap_common::{
     record::{Cause, Zap},
@@ -29,9 +28,7 @@ pub fn report(device: u64, offset: u64, size: u64) {
 /// Adds in which call of this thread the zap happens.
 #[inline(always)]
 fn in_call(zap: Zap) -> Zap {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    if let Some(call) = unsafe { maps::IOCTLS.get(thread) } {
+    if let Some(call) = emit::call_in(&maps::IOCTLS) {
         let known = call.request == VFIO_DEVICE_FEATURE
             && call.argument_len as usize >= vfio_device_feature::DATA;
         return Zap {
@@ -46,8 +43,7 @@ fn in_call(zap: Zap) -> Zap {
             ..zap
         };
     }
-    // SAFETY: as above.
-    let Some(write) = (unsafe { maps::REGION_WRITES.get(thread) }) else {
+    let Some(write) = emit::call_in(&maps::REGION_WRITES) else {
         return zap;
     };
     let cause = if write.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX)

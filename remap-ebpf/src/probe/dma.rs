@@ -4,10 +4,6 @@
 //!
 //! An iommufd takes a container's requests too; their numbers do not collide.
 
-use aya_ebpf::{
-    macros::{kprobe, kretprobe},
-    programs::{ProbeContext, RetProbeContext},
-};
 use remap_common::{
     counter::Counter,
     record::{Dma, DmaKind, NodeKind},
@@ -17,7 +13,6 @@ use remap_common::{
     },
 };
 
-use super::{probed_argument, probed_return};
 use crate::{
     emit,
     maps::{self, NodeCall},
@@ -36,29 +31,26 @@ const fn is_of_dma(request: u32) -> bool {
     )
 }
 
-#[kprobe]
-pub fn dma_kprobe(ctx: ProbeContext) -> u32 {
-    // Every request is recorded: otherwise a missed return would be matched with a later entry.
-    let request = probed_argument(&ctx, 1) as u32;
-    let Some(key) = read::private_of(probed_argument(&ctx, 0)) else {
-        emit::lose(Counter::Unreadable);
-        return 0;
-    };
-    let pointer = probed_argument(&ctx, 2);
+program!(kprobe, dma_kprobe, |argument| entered(
+    argument(0),
+    argument(1) as u32,
+    argument(2)
+));
+
+/// Every request is recorded: otherwise a missed return would be matched with a later entry.
+#[inline(always)]
+fn entered(file: u64, request: u32, pointer: u64) -> Option<()> {
+    let key = emit::required(read::private_of(file))?;
     emit::begin(
         &maps::NODE_CALLS,
         &NodeCall {
-            begin_ns: emit::now(),
-            key,
-            file: 0,
             pointer,
             request,
-            node: NodeKind::Container.wire(),
-            number: 0,
             all: u32::from(is_of_all(request, pointer)),
+            ..NodeCall::of(NodeKind::Container, key, 0)
         },
     );
-    0
+    Some(())
 }
 
 /// Whether everything is unmapped: by a flag, or by the whole range.
@@ -84,40 +76,27 @@ const fn members(request: u32) -> (u64, u64, u64) {
     }
 }
 
-#[kretprobe]
-#[expect(unsafe_code, reason = "reads a map value")]
-pub fn dma_kretprobe(ctx: RetProbeContext) -> u32 {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::NODE_CALLS.get(thread) }) else {
-        return 0;
-    };
-    let result = probed_return(&ctx) as i64;
-    if is_of_dma(call.request) && !report(call, result) && result != FAULT {
-        emit::lose(Counter::Unreadable);
+program!(kretprobe, dma_kretprobe, |result| emit::end(
+    &maps::NODE_CALLS,
+    |call| {
+        let result = result as i64;
+        if is_of_dma(call.request) && report(call, result).is_none() && result != FAULT {
+            emit::lose(Counter::Unreadable);
+        }
     }
-    let _ = maps::NODE_CALLS.remove(thread);
-    0
-}
+));
 
-/// Returns whether the arguments could be read.
+/// Reports a request; `None` if its arguments could not be read.
 #[inline(always)]
-fn report(call: &NodeCall, result: i64) -> bool {
+fn report(call: &NodeCall, result: i64) -> Option<()> {
     let (vaddr, iova, size) = members(call.request);
-    let Some(iova) = read::user_word::<u64>(call.pointer + iova) else {
-        return false;
-    };
-    let Some(size) = read::user_word::<u64>(call.pointer + size) else {
-        return false;
-    };
+    let iova = read::user_word(call.pointer + iova)?;
+    let size = read::user_word(call.pointer + size)?;
     let maps = matches!(call.request, VFIO_IOMMU_MAP_DMA | IOMMU_IOAS_MAP);
     let vaddr = if maps {
-        read::user_word::<u64>(call.pointer + vaddr)
+        read::user_word(call.pointer + vaddr)?
     } else {
-        Some(0)
-    };
-    let Some(vaddr) = vaddr else {
-        return false;
+        0
     };
     let operation = if maps {
         DmaKind::Map
@@ -136,5 +115,5 @@ fn report(call: &NodeCall, result: i64) -> bool {
         operation: operation.wire(),
         reserved: 0,
     });
-    true
+    Some(())
 }

@@ -3,26 +3,15 @@
 //! Emits `Consumed` if the counter was not 0. Without it a signal that the kernel has consumed
 //! looks like a signal without a reader.
 
-use aya_ebpf::{
-    macros::{fentry, kprobe},
-    programs::{FEntryContext, ProbeContext},
-};
 use remap_common::record::Consumed;
 
-use super::{probed_argument, traced_argument};
 use crate::{emit, filter, read};
 
-#[fentry(function = "eventfd_ctx_do_read")]
-pub fn eventfd_ctx_do_read_fentry(ctx: FEntryContext) -> u32 {
-    consumed(traced_argument(&ctx, 0));
-    0
-}
-
-#[kprobe(function = "eventfd_ctx_do_read")]
-pub fn eventfd_ctx_do_read_kprobe(ctx: ProbeContext) -> u32 {
-    consumed(probed_argument(&ctx, 0));
-    0
-}
+at_entry!(
+    eventfd_ctx_do_read_fentry,
+    eventfd_ctx_do_read_kprobe,
+    |argument| consumed(argument(0))
+);
 
 /// The caller holds the lock of the counter, so its value is what the kernel consumes.
 #[inline(always)]

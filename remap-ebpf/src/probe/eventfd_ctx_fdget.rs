@@ -6,12 +6,7 @@
 //! The n-th look-up of a `SET_IRQS` belongs to the n-th fd of its array that is not -1. `fdget` calls
 //! `fileget`, visibly or inlined; a context that the inner one has reported is not reported again.
 
-use aya_ebpf::{
-    macros::{fexit, kretprobe},
-    programs::{FExitContext, RetProbeContext},
-};
 use remap_common::{
-    counter::Counter,
     record::{Origin, Target},
     uapi::{
         VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
@@ -20,7 +15,7 @@ use remap_common::{
     },
 };
 
-use super::{is_no_pointer, probed_return, traced_return};
+use super::is_no_pointer;
 use crate::{
     contexts,
     emit::{self, Subject},
@@ -33,29 +28,18 @@ use crate::{
 /// mostly unused vectors are usual.
 const HOLES: u32 = 512;
 
-#[fexit(function = "eventfd_ctx_fdget")]
-pub fn eventfd_ctx_fdget_fexit(ctx: FExitContext) -> u32 {
-    found(traced_return(&ctx), false);
-    0
-}
-
-#[kretprobe(function = "eventfd_ctx_fdget")]
-pub fn eventfd_ctx_fdget_kretprobe(ctx: RetProbeContext) -> u32 {
-    found(probed_return(&ctx), false);
-    0
-}
-
-#[fexit(function = "eventfd_ctx_fileget")]
-pub fn eventfd_ctx_fileget_fexit(ctx: FExitContext) -> u32 {
-    found(traced_return(&ctx), true);
-    0
-}
-
-#[kretprobe(function = "eventfd_ctx_fileget")]
-pub fn eventfd_ctx_fileget_kretprobe(ctx: RetProbeContext) -> u32 {
-    found(probed_return(&ctx), true);
-    0
-}
+program!(fexit, eventfd_ctx_fdget_fexit, |_argument, result| found(
+    result, false
+));
+program!(kretprobe, eventfd_ctx_fdget_kretprobe, |result| found(
+    result, false
+));
+program!(fexit, eventfd_ctx_fileget_fexit, |_argument, result| found(
+    result, true
+));
+program!(kretprobe, eventfd_ctx_fileget_kretprobe, |result| found(
+    result, true
+));
 
 #[inline(always)]
 #[expect(unsafe_code, reason = "changes a map value in place")]
@@ -86,18 +70,15 @@ fn found(context: u64, inner: bool) {
 }
 
 #[inline(always)]
-fn learn(call: &mut Ioctl, context: u64) {
+fn learn(call: &mut Ioctl, context: u64) -> Option<()> {
     let flags = call.word(vfio_irq_set::FLAGS);
     let index = call.word(vfio_irq_set::INDEX);
     let start = call.word(vfio_irq_set::START);
     let count = call.word(vfio_irq_set::COUNT);
     if (call.argument_len as usize) < vfio_irq_set::DATA || flags & VFIO_IRQ_SET_DATA_EVENTFD == 0 {
-        return;
+        return None;
     }
-    let Some((fd, position)) = next_fd(call, count) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+    let (fd, position) = emit::required(next_fd(call, count))?;
     let sub = start + position;
     let target = Target {
         device: call.device,
@@ -106,10 +87,10 @@ fn learn(call: &mut Ioctl, context: u64) {
         role: contexts::role_of(flags).wire(),
         generation: filter::generation(call.device, index),
     };
-    if !contexts::learn(context, &target) {
-        return;
+    if contexts::learn(context, &target) {
+        contexts::report(&Subject::current(), context, &target, fd, Origin::Seen);
     }
-    contexts::report(&Subject::current(), context, &target, fd, Origin::Seen);
+    Some(())
 }
 
 /// The next fd of the array that is not -1, and its position; moves the cursor behind it.

@@ -2,50 +2,26 @@
 //! `eventfd_signal` jumps here; from 6.8 on (3652117f8548) it is an inline function.
 //! Emits `Signal`. Without it there are no triggers, so nothing can be correlated.
 
-use aya_ebpf::{
-    macros::{fentry, kprobe},
-    programs::{FEntryContext, ProbeContext},
-};
 use remap_common::record::{Signal, Target};
 
-use super::{probed_argument, traced_argument};
 use crate::{emit, filter, infer, maps, read};
 
-#[fentry(function = "eventfd_signal_mask")]
-pub fn eventfd_signal_fentry(ctx: FEntryContext) -> u32 {
-    let context = traced_argument(&ctx, 0);
+at_entry!(eventfd_signal_fentry, eventfd_signal_kprobe, |argument| {
+    let context = argument(0);
     if let Some(target) = target_of(context) {
         let addend = if read::signal_has_addend() {
-            traced_argument(&ctx, 1)
+            argument(1)
         } else {
             1
         };
         signalled(context, target, addend);
     }
-    0
-}
-
-#[kprobe(function = "eventfd_signal_mask")]
-pub fn eventfd_signal_kprobe(ctx: ProbeContext) -> u32 {
-    let context = probed_argument(&ctx, 0);
-    if let Some(target) = target_of(context) {
-        let addend = if read::signal_has_addend() {
-            probed_argument(&ctx, 1)
-        } else {
-            1
-        };
-        signalled(context, target, addend);
-    }
-    0
-}
+});
 
 /// The target of a context, known or else inferred.
 #[inline(always)]
 fn target_of(context: u64) -> Option<&'static Target> {
-    if let Some(target) = filter::target_of(context) {
-        return Some(target);
-    }
-    infer::signalled(context)
+    filter::target_of(context).or_else(|| infer::signalled(context))
 }
 
 #[inline(always)]

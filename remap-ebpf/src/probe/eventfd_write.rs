@@ -2,47 +2,26 @@
 //! eventfd of a remap IRQ, or on its unmask eventfd, that is the ack.
 //! Emits `Write`. Without it an ack by eventfd is not seen.
 
-use aya_ebpf::{
-    macros::{fentry, fexit, kprobe, kretprobe},
-    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
-};
 use remap_common::record::Write;
 
-use super::{probed_argument, probed_return, traced_argument, traced_return};
 use crate::{emit, filter, maps, read};
 
-#[fentry(function = "eventfd_write")]
-pub fn eventfd_write_fentry(ctx: FEntryContext) -> u32 {
-    entered(traced_argument(&ctx, 0), traced_argument(&ctx, 1));
-    0
-}
-
-#[fexit(function = "eventfd_write")]
-pub fn eventfd_write_fexit(ctx: FExitContext) -> u32 {
-    returned(traced_argument(&ctx, 0), traced_return(&ctx));
-    0
-}
-
-#[kprobe(function = "eventfd_write")]
-pub fn eventfd_write_kprobe(ctx: ProbeContext) -> u32 {
-    entered(probed_argument(&ctx, 0), probed_argument(&ctx, 1));
-    0
-}
-
-#[kretprobe(function = "eventfd_write")]
-pub fn eventfd_write_kretprobe(ctx: RetProbeContext) -> u32 {
-    finish(probed_return(&ctx));
-    0
-}
+at_entry!(eventfd_write_fentry, eventfd_write_kprobe, |argument| {
+    entered(argument(0), argument(1))
+});
+program!(fexit, eventfd_write_fexit, |argument, result| returned(
+    argument(0),
+    result
+));
+program!(kretprobe, eventfd_write_kretprobe, |result| emit::end(
+    &maps::EVENTFD_WRITES,
+    |call| report(call, result)
+));
 
 #[inline(always)]
-fn entered(file: u64, buffer: u64) {
-    let Some(context) = read::context_of(file) else {
-        return;
-    };
-    let Some(target) = filter::target_of(context) else {
-        return;
-    };
+fn entered(file: u64, buffer: u64) -> Option<()> {
+    let context = read::context_of(file)?;
+    let target = filter::target_of(context)?;
     let value: Option<u64> = read::user_word(buffer);
     let call = maps::EventfdWrite {
         begin_ns: emit::now(),
@@ -52,6 +31,7 @@ fn entered(file: u64, buffer: u64) {
         target: *target,
     };
     emit::begin(&maps::EVENTFD_WRITES, &call);
+    Some(())
 }
 
 /// The flag again, before the map: every eventfd write of the machine runs this. Not the whole filter,
@@ -59,18 +39,12 @@ fn entered(file: u64, buffer: u64) {
 #[inline(always)]
 fn returned(file: u64, result: u64) {
     if read::context_of(file).is_some_and(filter::context_is_marked) {
-        finish(result);
+        emit::end(&maps::EVENTFD_WRITES, |call| report(call, result));
     }
 }
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "reads a map value")]
-fn finish(result: u64) {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::EVENTFD_WRITES.get(thread) }) else {
-        return;
-    };
+fn report(call: &maps::EventfdWrite, result: u64) {
     emit::emit(|| Write {
         context: call.context,
         target: call.target,
@@ -80,5 +54,4 @@ fn finish(result: u64) {
         value_known: call.value_known as u32,
         reserved: 0,
     });
-    let _ = maps::EVENTFD_WRITES.remove(thread);
 }

@@ -10,10 +10,7 @@ use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use remap_common::{
-    counter::Counter,
-    record::{Fault, UNKNOWN_SIZE},
-};
+use remap_common::record::{Fault, UNKNOWN_SIZE};
 
 use super::{probed_argument, probed_return};
 use crate::{emit, filter, maps, read};
@@ -52,19 +49,16 @@ pub fn fault_order_kprobe(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-#[expect(unsafe_code, reason = "calls a helper, reads a map value")]
+#[expect(unsafe_code, reason = "calls a helper")]
 pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::FAULTS.get(thread) }) else {
+    let Some(call) = emit::call_in(&maps::FAULTS) else {
         return 0;
     };
     // SAFETY: the context is this program's own.
     if unsafe { generated::bpf_get_func_ip(ctx.as_ptr()) } != call.handler {
         return 0;
     }
-    // SAFETY: only the presence is of interest.
-    let for_dma = u32::from(unsafe { maps::NODE_CALLS.get(thread) }.is_some());
+    let for_dma = u32::from(emit::call_in(&maps::NODE_CALLS).is_some());
     emit::emit(|| Fault {
         device: call.device,
         offset: call.offset,
@@ -74,29 +68,18 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
         result: probed_return(&ctx) as u32,
         for_dma,
     });
-    let _ = maps::FAULTS.remove(thread);
+    let _ = maps::FAULTS.remove(emit::thread());
     0
 }
 
 /// A handler was entered that populates `size` bytes, 0 for the whole VMA.
 #[inline(always)]
 #[expect(unsafe_code, reason = "calls a helper, changes a map value in place")]
-fn entered(ctx: &ProbeContext, size: u64) {
+fn entered(ctx: &ProbeContext, size: u64) -> Option<()> {
     let vmf = probed_argument(ctx, 0);
-    let Some((vma, address)) = read::fault_of(vmf) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
-    let Some(file) = read::file_of_vma(vma) else {
-        return;
-    };
-    if !read::operations_of(file).is_some_and(filter::are_device_operations) {
-        return;
-    }
-    let Some((start, end, offset)) = read::range_of_vma(vma) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+    let (vma, address) = emit::required(read::fault_of(vmf))?;
+    let file = filter::device_file_of_vma(vma)?;
+    let (start, end, offset) = emit::required(read::range_of_vma(vma))?;
     let size = if size == 0 { end - start } else { size };
     if let Some(outer) = maps::FAULTS.get_ptr_mut(emit::thread()) {
         // SAFETY: the entry belongs to this thread, which is here and nowhere else.
@@ -105,13 +88,10 @@ fn entered(ctx: &ProbeContext, size: u64) {
             if outer.size == UNKNOWN_SIZE {
                 outer.size = size;
             }
-            return;
+            return None;
         }
     }
-    let Some(device) = read::device_of(file) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+    let device = emit::required(read::device_of(file))?;
     let call = maps::Fault {
         begin_ns: emit::now(),
         // SAFETY: the context is this program's own.
@@ -123,4 +103,5 @@ fn entered(ctx: &ProbeContext, size: u64) {
         size,
     };
     emit::begin(&maps::FAULTS, &call);
+    Some(())
 }

@@ -29,28 +29,24 @@ use crate::{
 
 /// A `VFIO_DEVICE_FEATURE` has succeeded: if it was a state change, it may have created a data file.
 #[inline(always)]
-pub fn learn(call: &Ioctl) {
+pub fn learn(call: &Ioctl) -> Option<()> {
     let flags = call.word(vfio_device_feature::FLAGS);
     if (call.argument_len as usize) < vfio_device_feature::DATA
         || flags & VFIO_DEVICE_FEATURE_MASK != VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE
         || flags & (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE) != VFIO_DEVICE_FEATURE_SET
     {
-        return;
+        return None;
     }
     // struct vfio_device_feature, then struct vfio_device_feature_mig_state: its second word.
-    let Some(fd) = read::user_word::<i32>(call.pointer + 12) else {
-        return;
-    };
+    let fd = read::user_word::<i32>(call.pointer + 12)?;
     if fd < 0 {
-        return;
+        return None;
     }
-    let Some(file) = read::file_of_fd(fd) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+    let file = emit::required(read::file_of_fd(fd))?;
     if maps::DATA_FILES.insert(file, call.device, 0).is_err() {
         emit::lose(Counter::ContextsFull);
     }
+    Some(())
 }
 
 #[kprobe]
@@ -98,10 +94,9 @@ fn entered(ctx: &ProbeContext, operation: Operation, argument: u64) {
 
 /// The call that this thread is in, if `handler` is its outermost handler.
 #[inline(always)]
-#[expect(unsafe_code, reason = "calls a helper, reads a map value")]
+#[expect(unsafe_code, reason = "calls a helper")]
 fn returning(ctx: &RetProbeContext) -> Option<&'static DataCall> {
-    // SAFETY: map values live until the program ends.
-    let call = unsafe { maps::DATA_CALLS.get(emit::thread()) }?;
+    let call = emit::call_in(&maps::DATA_CALLS)?;
     // SAFETY: the context is this program's own.
     let handler = unsafe { generated::bpf_get_func_ip(ctx.as_ptr()) };
     if handler == call.handler {

@@ -4,6 +4,53 @@
 //! attaches one of them. A function of a module has the latter only: aya cannot name a function
 //! of a module's split BTF.
 
+/// Declares a program by its form, its name and a closure: at the entry of a function over its
+/// arguments by position, under fexit over these and the return value, under kretprobe over the
+/// return value.
+macro_rules! program {
+    (fentry, $name:ident, |$argument:ident| $body:expr) => {
+        #[aya_ebpf::macros::fentry]
+        pub fn $name(ctx: aya_ebpf::programs::FEntryContext) -> u32 {
+            let $argument = |n| $crate::probe::traced_argument(&ctx, n);
+            let _ = $body;
+            0
+        }
+    };
+    (fexit, $name:ident, |$argument:ident, $result:ident| $body:expr) => {
+        #[aya_ebpf::macros::fexit]
+        pub fn $name(ctx: aya_ebpf::programs::FExitContext) -> u32 {
+            let $argument = |n| $crate::probe::traced_argument(&ctx, n);
+            let $result = $crate::probe::traced_return(&ctx);
+            let _ = $body;
+            0
+        }
+    };
+    (kprobe, $name:ident, |$argument:ident| $body:expr) => {
+        #[aya_ebpf::macros::kprobe]
+        pub fn $name(ctx: aya_ebpf::programs::ProbeContext) -> u32 {
+            let $argument = |n| $crate::probe::probed_argument(&ctx, n);
+            let _ = $body;
+            0
+        }
+    };
+    (kretprobe, $name:ident, |$result:ident| $body:expr) => {
+        #[aya_ebpf::macros::kretprobe]
+        pub fn $name(ctx: aya_ebpf::programs::RetProbeContext) -> u32 {
+            let $result = $crate::probe::probed_return(&ctx);
+            let _ = $body;
+            0
+        }
+    };
+}
+
+/// Declares both forms of a program at the entry of a function of the core kernel.
+macro_rules! at_entry {
+    ($fentry:ident, $kprobe:ident, |$argument:ident| $body:expr) => {
+        program!(fentry, $fentry, |$argument| $body);
+        program!(kprobe, $kprobe, |$argument| $body);
+    };
+}
+
 mod dma;
 mod eventfd_ctx_do_read;
 mod eventfd_ctx_fdget;
@@ -55,8 +102,8 @@ fn traced_return(context: &impl EbpfContext) -> u64 {
 
 /// Argument `n` of a function under kprobe.
 #[inline(always)]
-fn probed_argument(context: &ProbeContext, n: usize) -> u64 {
-    context.arg(n).unwrap_or(0)
+fn probed_argument(context: &ProbeContext, n: u32) -> u64 {
+    context.arg(n as usize).unwrap_or(0)
 }
 
 /// The return value of a function under kretprobe.

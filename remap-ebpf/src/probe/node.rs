@@ -3,125 +3,96 @@
 //! file: by `VFIO_GROUP_GET_DEVICE_FD`, or by the open of the device's own node.
 //! Emits `Node` and `DeviceFile`. Without it the group or node of a device is not seen.
 
-use aya_ebpf::{
-    macros::{kprobe, kretprobe},
-    programs::{ProbeContext, RetProbeContext},
-};
 use remap_common::{
-    counter::Counter,
     record::{DeviceFile, Node, NodeKind, UNKNOWN_NUMBER, Wire},
     uapi::VFIO_GROUP_GET_DEVICE_FD,
 };
 
-use super::{probed_argument, probed_return, vfio_ioctl::introduce};
+use super::vfio_ioctl::introduce;
 use crate::{
     emit,
     maps::{self, NodeCall},
     read,
 };
 
-#[kprobe(function = "vfio_group_fops_open")]
-pub fn group_open_kprobe(ctx: ProbeContext) -> u32 {
-    let Some(group) = read::group_of_inode(probed_argument(&ctx, 0)) else {
-        emit::lose(Counter::Unreadable);
-        return 0;
-    };
-    opening(&ctx, NodeKind::Group, group, read::group_number(group));
-    0
-}
+program!(kprobe, group_open_kprobe, |argument| open_group(
+    argument(0),
+    argument(1)
+));
+program!(kprobe, container_open_kprobe, |argument| opening(
+    argument(1),
+    NodeCall::of(NodeKind::Container, 0, UNKNOWN_NUMBER)
+));
+program!(kprobe, cdev_open_kprobe, |argument| opening(
+    argument(1),
+    NodeCall::of(NodeKind::Cdev, 0, UNKNOWN_NUMBER)
+));
+program!(kprobe, iommufd_open_kprobe, |argument| opening(
+    argument(1),
+    NodeCall::of(NodeKind::Iommufd, 0, UNKNOWN_NUMBER)
+));
 
-#[kprobe(function = "vfio_fops_open")]
-pub fn container_open_kprobe(ctx: ProbeContext) -> u32 {
-    opening(&ctx, NodeKind::Container, 0, UNKNOWN_NUMBER);
-    0
-}
-
-#[kprobe(function = "vfio_device_fops_cdev_open")]
-pub fn cdev_open_kprobe(ctx: ProbeContext) -> u32 {
-    opening(&ctx, NodeKind::Cdev, 0, UNKNOWN_NUMBER);
-    0
-}
-
-#[kprobe(function = "iommufd_fops_open")]
-pub fn iommufd_open_kprobe(ctx: ProbeContext) -> u32 {
-    opening(&ctx, NodeKind::Iommufd, 0, UNKNOWN_NUMBER);
-    0
+#[inline(always)]
+fn open_group(inode: u64, file: u64) -> Option<()> {
+    let group = emit::required(read::group_of_inode(inode))?;
+    opening(
+        file,
+        NodeCall::of(NodeKind::Group, group, read::group_number(group)),
+    );
+    Some(())
 }
 
 #[inline(always)]
-fn opening(ctx: &ProbeContext, node: NodeKind, key: u64, number: u32) {
-    emit::begin(
-        &maps::NODE_CALLS,
-        &NodeCall {
-            begin_ns: emit::now(),
-            key,
-            file: probed_argument(ctx, 1),
-            pointer: 0,
-            request: 0,
-            node: node.wire(),
-            number,
-            all: 0,
-        },
-    );
+fn opening(file: u64, call: NodeCall) {
+    emit::begin(&maps::NODE_CALLS, &NodeCall { file, ..call });
 }
 
-#[kretprobe]
-#[expect(unsafe_code, reason = "reads a map value")]
-pub fn node_open_kretprobe(ctx: RetProbeContext) -> u32 {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::NODE_CALLS.get(thread) }) else {
-        return 0;
-    };
-    opened(call, i64::from(probed_return(&ctx) as i32));
-    let _ = maps::NODE_CALLS.remove(thread);
-    0
-}
+program!(kretprobe, node_open_kretprobe, |result| emit::end(
+    &maps::NODE_CALLS,
+    |call| {
+        opened(call, i64::from(result as i32));
+    }
+));
 
 /// The kernel object of a container or an iommufd, and the device of a node, exist after the open.
 #[inline(always)]
-fn opened(call: &NodeCall, result: i64) {
+fn opened(call: &NodeCall, result: i64) -> Option<()> {
     if call.node == NodeKind::Group.wire() || result != 0 {
         report(call.node, call.key, call.number, true, result);
-        return;
+        return None;
     }
     if call.node != NodeKind::Cdev.wire() {
         let key = read::private_of(call.file).unwrap_or(0);
         report(call.node, key, UNKNOWN_NUMBER, true, result);
-        return;
+        return None;
     }
-    let Some(device) = read::device_of(call.file) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+    let device = emit::required(read::device_of(call.file))?;
     introduce(device);
     let number = read::device_number(device);
     report(call.node, device, number, true, result);
     report_file(device, call.node, device, number, -1);
+    Some(())
 }
 
-#[kprobe(function = "vfio_group_fops_release")]
-pub fn group_release_kprobe(ctx: ProbeContext) -> u32 {
-    if let Some(group) = read::private_of(probed_argument(&ctx, 1)) {
+program!(kprobe, group_release_kprobe, |argument| {
+    if let Some(group) = read::private_of(argument(1)) {
         closed(NodeKind::Group, group, read::group_number(group));
     }
-    0
-}
+});
+program!(kprobe, container_release_kprobe, |argument| closing(
+    NodeKind::Container,
+    argument(1)
+));
+program!(kprobe, iommufd_release_kprobe, |argument| closing(
+    NodeKind::Iommufd,
+    argument(1)
+));
 
-#[kprobe(function = "vfio_fops_release")]
-pub fn container_release_kprobe(ctx: ProbeContext) -> u32 {
-    if let Some(container) = read::private_of(probed_argument(&ctx, 1)) {
-        closed(NodeKind::Container, container, UNKNOWN_NUMBER);
+#[inline(always)]
+fn closing(node: NodeKind, file: u64) {
+    if let Some(key) = read::private_of(file) {
+        closed(node, key, UNKNOWN_NUMBER);
     }
-    0
-}
-
-#[kprobe(function = "iommufd_fops_release")]
-pub fn iommufd_release_kprobe(ctx: ProbeContext) -> u32 {
-    if let Some(iommufd) = read::private_of(probed_argument(&ctx, 1)) {
-        closed(NodeKind::Iommufd, iommufd, UNKNOWN_NUMBER);
-    }
-    0
 }
 
 /// A node's last file is closed.
@@ -130,58 +101,42 @@ pub fn closed(node: NodeKind, key: u64, number: u32) {
     report(node.wire(), key, number, false, 0);
 }
 
-#[kprobe(function = "vfio_group_fops_unl_ioctl")]
-pub fn group_ioctl_kprobe(ctx: ProbeContext) -> u32 {
-    // Every request is recorded: otherwise a missed return would be matched with a later entry.
-    let request = probed_argument(&ctx, 1) as u32;
-    let Some(group) = read::private_of(probed_argument(&ctx, 0)) else {
-        emit::lose(Counter::Unreadable);
-        return 0;
-    };
+program!(kprobe, group_ioctl_kprobe, |argument| asked(
+    argument(0),
+    argument(1) as u32
+));
+
+/// Every request is recorded: otherwise a missed return would be matched with a later entry.
+#[inline(always)]
+fn asked(file: u64, request: u32) -> Option<()> {
+    let group = emit::required(read::private_of(file))?;
     emit::begin(
         &maps::NODE_CALLS,
         &NodeCall {
-            begin_ns: emit::now(),
-            key: group,
-            file: 0,
-            pointer: 0,
             request,
-            node: NodeKind::Group.wire(),
-            number: read::group_number(group),
-            all: 0,
+            ..NodeCall::of(NodeKind::Group, group, read::group_number(group))
         },
     );
-    0
+    Some(())
 }
 
-#[kretprobe(function = "vfio_group_fops_unl_ioctl")]
-#[expect(unsafe_code, reason = "reads a map value")]
-pub fn group_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::NODE_CALLS.get(thread) }) else {
-        return 0;
-    };
-    let fd = probed_return(&ctx) as i64;
-    if call.request == VFIO_GROUP_GET_DEVICE_FD && fd >= 0 {
-        made(call, fd as i32);
+program!(kretprobe, group_ioctl_kretprobe, |result| emit::end(
+    &maps::NODE_CALLS,
+    |call| {
+        let fd = result as i64;
+        if call.request == VFIO_GROUP_GET_DEVICE_FD && fd >= 0 {
+            made(call, fd as i32);
+        }
     }
-    let _ = maps::NODE_CALLS.remove(thread);
-    0
-}
+));
 
 #[inline(always)]
-fn made(call: &NodeCall, fd: i32) {
-    let Some(file) = read::file_of_fd(fd) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
-    let Some(device) = read::device_of(file) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+fn made(call: &NodeCall, fd: i32) -> Option<()> {
+    let file = emit::required(read::file_of_fd(fd))?;
+    let device = emit::required(read::device_of(file))?;
     introduce(device);
     report_file(device, call.node, call.key, call.number, fd);
+    Some(())
 }
 
 #[inline(always)]

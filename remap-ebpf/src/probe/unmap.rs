@@ -5,46 +5,20 @@
 //! Emits `Unmap`, after the pages are removed. Without it the unmap stage is missing, and an ack
 //! with a forbidden mapping is not seen.
 
-use aya_ebpf::{
-    macros::{fentry, kprobe},
-    programs::{FEntryContext, ProbeContext},
-};
-use remap_common::{counter::Counter, record::Unmap};
+use remap_common::record::Unmap;
 
-use super::{probed_argument, traced_argument};
 use crate::{emit, filter, read};
 
-#[fentry]
-pub fn unmap_fentry(ctx: FEntryContext) -> u32 {
-    removed(traced_argument(&ctx, 0));
-    0
-}
-
-#[kprobe]
-pub fn unmap_kprobe(ctx: ProbeContext) -> u32 {
-    removed(probed_argument(&ctx, 0));
-    0
-}
+at_entry!(unmap_fentry, unmap_kprobe, |argument| removed(argument(0)));
 
 #[inline(always)]
-fn removed(vma: u64) {
+fn removed(vma: u64) -> Option<()> {
     if !filter::mm_is_marked(vma) {
-        return;
+        return None;
     }
-    let Some(file) = read::file_of_vma(vma) else {
-        return;
-    };
-    if !read::operations_of(file).is_some_and(filter::are_device_operations) {
-        return;
-    }
-    let Some(device) = read::device_of(file) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
-    let Some((start, end, offset)) = read::range_of_vma(vma) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+    let file = filter::device_file_of_vma(vma)?;
+    let device = emit::required(read::device_of(file))?;
+    let (start, end, offset) = emit::required(read::range_of_vma(vma))?;
     let owner = filter::owner_of(vma);
     emit::emit_about(&owner, || Unmap {
         device,
@@ -52,4 +26,5 @@ fn removed(vma: u64) {
         size: end - start,
         offset,
     });
+    Some(())
 }

@@ -4,26 +4,14 @@
 //!
 //! File systems call it too, whenever a file is truncated: a flag filters their inode mappings out.
 
-use aya_ebpf::{
-    macros::{fentry, kprobe},
-    programs::{FEntryContext, ProbeContext},
-};
-
-use super::{probed_argument, traced_argument};
 use crate::{filter, zap};
 
-#[fentry(function = "unmap_mapping_range")]
-pub fn unmap_mapping_range_fentry(ctx: FEntryContext) -> u32 {
-    if let Some(device) = filter::device_of_inode_mapping(traced_argument(&ctx, 0)) {
-        zap::report(device, traced_argument(&ctx, 1), traced_argument(&ctx, 2));
+at_entry!(
+    unmap_mapping_range_fentry,
+    unmap_mapping_range_kprobe,
+    |argument| {
+        if let Some(device) = filter::device_of_inode_mapping(argument(0)) {
+            zap::report(device, argument(1), argument(2));
+        }
     }
-    0
-}
-
-#[kprobe(function = "unmap_mapping_range")]
-pub fn unmap_mapping_range_kprobe(ctx: ProbeContext) -> u32 {
-    if let Some(device) = filter::device_of_inode_mapping(probed_argument(&ctx, 0)) {
-        zap::report(device, probed_argument(&ctx, 1), probed_argument(&ctx, 2));
-    }
-    0
-}
+);

@@ -44,11 +44,10 @@ fn diagnostics() -> bool {
     unsafe { core::ptr::read_volatile(&raw const DIAGNOSTICS) != 0 }
 }
 
-#[kprobe(function = "vfio_device_fops_unl_ioctl")]
+#[kprobe]
 pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     let request = probed_argument(&ctx, 1) as u32;
-    let Some(device) = read::device_of(probed_argument(&ctx, 0)) else {
-        emit::lose(Counter::Unreadable);
+    let Some(device) = emit::required(read::device_of(probed_argument(&ctx, 0))) else {
         return 0;
     };
     filter::involve_process();
@@ -74,22 +73,15 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     0
 }
 
-#[kretprobe(function = "vfio_device_fops_unl_ioctl")]
-#[expect(unsafe_code, reason = "reads a map value")]
+#[kretprobe]
 pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::IOCTLS.get(thread) }) else {
+    let (thread, result) = (emit::thread(), probed_return(&ctx) as i64);
+    if !emit::end(&maps::IOCTLS, |call| returned(call, result)) {
         // The entry hook was attached before this one: calls that began before it are in EARLY.
         if maps::EARLY.remove(thread).is_err() {
             emit::lose(Counter::EntryMissed);
         }
-        return 0;
-    };
-    let result = probed_return(&ctx) as i64;
-    returned(call, result);
-    let _ = maps::IOCTLS.remove(thread);
-    if diagnostics() {
+    } else if diagnostics() {
         info!(&ctx, "ioctl returns {}, thread {}", result, thread as u32);
     }
     0

@@ -2,37 +2,37 @@
 //! Emits `Close` for the last file of a device, and `Node` for a file of the device's own node.
 //! Without it the exit of a device's user is not seen.
 
-use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use remap_common::record::{Close, NodeKind};
 
-use super::{node, probed_argument};
+use super::node;
 use crate::{
     emit, filter,
     maps::{self, WHOLE_DEVICE},
     read,
 };
 
-#[kprobe(function = "vfio_device_fops_release")]
+program!(kprobe, vfio_release_kprobe, |argument| released(argument(
+    1
+)));
+
+#[inline(always)]
 #[expect(unsafe_code, reason = "asks a map")]
-pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
-    let file = probed_argument(&ctx, 1);
-    let Some(device) = read::device_of(file) else {
-        return 0;
-    };
+fn released(file: u64) -> Option<()> {
+    let device = read::device_of(file)?;
     if read::is_of_own_node(file) {
         node::closed(NodeKind::Cdev, device, read::device_number(device));
     }
     // A node that was opened and never bound does not use the device.
     if !read::is_granted(file) {
-        return 0;
+        return None;
     }
     // A device without a record has nothing to end, and one with further open files stays in use.
     // SAFETY: map values live until the program ends.
     if unsafe { maps::DEVICES.get(device) }.is_none() {
-        return 0;
+        return None;
     }
     if read::open_count(device).is_some_and(|files| files > 1) {
-        return 0;
+        return None;
     }
     let dying = read::is_exiting();
     emit::emit(|| Close {
@@ -46,5 +46,5 @@ pub fn vfio_release_kprobe(ctx: ProbeContext) -> u32 {
         filter::forget_inode_mapping(mapping);
     }
     let _ = maps::DEVICES.remove(device);
-    0
+    Some(())
 }

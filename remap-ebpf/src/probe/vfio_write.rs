@@ -3,17 +3,12 @@
 //! is `device_state`. Emits `ConfigWrite`, `StateEnter` and `StateExit`. Without it migration v1
 //! has no transitions, and a zap by memory decode or power state has no cause.
 
-use aya_ebpf::{
-    macros::{kprobe, kretprobe},
-    programs::{ProbeContext, RetProbeContext},
-};
 use remap_common::{
-    counter::Counter,
     record::{ConfigWrite, StateEnter, StateExit},
     uapi::{VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_NUM_REGIONS, VFIO_PCI_OFFSET_SHIFT},
 };
 
-use super::{probed_argument, probed_return, vfio_ioctl};
+use super::vfio_ioctl;
 use crate::{
     emit,
     maps::{self, RegionWrite},
@@ -23,22 +18,24 @@ use crate::{
 /// The offset within a region.
 const WITHIN: u64 = (1 << VFIO_PCI_OFFSET_SHIFT) - 1;
 
-#[kprobe(function = "vfio_device_fops_write")]
-pub fn vfio_write_kprobe(ctx: ProbeContext) -> u32 {
-    let Some(offset) = read::kernel_word(probed_argument(&ctx, 3)) else {
-        return 0;
-    };
+program!(kprobe, vfio_write_kprobe, |argument| entered(
+    argument(0),
+    argument(1),
+    argument(2),
+    argument(3)
+));
+
+#[inline(always)]
+fn entered(file: u64, buffer: u64, count: u64, position: u64) -> Option<()> {
+    let offset = read::kernel_word(position)?;
     let region = (offset >> VFIO_PCI_OFFSET_SHIFT) as u32;
     let is_state = region >= VFIO_PCI_NUM_REGIONS && offset & WITHIN == 0;
     if !is_state && region != VFIO_PCI_CONFIG_REGION_INDEX {
-        return 0;
+        return None;
     }
-    let Some(device) = read::device_of(probed_argument(&ctx, 0)) else {
-        emit::lose(Counter::Unreadable);
-        return 0;
-    };
+    let device = emit::required(read::device_of(file))?;
     vfio_ioctl::introduce(device);
-    let word = written(probed_argument(&ctx, 1), probed_argument(&ctx, 2), is_state);
+    let word = written(buffer, count, is_state);
     let call = RegionWrite {
         begin_ns: emit::now(),
         device,
@@ -47,10 +44,15 @@ pub fn vfio_write_kprobe(ctx: ProbeContext) -> u32 {
         word_known: u32::from(word.is_some()),
     };
     if is_state {
-        begin_state(&call);
+        emit::emit_at(call.begin_ns, || StateEnter {
+            device,
+            offset,
+            word: call.word,
+            word_known: call.word_known,
+        });
     }
     emit::begin(&maps::REGION_WRITES, &call);
-    0
+    Some(())
 }
 
 /// The written value: a whole word of a state, the first one, two or four bytes of config space.
@@ -66,33 +68,17 @@ fn written(buffer: u64, count: u64, is_state: bool) -> Option<u32> {
     }
 }
 
-#[inline(always)]
-fn begin_state(call: &RegionWrite) {
-    emit::emit_at(call.begin_ns, || StateEnter {
-        device: call.device,
-        offset: call.offset,
-        word: call.word,
-        word_known: call.word_known,
-    });
-}
-
-#[kretprobe(function = "vfio_device_fops_write")]
-#[expect(unsafe_code, reason = "reads a map value")]
-pub fn vfio_write_kretprobe(ctx: RetProbeContext) -> u32 {
-    let thread = emit::thread();
-    // SAFETY: map values live until the program ends.
-    let Some(call) = (unsafe { maps::REGION_WRITES.get(thread) }) else {
-        return 0;
-    };
-    let result = probed_return(&ctx) as i64;
-    if call.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX) {
-        end_config(call, result);
-    } else {
-        end_state(call, result);
+program!(kretprobe, vfio_write_kretprobe, |result| emit::end(
+    &maps::REGION_WRITES,
+    |call| {
+        let result = result as i64;
+        if call.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX) {
+            end_config(call, result);
+        } else {
+            end_state(call, result);
+        }
     }
-    let _ = maps::REGION_WRITES.remove(thread);
-    0
-}
+));
 
 #[inline(always)]
 fn end_config(call: &RegionWrite, result: i64) {

@@ -6,25 +6,15 @@
 //! the VMA copy that fork or a split makes. That is no zap of the region, so it emits nothing. Without
 //! it VMA copies are reported as zaps with an unknown cause.
 
-use aya_ebpf::{
-    macros::{fentry, kprobe},
-    programs::{FEntryContext, ProbeContext},
-};
 use remap_common::counter::Counter;
 
-use super::{probed_argument, traced_argument};
 use crate::{emit, filter, maps::COPIES, read, zap};
 
-#[kprobe(function = "vfio_pci_mmap_open")]
-pub fn vfio_mmap_open_kprobe(ctx: ProbeContext) -> u32 {
-    if COPIES
-        .insert(emit::thread(), probed_argument(&ctx, 0), 0)
-        .is_err()
-    {
+program!(kprobe, vfio_mmap_open_kprobe, |argument| {
+    if COPIES.insert(emit::thread(), argument(0), 0).is_err() {
         emit::lose(Counter::CallsFull);
     }
-    0
-}
+});
 
 /// Whether this is the zap of a VMA copy, which follows its open at once. True once for each copy.
 #[inline(always)]
@@ -36,43 +26,21 @@ fn is_of_copy(vma: u64) -> bool {
     copy == Some(vma) && COPIES.remove(thread).is_ok()
 }
 
-#[fentry]
-pub fn zap_vma_fentry(ctx: FEntryContext) -> u32 {
-    zapped(
-        traced_argument(&ctx, 0),
-        traced_argument(&ctx, 1),
-        traced_argument(&ctx, 2),
-    );
-    0
-}
-
-#[kprobe]
-pub fn zap_vma_kprobe(ctx: ProbeContext) -> u32 {
-    zapped(
-        probed_argument(&ctx, 0),
-        probed_argument(&ctx, 1),
-        probed_argument(&ctx, 2),
-    );
-    0
-}
+at_entry!(zap_vma_fentry, zap_vma_kprobe, |argument| zapped(
+    argument(0),
+    argument(1),
+    argument(2)
+));
 
 /// Another process than the owner of the VMA may zap it, so no process filter applies.
 #[inline(always)]
-fn zapped(vma: u64, address: u64, size: u64) {
-    let Some(file) = read::file_of_vma(vma) else {
-        return;
-    };
-    if !read::operations_of(file).is_some_and(filter::are_device_operations) {
-        return;
-    }
+fn zapped(vma: u64, address: u64, size: u64) -> Option<()> {
+    let file = filter::device_file_of_vma(vma)?;
     if is_of_copy(vma) {
-        return;
+        return None;
     }
-    let Some(device) = read::device_of(file) else {
-        return;
-    };
-    let Some((start, _, offset)) = read::range_of_vma(vma) else {
-        return;
-    };
+    let device = read::device_of(file)?;
+    let (start, _, offset) = read::range_of_vma(vma)?;
     zap::report(device, offset + address.wrapping_sub(start), size);
+    Some(())
 }

@@ -3,7 +3,6 @@
 //! Impact without it: mappings that were made before the trace are unknown.
 
 use remap_common::{
-    counter::Counter,
     record::{Map, Origin},
     uapi::VFIO_PCI_OFFSET_SHIFT,
 };
@@ -39,18 +38,11 @@ pub extern "C" fn walk_mappings(context: *mut core::ffi::c_void) -> i32 {
 }
 
 #[inline(always)]
-fn found(task: u64, vma: u64, file: u64) {
-    let Some(subject) = read::subject_of(task) else {
-        return;
-    };
-    let Some(device) = meet(file, task, &subject) else {
-        return;
-    };
+fn found(task: u64, vma: u64, file: u64) -> Option<()> {
+    let subject = read::subject_of(task)?;
+    let device = meet(file, task, &subject)?;
     filter::learn_mm(vma, &subject);
-    let Some((start, end, offset)) = read::range_of_vma(vma) else {
-        emit::lose(Counter::Unreadable);
-        return;
-    };
+    let (start, end, offset) = emit::required(read::range_of_vma(vma))?;
     if filter::something_is_prior() {
         infer::note_description(device, (offset >> VFIO_PCI_OFFSET_SHIFT) as u32);
     }
@@ -63,4 +55,5 @@ fn found(task: u64, vma: u64, file: u64) {
         origin: Origin::Found.wire(),
         reserved: 0,
     });
+    Some(())
 }

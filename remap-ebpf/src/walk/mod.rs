@@ -40,10 +40,7 @@ fn is_device_file(file: u64) -> bool {
 #[expect(unsafe_code, reason = "asks maps for presence")]
 fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
     filter::involve(task, subject.pid);
-    let Some(device) = read::device_of(file) else {
-        emit::lose(Counter::Unreadable);
-        return None;
-    };
+    let device = emit::required(read::device_of(file))?;
     // SAFETY: only the presence is of interest.
     if unsafe { maps::DEVICES.get(device) }.is_none() {
         introduce_as(device, Origin::Found, subject);
