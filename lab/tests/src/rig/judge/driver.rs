@@ -33,7 +33,7 @@ pub fn agree_in_part(trace: &Lines, log: &Log) -> Result<()> {
         );
         complete += u64::from(is_complete(cycle));
         let triggered = signals.iter().any(|(line, bits)| {
-            bits & 1 << cycle.region != 0 && within(trigger_ns(cycle), line).is_ok()
+            bits & 1 << cycle.region != 0 && is_within(trigger_ns(cycle), line)
         });
         ensure!(
             triggered || trigger_ns(cycle).is_none() && is_lossy(cycle),
@@ -56,13 +56,9 @@ pub fn agree_in_part(trace: &Lines, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// That a moment lies within the driver's own times around it.
-fn within(ns: Option<u64>, line: &Line) -> Result<()> {
-    ensure!(
-        ns.is_some_and(|ns| (line.begin_ns..=line.end_ns).contains(&ns)),
-        "{ns:?} is not within {line:?}"
-    );
-    Ok(())
+/// Whether a moment lies within the driver's own times around it.
+fn is_within(ns: Option<u64>, line: &Line) -> bool {
+    ns.is_some_and(|ns| (line.begin_ns..=line.end_ns).contains(&ns))
 }
 
 /// The log's signals are the trace's triggers: in the same order, with the same regions, at the same
@@ -90,7 +86,8 @@ fn signals(trace: &Lines, log: &Log) -> Result<()> {
             cycles.len()
         );
         for cycle in cycles {
-            within(trigger_ns(cycle), line)?;
+            let ns = trigger_ns(cycle);
+            ensure!(is_within(ns, line), "{ns:?} is not within {line:?}");
         }
     }
     Ok(())
@@ -188,7 +185,7 @@ fn changes(trace: &Lines, log: &Log) -> Result<()> {
         ensure!(around, "{change:?} is not around {line:?}");
         let mut triggered = false;
         for cycle in trace.cycles() {
-            let within = within(trigger_ns(cycle), line).is_ok();
+            let within = is_within(trigger_ns(cycle), line);
             let named = cycle.transition.is_some_and(|named| named.id == change.id);
             ensure!(within == named, "{cycle:?} and {change:?}");
             triggered |= named;
