@@ -3,10 +3,10 @@
 //! ```text
 //! event → dispatch → device ┬─ remap      cycles of the remap IRQ  ┐
 //!            │              ├─ migration  state changes, intervals │
-//!            │              ├─ interrupts signals, reads           ├─ rules → queue → Output
-//!            │              ├─ mappings   zaps, faults             │
-//!            │              ├─ regions    descriptions             │
-//!            │              └─ calls, users                        │
+//!            │              ├─ irq        signals, reads           ├─ rules → queue → Output
+//!            │              ├─ mapping    zaps, faults             │
+//!            │              ├─ region     descriptions             │
+//!            │              └─ call, user                          │
 //!            └───────────── dma  (of all devices) ─────────────────┘
 //! ```
 //! Pure: no clock, no file, no syscall. Events carry the time; a caller without an event passes the

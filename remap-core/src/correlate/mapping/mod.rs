@@ -2,8 +2,9 @@
 
 mod cause;
 mod live;
+mod open_zap;
 mod range;
-mod zap;
+mod zaps;
 
 use std::collections::BTreeSet;
 
@@ -14,15 +15,16 @@ use super::moment::Moment;
 use super::report::Reporter;
 use super::rules::{AtRefusal, access_refused};
 use crate::event::{DmaKind, Errno, Fault, FaultOutcome, Origin, Place, ZapStep};
-use crate::model::{Cause, MappedHow, MappingStats, Output, TransitionRef, ZapEnd};
-use zap::{MappedNow, OpenZap, Refusal};
+use crate::model::{MappedHow, MappingStats, TransitionRef, ZapEnd};
+use open_zap::Refusal;
+use zaps::OpenZaps;
 
 /// The mappings of one device.
 #[derive(Debug, Default)]
 pub(super) struct Mappings {
     live: LiveMappings,
     /// Zaps that are not over.
-    zaps: Vec<OpenZap>,
+    zaps: OpenZaps,
     /// Regions whose last access was refused.
     refused: BTreeSet<u32>,
 }
@@ -101,30 +103,7 @@ impl Mappings {
         dma: &RegionAreas,
         transition: Option<TransitionRef>,
     ) -> bool {
-        let cause = Cause::of(step.cause);
-        let settle_ns = out.options().settle_ns;
-        let mut zaps = self.zaps.iter();
-        let open = zaps.position(|zap| zap.continues(at, cause, settle_ns));
-        if open.is_none() {
-            self.end_zaps(out, at.ns, ZapEnd::NextZap, |zap| zap.overlaps(step));
-            let id = out.ids().next_zap();
-            let zap = OpenZap::new(id, out.name(), at, cause, transition);
-            self.zaps.push(zap);
-        }
-        let zap = match open {
-            Some(open) => self.zaps.get_mut(open),
-            None => self.zaps.last_mut(),
-        };
-        if let Some(zap) = zap {
-            let mapped = MappedNow {
-                live: &self.live,
-                dma,
-                // No walk finds mappings for DMA.
-                dma_complete: !out.device.found && !out.device.lossy,
-            };
-            zap.step(at.ns, step, &mapped);
-        }
-        open.is_none()
+        self.zaps.step(out, at, step, (&self.live, dma), transition)
     }
 
     /// A page fault in a region returned; `trapped`: the region's last description does not allow a
@@ -138,10 +117,7 @@ impl Mappings {
     ) {
         count(out.mapping_stats(fault.region), fault);
         let first = fault.outcome == FaultOutcome::Refused && self.refused.insert(fault.region);
-        let mut zaps = self.zaps.iter_mut().rev();
-        let zap = zaps.find(|zap| zap.contains(fault.region, fault.offset));
-        let refusal = zap.map_or(Refusal::OtherCause, |zap| zap.fault(at, fault));
-        let (reported, zap) = match refusal {
+        let (reported, zap) = match self.zaps.fault(at, fault) {
             Refusal::Explained { cause, since_ns } => (true, Some((cause, since_ns))),
             Refusal::OtherCause => (first, None),
             Refusal::None | Refusal::Reported => (false, None),
@@ -158,53 +134,34 @@ impl Mappings {
         if fault.outcome == FaultOutcome::Populated {
             self.refused.remove(&fault.region);
         }
-        self.end_zaps(out, at.ns, ZapEnd::Complete, OpenZap::is_complete);
+        self.zaps.end_complete(out, at.ns);
     }
 
     /// The call of `tid` returned: later zaps on this thread belong to another call.
     pub(super) fn call_returned(&mut self, tid: u32) {
-        self.zaps.iter_mut().for_each(|zap| zap.call_returned(tid));
+        self.zaps.call_returned(tid);
     }
 
     /// The wakeup eventfd of a low-power entry was signalled.
     pub(super) fn woken(&mut self, now: u64) {
-        if let Some(zap) = self.zaps.iter_mut().rev().find(|zap| zap.is_asleep()) {
-            zap.woken(now);
-        }
+        self.zaps.woken(now);
     }
 
     /// Ends the zaps after which no page was populated for long.
     pub(super) fn settle(&mut self, out: &mut Reporter<'_>, now: u64) {
-        let stuck_ns = out.options().stuck_ns;
-        self.end_zaps(out, now, ZapEnd::Quiet, |zap| {
-            let last_ns = zap.last_ns();
-            last_ns.is_some_and(|ns| now.saturating_sub(ns) >= stuck_ns)
-        });
+        self.zaps.end_quiet(out, now);
     }
 
     /// Records were lost: a listed mapping may have been removed, and a fault may be missing.
     pub(super) fn lose(&mut self, out: &mut Reporter<'_>, now: u64) {
-        self.end_zaps(out, now, ZapEnd::Lost, |_| true);
+        self.zaps.end_all(out, now, ZapEnd::Lost);
         self.live.lose();
     }
 
     /// The device was closed, or the trace ended.
     pub(super) fn close(&mut self, out: &mut Reporter<'_>, now: u64, end: ZapEnd) {
-        self.end_zaps(out, now, end, |_| true);
+        self.zaps.end_all(out, now, end);
         *self = Self::default();
-    }
-
-    /// Ends the zaps that `wanted` picks.
-    fn end_zaps(
-        &mut self,
-        out: &mut Reporter<'_>,
-        now: u64,
-        end: ZapEnd,
-        wanted: impl Fn(&OpenZap) -> bool,
-    ) {
-        for zap in self.zaps.extract_if(.., |zap| wanted(zap)) {
-            out.emit(Output::Zap(Box::new(zap.finish(now, end))));
-        }
     }
 }
 

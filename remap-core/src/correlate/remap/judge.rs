@@ -5,7 +5,7 @@ use super::cycles::CycleId;
 use super::facts::ChangeEnd;
 use super::irq::Irq;
 use super::open_cycle::OpenCycle;
-use super::pending::PendingDeadlock;
+use super::pending_deadlock::PendingDeadlock;
 use crate::correlate::report::Reporter;
 use crate::correlate::rules::{
     AT_CHANGE_END, AtChangeEnd, Awaited, deadlock, forgotten_trigger, judge, missing_ack,

@@ -1,15 +1,15 @@
 //! The remap IRQ: its eventfds, and the cycle that each of its signals begins.
 
-mod ack;
-mod acked;
+mod acknowledge;
 mod counter;
 mod cycles;
 mod facts;
 mod inferred;
 mod irq;
 mod judge;
+mod observed_ack;
 mod open_cycle;
-mod pending;
+mod pending_deadlock;
 mod setting;
 mod signal;
 
@@ -31,7 +31,7 @@ use inferred::InferredEventfds;
 use irq::Irq;
 pub(super) use open_cycle::Cut;
 use open_cycle::OpenCycle;
-use pending::PendingDeadlock;
+use pending_deadlock::PendingDeadlock;
 
 /// The driver's last signal for a region.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use remap_common::uapi::VFIO_PCI_NUM_IRQS;
 
 use super::Remap;
-use super::acked::{Acked, one};
+use super::observed_ack::{ObservedAck, one};
 use super::open_cycle::{Cut, OpenCycle};
 use crate::correlate::call::{LookedUp, Setting};
 use crate::correlate::mapping::LiveMappings;
@@ -162,7 +162,7 @@ impl Remap {
             self.acknowledge_inferred(out, at, (ack, begin_ns, Some(subs)), live);
             return;
         }
-        let acked = Acked {
+        let acked = ObservedAck {
             index,
             subs: Some(subs),
             ack,

@@ -1,9 +1,9 @@
 //! The eventfds of a remap IRQ: triggers, wakes and the writes that acknowledge.
 
 use super::Remap;
-use super::acked::{Acked, one};
 use super::counter::Reading;
 use super::facts::TriggerFacts;
+use super::observed_ack::{ObservedAck, one};
 use super::open_cycle::{Cut, OpenCycle, Trigger};
 use crate::correlate::mapping::LiveMappings;
 use crate::correlate::moment::Moment;
@@ -277,7 +277,7 @@ impl Remap {
             // The driver ignores it: a vector is acknowledged by an unmask.
             (Role::Trigger, Encoding::Vectors) | (Role::Mask | Role::Wakeup, _) => return,
         };
-        let acked = Acked {
+        let acked = ObservedAck {
             index: target.index,
             subs: Some(one(target.sub)),
             ack: Ack { form, value },

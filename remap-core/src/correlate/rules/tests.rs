@@ -1,9 +1,9 @@
 //! Each rule's conditions, one fact changed at a time.
 
-use super::change::{AT_CHANGE_END, AtChangeEnd, Awaited, ChangeFacts};
 use super::cycle::{AT_ACK, AT_READ, AtAck, AtRead, Misread};
 use super::description::{AT_QUERY, AtQuery};
-use super::state::{AT_STATE, AtState};
+use super::device_state::{AT_STATE, AtState};
+use super::state_change::{AT_CHANGE_END, AtChangeEnd, Awaited, ChangeFacts};
 use super::usage::{AtRefusal, access_refused};
 use super::verdict::{Table, judge};
 use crate::correlate::tests::{region, whole};

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::acked::Acked;
 use super::cycles::CycleId;
 use super::irq::Irq;
+use super::observed_ack::ObservedAck;
 use super::open_cycle::OpenCycle;
 use super::{Acknowledged, Remap};
 use crate::correlate::mapping::LiveMappings;
@@ -19,7 +19,7 @@ impl Remap {
     pub(super) fn acknowledge(
         &mut self,
         out: &mut Reporter<'_>,
-        acked: &Acked<'_>,
+        acked: &ObservedAck<'_>,
         live: &LiveMappings,
     ) {
         let irq = self.irqs.get(&acked.index);
@@ -54,7 +54,7 @@ impl Remap {
         &mut self,
         out: &mut Reporter<'_>,
         id: CycleId,
-        (acked, holds_back): (&Acked<'_>, bool),
+        (acked, holds_back): (&ObservedAck<'_>, bool),
         live: &LiveMappings,
     ) {
         let Some(cycle) = self.cycles.get(id) else {
@@ -76,7 +76,7 @@ impl Remap {
         let rule = verdict.rule();
         self.cycles.report(out, acked.at.ns, &[id], verdict);
         if let (Rule::TriggerBeforeAck, Some(again_ns)) = (rule, again_ns) {
-            // The signal that came too too_soon has the same cause.
+            // The signal that came too early has the same cause.
             let too_soon = self.cycles.ids(|cycle| {
                 let other = &cycle.trigger;
                 (other.irq_index, other.region) == (trigger.irq_index, trigger.region)
@@ -86,7 +86,7 @@ impl Remap {
         }
     }
 
-    fn stamp_ack(&mut self, out: &mut Reporter<'_>, id: CycleId, acked: &Acked<'_>) {
+    fn stamp_ack(&mut self, out: &mut Reporter<'_>, id: CycleId, acked: &ObservedAck<'_>) {
         let Some(cycle) = self.cycles.get_mut(id) else {
             return;
         };
@@ -122,7 +122,7 @@ impl Remap {
         }
         let waiting =
             |cycle: &OpenCycle| cycle.trigger.irq_index == UNKNOWN_INDEX && !cycle.acked();
-        let acked = Acked {
+        let acked = ObservedAck {
             index: UNKNOWN_INDEX,
             // The sub-indexes of the cycles only matter if several wait.
             subs: subs.filter(|_| self.cycles.ids(waiting).len() > 1),

@@ -12,7 +12,7 @@ pub(super) fn one(sub: u32) -> Range<u32> {
 }
 
 /// An acknowledgement that was observed.
-pub(super) struct Acked<'a> {
+pub(super) struct ObservedAck<'a> {
     pub(super) index: u32,
     /// Its sub-indexes; `None` for all.
     pub(super) subs: Option<Range<u32>>,
@@ -22,7 +22,7 @@ pub(super) struct Acked<'a> {
     pub(super) at: Moment<'a>,
 }
 
-impl Acked<'_> {
+impl ObservedAck<'_> {
     /// Whether it can be the ack of a cycle's trigger on the sub-index `sub`.
     pub(super) fn means(&self, cycle: &OpenCycle, sub: u32) -> bool {
         // A state change that failed before it does not wait any more.
