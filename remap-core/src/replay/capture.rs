@@ -96,8 +96,13 @@ impl Capture {
     }
 
     fn checked(&mut self) -> io::Result<()> {
-        self.error.take().map_or(Ok(()), Err)
+        self.error.take().map_or(Ok(()), Err).map_err(of_recording)
     }
+}
+
+/// The error of a recording, distinct from one of the output.
+fn of_recording(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("writing the recording: {error}"))
 }
 
 /// The input of a live trace: into its pipeline, and into a recording if there is one.
@@ -204,7 +209,7 @@ impl<S: Sink> Feed<S> {
         });
         if let Some(capture) = &mut self.capture {
             capture.checked()?;
-            capture.out.flush()?;
+            capture.out.flush().map_err(of_recording)?;
         }
         self.pipeline.finish(end_ns, account)
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use anyhow::Context as _;
 use clap::Args;
 use schemars::JsonSchema;
 
@@ -19,8 +20,8 @@ impl Schema {
     /// # Errors
     /// If standard output cannot be written.
     pub fn run(self) -> Result<(), Error> {
-        io::stdout().lock().write_all(schema().as_bytes())?;
-        Ok(())
+        let written = io::stdout().lock().write_all(schema().as_bytes());
+        Ok(written.context("writing the schema to stdout")?)
     }
 }
 

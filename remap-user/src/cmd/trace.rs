@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     time::Duration,
 };
@@ -86,6 +87,14 @@ pub struct Trace {
     capture: Option<PathBuf>,
 }
 
+/// A trace whose hooks are attached.
+struct Began {
+    /// CLOCK_MONOTONIC ns.
+    start_ns: u64,
+    /// The file of `--capture`, empty.
+    recording: Option<File>,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -120,10 +129,15 @@ impl Trace {
     async fn trace(&self) -> Result<Summary, Error> {
         // Before the first step that takes time: a wrong argument fails at once.
         self.filters.filter()?;
+        let recording = self.open_recording()?;
         let stop = stop_signal()?;
         let session = Session::attach(self.load_options(), self.ended(&stop)).await?;
         let start_ns = monotonic_ns()?;
         let logs = QemuLogs::new(&self.qemu_log, start_ns)?;
+        let began = Began {
+            start_ns,
+            recording,
+        };
         let (out, thread) = writer::start();
         let gone = thread.gone();
         let end = async {
@@ -133,11 +147,10 @@ impl Trace {
             }
         };
         let summary = if self.json {
-            self.follow(session, Json::new(out), logs, start_ns, end)
-                .await
+            self.follow(session, Json::new(out), logs, began, end).await
         } else {
-            self.follow(session, text(out, start_ns), logs, start_ns, end)
-                .await
+            let sink = text(out, start_ns);
+            self.follow(session, sink, logs, began, end).await
         };
         // The writer's error first: a broken pipe also fails the trace.
         thread.finish().map_err(Error::from).and(summary)
@@ -149,17 +162,21 @@ impl Trace {
         session: Session,
         sink: S,
         logs: QemuLogs,
-        start_ns: u64,
+        began: Began,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
         let selection = self.filters.selection();
         let options = self.correlation(&session, &selection);
-        let capture = self.capture(Start {
+        let start = Start {
             version: VERSION,
-            start_ns,
+            start_ns: began.start_ns,
             sees_consumers: options.sees_consumers,
             logs: !logs.is_empty(),
-        })?;
+        };
+        let capture = began
+            .recording
+            .map(|file| Capture::new(Box::new(BufWriter::new(file)), start))
+            .transpose()?;
         let names: VmNames = Box::new(vm_name);
         let names = match &capture {
             Some(capture) => capture.vm_names(names),
@@ -173,20 +190,27 @@ impl Trace {
         session.run(feed, logs, on_ready, end).await
     }
 
-    /// The recording of `--capture`.
-    fn capture(&self, start: Start) -> Result<Option<Capture>, Error> {
+    /// The empty file of `--capture`. A fifo is refused: its reader could block the trace.
+    fn open_recording(&self) -> Result<Option<File>, Error> {
         let Some(path) = &self.capture else {
             return Ok(None);
         };
-        let capture =
-            File::create(path).and_then(|file| Capture::new(Box::new(BufWriter::new(file)), start));
-        capture.map(Some).map_err(|error| {
-            let (path, errno) = (path.display(), Errno::of(&error));
-            Error::with_message(
-                Code::Failed,
-                format!("creating the recording {path} failed: {errno}"),
-            )
-        })
+        let mut options = File::options();
+        // O_NONBLOCK: the open of a fifo without a reader fails in place of waiting for one.
+        options.write(true).create(true).truncate(false);
+        let file = options.custom_flags(libc::O_NONBLOCK).open(path);
+        let is_file = |file: &File| file.metadata().map(|meta| meta.is_file());
+        let reason = match file.and_then(|file| Ok((is_file(&file)?, file))) {
+            Ok((true, file)) => match file.set_len(0) {
+                Ok(()) => return Ok(Some(file)),
+                Err(error) => Errno::of(&error).to_string(),
+            },
+            Ok((false, _)) => "it is not a regular file".to_owned(),
+            Err(error) => Errno::of(&error).to_string(),
+        };
+        let path = path.display();
+        let message = format!("creating the recording {path} failed: {reason}");
+        Err(Error::with_message(Code::Failed, message))
     }
 
     fn correlation(&self, session: &Session, selection: &Selection) -> Options {
