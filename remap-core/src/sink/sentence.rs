@@ -16,7 +16,8 @@ macro_rules! sentences {
         $(#[$doc:meta])*
         rule $rule:ident {
             advice: $advice:literal,
-            $(hooks: [$($hook:ident),*],)?
+            $(needs: [$($needed:ident),*],)?
+            $(unreliable_without: [$($wanted:ident),*],)?
             $(
                 $(case: $case:literal,)?
                 evidence: $evidence:ident $({

@@ -33,7 +33,7 @@ pub enum LoadError {
         /// Why not.
         reason: String,
         /// What a trace lacks without it.
-        impact: &'static str,
+        impact: String,
     },
     /// Any other error of the loader.
     #[error("cannot load the eBPF programs: {0}")]

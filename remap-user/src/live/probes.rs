@@ -140,10 +140,11 @@ impl Probes {
                 return Err(LoadError::Essential {
                     hook: row.hook,
                     reason,
-                    impact: row.impact,
+                    impact: row.impact_with_findings(),
                 });
             }
-            let sentence = format!("no hook {} ({reason}): {}", row.hook, row.impact);
+            let impact = row.impact_with_findings();
+            let sentence = format!("no hook {} ({reason}): {impact}", row.hook);
             self.missing.push(sentence);
         }
         Ok(())

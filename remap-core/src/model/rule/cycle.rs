@@ -7,7 +7,7 @@ macro_rules! cycle_rules {
         rule AliasedTrigger {
             advice: "The driver must not signal a bitmap again before the ack; the vectors \
                      encoding does not have this problem.",
-            hooks: [eventfd_read],
+            needs: [eventfd_read],
             evidence: AliasedTrigger {
                 /// What the read got.
                 value: u64,
@@ -25,7 +25,7 @@ macro_rules! cycle_rules {
         /// A read of a bitmap eventfd got a value that user space had written itself.
         rule SelfTrigger {
             advice: "Acknowledge by writing 0, which does not change the counter, or by an unmask.",
-            hooks: [eventfd_read, eventfd_write],
+            needs: [eventfd_read, eventfd_write],
             evidence: SelfTrigger {
                 /// What the read got.
                 value: u64,
@@ -90,7 +90,7 @@ macro_rules! cycle_rules {
         /// The ack came before any GET_REGION_INFO for the region.
         rule AckBeforeRequery {
             advice: "Call GET_REGION_INFO for every named region before the ack.",
-            hooks: [eventfd_write],
+            needs: [eventfd_write],
             evidence: AckBeforeRequery {
                 /// From the trigger to the ack, ns.
                 after_trigger_ns: u64,
@@ -104,7 +104,8 @@ macro_rules! cycle_rules {
         /// At the ack, user space still had a mapping that the region no longer allows.
         rule AckWithMapping {
             advice: "Before the ack, unmap everything that the new description does not allow.",
-            hooks: [eventfd_write, vfio_mmap, unmap],
+            needs: [eventfd_write, vfio_mmap],
+            unreliable_without: [unmap],
             evidence: AckWithMapping {
                 /// What was still mapped, bytes.
                 bytes: u64,
@@ -121,7 +122,8 @@ macro_rules! cycle_rules {
         /// after the trigger.
         rule MissingAck {
             advice: "Acknowledge every trigger, also if nothing had to be remapped.",
-            hooks: [eventfd_write, eventfd_ctx_fileget, vfio_write],
+            needs: [vfio_write],
+            unreliable_without: [eventfd_write, eventfd_ctx_fileget],
             case: "that a state change waited for",
             evidence: MissingAck {
                 /// The change.

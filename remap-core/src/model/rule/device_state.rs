@@ -59,7 +59,8 @@ macro_rules! device_state_rules {
         rule DataLeft {
             advice: "Read the data fd until a read returns 0 before the device leaves STOP_COPY; \
                      the destination's data is incomplete.",
-            hooks: [data_read, vfio_release],
+            needs: [data_read],
+            unreliable_without: [vfio_release],
             evidence: DataLeft {
                 /// What had been read, bytes.
                 read_bytes: u64,

@@ -1,8 +1,7 @@
 //! The table of rules: what can be found, what to do about it, and its evidence.
 //!
-//! A row gives a rule's meaning, its advice, the hooks without which a trace cannot judge it (beyond
-//! those that no trace can do without), and its evidence: the fields of the JSON line, and the
-//! sentence for people. `sink/sentence` evaluates the sentence, with the functions that it has for
+//! A row gives a rule's meaning, its advice, the hooks that it depends on, and its evidence: the
+//! fields of the JSON line, and the sentence for people. `sink/sentence` evaluates the sentence, with the functions that it has for
 //! parts of one. `correlate/rules` judges; its files have the names of those in this folder.
 
 pub(crate) mod cycle;
@@ -40,7 +39,8 @@ macro_rules! define {
         $(#[$doc:meta])*
         rule $rule:ident {
             advice: $advice:literal,
-            $(hooks: [$($hook:ident),*],)?
+            $(needs: [$($needed:ident),*],)?
+            $(unreliable_without: [$($wanted:ident),*],)?
             $(
                 $(case: $case:literal,)?
                 evidence: $evidence:ident $({
@@ -64,10 +64,18 @@ macro_rules! define {
                 }
             }
 
-            /// The hooks that it depends on, beyond those that no trace can do without.
-            pub fn hooks(self) -> &'static [&'static str] {
+            /// The hooks without which it is not found, at least in a part of the cases. Those that
+            /// no trace can do without are not among them.
+            pub fn needs(self) -> &'static [&'static str] {
                 match self {
-                    $(Self::$rule => &[$($(stringify!($hook)),*)?],)*
+                    $(Self::$rule => &[$($(stringify!($needed)),*)?],)*
+                }
+            }
+
+            /// The hooks without which it may be reported wrongly or late.
+            pub fn unreliable_without(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$rule => &[$($(stringify!($wanted)),*)?],)*
                 }
             }
         }

@@ -5,7 +5,7 @@ macro_rules! state_change_rules {
         /// The state change failed with ENODEV while the remap IRQ was not enabled.
         rule NotEnabled {
             advice: "Enable the remap IRQ with SET_IRQS before the state change.",
-            hooks: [vfio_write],
+            needs: [vfio_write],
             evidence: NotEnabled {
                 /// The change.
                 change: FailedChange,
@@ -17,7 +17,7 @@ macro_rules! state_change_rules {
         /// answer.
         rule Deadlock {
             advice: "Answer the remap IRQ on another thread than the one that changes the state.",
-            hooks: [eventfd_read],
+            needs: [eventfd_read],
             evidence: Deadlock {
                 /// The change.
                 change: FailedChange,
@@ -76,7 +76,7 @@ macro_rules! state_change_rules {
         rule ImpossibleChange {
             advice: "Only request changes that the uAPI's state machine and the device's MIGRATION \
                      flags allow; a driver refuses others with EINVAL.",
-            hooks: [vfio_write],
+            needs: [vfio_write],
             case: "that was refused",
             evidence: RefusedChange {
                 /// The change.

@@ -7,7 +7,8 @@ macro_rules! usage_rules {
         /// neither user space nor the kernel has read its eventfd since.
         rule NeverRead {
             advice: "Read the eventfd when it is signalled, or disable the interrupt.",
-            hooks: [eventfd_read, eventfd_ctx_do_read, eventfd_release],
+            needs: [eventfd_read],
+            unreliable_without: [eventfd_ctx_do_read, eventfd_release],
             evidence: NeverRead {
                 /// What the IRQ index is.
                 irq: IrqName,
@@ -29,7 +30,7 @@ macro_rules! usage_rules {
         /// and the device was not closed.
         rule RequestIgnored {
             advice: "Close the device when REQ is signalled: the unbind waits for that.",
-            hooks: [eventfd_ctx_do_read, vfio_release],
+            unreliable_without: [eventfd_ctx_do_read, vfio_release],
             evidence: RequestIgnored {
                 /// How long before the trace's end the kernel asked, ns.
                 since_ns: u64,
@@ -46,7 +47,7 @@ macro_rules! usage_rules {
         rule AccessRefused {
             advice: "Do not access a region while its memory is disabled or it is trapped: the \
                      access of a guest fails, a process gets SIGBUS.",
-            hooks: [fault, fault_vendor],
+            needs: [fault, fault_vendor],
             evidence: AccessRefused {
                 /// Where in the region, bytes.
                 offset: u64,
@@ -60,7 +61,8 @@ macro_rules! usage_rules {
         /// DMA.
         rule DmaMapped {
             advice: "Remove the DMA mapping of a region before its mmap.",
-            hooks: [container_ioctl, iommufd_ioctl, vfio_mmap, unmap],
+            needs: [container_ioctl, iommufd_ioctl, vfio_mmap],
+            unreliable_without: [unmap],
             evidence: DmaMapped {
                 /// How much is still mapped for DMA, bytes.
                 bytes: u64,

@@ -39,6 +39,6 @@ fn check(row: &Row, kernel: &Kernel) -> Check {
         true => OTHER_KERNEL,
         false => "",
     };
-    Check::new(&name, status, format!("{reason}: {}", row.impact), remedy)
-        .caused_by(unloaded.then_some(VFIO))
+    let detail = format!("{reason}: {}", row.impact_with_findings());
+    Check::new(&name, status, detail, remedy).caused_by(unloaded.then_some(VFIO))
 }

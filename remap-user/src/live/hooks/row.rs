@@ -1,6 +1,8 @@
 //! One row of the table of hooks: the programs of a hook, the functions that they attach to, and
 //! the impact on a trace when the hook is missing. The programs are in `remap-ebpf/src/probe/`.
 
+use remap_core::model::Rule;
+
 /// Where a hook's function lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -105,8 +107,30 @@ pub struct Row {
     /// Whether its programs emit records. A skipped run of a program that emits none loses no
     /// record.
     pub emits: bool,
-    /// What a trace lacks without this hook.
+    /// What a trace lacks without this hook, apart from findings.
     pub impact: &'static str,
     /// How much a trace depends on it.
     pub requirement: Requirement,
+}
+
+impl Row {
+    /// What a trace lacks without this hook, and the findings that depend on it.
+    pub fn impact_with_findings(&self) -> String {
+        let names = |hooks: fn(Rule) -> &'static [&'static str]| {
+            let rules = Rule::ALL.iter().copied();
+            let rules = rules.filter(|rule| hooks(*rule).contains(&self.hook));
+            let names: Vec<&str> = rules.map(Rule::name).collect();
+            names.join(", ")
+        };
+        let mut impact = self.impact.to_owned();
+        for (about, names) in [
+            ("findings that need it", names(Rule::needs)),
+            ("unreliable findings", names(Rule::unreliable_without)),
+        ] {
+            if !names.is_empty() {
+                impact += &format!("; {about}: {names}");
+            }
+        }
+        impact
+    }
 }

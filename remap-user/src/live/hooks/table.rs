@@ -80,7 +80,7 @@ hooks! {
     "eventfd_ctx_fileget": Interrupts in Core ["eventfd_ctx_fileget"]
         traced [at_return("eventfd_ctx_fileget_fexit")]
         probed [at_return("eventfd_ctx_fileget_kretprobe")]
-        impact "unmask eventfds are unknown, so acks through them are not traced; missing-ack findings are unreliable where they are used",
+        impact "unmask eventfds are unknown, so acks through them are not traced",
     "eventfd_ctx_fdget": Interrupts in Core ["eventfd_ctx_fdget"]
         traced [at_return("eventfd_ctx_fdget_fexit")]
         probed [at_return("eventfd_ctx_fdget_kretprobe")]
@@ -88,18 +88,18 @@ hooks! {
         impact "the eventfds of devices are unknown, so there are no triggers",
     "eventfd_release": Interrupts in Core ["eventfd_release"]
         traced [entry("eventfd_release_fentry")] probed [entry("eventfd_release_kprobe")]
-        impact "closing an eventfd is not traced, so never-read findings are unreliable",
+        impact "closing an eventfd is not traced",
     "eventfd_read": Interrupts in Core ["eventfd_read"]
         traced [at_return("eventfd_read_fexit")]
         probed [entry("eventfd_read_kprobe"), at_return("eventfd_read_kretprobe")]
-        impact "no wake stage; no aliased-trigger, self-trigger, deadlock and never-read findings",
+        impact "no wake stage",
     "eventfd_write": Interrupts in Core ["eventfd_write"]
         traced [entry("eventfd_write_fentry"), at_return("eventfd_write_fexit")]
         probed [entry("eventfd_write_kprobe"), at_return("eventfd_write_kretprobe")]
-        impact "acks by eventfd are not traced, so bitmap cycles never complete and missing-ack findings are unreliable; no self-trigger, ack-before-requery and ack-with-mapping findings for them",
+        impact "acks by eventfd are not traced, so bitmap cycles never complete",
     "unmap": Mappings in Core ["remove_vma", "vma_close", "vm_area_free"]
         traced [entry("unmap_fentry")] probed [entry("unmap_kprobe")]
-        impact "no unmap stage; unmapped ranges still count as mapped, so ack-with-mapping and dma-mapped findings are unreliable",
+        impact "no unmap stage; unmapped ranges still count as mapped",
     // The last program of a row is attached first. Here that is the entry: it emits nothing until
     // all hooks are in place, so that a return without an entry is certainly a loss.
     "vfio_ioctl": Devices in VFIO ["vfio_device_fops_unl_ioctl"]
@@ -108,17 +108,17 @@ hooks! {
         impact "device ioctls are not traced, so nothing about a device is known",
     "vfio_mmap": Mappings in VFIO ["vfio_device_fops_mmap"]
         probed [entry("vfio_mmap_kprobe"), at_return("vfio_mmap_kretprobe")]
-        impact "no map and unmap stages; no ack-with-mapping and dma-mapped findings",
+        impact "no map and unmap stages",
     "vfio_write": Migration in VFIO ["vfio_device_fops_write"]
         probed [entry("vfio_write_kprobe"), at_return("vfio_write_kretprobe")]
-        impact "no state changes of the legacy migration region (v1) and no findings about them (missing-ack, not-enabled, impossible-change, …); zaps caused by config writes have no cause",
+        impact "no state changes of the legacy migration region (v1); zaps caused by config writes have no cause",
     "vfio_release": Devices in VFIO ["vfio_device_fops_release"]
         probed [entry("vfio_release_kprobe")]
-        impact "cycles are not aborted when their user exits; request-ignored findings are unreliable, and data-left is reported late",
+        impact "cycles are not aborted when their user exits",
     "eventfd_ctx_do_read": Interrupts in Core ["eventfd_ctx_do_read"]
         traced [entry("eventfd_ctx_do_read_fentry")] probed [entry("eventfd_ctx_do_read_kprobe")]
         with { in_interrupts: true }
-        impact "reads by the kernel itself (irqfd, virqfd) are not traced, so never-read and request-ignored findings are unreliable",
+        impact "reads by the kernel itself (irqfd, virqfd) are not traced",
     "group_open": Devices in VFIO ["vfio_group_fops_open"]
         probed [entry("group_open_kprobe"), at_return("node_open_kretprobe")]
         impact "opens of groups are not traced",
@@ -139,7 +139,7 @@ hooks! {
     "container_ioctl": Dma in VFIO ["vfio_fops_unl_ioctl"]
         probed [entry("dma_kprobe"), at_return("dma_kretprobe")]
         with { requirement: WherePresent }
-        impact "DMA mappings through containers are not traced; no dma-mapped findings for them",
+        impact "DMA mappings through containers are not traced",
     "cdev_open": Devices in VFIO ["vfio_device_fops_cdev_open"]
         probed [entry("cdev_open_kprobe"), at_return("node_open_kretprobe")]
         with { beside: Some("vfio_df_ioctl_bind_iommufd"), requirement: WherePresent }
@@ -152,7 +152,7 @@ hooks! {
         impact "closes of iommufds are not traced",
     "iommufd_ioctl": Dma in IOMMUFD ["iommufd_fops_ioctl"]
         probed [entry("dma_kprobe"), at_return("dma_kretprobe")]
-        impact "DMA mappings through iommufds are not traced; no dma-mapped findings for them",
+        impact "DMA mappings through iommufds are not traced",
     "unmap_mapping_range": Mappings in Core ["unmap_mapping_range"]
         traced [entry("unmap_mapping_range_fentry")] probed [entry("unmap_mapping_range_kprobe")]
         impact "no zaps (kernels from 6.10), so the causes of repeated faults are unknown",
@@ -165,7 +165,7 @@ hooks! {
         impact "no zaps (kernels before 6.10), so the causes of repeated faults are unknown",
     "fault": Mappings in PciCore ["vm_fault_t (struct vm_fault *)"]
         probed [entry("fault_core_kprobe"), at_return("fault_kretprobe")]
-        impact "no faults, so the cost of a zap is unknown; no access-refused findings",
+        impact "no faults, so the cost of a zap is unknown",
     "fault_order": Mappings in PciCore ["vm_fault_t (struct vm_fault *, unsigned int)"]
         probed [entry("fault_order_kprobe"), at_return("fault_kretprobe")]
         with { requirement: WherePresent }
@@ -173,7 +173,7 @@ hooks! {
     "fault_vendor": Mappings in Vendor ["vm_fault_t (struct vm_fault *)", "vm_fault_t (struct vm_fault *, enum page_entry_size)"]
         probed [entry("fault_vendor_kprobe"), at_return("fault_kretprobe")]
         with { requirement: WherePresent }
-        impact "faults that a vendor driver handles are not traced; no access-refused findings for them",
+        impact "faults that a vendor driver handles are not traced",
     "fault_vendor_order": Mappings in Vendor ["vm_fault_t (struct vm_fault *, unsigned int)"]
         probed [entry("fault_order_kprobe"), at_return("fault_kretprobe")]
         with { requirement: WherePresent }
@@ -181,7 +181,7 @@ hooks! {
     "data_read": Migration in Vendor ["ssize_t (struct file *, char *, size_t, loff_t *)"]
         probed [entry("data_read_kprobe"), at_return("data_kretprobe")]
         with { requirement: WherePresent }
-        impact "reads of migration data are not traced; no data-left findings",
+        impact "reads of migration data are not traced",
     "data_write": Migration in Vendor ["ssize_t (struct file *, const char *, size_t, loff_t *)"]
         probed [entry("data_write_kprobe"), at_return("data_kretprobe")]
         with { requirement: WherePresent }
