@@ -2,7 +2,7 @@
 
 use super::{
     Call, ConfigWrite, Consumed, Context, ContextKey, DeviceFile, DeviceKey, DeviceSeen, DmaCall,
-    Errno, Exit, Fault, InFlight, Map, MigrationData, Node, PrecopyInfo, Read, Signal,
+    Errno, Exit, Fault, InFlight, Map, MigrationData, Node, NodeKey, PrecopyInfo, Read, Signal,
     StateWriteEnter, StateWriteExit, Target, Unmap, Write, ZapStep,
 };
 use crate::json;
@@ -123,4 +123,86 @@ pub enum Body {
         /// How many, at least.
         count: u64,
     },
+}
+
+/// An address of the kernel in an event's body.
+pub enum Address<'a> {
+    /// Of an eventfd context.
+    Context(&'a mut ContextKey),
+    /// Of a node, if it has one.
+    Node(&'a mut Node),
+    /// Of a container or an iommufd.
+    DmaNode(&'a mut NodeKey),
+    /// Of a migration data file.
+    File(&'a mut u64),
+}
+
+impl Body {
+    /// The device that it is about; `None` for what is about the trace itself.
+    pub fn device(&self) -> Option<DeviceKey> {
+        Some(match self {
+            Self::Device(seen) => seen.device,
+            Self::DeviceFile(file) => file.device,
+            Self::Close { device, .. }
+            | Self::Enter { device, .. }
+            | Self::InFlightOver { device, .. } => *device,
+            Self::Exit(exit) => exit.device,
+            Self::InFlight(call) => call.device,
+            Self::Map(map) => map.device,
+            Self::Unmap(unmap) => unmap.device,
+            Self::Fault(fault) => fault.device,
+            Self::Zap(step) => step.device,
+            Self::StateWriteEnter(write) => write.device,
+            Self::StateWriteExit(write) => write.device,
+            Self::ConfigWrite(write) => write.device,
+            Self::Data(data) => return data.device,
+            Self::PrecopyInfo(info) => return info.device,
+            Self::Context(context) => context.target.device,
+            Self::Signal(signal) => signal.target.device,
+            Self::Consumed(taken) => taken.target.device,
+            Self::Read(read) => read.target.device,
+            Self::Write(write) => write.target.device,
+            Self::Release { target, .. } => target.device,
+            // A mapping for DMA belongs to a process; the correlation finds the devices that use it.
+            Self::Dma(_)
+            | Self::NodeOpen { .. }
+            | Self::NodeClose { .. }
+            | Self::Owner { .. }
+            | Self::Unknown { .. }
+            | Self::Lost { .. } => return None,
+        })
+    }
+
+    /// The address of the kernel that is written with it.
+    pub fn address_mut(&mut self) -> Option<Address<'_>> {
+        Some(match self {
+            Self::Context(context) => Address::Context(&mut context.context),
+            Self::Signal(signal) => Address::Context(&mut signal.context),
+            Self::Consumed(taken) => Address::Context(&mut taken.context),
+            Self::Read(read) => Address::Context(&mut read.context),
+            Self::Write(write) => Address::Context(&mut write.context),
+            Self::Release { context, .. } => Address::Context(context),
+            Self::NodeOpen { node, .. } | Self::NodeClose { node } => Address::Node(node),
+            Self::DeviceFile(file) => Address::Node(&mut file.node),
+            Self::Dma(call) => Address::DmaNode(&mut call.node),
+            Self::Data(data) => Address::File(&mut data.file),
+            Self::PrecopyInfo(info) => Address::File(&mut info.file),
+            Self::Device(_)
+            | Self::Close { .. }
+            | Self::Owner { .. }
+            | Self::Enter { .. }
+            | Self::Exit(_)
+            | Self::InFlight(_)
+            | Self::InFlightOver { .. }
+            | Self::Map(_)
+            | Self::Unmap(_)
+            | Self::StateWriteEnter(_)
+            | Self::StateWriteExit(_)
+            | Self::Fault(_)
+            | Self::Zap(_)
+            | Self::ConfigWrite(_)
+            | Self::Unknown { .. }
+            | Self::Lost { .. } => return None,
+        })
+    }
 }

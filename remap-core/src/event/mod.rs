@@ -13,7 +13,7 @@ mod node;
 mod state;
 mod write;
 
-pub use body::Body;
+pub use body::{Address, Body};
 pub use call::{Answer, Call, Exit, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
 pub use eventfd::{Consumed, Context, Read, Signal, Write};
 pub use in_flight::{DeviceCall, InFlight};
@@ -133,36 +133,6 @@ pub struct Event {
 impl Event {
     /// The device that it is about; `None` for what is about the trace itself.
     pub fn device(&self) -> Option<DeviceKey> {
-        Some(match &self.body {
-            Body::Device(seen) => seen.device,
-            Body::DeviceFile(file) => file.device,
-            Body::Close { device, .. }
-            | Body::Enter { device, .. }
-            | Body::InFlightOver { device, .. } => *device,
-            Body::Exit(exit) => exit.device,
-            Body::InFlight(call) => call.device,
-            Body::Map(map) => map.device,
-            Body::Unmap(unmap) => unmap.device,
-            Body::Fault(fault) => fault.device,
-            Body::Zap(step) => step.device,
-            Body::StateWriteEnter(write) => write.device,
-            Body::StateWriteExit(write) => write.device,
-            Body::ConfigWrite(write) => write.device,
-            Body::Data(data) => return data.device,
-            Body::PrecopyInfo(info) => return info.device,
-            Body::Context(context) => context.target.device,
-            Body::Signal(signal) => signal.target.device,
-            Body::Consumed(taken) => taken.target.device,
-            Body::Read(read) => read.target.device,
-            Body::Write(write) => write.target.device,
-            Body::Release { target, .. } => target.device,
-            // A mapping for DMA belongs to a process; the correlation finds the devices that use it.
-            Body::Dma(_)
-            | Body::NodeOpen { .. }
-            | Body::NodeClose { .. }
-            | Body::Owner { .. }
-            | Body::Unknown { .. }
-            | Body::Lost { .. } => return None,
-        })
+        self.body.device()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Body, Node};
+use crate::event::{Address, Body, Node};
 
 /// What has a number within the trace, each kind from 1.
 #[derive(Debug, Default)]
@@ -26,34 +26,12 @@ impl Numbers {
 impl Keys {
     /// Replaces every address of the kernel that is written.
     pub(super) fn number(&mut self, body: &mut Body) {
-        match body {
-            Body::Context(context) => self.contexts.replace(&mut context.context.0),
-            Body::Signal(signal) => self.contexts.replace(&mut signal.context.0),
-            Body::Consumed(taken) => self.contexts.replace(&mut taken.context.0),
-            Body::Read(read) => self.contexts.replace(&mut read.context.0),
-            Body::Write(write) => self.contexts.replace(&mut write.context.0),
-            Body::Release { context, .. } => self.contexts.replace(&mut context.0),
-            Body::NodeOpen { node, .. } | Body::NodeClose { node } => self.number_node(node),
-            Body::DeviceFile(file) => self.number_node(&mut file.node),
-            Body::Dma(call) => self.nodes.replace(&mut call.node.0),
-            Body::Data(data) => self.files.replace(&mut data.file),
-            Body::PrecopyInfo(info) => self.files.replace(&mut info.file),
-            Body::Device(_)
-            | Body::Close { .. }
-            | Body::Owner { .. }
-            | Body::Enter { .. }
-            | Body::Exit(_)
-            | Body::InFlight(_)
-            | Body::InFlightOver { .. }
-            | Body::Map(_)
-            | Body::Unmap(_)
-            | Body::StateWriteEnter(_)
-            | Body::StateWriteExit(_)
-            | Body::Fault(_)
-            | Body::Zap(_)
-            | Body::ConfigWrite(_)
-            | Body::Unknown { .. }
-            | Body::Lost { .. } => {}
+        match body.address_mut() {
+            Some(Address::Context(context)) => self.contexts.replace(&mut context.0),
+            Some(Address::Node(node)) => self.number_node(node),
+            Some(Address::DmaNode(node)) => self.nodes.replace(&mut node.0),
+            Some(Address::File(file)) => self.files.replace(file),
+            None => {}
         }
     }
 
