@@ -393,4 +393,14 @@ records! {
         /// Zero.
         reserved: u32,
     }
+
+    /// The kernel asks the user of a device to close it (`vfio_pci_core_request`): an unbind waits.
+    23 request => Request {
+        /// The device.
+        device: u64 => KernelAddress,
+        /// How often this unbind has asked before.
+        count: u32,
+        /// Zero.
+        reserved: u32,
+    }
 }

@@ -39,6 +39,7 @@ impl Correlator {
                 dma.close(*device);
                 of(devices, *device).close(queue, at, *dying);
             }
+            Body::Request { device, .. } => of(devices, *device).requested(at.ns),
             Body::DeviceFile(file) => of(devices, file.device).opened(queue, at, file),
             Body::NodeClose {
                 node: Node::Container { key } | Node::Iommufd { key },
@@ -150,6 +151,7 @@ fn sign(body: &Body) -> ProcessSign {
         | Body::Signal(_)
         | Body::Consumed(_)
         | Body::Owner { .. }
+        | Body::Request { .. }
         | Body::Unknown { .. }
         | Body::Lost { .. } => ProcessSign::None,
         _ => ProcessSign::Lives,

@@ -41,6 +41,10 @@ fn body(record: RecordRef<'_>) -> Option<Body> {
     Some(match record {
         RecordRef::Device(raw) => Body::Device(node::device(raw)?),
         RecordRef::Close(raw) => node::close(raw),
+        RecordRef::Request(raw) => Body::Request {
+            device: DeviceKey(raw.device),
+            count: raw.count,
+        },
         RecordRef::Enter(raw) => call::enter(raw),
         RecordRef::Exit(raw, answer) => Body::Exit(call::exit(raw, answer)),
         RecordRef::Context(raw) => Body::Context(eventfd::context(raw)?),

@@ -23,6 +23,14 @@ pub enum Body {
         /// Whether the closing process is about to end; `None` if that could not be read.
         dying: Option<bool>,
     },
+    /// The kernel asks the user of the device to close it: an unbind waits for that.
+    Request {
+        /// The device.
+        #[serde(skip)]
+        device: DeviceKey,
+        /// How often this unbind has asked before.
+        count: u32,
+    },
     /// A process that uses a device, and the virtual machine that it runs.
     Owner {
         /// Process id, in the initial PID namespace.
@@ -144,6 +152,7 @@ impl Body {
             Self::Device(seen) => seen.device,
             Self::DeviceFile(file) => file.device,
             Self::Close { device, .. }
+            | Self::Request { device, .. }
             | Self::Enter { device, .. }
             | Self::InFlightOver { device, .. } => *device,
             Self::Exit(exit) => exit.device,
@@ -189,6 +198,7 @@ impl Body {
             Self::PrecopyInfo(info) => Address::File(&mut info.file),
             Self::Device(_)
             | Self::Close { .. }
+            | Self::Request { .. }
             | Self::Owner { .. }
             | Self::Enter { .. }
             | Self::Exit(_)

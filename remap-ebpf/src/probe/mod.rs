@@ -68,6 +68,7 @@ mod unmap_mapping_range;
 mod vfio_ioctl;
 mod vfio_mmap;
 mod vfio_release;
+mod vfio_request;
 mod vfio_write;
 mod zap_vma;
 

@@ -1,6 +1,7 @@
 //! Interrupts: `SET_IRQS` of every kind, signals by software and by a device, consumers of the signals.
 
 use anyhow::{Context, Result, ensure};
+use remap_core::event::Body;
 use remap_user::vfio::device::{Action, Data};
 
 use super::Tests;
@@ -213,5 +214,14 @@ fn req(stock: &mut Stock) -> Result<()> {
         std::fs::write("/sys/bus/pci/drivers_probe", nic.to_string())?;
         Ok(())
     };
-    stock.watch(&[], act).map(drop)
+    let lines = stock.watch(&[], act)?;
+    let asked = lines.named_events().filter_map(|(device, event)| {
+        let Body::Request { count, .. } = event.body else {
+            return None;
+        };
+        (device == Some(nic.to_string().as_str())).then_some(count)
+    });
+    let asked: Vec<u32> = asked.collect();
+    ensure!(asked.first() == Some(&0), "the kernel asked {asked:?}");
+    Ok(())
 }

@@ -28,6 +28,8 @@ pub(super) enum Taker {
 #[derive(Debug, Default)]
 pub(super) struct Interrupts {
     vectors: BTreeMap<(u32, u32), Vector>,
+    /// When the kernel asked the user to close the device, first.
+    requested_ns: Option<u64>,
 }
 
 impl Interrupts {
@@ -51,6 +53,11 @@ impl Interrupts {
         if !software {
             vector.asked_ns.get_or_insert(now);
         }
+    }
+
+    /// The kernel asks the user to close the device.
+    pub(super) fn requested(&mut self, now: u64) {
+        self.requested_ns.get_or_insert(now);
     }
 
     /// The counter of an eventfd was read, and had this value if that could be captured.
@@ -182,7 +189,7 @@ impl Interrupts {
         let stuck_ns = out.options().stuck_ns;
         let stuck = |ns: &u64| now.saturating_sub(*ns) >= stuck_ns;
         let mut unread: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
-        let mut asked_ns = None;
+        let mut signalled_ns = None;
         for ((index, sub), vector) in &self.vectors {
             if vector.context().is_none() || vector.doubtful {
                 continue;
@@ -190,7 +197,7 @@ impl Interrupts {
             match name(*index) {
                 // Another rule covers a remap IRQ without an answer.
                 IrqName::Remap | IrqName::Inferred => {}
-                IrqName::Req => asked_ns = asked_ns.or(Some(vector.asked_ns)),
+                IrqName::Req => signalled_ns = signalled_ns.or(vector.asked_ns),
                 _ => {
                     if let Some(ns) = vector.first_ns().filter(stuck) {
                         unread.entry(*index).or_default().push((*sub, ns));
@@ -202,18 +209,22 @@ impl Interrupts {
             let irq = name(index);
             out.finding(now, never_read(irq, &vectors, now));
         }
-        if let Some(ns) = asked_ns.flatten().filter(stuck) {
-            out.finding(now, request_ignored(ns, now));
+        let asked_ns = self.requested_ns.or(signalled_ns);
+        if let Some(ns) = asked_ns.filter(stuck) {
+            out.finding(now, request_ignored(ns, now, signalled_ns.is_some()));
         }
     }
 
     /// Records were lost.
     pub(super) fn lose(&mut self) {
         self.vectors.values_mut().for_each(Vector::lose);
+        // The device may have been closed since.
+        self.requested_ns = None;
     }
 
     /// The device was closed, or the trace ended: counts the unread signals.
     pub(super) fn close(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
+        self.requested_ns = None;
         for ((index, sub), vector) in std::mem::take(&mut self.vectors) {
             let unread = vector.unread();
             if unread > 0 {

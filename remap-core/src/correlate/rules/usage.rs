@@ -16,10 +16,14 @@ pub(in crate::correlate) fn never_read(irq: IrqName, vectors: &[(u32, u64)], now
     })
 }
 
-/// The kernel asked for the device back at `ns`, and it is open when the trace ends at `now`.
-pub(in crate::correlate) fn request_ignored(ns: u64, now: u64) -> Verdict {
+/// The kernel asked for the device back at `ns`, and it is open when the trace ends at `now`;
+/// `signalled`: by its REQ eventfd.
+pub(in crate::correlate) fn request_ignored(ns: u64, now: u64, signalled: bool) -> Verdict {
     let since_ns = now.saturating_sub(ns);
-    Verdict::new(Evidence::RequestIgnored { since_ns })
+    Verdict::new(Evidence::RequestIgnored {
+        since_ns,
+        signalled,
+    })
 }
 
 /// An access to a mapped region was refused.

@@ -144,6 +144,27 @@ fn a_device_that_is_asked_for() {
 }
 
 #[test]
+fn a_device_that_is_asked_for_without_an_eventfd() {
+    let ask = |after: fn(&mut Scene)| {
+        let mut scene = Scene::stock("vfio-pci");
+        let (device, count) = (DEVICE, 0);
+        scene.push(DRIVER, Body::Request { device, count });
+        after(&mut scene);
+        scene.wait(3 * SECOND);
+        scene.play()
+    };
+    let played = ask(|_| {});
+    assert_eq!(played.rules(), ["request-ignored"]);
+    let text = sentence::finding(&played.findings()[0].evidence);
+    assert!(text.contains("no REQ eventfd was signalled"), "{text}");
+    let closed = ask(|scene| scene.close(false));
+    assert_eq!(closed.rules(), Vec::<&str>::new());
+    // The close may be among what was lost.
+    let lost = ask(|scene| scene.push(DRIVER, Body::Lost { count: 1 }));
+    assert_eq!(lost.rules(), Vec::<&str>::new());
+}
+
+#[test]
 fn a_call_that_fails_changes_no_counter() {
     let mut scene = Scene::new(Encoding::Bitmap);
     scene.map_all(&[0, 1]);

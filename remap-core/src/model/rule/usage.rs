@@ -26,19 +26,22 @@ macro_rules! usage_rules {
             ),
         }
 
-        /// The kernel asked for the device back (REQ) a second or more before the end of the trace,
-        /// and the device was not closed.
+        /// The kernel asked for the device back a second or more before the end of the trace, by its
+        /// REQ eventfd if one is set, and the device was not closed.
         rule RequestIgnored {
-            advice: "Close the device when REQ is signalled: the unbind waits for that.",
-            unreliable_without: [eventfd_ctx_do_read, vfio_release],
+            advice: "Set a REQ eventfd, and close the device when it is signalled: the unbind waits for that.",
+            unreliable_without: [eventfd_ctx_do_read, vfio_release, vfio_request],
             evidence: RequestIgnored {
                 /// How long before the trace's end the kernel asked, ns.
                 since_ns: u64,
+                /// Whether a REQ eventfd was signalled: without one the user is not notified.
+                signalled: bool,
             },
             sentence: format!(
-                "the kernel asked for the device back {} before the trace's end (REQ), but the \
+                "the kernel asked for the device back {} before the trace's end ({}), but the \
                  device was not closed",
-                Ns(*since_ns)
+                Ns(*since_ns),
+                if *signalled { "REQ" } else { "no REQ eventfd was signalled" }
             ),
         }
 

@@ -259,6 +259,7 @@ pub(super) fn every_event() -> Vec<Event> {
             dirty_bytes: None,
             result: Err(Errno::EINVAL),
         }),
+        Body::Request { device, count: 1 },
         Body::Unknown { kind: 99 },
         Body::Lost { count: 2 },
         Body::Close {
@@ -282,7 +283,7 @@ fn every_event_fits_the_schema() {
     let mut kinds: Vec<String> = lines.iter().map(|line| field(line, "kind")).collect();
     kinds.sort();
     kinds.dedup();
-    assert_eq!(kinds.len(), 28, "{kinds:?}");
+    assert_eq!(kinds.len(), 29, "{kinds:?}");
     let text = serde_json::to_string(&lines).unwrap();
     assert!(text.contains(&u64::MAX.to_string()));
 }

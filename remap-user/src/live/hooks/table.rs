@@ -115,6 +115,9 @@ hooks! {
     "vfio_release": Devices in VFIO ["vfio_device_fops_release"]
         probed [entry("vfio_release_kprobe")]
         impact "cycles are not aborted when their user exits",
+    "vfio_request": Devices in VFIO_PCI_CORE ["vfio_pci_core_request"]
+        probed [entry("vfio_request_kprobe")]
+        impact "the kernel's requests to close a device are seen only by its REQ eventfd",
     "eventfd_ctx_do_read": Interrupts in Core ["eventfd_ctx_do_read"]
         traced [entry("eventfd_ctx_do_read_fentry")] probed [entry("eventfd_ctx_do_read_kprobe")]
         with { in_interrupts: true }

@@ -189,7 +189,9 @@ pub fn of((device, event): Named<'_>) -> Result<Option<String>> {
         Body::StateWriteExit(write) => {
             format!("end word {}: {}", known(write.word), outcome(&write.result))
         }
-        Body::Fault(_) | Body::Zap(_) | Body::Owner { .. } => return Ok(None),
+        Body::Fault(_) | Body::Zap(_) | Body::Owner { .. } | Body::Request { .. } => {
+            return Ok(None);
+        }
         body => of_eventfd(body).with_context(|| format!("no user does this: {event:?}"))?,
     };
     Ok(Some(format!("{} {action}", device.unwrap_or("-"))))
