@@ -4,8 +4,11 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use crate::event::Errno;
 use crate::json;
+
+/// An errno as the kernel returned it, positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Errno(pub i32);
 
 macro_rules! names {
     ($($name:ident = $value:expr),* $(,)?) => {

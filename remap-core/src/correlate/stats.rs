@@ -1,8 +1,8 @@
 //! Adds up what a trace contains.
 
 use crate::model::{
-    Closed, Cycle, DeviceStats, Finding, MigrationStats, Output, RegionStats, Stage, StateInterval,
-    StateStats, Stats, Transition, Zap, ZapStats,
+    Closed, Cycle, DeviceStats, Finding, FromTo, MigrationStats, Output, RegionStats, Stage,
+    StateInterval, StateStats, Stats, Transition, Zap, ZapStats,
 };
 
 impl RegionStats {
@@ -43,7 +43,10 @@ impl ZapStats {
 
 impl MigrationStats {
     fn transition(&mut self, transition: &Transition) {
-        let key = (transition.from, transition.to);
+        let key = FromTo {
+            from: transition.from,
+            to: transition.to,
+        };
         let change = self.changes.entry(key).or_default();
         match transition.result {
             Some(Ok(())) => {

@@ -2,10 +2,9 @@
 
 use super::{
     Call, ConfigWrite, Consumed, Context, ContextKey, DeviceFile, DeviceKey, DeviceSeen, DmaCall,
-    Errno, Exit, Fault, InFlight, Map, MigrationData, Node, NodeKey, PrecopyInfo, Read, Signal,
-    StateWriteEnter, StateWriteExit, Target, Unmap, Write, ZapStep,
+    Errno, Exit, Fault, InFlight, Map, MigrationData, Node, NodeKey, PrecopyInfo, Read, ResultName,
+    Signal, StateWriteEnter, StateWriteExit, Target, Unmap, Write, ZapStep,
 };
-use crate::json;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +105,7 @@ pub enum Body {
         /// The node.
         node: Node,
         /// Success, or the errno.
-        #[serde(with = "json::ResultName")]
+        #[serde(with = "ResultName")]
         result: Result<(), Errno>,
     },
     /// The last file of one was closed.

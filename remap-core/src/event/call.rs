@@ -4,7 +4,7 @@ use remap_common::uapi::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceKey, DeviceState, Errno};
+use super::{DeviceKey, DeviceState, Errno, Returned};
 use crate::json;
 use crate::parse::{irq::IrqInfo, region::Region};
 
@@ -112,6 +112,19 @@ impl From<DeviceState> for FeatureData {
     }
 }
 
+json::object! {
+    /// A feature of `VFIO_DEVICE_FEATURE` by its number and its name.
+    NamedFeature: u32 {
+        /// The feature.
+        feature: u32,
+        /// Its name in the uAPI, without its prefix; null for one that this version does not know.
+        feature_name: Option<String>,
+    } |feature| Self {
+        feature: *feature,
+        feature_name: feature_name(*feature).map(str::to_owned),
+    }, |line| line.feature
+}
+
 /// The arguments of an ioctl on a VFIO device, read once at its entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -143,7 +156,7 @@ pub enum Call {
     /// `VFIO_DEVICE_FEATURE`.
     Feature {
         /// The feature number (`VFIO_DEVICE_FEATURE_MASK`).
-        #[serde(flatten, with = "json::NamedFeature")]
+        #[serde(flatten, with = "NamedFeature")]
         feature: u32,
         /// The operation.
         #[serde(rename = "operations")]
@@ -217,6 +230,14 @@ pub enum Answer {
     Unreadable,
 }
 
+json::written_as! {
+    /// An answer, null where there is none.
+    MaybeAnswer: Answer as Option<Answer> {
+        |answer| Some(answer.clone()).filter(|answer| *answer != Answer::None),
+        |answer| answer.unwrap_or(Answer::None)
+    }
+}
+
 /// The name of a feature of `VFIO_DEVICE_FEATURE` in the uAPI, without its prefix; `None` for one
 /// that is not known here.
 pub fn feature_name(feature: u32) -> Option<&'static str> {
@@ -256,9 +277,9 @@ pub struct Exit {
     /// When it began (CLOCK_MONOTONIC ns).
     pub begin_ns: u64,
     /// The return value (not negative), or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
     /// What it handed back.
-    #[serde(with = "json::MaybeAnswer")]
+    #[serde(with = "MaybeAnswer")]
     pub answer: Answer,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ContextKey, DeviceKey, Errno, Origin, Target};
+use super::{ContextKey, DeviceKey, Errno, Origin, Returned, Target};
 use crate::json;
 
 /// An eventfd context was looked up inside a `SET_IRQS`, was found, or is inferred to be a
@@ -21,6 +21,14 @@ pub struct Context {
     pub origin: Origin,
 }
 
+json::written_as! {
+    /// Whether there is a device, without its address.
+    IsDevice: Option<DeviceKey> as bool {
+        |device| device.is_some(),
+        |is_device| is_device.then(DeviceKey::default)
+    }
+}
+
 /// The kernel signals a context (entry of `eventfd_signal_mask`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signal {
@@ -34,7 +42,7 @@ pub struct Signal {
     /// The counter before the addition, if it could be read.
     pub count: Option<u64>,
     /// The device whose ioctl or region write the signalling thread is inside of, if any.
-    #[serde(with = "json::IsDevice")]
+    #[serde(with = "IsDevice")]
     pub inside: Option<DeviceKey>,
     /// Whether the thread itself signals, and not an interrupt on top of it; `None` if that
     /// could not be read.
@@ -64,7 +72,7 @@ pub struct Read {
     /// The value that user space got, if it could be read.
     pub value: Option<u64>,
     /// 8, or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
 }
 
@@ -81,6 +89,6 @@ pub struct Write {
     /// The value written, if it could be read.
     pub value: Option<u64>,
     /// 8, or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
 }

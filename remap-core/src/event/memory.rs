@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceKey, DmaKind, Errno, NodeKey, Origin};
+use super::{DeviceKey, DmaKind, Errno, NodeKey, Origin, ResultName, Returned, feature_name};
 use crate::json;
 use crate::parse::region::Area;
 
@@ -24,6 +24,19 @@ pub enum FaultOutcome {
     Other,
 }
 
+json::object! {
+    /// The feature of an ioctl that may be another than `VFIO_DEVICE_FEATURE`.
+    MaybeFeature: Option<u32> {
+        /// The feature.
+        feature: Option<u32>,
+        /// Its name in the uAPI, without its prefix.
+        feature_name: Option<String>,
+    } |feature| Self {
+        feature: *feature,
+        feature_name: feature.and_then(feature_name).map(str::to_owned),
+    }, |line| line.feature
+}
+
 /// In which call a zap happened, on the same thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -33,7 +46,7 @@ pub enum ZapCause {
         /// The ioctl number.
         request: u32,
         /// The feature.
-        #[serde(flatten, with = "json::MaybeFeature")]
+        #[serde(flatten, with = "MaybeFeature")]
         feature: Option<u32>,
     },
     /// A write to config space (memory decode, power state).
@@ -60,7 +73,7 @@ pub struct Map {
     #[serde(flatten)]
     pub place: Place,
     /// Success, or the errno.
-    #[serde(with = "json::ResultName")]
+    #[serde(with = "ResultName")]
     pub result: Result<(), Errno>,
     /// How it came to be known.
     pub origin: Origin,
@@ -101,6 +114,19 @@ pub struct Fault {
     pub code: Option<u32>,
 }
 
+json::object! {
+    /// A range of regions.
+    Regions: (u32, u32) {
+        /// The first.
+        first_region: u32,
+        /// The last; null: all behind the first.
+        last_region: Option<u32>,
+    } |(first, last)| Self {
+        first_region: *first,
+        last_region: (*last != u32::MAX).then_some(*last),
+    }, |line| (line.first_region, line.last_region.unwrap_or(u32::MAX))
+}
+
 /// A zap: the kernel removes the page table entries of a region, or a part of it, from all mappings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ZapStep {
@@ -108,7 +134,7 @@ pub struct ZapStep {
     #[serde(skip)]
     pub device: DeviceKey,
     /// First and last region index that it concerns.
-    #[serde(flatten, with = "json::Regions")]
+    #[serde(flatten, with = "Regions")]
     pub regions: (u32, u32),
     /// Offset within the first region, bytes.
     pub offset: u64,
@@ -136,7 +162,7 @@ pub struct DmaCall {
     /// When it began.
     pub begin_ns: u64,
     /// Success, or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
 }
 

@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceKey, Errno};
-use crate::json;
+use super::{DeviceKey, Errno, Returned};
 
 /// A read or a write of a migration data fd returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +20,7 @@ pub struct MigrationData {
     /// When it began.
     pub begin_ns: u64,
     /// Bytes moved, or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
 }
 
@@ -40,6 +39,6 @@ pub struct PrecopyInfo {
     /// `dirty_bytes`, if it could be read.
     pub dirty_bytes: Option<u64>,
     /// Success, or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
 }

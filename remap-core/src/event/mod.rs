@@ -10,9 +10,11 @@ mod in_flight;
 mod memory;
 mod migration;
 mod node;
+mod returned;
 mod state;
 mod write;
 
+pub use crate::errno::Errno;
 pub use body::{Address, Body};
 pub use call::{Answer, Call, Exit, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
 pub use eventfd::{Consumed, Context, Read, Signal, Write};
@@ -21,6 +23,7 @@ pub use memory::{DmaCall, Fault, FaultOutcome, Map, Place, Unmap, ZapCause, ZapS
 pub use migration::{MigrationData, PrecopyInfo};
 pub use node::{DeviceFile, DeviceSeen, Node, NodeKey};
 pub use remap_common::record::{DmaKind, Origin, Role, UNKNOWN_INDEX};
+pub(crate) use returned::{MaybeResultName, ResultName, Returned};
 pub use state::DeviceState;
 pub use write::{ConfigWrite, StateWriteEnter, StateWriteExit};
 
@@ -110,10 +113,6 @@ impl From<TargetFields> for Target {
         }
     }
 }
-
-/// An errno as the kernel returned it, positive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Errno(pub i32);
 
 /// One thing that happened, with its time and task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

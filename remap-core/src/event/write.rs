@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceKey, Errno};
-use crate::json;
+use super::{DeviceKey, Errno, Returned};
 
 /// A write(2) to the start of a device-specific region begins: where the region is the
 /// legacy migration region, this is its `device_state` word.
@@ -32,7 +31,7 @@ pub struct StateWriteExit {
     /// When it began.
     pub begin_ns: u64,
     /// Bytes written, or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
 }
 
@@ -49,6 +48,6 @@ pub struct ConfigWrite {
     /// When it began.
     pub begin_ns: u64,
     /// Bytes written, or the errno.
-    #[serde(flatten, with = "json::Returned")]
+    #[serde(flatten, with = "Returned")]
     pub result: Result<i64, Errno>,
 }

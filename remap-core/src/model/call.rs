@@ -3,9 +3,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Class;
+use super::class::Class;
 use crate::event::{Call, DeviceCall, Task, feature_name};
 use crate::json;
+
+json::written_as! {
+    /// A list, null where it is empty because nothing is known.
+    MaybeList: Vec<String> as Option<Vec<String>> {
+        |list| Some(list.clone()).filter(|list| !list.is_empty()),
+        |list| list.unwrap_or_default()
+    }
+}
 
 /// A call that was in flight when the trace began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +26,7 @@ pub struct InFlightCall {
     pub call: DeviceCall,
     /// The functions in which the thread waits, or waited, innermost first; empty if that is not
     /// known.
-    #[serde(with = "json::MaybeList")]
+    #[serde(with = "MaybeList")]
     pub waits_in: Vec<String>,
     /// If it has ended: when it was last seen in flight (CLOCK_MONOTONIC ns).
     pub last_seen_ns: Option<u64>,

@@ -4,7 +4,7 @@ use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Errno, Task, UNKNOWN_INDEX};
+use crate::event::{Errno, ResultName, Task, UNKNOWN_INDEX};
 use crate::json;
 use crate::word::{upper_word, word};
 
@@ -50,6 +50,14 @@ impl IrqName {
     }
 }
 
+json::written_as! {
+    /// An index, null where it is not known.
+    pub KnownIndex: u32 as Option<u32> {
+        |index| Some(*index).filter(|index| *index != UNKNOWN_INDEX),
+        |index| index.unwrap_or(UNKNOWN_INDEX)
+    }
+}
+
 /// What a `VFIO_DEVICE_SET_IRQS` did.
 #[apply(word!)]
 pub enum IrqVerb {
@@ -89,7 +97,7 @@ pub struct IrqChange {
     /// When it began (CLOCK_MONOTONIC ns).
     pub begin_ns: u64,
     /// IRQ index.
-    #[serde(rename = "irq_index", with = "json::KnownIndex")]
+    #[serde(rename = "irq_index", with = "KnownIndex")]
     pub index: u32,
     /// What that is.
     pub name: IrqName,
@@ -100,7 +108,7 @@ pub struct IrqChange {
     /// Number of sub-indexes; 0 for the whole index.
     pub count: u32,
     /// Success, or the errno.
-    #[serde(with = "json::ResultName")]
+    #[serde(with = "ResultName")]
     pub result: Result<(), Errno>,
     /// The thread.
     #[serde(flatten)]
@@ -113,7 +121,7 @@ pub struct Interrupt {
     /// Name of the device.
     pub device: String,
     /// IRQ index; [`UNKNOWN_INDEX`] where it is inferred.
-    #[serde(rename = "irq_index", with = "json::KnownIndex")]
+    #[serde(rename = "irq_index", with = "KnownIndex")]
     pub index: u32,
     /// What that is.
     pub name: IrqName,

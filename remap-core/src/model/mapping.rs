@@ -4,8 +4,7 @@ use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{DmaKind, Errno, Origin, Task};
-use crate::json;
+use crate::event::{DmaKind, Errno, Origin, ResultName, Task};
 use crate::word::word;
 
 /// What was done to a region's mapping.
@@ -46,7 +45,7 @@ pub struct Mapped {
     /// Length, bytes.
     pub size: u64,
     /// Success, or the errno.
-    #[serde(with = "json::ResultName")]
+    #[serde(with = "ResultName")]
     pub result: Result<(), Errno>,
     /// How it came to be known.
     pub origin: Origin,

@@ -5,6 +5,7 @@
 
 mod activity;
 mod call;
+mod class;
 mod cycle;
 mod duration;
 mod evidence;
@@ -23,6 +24,7 @@ mod zap;
 
 pub use activity::{Activity, DataStats, Spent};
 pub use call::InFlightCall;
+pub use class::Class;
 pub use cycle::{Ack, AckForm, Cycle, Outcome, Reason, ReleasedSource, Stage, Stages, Stamp, View};
 pub use duration::Ns;
 pub use evidence::{DmaLoss, FailedChange, NoWay, Outside, Refused};
@@ -30,13 +32,15 @@ pub use file::{Closed, Opened, UnfinishedChange};
 pub use finding::Finding;
 pub use inferred::Inferred;
 pub use interval::{Precopy, StateInterval};
+pub(crate) use irq::KnownIndex;
 pub use irq::{Interrupt, IrqChange, IrqName, IrqVerb};
 pub use mapping::{Mapped, MappedHow};
-pub use output::{Class, Output, StageLine};
+pub use output::{Output, StageLine};
 pub use rule::{Evidence, Rule};
+pub(crate) use stats::Pages;
 pub use stats::{
-    ChangeStats, DeviceStats, IrqStats, LoggingStats, MappingStats, MigrationStats, Quantiles,
-    RegionStats, StateStats, Stats, User, VectorStats, ZapStats,
+    ChangeStats, DeviceStats, FromTo, IrqStats, LoggingStats, MappingStats, MigrationStats,
+    Quantiles, RegionStats, StateStats, Stats, User, VectorStats, ZapStats,
 };
 pub use summary::{Summary, Withheld};
 pub use transition::{Transition, TransitionRef};

@@ -1,15 +1,14 @@
-//! The outputs of the correlation, and their classes.
+//! The outputs of the correlation.
 
-use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::class::Class;
 use super::{
     Closed, Cycle, Finding, InFlightCall, Inferred, Interrupt, IrqChange, Mapped, MappedHow,
     Opened, Stage, StateInterval, Transition, Zap,
 };
 use crate::event::{Origin, Task};
-use crate::word::word;
 
 /// One stage, as soon as it was observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -61,27 +60,6 @@ pub enum Output {
     Inferred(Inferred),
     /// A call was in flight when the trace began, or has ended.
     InFlightCall(InFlightCall),
-}
-
-/// What an output is about: what a reader can ask for.
-#[apply(word!)]
-pub enum Class {
-    /// The remap IRQ: cycles, their stages, eventfds that are inferred.
-    Remap,
-    /// State changes, and the time between them.
-    Migration,
-    /// Interrupts.
-    Irq,
-    /// Mappings: zaps and faults, mmap, munmap.
-    Mapping,
-    /// Mappings of regions for DMA.
-    Dma,
-    /// Opens and closes.
-    File,
-    /// Findings.
-    Finding,
-    /// Checkpoints from VMMs' logs, and downtimes. No [`Output`] has this class.
-    Vmm,
 }
 
 impl Output {

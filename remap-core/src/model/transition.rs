@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Activity, Spent};
-use crate::event::{DeviceState, Errno, Task};
-use crate::json;
+use crate::event::{DeviceState, Errno, MaybeResultName, Task};
 
 /// Names a transition from within a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,7 +35,7 @@ pub struct Transition {
     /// When it returned (CLOCK_MONOTONIC ns); `None` if that was not observed.
     pub end_ns: Option<u64>,
     /// What it returned; `None` if that was not observed.
-    #[serde(with = "json::MaybeResultName")]
+    #[serde(with = "MaybeResultName")]
     pub result: Option<Result<(), Errno>>,
     /// How much of it the driver spent waiting, ns, inferred: the union of the times from each
     /// trigger to its ack or to the end of its last forbidden mapping, within the call. A trigger

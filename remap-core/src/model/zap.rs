@@ -6,9 +6,8 @@ use macro_rules_attribute::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::TransitionRef;
+use super::{Pages, TransitionRef};
 use crate::event::{Task, feature_name};
-use crate::json;
 use crate::word::word;
 
 /// What the call was for that took the pages out of the mappings.
@@ -129,7 +128,7 @@ struct ZappedRegionFields {
     /// How much of it was mapped for DMA, bytes; null where that is not known.
     dma_bytes: Option<u64>,
     /// Faults that populated, by how much each did.
-    #[serde(with = "json::Pages")]
+    #[serde(with = "Pages")]
     pages: BTreeMap<u64, u64>,
     /// Faults that populated an unknown number of bytes.
     unsized_faults: u64,

@@ -12,21 +12,12 @@ use anyhow::Result;
 
 use super::tree::Tree;
 
-/// Rooms that still have a circle, by crate and module; the list only gets shorter.
-const LATER: [(&str, &str); 3] = [
-    ("remap-core", "json"),
-    ("remap-core", "model"),
-    ("remap-core", "sink"),
-];
-
 pub fn check(tree: &Tree) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for root in tree.all().filter(|file| is_root(&file.path)) {
         let modules = source::read(tree, &root.path)?;
-        let edges = source::edges(&modules);
-        let circles = graph::circles(&edges);
-        let circles = circles.iter().filter(|circle| !waits(&root.path, circle));
-        found.extend(circles.map(|circle| {
+        let circles = graph::circles(&source::edges(&modules));
+        found.extend(circles.iter().map(|circle| {
             format!(
                 "{}: import circle {}: move what both sides need into a third module, or pass it as an argument",
                 root.path,
@@ -35,16 +26,6 @@ pub fn check(tree: &Tree) -> Result<Vec<String>> {
         }));
     }
     Ok(found)
-}
-
-/// Whether a circle is within modules that do not pass yet.
-fn waits(root: &str, circle: &[String]) -> bool {
-    let listed = |module: &String| {
-        LATER.iter().any(|(crate_, path)| {
-            root.starts_with(crate_) && (module == path || module.starts_with(&format!("{path}::")))
-        })
-    };
-    circle.iter().any(listed)
 }
 
 fn is_root(path: &str) -> bool {

@@ -284,7 +284,11 @@ fn the_summary_holds_every_byte() {
     assert_eq!(migration.activity().data.read_bytes, 4096 + 8192);
     assert_eq!(migration.flags, Some(ALL_FLAGS));
     assert_eq!(
-        migration.changes[&(Some(PreCopyP2p), Some(StopCopy))].succeeded,
+        migration.changes[&FromTo {
+            from: Some(PreCopyP2p),
+            to: Some(StopCopy)
+        }]
+            .succeeded,
         1
     );
     assert!(migration.states[&PreCopyP2p].complete && !migration.states[&Running].complete);

@@ -34,6 +34,14 @@ impl VectorStats {
     }
 }
 
+json::list! {
+    BySubIndex of VectorEntry {
+        sub_index: u32,
+        #[serde(flatten)]
+        vector: VectorStats,
+    }
+}
+
 /// One IRQ index.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct IrqStats {
@@ -44,7 +52,7 @@ pub struct IrqStats {
     /// Calls that failed, by what they were to do.
     pub failed: BTreeMap<IrqVerb, u64>,
     /// By sub-index.
-    #[serde(with = "json::BySubIndex::<VectorStats>")]
+    #[serde(with = "BySubIndex")]
     pub vectors: BTreeMap<u32, VectorStats>,
     pub(crate) latency: Times,
 }

@@ -8,6 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::times::{Quantiles, Times};
 use crate::json;
 
+json::list! {
+    /// Faults that populated as much each.
+    pub Pages of PageCount {
+        /// How much each populated, bytes.
+        size: u64,
+        /// How many.
+        faults: u64,
+    }
+}
+
 /// Mappings of one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MappingStats {
@@ -24,7 +34,7 @@ pub struct MappingStats {
     /// Those that ended.
     pub dma_unmaps: u64,
     /// Faults that populated, by how much each did, bytes.
-    #[serde(with = "json::Pages")]
+    #[serde(with = "Pages")]
     pub pages: BTreeMap<u64, u64>,
     /// Faults that populated an unknown number of bytes.
     pub unsized_faults: u64,

@@ -68,19 +68,47 @@ pub struct LoggingStats {
     pub page_size: Option<u64>,
 }
 
+/// From one state to another.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub struct FromTo {
+    /// The state before; null where it was not known.
+    pub from: Option<DeviceState>,
+    /// The state asked for; null where it could not be read.
+    pub to: Option<DeviceState>,
+}
+
+json::list! {
+    ByState of StateEntry {
+        state: DeviceState,
+        #[serde(flatten)]
+        stats: StateStats,
+    }
+}
+
+json::list! {
+    ByChange of ChangeEntry {
+        #[serde(flatten)]
+        from_to: FromTo,
+        #[serde(flatten)]
+        stats: ChangeStats,
+    }
+}
+
 /// What a device's migrations add up to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MigrationStats {
     /// `VFIO_MIGRATION_*` flags, if user space asked for them.
     pub flags: Option<u64>,
     /// The time in each state.
-    #[serde(with = "json::ByState::<StateStats>")]
+    #[serde(with = "ByState")]
     pub states: BTreeMap<DeviceState, StateStats>,
     /// What happened while the state was not known.
     pub unknown: Activity,
     /// State changes, by the state before and the one asked for.
-    #[serde(with = "json::ByChange::<ChangeStats>")]
-    pub changes: BTreeMap<(Option<DeviceState>, Option<DeviceState>), ChangeStats>,
+    #[serde(with = "ByChange")]
+    pub changes: BTreeMap<FromTo, ChangeStats>,
     /// What happened inside of state changes.
     pub inside: Activity,
     /// Where the time of state changes went, those whose every record is there.

@@ -11,19 +11,33 @@ mod migration;
 mod times;
 
 pub use irq::{IrqStats, VectorStats};
+pub(crate) use mapping::Pages;
 pub use mapping::{MappingStats, ZapStats};
-pub use migration::{ChangeStats, LoggingStats, MigrationStats, StateStats};
+pub use migration::{ChangeStats, FromTo, LoggingStats, MigrationStats, StateStats};
 pub use times::Quantiles;
 
-use super::{CauseKind, DataStats, Evidence, Outcome, Rule, Stage};
+use super::{CauseKind, DataStats, Evidence, KnownIndex, Outcome, Rule, Stage};
 use crate::json;
 pub(crate) use times::Times;
+
+json::object! {
+    /// Cycles by outcome, and their sum.
+    Outcomes: BTreeMap<Outcome, u64> {
+        /// All cycles.
+        cycles: u64,
+        /// By outcome.
+        outcomes: BTreeMap<Outcome, u64>,
+    } |outcomes| Self {
+        cycles: outcomes.values().sum(),
+        outcomes: outcomes.clone(),
+    }, |line| line.outcomes
+}
 
 /// What happened to one region.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RegionStats {
     /// Cycles by outcome.
-    #[serde(flatten, with = "json::Outcomes")]
+    #[serde(flatten, with = "Outcomes")]
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Findings by rule.
     pub findings: BTreeMap<Rule, u64>,
@@ -55,11 +69,36 @@ impl RegionStats {
     }
 }
 
+json::list! {
+    ByRegion of RegionEntry {
+        region: u32,
+        #[serde(flatten)]
+        stats: RegionStats,
+    }
+}
+
+json::list! {
+    ByIrq of IrqEntry {
+        #[serde(with = "KnownIndex")]
+        irq_index: u32,
+        #[serde(flatten)]
+        stats: IrqStats,
+    }
+}
+
+json::list! {
+    ByPid of UserEntry {
+        pid: u32,
+        #[serde(flatten)]
+        user: User,
+    }
+}
+
 /// What happened to one device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceStats {
     /// By region index.
-    #[serde(with = "json::ByRegion::<RegionStats>")]
+    #[serde(with = "ByRegion")]
     pub regions: BTreeMap<u32, RegionStats>,
     /// Findings that are about no single region, by rule.
     pub findings: BTreeMap<Rule, u64>,
@@ -69,7 +108,7 @@ pub struct DeviceStats {
     pub transitions: u64,
     /// Interrupts by IRQ index; [`UNKNOWN_INDEX`](crate::event::UNKNOWN_INDEX) for eventfds that
     /// are inferred to be the device's.
-    #[serde(with = "json::ByIrq::<IrqStats>")]
+    #[serde(with = "ByIrq")]
     pub irqs: BTreeMap<u32, IrqStats>,
     /// Migration.
     pub migration: MigrationStats,
@@ -82,7 +121,7 @@ pub struct DeviceStats {
     /// Of these, by a process that was about to end.
     pub deaths: u64,
     /// The processes that used it, by pid.
-    #[serde(with = "json::ByPid::<User>")]
+    #[serde(with = "ByPid")]
     pub users: BTreeMap<u32, User>,
     /// An example for each rule: what was seen the first time.
     #[serde(skip)]
@@ -98,11 +137,19 @@ pub struct User {
     pub vm: Option<String>,
 }
 
+json::list! {
+    ByDevice of DeviceEntry {
+        device: String,
+        #[serde(flatten)]
+        stats: DeviceStats,
+    }
+}
+
 /// What happened in the whole trace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// By the device's name.
-    #[serde(with = "json::ByDevice::<DeviceStats>")]
+    #[serde(with = "ByDevice")]
     pub devices: BTreeMap<String, DeviceStats>,
     /// Migration data of files whose device is not known.
     pub unknown_data: DataStats,

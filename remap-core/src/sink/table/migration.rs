@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Times, TimesHead};
-use crate::model::{ChangeStats, DataStats, MigrationStats, Ns, StateStats};
+use crate::model::{ChangeStats, DataStats, FromTo, MigrationStats, Ns, StateStats};
 use crate::sink::words::{Bytes, Change, Count, Percent};
 
 pub(super) fn show(f: &mut fmt::Formatter<'_>, stats: &MigrationStats) -> fmt::Result {
@@ -22,7 +22,7 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, stats: &MigrationStats) -> fmt::R
             "state change", "ok", "failed"
         )?;
     }
-    for ((from, to), change) in &stats.changes {
+    for (FromTo { from, to }, change) in &stats.changes {
         let (name, ok) = (Change(*from, *to), change.succeeded);
         let failed: u64 = change.failed.values().sum();
         let times = Times(change.duration());

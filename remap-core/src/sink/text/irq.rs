@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::Text;
-use crate::json::result_name;
+use crate::event::ResultName;
 use crate::model::{Interrupt, IrqChange, Ns};
 use crate::sink::words::Count;
 
@@ -13,7 +13,7 @@ impl<W: Write> Text<W> {
         let (name, verb) = (change.name.name(), change.verb.words());
         let (vectors, result) = (
             Vectors(change.start, change.count),
-            result_name(change.result),
+            ResultName(change.result),
         );
         let duration = Ns(change.time_ns.saturating_sub(change.begin_ns));
         let who = self.vms.who(&change.task);

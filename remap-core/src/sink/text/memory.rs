@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{RED, Text, YELLOW};
-use crate::json::result_name;
+use crate::event::ResultName;
 use crate::model::{Mapped, Ns, Zap, ZapEnd, ZappedRegion};
 use crate::sink::words::{Bytes, Count, Pages};
 
@@ -28,7 +28,7 @@ impl<W: Write> Text<W> {
     pub(super) fn mapped(&mut self, mapped: &Mapped) -> io::Result<()> {
         let (how, region) = (mapped.how.name().replace('_', " "), mapped.region);
         let (offset, size) = (mapped.offset, Bytes(mapped.size));
-        let result = result_name(mapped.result);
+        let result = ResultName(mapped.result);
         let who = self.vms.who(&mapped.task);
         let text = format!("region {region}  {how} {size} at {offset:#x}  {result}  ({who})");
         self.line(mapped.time_ns, &mapped.device, &text)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{GREEN, RED, Text};
-use crate::json::result_name;
+use crate::event::ResultName;
 use crate::model::{Activity, Ns, Spent, StateInterval, Transition};
 use crate::sink::words::{Bytes, Change, Count, MaybeNs, Percent};
 
@@ -19,7 +19,7 @@ impl<W: Write> Text<W> {
             return self.line(ns, &transition.device, &text);
         };
         let colour = if result.is_ok() { GREEN } else { RED };
-        let name = result_name(result);
+        let name = ResultName(result).to_string();
         let result = self.paint(&name, colour);
         let duration = MaybeNs(transition.duration());
         let rest = Rest(transition);
