@@ -32,12 +32,7 @@ pub struct Args {
 
 /// Runs `cargo xtask bench`.
 pub fn main(args: &Args) -> Result<u8> {
-    let series = args.kernel.series();
-    setup::run(&[
-        setup::Requirement::Build,
-        setup::Requirement::Lab(series.clone()),
-    ])?;
-    args.kernel.check()?;
+    let series = setup::lab(&args.kernel)?;
     let mut binaries = vec![Binary::Guest, Binary::LabBench];
     let given = args.remap.as_deref().map(overlay).transpose()?;
     if given.is_none() {

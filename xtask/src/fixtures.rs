@@ -50,12 +50,7 @@ const FIXTURES: [Fixture; 2] = [
 
 /// Runs `cargo xtask fixtures`.
 pub fn main(args: &Args) -> Result<u8> {
-    let series = args.kernel.series();
-    setup::run(&[
-        setup::Requirement::Build,
-        setup::Requirement::Lab(series.clone()),
-    ])?;
-    args.kernel.check()?;
+    let series = setup::lab(&args.kernel)?;
     step("building remap", || build::binaries(&build::LAB))?;
     interrupt::watch()?;
     for series in series {

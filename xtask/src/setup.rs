@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use crate::kernel::Series;
+use crate::kernel::{Choice, Series};
 use crate::process::{command, quiet};
 use crate::{apt, busybox, cache, kernel, linker};
 
@@ -51,6 +51,14 @@ const LAB: &[&str] = &[
     "xz-utils",
     "zstd",
 ];
+
+/// What a task needs that builds remap and boots guests of the chosen kernels. Returns their series.
+pub fn lab(kernel: &Choice) -> Result<Vec<Series>> {
+    let series = kernel.series();
+    run(&[Requirement::Build, Requirement::Lab(series.clone())])?;
+    kernel.check()?;
+    Ok(series)
+}
 
 /// Runs `cargo xtask setup`.
 pub fn main(args: &Args) -> Result<u8> {

@@ -49,7 +49,7 @@ pub enum Body {
     },
     /// An ioctl on the device returned.
     Exit(Exit),
-    /// A call was under way when the trace began; its return will not be seen as such, since the
+    /// A call was in flight when the trace began; its return will not be seen as such, since the
     /// kernel arms a return at the entry.
     #[serde(rename = "in_flight_call")]
     InFlight(InFlight),

@@ -91,7 +91,7 @@ pub struct Trace {
 struct Began {
     /// CLOCK_MONOTONIC ns.
     start_ns: u64,
-    /// The file of `--capture`, empty.
+    /// The file of `--capture`.
     recording: Option<File>,
 }
 
@@ -175,7 +175,10 @@ impl Trace {
         };
         let capture = began
             .recording
-            .map(|file| Capture::new(Box::new(BufWriter::new(file)), start))
+            .map(|file| {
+                file.set_len(0)?;
+                Capture::new(Box::new(BufWriter::new(file)), start)
+            })
             .transpose()?;
         let names: VmNames = Box::new(vm_name);
         let names = match &capture {
@@ -190,7 +193,8 @@ impl Trace {
         session.run(feed, logs, on_ready, end).await
     }
 
-    /// The empty file of `--capture`. A fifo is refused: its reader could block the trace.
+    /// The file of `--capture`, which keeps its contents until the hooks are attached. A fifo is
+    /// refused: its reader could block the trace.
     fn open_recording(&self) -> Result<Option<File>, Error> {
         let Some(path) = &self.capture else {
             return Ok(None);
@@ -201,10 +205,7 @@ impl Trace {
         let file = options.custom_flags(libc::O_NONBLOCK).open(path);
         let is_file = |file: &File| file.metadata().map(|meta| meta.is_file());
         let reason = match file.and_then(|file| Ok((is_file(&file)?, file))) {
-            Ok((true, file)) => match file.set_len(0) {
-                Ok(()) => return Ok(Some(file)),
-                Err(error) => Errno::of(&error).to_string(),
-            },
+            Ok((true, file)) => return Ok(Some(file)),
             Ok((false, _)) => "it is not a regular file".to_owned(),
             Err(error) => Errno::of(&error).to_string(),
         };

@@ -92,8 +92,6 @@ fn poll_value(fd: &AsyncFd<Arc<EventFd>>, context: &mut Context<'_>) -> Poll<io:
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]
@@ -107,7 +105,9 @@ mod tests {
             for eventfd in eventfds.iter().flatten() {
                 eventfd.write(1).unwrap();
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            for watched in &triggers.watched {
+                watched.fd.readable().await.unwrap().retain_ready();
+            }
             let signal = triggers.next().await.unwrap();
             answered.push((signal.handshake, signal.sub));
         }

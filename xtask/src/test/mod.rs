@@ -45,11 +45,7 @@ pub fn main(args: &Args) -> Result<u8> {
     let wanted = |part| args.only.is_none_or(|only| only == part);
     let mut report = Report::default();
     if wanted(Part::Lint) || wanted(Part::Lab) {
-        setup::run(&[
-            setup::Requirement::Build,
-            setup::Requirement::Lab(series.clone()),
-        ])?;
-        args.kernel.check()?;
+        setup::lab(&args.kernel)?;
     }
     if wanted(Part::Lint) {
         setup::lint_tools()?;

@@ -17,8 +17,8 @@ pub(in crate::correlate) fn never_read(irq: IrqName, vectors: &[(u32, u64)], now
 }
 
 /// The kernel asked for the device back at `ns`, and it is open when the trace ends at `now`;
-/// `signalled`: by its REQ eventfd.
-pub(in crate::correlate) fn request_ignored(ns: u64, now: u64, signalled: bool) -> Verdict {
+/// `signalled`: whether by its REQ eventfd, if that is known.
+pub(in crate::correlate) fn request_ignored(ns: u64, now: u64, signalled: Option<bool>) -> Verdict {
     let since_ns = now.saturating_sub(ns);
     Verdict::new(Evidence::RequestIgnored {
         since_ns,

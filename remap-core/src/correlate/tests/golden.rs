@@ -85,6 +85,19 @@ pub(super) fn expect(outputs: &[Output], stats: &Stats) {
     }
 }
 
+/// A file whose test was renamed or removed would be compared with nothing.
+#[test]
+fn every_file_has_its_test() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/correlate/tests");
+    for file in std::fs::read_dir(here.join("golden")).unwrap() {
+        let file = file.unwrap().file_name();
+        let name = file.to_str().unwrap().strip_suffix(".txt").unwrap();
+        let (module, test) = name.split_once('.').unwrap_or(("golden", name));
+        let source = std::fs::read_to_string(here.join(module).with_extension("rs")).unwrap();
+        assert!(source.contains(&format!("fn {test}(")), "no test of {name}");
+    }
+}
+
 /// The steps of the property tests, from a fixed seed: what every path through the trackers gives.
 #[test]
 fn random_walks() {

@@ -10,13 +10,7 @@ fn unknown() -> Target {
 }
 
 fn infer(scene: &mut Scene) {
-    let body = Body::Context(Context {
-        context: CONTEXT,
-        target: unknown(),
-        fd: None,
-        origin: Origin::SignalledInside,
-    });
-    scene.push(DRIVER, body);
+    scene.context(DRIVER, CONTEXT, unknown(), Origin::SignalledInside);
 }
 
 fn signal(scene: &mut Scene, addend: u64) {

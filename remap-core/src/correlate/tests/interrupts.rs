@@ -2,7 +2,7 @@
 
 use super::mainline::{MSIX, REQ, SECOND};
 use super::*;
-use crate::event::{Context, Signal};
+use crate::event::Signal;
 use crate::model::IrqVerb;
 
 fn stock() -> Scene {
@@ -157,6 +157,24 @@ fn a_device_that_is_asked_for_without_an_eventfd() {
     assert_eq!(played.rules(), ["request-ignored"]);
     let text = sentence::finding(&played.findings()[0].evidence);
     assert!(text.contains("no REQ eventfd was signalled"), "{text}");
+    let unknown = |played: &Played| {
+        let evidence = &played.findings()[0].evidence;
+        matches!(
+            evidence,
+            Evidence::RequestIgnored {
+                signalled: None,
+                ..
+            }
+        )
+    };
+    // Set, but its signal was not observed: another index may have the same eventfd.
+    assert!(unknown(&ask(|scene| scene.enable_on(REQ, &[40], Ok(0)))));
+    // It is asked for again after a loss.
+    assert!(unknown(&ask(|scene| {
+        let (device, count) = (DEVICE, 1);
+        scene.push(DRIVER, Body::Lost { count: 1 });
+        scene.push(DRIVER, Body::Request { device, count });
+    })));
     let closed = ask(|scene| scene.close(false));
     assert_eq!(closed.rules(), Vec::<&str>::new());
     // The close may be among what was lost.
@@ -183,13 +201,7 @@ fn a_call_that_fails_changes_no_counter() {
 #[test]
 fn a_vector_that_was_found_is_as_good_as_one_that_was_seen() {
     let mut scene = Scene::stock("vfio-pci");
-    let body = Body::Context(Context {
-        context: ContextKey(50),
-        target: Scene::on(MSIX, 7),
-        fd: None,
-        origin: Origin::Found,
-    });
-    scene.push(SERVICE, body);
+    scene.context(SERVICE, ContextKey(50), Scene::on(MSIX, 7), Origin::Found);
     scene.signal_on(MSIX, 7, 50);
     scene.wait(2 * SECOND);
     assert_eq!(scene.play().rules(), ["never-read"]);

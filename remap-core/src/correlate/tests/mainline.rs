@@ -4,8 +4,8 @@ use remap_common::uapi::{VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_OFFSET_SHIFT, VFIO_PC
 
 use super::*;
 use crate::event::{
-    Consumed, Context, DeviceFile, DeviceSeen, DmaCall, DmaKind, Fault, FaultOutcome,
-    MigrationData, Node, NodeKey, Read, Signal, ZapCause, ZapStep,
+    Consumed, DeviceFile, DeviceSeen, DmaCall, DmaKind, Fault, FaultOutcome, MigrationData, Node,
+    NodeKey, Read, Signal, ZapCause, ZapStep,
 };
 
 pub(super) const MSIX: u32 = VFIO_PCI_MSIX_IRQ_INDEX;
@@ -47,13 +47,12 @@ impl Scene {
     /// The eventfds `contexts` are looked up for the sub-indexes from 0 on, and the call returns.
     pub(super) fn enable_on(&mut self, index: u32, contexts: &[u64], result: Result<i64, Errno>) {
         for (sub, context) in (0..).zip(contexts) {
-            let body = Body::Context(Context {
-                context: ContextKey(*context),
-                target: Self::on(index, sub),
-                fd: Some(10),
-                origin: Origin::Seen,
-            });
-            self.push(SERVICE, body);
+            self.context(
+                SERVICE,
+                ContextKey(*context),
+                Self::on(index, sub),
+                Origin::Seen,
+            );
         }
         let count = contexts.len() as u32;
         let call = Call::SetIrqs {

@@ -153,6 +153,17 @@ impl Scene {
         self.push(tid, body);
     }
 
+    /// A context has a target from now on; an fd is known where a call named it.
+    fn context(&mut self, tid: u32, context: ContextKey, target: Target, origin: Origin) {
+        let body = Body::Context(Context {
+            context,
+            target,
+            fd: (origin == Origin::Seen).then_some(10),
+            origin,
+        });
+        self.push(tid, body);
+    }
+
     pub(crate) fn irq_info(&mut self, mask: Option<u64>) {
         let info = IrqInfo {
             index: INDEX,
@@ -178,13 +189,12 @@ impl Scene {
 
     pub(crate) fn enable(&mut self) {
         for sub in 0..self.subs() {
-            let body = Body::Context(Context {
-                context: ContextKey(u64::from(sub)),
-                target: target(sub, Role::Trigger),
-                fd: Some(10),
-                origin: Origin::Seen,
-            });
-            self.push(SERVICE, body);
+            self.context(
+                SERVICE,
+                ContextKey(u64::from(sub)),
+                target(sub, Role::Trigger),
+                Origin::Seen,
+            );
         }
         let fds = (0..self.subs()).map(|_| 10).collect();
         self.set_irqs(IrqAction::Trigger, 0, self.subs(), IrqData::Eventfd(fds));

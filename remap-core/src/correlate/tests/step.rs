@@ -5,7 +5,7 @@ use remap_common::uapi::VFIO_DEVICE_FEATURE;
 
 use super::mainline::{Faulted, REFUSED};
 use super::*;
-use crate::event::{Context, DmaKind, FaultOutcome, UNKNOWN_INDEX, ZapCause};
+use crate::event::{DmaKind, FaultOutcome, UNKNOWN_INDEX, ZapCause};
 
 /// One step of a scene.
 #[derive(Clone, Debug)]
@@ -303,13 +303,12 @@ impl Scene {
             Step::HotReset => self.call(DRIVER, Call::HotReset, Ok(0), Answer::None),
             Step::Open => self.open(),
             _ => {
-                let body = Body::Context(Context {
-                    context: ContextKey(50),
-                    target: Self::on(UNKNOWN_INDEX, 0),
-                    fd: None,
-                    origin: Origin::SignalledInside,
-                });
-                self.push(DRIVER, body);
+                self.context(
+                    DRIVER,
+                    ContextKey(50),
+                    Self::on(UNKNOWN_INDEX, 0),
+                    Origin::SignalledInside,
+                );
                 self.signal_on(UNKNOWN_INDEX, 0, 50);
                 self.read_on(UNKNOWN_INDEX, 0, 50, 1);
             }

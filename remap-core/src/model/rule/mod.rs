@@ -1,8 +1,9 @@
 //! The table of rules: what can be found, what to do about it, and its evidence.
 //!
 //! A row gives a rule's meaning, its advice, the hooks that it depends on, and its evidence: the
-//! fields of the JSON line, and the sentence for people. `sink/sentence` evaluates the sentence, with the functions that it has for
-//! parts of one. `correlate/rules` judges; its files have the names of those in this folder.
+//! fields of the JSON line, and the sentence for people. `sink/sentence` evaluates the sentence, with
+//! the functions that it has for parts of one. `correlate/rules` judges; its files have the names of
+//! those in this folder.
 
 pub(crate) mod cycle;
 pub(crate) mod description;

@@ -34,14 +34,19 @@ macro_rules! usage_rules {
             evidence: RequestIgnored {
                 /// How long before the trace's end the kernel asked, ns.
                 since_ns: u64,
-                /// Whether a REQ eventfd was signalled: without one the user is not notified.
-                signalled: bool,
+                /// Whether a REQ eventfd was signalled: without one the user is not notified. Null if
+                /// one is set whose signal was not observed, or records were lost.
+                signalled: Option<bool>,
             },
             sentence: format!(
                 "the kernel asked for the device back {} before the trace's end ({}), but the \
                  device was not closed",
                 Ns(*since_ns),
-                if *signalled { "REQ" } else { "no REQ eventfd was signalled" }
+                match signalled {
+                    Some(true) => "REQ",
+                    Some(false) => "no REQ eventfd was signalled",
+                    None => "no signal of REQ was observed",
+                }
             ),
         }
 
