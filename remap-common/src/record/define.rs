@@ -20,6 +20,16 @@ macro_rules! trail {
     };
 }
 
+/// A reference to a trail: to nothing where there is none.
+macro_rules! trail_ref {
+    () => {
+        &()
+    };
+    ($trail:ident) => {
+        $trail
+    };
+}
+
 /// The bytes of a trail: none where there is none.
 #[cfg(test)]
 macro_rules! bytes {
@@ -151,6 +161,23 @@ macro_rules! records {
                 /// What follows the header.
                 bytes: &'a [u8],
             },
+        }
+
+        impl RecordRef<'_> {
+            /// Converts the record; `None` if its kind, or a number in it, is not known.
+            pub fn convert<T>(self) -> Option<T>
+            where
+                $(T: FromRecord<$name>,)*
+            {
+                match self {
+                    $(
+                        Self::$name(record $(, $trail)?) => {
+                            T::from_record(record, trail_ref!($($trail)?))
+                        }
+                    )*
+                    Self::Unknown { .. } => None,
+                }
+            }
         }
 
         /// Reads a record where it lies, at an address that is a multiple of 8. Bytes behind the

@@ -47,6 +47,12 @@ pub trait Record: Copy + 'static {
     type Trail: 'static;
 }
 
+/// What a record of one kind is converted to; see [`RecordRef::convert`].
+pub trait FromRecord<T: Record>: Sized {
+    /// Converts it; `None` if a number in it is not known.
+    fn from_record(record: &T, trail: &T::Trail) -> Option<Self>;
+}
+
 /// A record as it lies in the ring.
 #[repr(C)]
 pub struct Frame<T: Record> {

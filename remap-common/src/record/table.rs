@@ -5,8 +5,8 @@ use core::mem::offset_of;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{
-    ANSWER_BYTES, ARGUMENT_BYTES, Cause, DmaKind, Frame, NAME_BYTES, NodeKind, Origin, Record,
-    Role, Tristate, Truncated,
+    ANSWER_BYTES, ARGUMENT_BYTES, Cause, DmaKind, Frame, FromRecord, NAME_BYTES, NodeKind, Origin,
+    Record, Role, Tristate, Truncated,
     field::{self, Field, FieldType, Kind, Member, Shape, Unit},
     number::Wire,
     take,

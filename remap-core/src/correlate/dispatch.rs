@@ -39,7 +39,7 @@ impl Correlator {
                 dma.close(*device);
                 of(devices, *device).close(queue, at, *dying);
             }
-            Body::Request { device, .. } => of(devices, *device).requested(at.ns),
+            Body::Request { device, .. } => of(devices, *device).interrupts.requested(at.ns),
             Body::DeviceFile(file) => of(devices, file.device).opened(queue, at, file),
             Body::NodeClose {
                 node: Node::Container { key } | Node::Iommufd { key },
@@ -64,7 +64,11 @@ impl Correlator {
             Body::StateWriteExit(write) => {
                 of(devices, write.device).state_write_exit(queue, at, write, lossy(write.begin_ns));
             }
-            Body::ConfigWrite(write) => of(devices, write.device).config_written(at.task.tid),
+            Body::ConfigWrite(write) => {
+                of(devices, write.device)
+                    .mappings
+                    .call_returned(at.task.tid);
+            }
             Body::Context(context) => {
                 of(devices, context.target.device).context(queue, at, context);
             }
@@ -83,7 +87,7 @@ impl Correlator {
             Body::Data(data) => self.data(at.ns, data),
             Body::PrecopyInfo(info) => {
                 if let Some(device) = info.device {
-                    of(devices, device).precopy_info(at.ns, info);
+                    of(devices, device).migration.precopy_info(at.ns, info);
                 }
             }
             Body::Lost { .. } => self.lose(at.ns),
@@ -110,7 +114,7 @@ impl Correlator {
     /// A read or a write of migration data returned.
     fn data(&mut self, now: u64, data: &MigrationData) {
         if let Some(device) = data.device {
-            of(&mut self.devices, device).data(now, data);
+            of(&mut self.devices, device).migration.data(now, data);
         } else {
             let stats = &mut self.queue.stats_mut().unknown_data;
             stats.record(now, data);

@@ -17,20 +17,21 @@ use vfio_bindings::bindings::vfio::{
 use super::result;
 use crate::{
     event::{
-        Answer, Body, Call, DeviceKey, DeviceState, Exit, FeatureData, FeatureOp, IrqAction,
-        IrqData,
+        Answer, Call, DeviceKey, DeviceState, Exit, FeatureData, FeatureOp, IrqAction, IrqData,
+        bodies,
     },
     parse::{capability::ChainError, irq, region},
 };
 
-pub(super) fn enter(raw: &record::Enter) -> Body {
-    Body::Enter {
+bodies! {
+    Enter(raw) => Self::Enter {
         device: DeviceKey(raw.device),
         call: call(raw.request, captured(&raw.argument, raw.argument_len)),
-    }
+    },
+    Exit(raw, answer) => Self::Exit(exit(raw, answer)),
 }
 
-pub(super) fn exit(raw: &record::Exit, answer: &[u8; ANSWER_BYTES]) -> Exit {
+fn exit(raw: &record::Exit, answer: &[u8; ANSWER_BYTES]) -> Exit {
     let call = call(raw.request, captured(&raw.argument, raw.argument_len));
     let answer = if raw.answer_unreadable != 0 {
         Answer::Unreadable

@@ -3,7 +3,19 @@
 use remap_common::record;
 
 use super::{answered, device_of, fd_of, known, result};
-use crate::event::{Body, Consumed, Context, ContextKey, DeviceKey, Read, Signal, Target, Write};
+use crate::event::{Consumed, Context, ContextKey, DeviceKey, Read, Signal, Target, Write, bodies};
+
+bodies! {
+    Context(raw) => Self::Context(context(raw)?),
+    Signal(raw) => Self::Signal(signal(raw)?),
+    Consumed(raw) => Self::Consumed(consumed(raw)?),
+    Read(raw) => Self::Read(read(raw)?),
+    Write(raw) => Self::Write(write(raw)?),
+    Release(raw) => Self::Release {
+        context: ContextKey(raw.context),
+        target: target(&raw.target)?,
+    },
+}
 
 fn target(raw: &record::Target) -> Option<Target> {
     Some(Target {
@@ -14,7 +26,7 @@ fn target(raw: &record::Target) -> Option<Target> {
     })
 }
 
-pub(super) fn context(raw: &record::Context) -> Option<Context> {
+fn context(raw: &record::Context) -> Option<Context> {
     Some(Context {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
@@ -23,7 +35,7 @@ pub(super) fn context(raw: &record::Context) -> Option<Context> {
     })
 }
 
-pub(super) fn signal(raw: &record::Signal) -> Option<Signal> {
+fn signal(raw: &record::Signal) -> Option<Signal> {
     Some(Signal {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
@@ -34,7 +46,7 @@ pub(super) fn signal(raw: &record::Signal) -> Option<Signal> {
     })
 }
 
-pub(super) fn consumed(raw: &record::Consumed) -> Option<Consumed> {
+fn consumed(raw: &record::Consumed) -> Option<Consumed> {
     Some(Consumed {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
@@ -42,7 +54,7 @@ pub(super) fn consumed(raw: &record::Consumed) -> Option<Consumed> {
     })
 }
 
-pub(super) fn read(raw: &record::Read) -> Option<Read> {
+fn read(raw: &record::Read) -> Option<Read> {
     Some(Read {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
@@ -51,19 +63,12 @@ pub(super) fn read(raw: &record::Read) -> Option<Read> {
     })
 }
 
-pub(super) fn write(raw: &record::Write) -> Option<Write> {
+fn write(raw: &record::Write) -> Option<Write> {
     Some(Write {
         context: ContextKey(raw.context),
         target: target(&raw.target)?,
         begin_ns: raw.begin_ns,
         value: known(raw.value, raw.value_known),
         result: result(raw.result),
-    })
-}
-
-pub(super) fn release(raw: &record::Release) -> Option<Body> {
-    Some(Body::Release {
-        context: ContextKey(raw.context),
-        target: target(&raw.target)?,
     })
 }

@@ -8,9 +8,27 @@ use remap_common::{
 use super::{known, result, split};
 use crate::event::{
     ConfigWrite, DeviceKey, DmaCall, Fault, FaultOutcome, Map, NodeKey, Place, Unmap, ZapCause,
-    ZapStep,
+    ZapStep, bodies,
 };
 use crate::parse::region::Area;
+
+bodies! {
+    Map(raw) => Self::Map(map(raw)?),
+    Unmap(raw) => Self::Unmap(Unmap {
+        device: DeviceKey(raw.device),
+        place: place(raw.offset, raw.size, raw.address),
+    }),
+    Fault(raw) => Self::Fault(fault(raw)),
+    Zap(raw) => Self::Zap(zap(raw)?),
+    ConfigWrite(raw) => Self::ConfigWrite(ConfigWrite {
+        device: DeviceKey(raw.device),
+        offset: raw.offset,
+        value: known(raw.value, raw.value_known),
+        begin_ns: raw.begin_ns,
+        result: result(raw.result),
+    }),
+    Dma(raw) => Self::Dma(dma(raw)?),
+}
 
 /// `enum vm_fault_reason` (include/linux/mm_types.h).
 mod vm_fault {
@@ -29,7 +47,7 @@ fn place(offset: u64, size: u64, address: u64) -> Place {
     }
 }
 
-pub(super) fn map(raw: &record::Map) -> Option<Map> {
+fn map(raw: &record::Map) -> Option<Map> {
     Some(Map {
         device: DeviceKey(raw.device),
         place: place(raw.offset, raw.size, raw.address),
@@ -38,14 +56,7 @@ pub(super) fn map(raw: &record::Map) -> Option<Map> {
     })
 }
 
-pub(super) fn unmap(raw: &record::Unmap) -> Unmap {
-    Unmap {
-        device: DeviceKey(raw.device),
-        place: place(raw.offset, raw.size, raw.address),
-    }
-}
-
-pub(super) fn fault(raw: &record::Fault) -> Fault {
+fn fault(raw: &record::Fault) -> Fault {
     let (region, offset) = split(raw.offset);
     let outcome = match raw.result {
         code if code & (vm_fault::OOM | vm_fault::SIGBUS) == vm_fault::SIGBUS => {
@@ -72,7 +83,7 @@ pub(super) fn fault(raw: &record::Fault) -> Fault {
     }
 }
 
-pub(super) fn zap(raw: &record::Zap) -> Option<ZapStep> {
+fn zap(raw: &record::Zap) -> Option<ZapStep> {
     let (first, offset) = split(raw.offset);
     // A length of 0 means all behind the offset (`unmap_mapping_range`).
     let last = match raw.size {
@@ -106,17 +117,7 @@ fn cause(raw: &record::Zap) -> Option<ZapCause> {
     })
 }
 
-pub(super) fn config_write(raw: &record::ConfigWrite) -> ConfigWrite {
-    ConfigWrite {
-        device: DeviceKey(raw.device),
-        offset: raw.offset,
-        value: known(raw.value, raw.value_known),
-        begin_ns: raw.begin_ns,
-        result: result(raw.result),
-    }
-}
-
-pub(super) fn dma(raw: &record::Dma) -> Option<DmaCall> {
+fn dma(raw: &record::Dma) -> Option<DmaCall> {
     let kind = raw.operation.known()?;
     Some(DmaCall {
         node: NodeKey(raw.node),

@@ -1,46 +1,37 @@
 //! Writes to a legacy migration region, and the migration data fd.
 
-use remap_common::record;
-
 use super::{device_of, known, result, split};
-use crate::event::{DeviceKey, MigrationData, PrecopyInfo, StateWriteEnter, StateWriteExit};
+use crate::event::{
+    DeviceKey, MigrationData, PrecopyInfo, StateWriteEnter, StateWriteExit, bodies,
+};
 
-pub(super) fn state_enter(raw: &record::StateEnter) -> StateWriteEnter {
-    StateWriteEnter {
+bodies! {
+    StateEnter(raw) => Self::StateWriteEnter(StateWriteEnter {
         device: DeviceKey(raw.device),
         region: split(raw.offset).0,
         word: known(raw.word, raw.word_known),
-    }
-}
-
-pub(super) fn state_exit(raw: &record::StateExit) -> StateWriteExit {
-    StateWriteExit {
+    }),
+    StateExit(raw) => Self::StateWriteExit(StateWriteExit {
         device: DeviceKey(raw.device),
         region: split(raw.offset).0,
         word: known(raw.word, raw.word_known),
         begin_ns: raw.begin_ns,
         result: result(raw.result),
-    }
-}
-
-pub(super) fn data(raw: &record::Data) -> MigrationData {
-    MigrationData {
+    }),
+    Data(raw) => Self::Data(MigrationData {
         device: device_of(raw.device),
         file: raw.file,
         write: raw.write != 0,
         requested: raw.requested,
         begin_ns: raw.begin_ns,
         result: result(raw.result),
-    }
-}
-
-pub(super) fn precopy_info(raw: &record::PrecopyInfo) -> PrecopyInfo {
-    PrecopyInfo {
+    }),
+    PrecopyInfo(raw) => Self::PrecopyInfo(PrecopyInfo {
         device: device_of(raw.device),
         file: raw.file,
         begin_ns: raw.begin_ns,
         initial_bytes: known(raw.initial_bytes, raw.bytes_known),
         dirty_bytes: known(raw.dirty_bytes, raw.bytes_known),
         result: result(raw.result),
-    }
+    }),
 }

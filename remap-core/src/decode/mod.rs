@@ -10,7 +10,7 @@ mod node;
 pub(crate) mod tests;
 
 use remap_common::{
-    record::{self, RecordRef, Tristate, Truncated, Wire},
+    record::{self, Tristate, Truncated, Wire},
     uapi,
 };
 
@@ -32,40 +32,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, Truncated> {
             tid: header.tid,
             comm: text(&header.comm),
         },
-        body: body(record).unwrap_or(Body::Unknown { kind }),
-    })
-}
-
-/// `None` if a number in it is not known.
-fn body(record: RecordRef<'_>) -> Option<Body> {
-    Some(match record {
-        RecordRef::Device(raw) => Body::Device(node::device(raw)?),
-        RecordRef::Close(raw) => node::close(raw),
-        RecordRef::Request(raw) => Body::Request {
-            device: DeviceKey(raw.device),
-            count: raw.count,
-        },
-        RecordRef::Enter(raw) => call::enter(raw),
-        RecordRef::Exit(raw, answer) => Body::Exit(call::exit(raw, answer)),
-        RecordRef::Context(raw) => Body::Context(eventfd::context(raw)?),
-        RecordRef::Signal(raw) => Body::Signal(eventfd::signal(raw)?),
-        RecordRef::Read(raw) => Body::Read(eventfd::read(raw)?),
-        RecordRef::Write(raw) => Body::Write(eventfd::write(raw)?),
-        RecordRef::Release(raw) => eventfd::release(raw)?,
-        RecordRef::Map(raw) => Body::Map(memory::map(raw)?),
-        RecordRef::Unmap(raw) => Body::Unmap(memory::unmap(raw)),
-        RecordRef::StateEnter(raw) => Body::StateWriteEnter(migration::state_enter(raw)),
-        RecordRef::StateExit(raw) => Body::StateWriteExit(migration::state_exit(raw)),
-        RecordRef::Consumed(raw) => Body::Consumed(eventfd::consumed(raw)?),
-        RecordRef::Fault(raw) => Body::Fault(memory::fault(raw)),
-        RecordRef::Zap(raw) => Body::Zap(memory::zap(raw)?),
-        RecordRef::ConfigWrite(raw) => Body::ConfigWrite(memory::config_write(raw)),
-        RecordRef::Dma(raw) => Body::Dma(memory::dma(raw)?),
-        RecordRef::Node(raw) => node::node(raw)?,
-        RecordRef::DeviceFile(raw) => Body::DeviceFile(node::device_file(raw)?),
-        RecordRef::Data(raw) => Body::Data(migration::data(raw)),
-        RecordRef::PrecopyInfo(raw) => Body::PrecopyInfo(migration::precopy_info(raw)),
-        RecordRef::Unknown { .. } => return None,
+        body: record.convert().unwrap_or(Body::Unknown { kind }),
     })
 }
 

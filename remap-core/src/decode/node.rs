@@ -3,22 +3,25 @@
 use remap_common::record::{self, NodeKind, UNKNOWN_NUMBER, Wire};
 
 use super::{answered, fd_of, result, text};
-use crate::event::{Body, DeviceFile, DeviceKey, DeviceSeen, Node, NodeKey};
+use crate::event::{Body, DeviceFile, DeviceKey, DeviceSeen, Node, NodeKey, bodies};
 
-pub(super) fn device(raw: &record::Device) -> Option<DeviceSeen> {
+bodies! {
+    Device(raw) => Self::Device(device(raw)?),
+    Close(raw) => Self::Close {
+        device: DeviceKey(raw.device),
+        dying: answered(raw.dying),
+    },
+    Node(raw) => node(raw)?,
+    DeviceFile(raw) => Self::DeviceFile(device_file(raw)?),
+}
+
+fn device(raw: &record::Device) -> Option<DeviceSeen> {
     Some(DeviceSeen {
         device: DeviceKey(raw.device),
         name: text(&raw.name),
         driver: Some(text(&raw.driver)).filter(|name| !name.is_empty()),
         origin: raw.origin.known()?,
     })
-}
-
-pub(super) fn close(raw: &record::Close) -> Body {
-    Body::Close {
-        device: DeviceKey(raw.device),
-        dying: answered(raw.dying),
-    }
 }
 
 fn named(kind: Wire<NodeKind>, key: u64, number: u32) -> Option<Node> {
@@ -32,7 +35,7 @@ fn named(kind: Wire<NodeKind>, key: u64, number: u32) -> Option<Node> {
     })
 }
 
-pub(super) fn node(raw: &record::Node) -> Option<Body> {
+fn node(raw: &record::Node) -> Option<Body> {
     let node = named(raw.node, raw.key, raw.number)?;
     Some(if raw.opened == 0 {
         Body::NodeClose { node }
@@ -42,7 +45,7 @@ pub(super) fn node(raw: &record::Node) -> Option<Body> {
     })
 }
 
-pub(super) fn device_file(raw: &record::DeviceFile) -> Option<DeviceFile> {
+fn device_file(raw: &record::DeviceFile) -> Option<DeviceFile> {
     Some(DeviceFile {
         device: DeviceKey(raw.device),
         node: named(raw.node, raw.key, raw.number)?,

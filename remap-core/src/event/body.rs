@@ -132,6 +132,13 @@ pub enum Body {
     },
 }
 
+bodies! {
+    Request(raw) => Self::Request {
+        device: DeviceKey(raw.device),
+        count: raw.count,
+    },
+}
+
 /// An address of the kernel in an event's body.
 pub enum Address<'a> {
     /// Of an eventfd context.

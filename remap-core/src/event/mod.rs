@@ -1,7 +1,27 @@
 //! What happened, decoded: the vocabulary between the probes and the correlation.
 //!
-//! An [`Event`] is one record of the kernel side after decoding. Nothing here depends on a wire
-//! layout, a clock or a file; whatever could not be read is `None` or an `Unknown` variant.
+//! An [`Event`] is one record of the kernel side after decoding. Nothing here depends on a clock or a
+//! file; whatever could not be read is `None` or an `Unknown` variant. `decode` converts the records;
+//! a body that takes a record's fields as they are stands with its conversion.
+
+/// Declares how records are converted to bodies: a `?` on what is not known ends in `None`.
+macro_rules! bodies {
+    ($($record:ident($raw:pat $(, $trail:pat)?) => $body:expr,)*) => {
+        $(
+            impl remap_common::record::FromRecord<remap_common::record::$record> for $crate::event::Body {
+                fn from_record(
+                    $raw: &remap_common::record::$record,
+                    bodies!(@ $($trail)?): &<remap_common::record::$record as remap_common::record::Record>::Trail,
+                ) -> Option<Self> {
+                    Some($body)
+                }
+            }
+        )*
+    };
+    (@) => { () };
+    (@ $trail:pat) => { $trail };
+}
+pub(crate) use bodies;
 
 mod body;
 mod call;

@@ -117,16 +117,6 @@ impl Device {
         }
     }
 
-    /// The kernel asks the user to close the device.
-    pub(in crate::correlate) fn requested(&mut self, now: u64) {
-        self.interrupts.requested(now);
-    }
-
-    /// A write to config space returned.
-    pub(in crate::correlate) fn config_written(&mut self, tid: u32) {
-        self.mappings.call_returned(tid);
-    }
-
     /// A write to the start of a device-specific region begins.
     pub(in crate::correlate) fn state_write_enter(
         &mut self,

@@ -21,22 +21,21 @@ use super::rules::Verdict;
 use super::user::Users;
 use crate::event::{
     Consumed, Context, ContextKey, DeviceFile, DeviceSeen, DmaKind, Errno, Fault, FaultOutcome,
-    Map, MigrationData, Origin, Place, PrecopyInfo, Read, Role, Signal, Target, UNKNOWN_INDEX,
-    Write, ZapStep,
+    Map, Origin, Place, Read, Role, Signal, Target, UNKNOWN_INDEX, Write, ZapStep,
 };
 use crate::model::{Cause, CauseKind, IrqName, Opened, Output};
 use crate::parse::region::Area;
 
-/// One device.
+/// One device. What concerns one tracker alone, `dispatch` passes to it directly.
 #[derive(Debug, Default)]
 pub(super) struct Device {
     identity: Identity,
     users: Users,
     calls: Calls,
-    interrupts: Interrupts,
+    pub(super) interrupts: Interrupts,
     regions: Regions,
-    mappings: Mappings,
-    migration: Migration,
+    pub(super) mappings: Mappings,
+    pub(super) migration: Migration,
     remap: Remap,
 }
 
@@ -270,16 +269,6 @@ impl Device {
         if !own && (cause.kind.resets() || cause.kind == CauseKind::Unknown) {
             self.migration.forget_state(out, at.ns);
         }
-    }
-
-    /// A read or a write of migration data returned.
-    pub(super) fn data(&mut self, now: u64, moved: &MigrationData) {
-        self.migration.data(now, moved);
-    }
-
-    /// `VFIO_MIG_GET_PRECOPY_INFO` returned.
-    pub(super) fn precopy_info(&mut self, now: u64, info: &PrecopyInfo) {
-        self.migration.precopy_info(now, info);
     }
 
     /// Another device on its bus was reset; this one may have been reset too.
