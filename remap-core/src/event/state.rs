@@ -168,4 +168,18 @@ mod tests {
         }
         assert!("RUN".parse::<DeviceState>().is_err());
     }
+
+    #[test]
+    fn a_bit_that_is_named_twice_is_set() {
+        let twice = "_RUNNING|_RUNNING".parse::<DeviceState>();
+        assert_eq!(twice.ok(), Some(DeviceState::Legacy(1)));
+    }
+
+    #[test]
+    fn only_a_state_of_the_present_protocol_has_a_value_of_the_uapi() {
+        for value in 0..9 {
+            assert_eq!(DeviceState::from_uapi(value).to_uapi(), Some(value));
+        }
+        assert_eq!(DeviceState::Legacy(1).to_uapi(), None);
+    }
 }

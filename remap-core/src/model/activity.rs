@@ -109,3 +109,38 @@ impl Spent {
         self.other_ns = self.other_ns.saturating_add(other.other_ns);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_moved_nothing_is_activity_too() {
+        assert!(!DataStats::default().any());
+        let one: [fn(&mut DataStats); 5] = [
+            |data| data.reads = 1,
+            |data| data.writes = 1,
+            |data| data.ends = 1,
+            |data| data.drained = 1,
+            |data| data.failed = 1,
+        ];
+        for (n, add) in one.into_iter().enumerate() {
+            let mut data = DataStats::default();
+            add(&mut data);
+            assert!(data.any(), "{n}");
+        }
+    }
+
+    #[test]
+    fn failures_of_both_spans_are_added() {
+        let failed = |failed, errno| DataStats {
+            failed,
+            errno,
+            ..DataStats::default()
+        };
+        let mut sum = failed(2, Some(Errno::EIO));
+        sum.add(&failed(3, Some(Errno::EFAULT)));
+        sum.add(&failed(0, None));
+        assert_eq!((sum.failed, sum.errno), (5, Some(Errno::EFAULT)));
+    }
+}

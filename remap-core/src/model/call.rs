@@ -81,3 +81,59 @@ impl InFlightCall {
         (!innermost.is_empty()).then(|| innermost.join(" ← "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{DeviceState, FeatureData, FeatureOp, IrqAction, IrqData};
+
+    fn call(call: Call) -> InFlightCall {
+        InFlightCall {
+            device: "0000:01:00.0".to_owned(),
+            time_ns: 1,
+            call: DeviceCall::Ioctl(call),
+            waits_in: Vec::new(),
+            last_seen_ns: None,
+            task: Task {
+                pid: 1,
+                tid: 1,
+                comm: "vmm".to_owned(),
+            },
+        }
+    }
+
+    /// `MIG_DEVICE_STATE`.
+    fn state(set: bool, data: FeatureData) -> InFlightCall {
+        let (get, probe) = (!set, false);
+        call(Call::Feature {
+            feature: 2,
+            op: FeatureOp { get, set, probe },
+            data,
+        })
+    }
+
+    #[test]
+    fn only_a_call_that_sets_the_state_changes_it() {
+        let change = state(true, DeviceState::StopCopy.into());
+        assert_eq!(change.what(), "the change to STOP_COPY");
+        assert_eq!(change.class(), Class::Migration);
+        let unread = state(true, FeatureData::default());
+        assert_eq!(unread.what(), "a state change");
+        let query = state(false, FeatureData::default());
+        assert_eq!(query.what(), "the feature MIG_DEVICE_STATE");
+        assert_eq!(query.class(), Class::File);
+    }
+
+    #[test]
+    fn a_call_that_sets_irqs_is_about_interrupts() {
+        let set = call(Call::SetIrqs {
+            index: 2,
+            start: 0,
+            count: 0,
+            action: IrqAction::Trigger,
+            data: IrqData::None,
+        });
+        assert_eq!(set.class(), Class::Irq);
+        assert_eq!(call(Call::Reset).class(), Class::File);
+    }
+}

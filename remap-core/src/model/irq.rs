@@ -44,7 +44,6 @@ impl IrqName {
             2 => Self::Msix,
             3 => Self::Err,
             4 => Self::Req,
-            UNKNOWN_INDEX => Self::Inferred,
             _ => Self::Other,
         }
     }
@@ -145,5 +144,24 @@ impl Interrupt {
     /// From the first signal to the read, ns.
     pub fn latency(&self) -> Option<u64> {
         self.time_ns.checked_sub(self.signal_ns?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_of_pci_devices_have_the_names_of_the_uapi() {
+        let names = (0..6).map(IrqName::pci);
+        let expected = [
+            IrqName::Intx,
+            IrqName::Msi,
+            IrqName::Msix,
+            IrqName::Err,
+            IrqName::Req,
+            IrqName::Other,
+        ];
+        assert!(names.eq(expected));
     }
 }

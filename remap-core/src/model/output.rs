@@ -81,25 +81,6 @@ impl Output {
         }
     }
 
-    /// Name of the device.
-    pub fn device(&self) -> &str {
-        match self {
-            Self::Cycle(cycle) => &cycle.device,
-            Self::Transition(transition) => &transition.device,
-            Self::StateInterval(interval) => &interval.device,
-            Self::Zap(zap) => &zap.device,
-            Self::Finding(finding) => &finding.device,
-            Self::Stage(line) => &line.device,
-            Self::IrqChange(change) => &change.device,
-            Self::Interrupt(interrupt) => &interrupt.device,
-            Self::Mapped(mapped) => &mapped.device,
-            Self::Opened(opened) => &opened.device,
-            Self::Closed(closed) => &closed.device,
-            Self::Inferred(inferred) => &inferred.device,
-            Self::InFlightCall(call) => &call.device,
-        }
-    }
-
     /// How long it took, ns; `None` for what takes no time, and where that is not known.
     pub fn duration(&self) -> Option<u64> {
         match self {
@@ -117,5 +98,31 @@ impl Output {
             | Self::Inferred(_)
             | Self::InFlightCall(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Task;
+
+    #[test]
+    fn a_region_that_is_taken_for_the_migration_region_is_about_migration() {
+        let inferred = |origin| {
+            let task = Task {
+                pid: 1,
+                tid: 1,
+                comm: "vmm".to_owned(),
+            };
+            Output::Inferred(Inferred {
+                device: "0000:01:00.0".to_owned(),
+                time_ns: 1,
+                origin,
+                region: None,
+                task,
+            })
+        };
+        assert_eq!(inferred(Origin::StateWritten).class(), Class::Migration);
+        assert_eq!(inferred(Origin::SignalledInside).class(), Class::Remap);
     }
 }

@@ -63,10 +63,4 @@ impl Transition {
     pub fn duration(&self) -> Option<u64> {
         self.end_ns?.checked_sub(self.begin_ns)
     }
-
-    /// The waited share of its duration, from 0 to 1.
-    pub fn share(&self) -> Option<f64> {
-        let duration = self.duration().filter(|ns| *ns > 0)?;
-        Some(self.waited_ns? as f64 / duration as f64)
-    }
 }

@@ -264,3 +264,35 @@ impl Zap {
         self.regions.iter().map(|region| region.refused).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_named_with_its_number() {
+        let of = |kind: CauseKind| Cause::from(kind);
+        let write = Cause {
+            config_offset: Some(4),
+            ..of(CauseKind::ConfigWrite)
+        };
+        let unnamed = Cause {
+            feature: Some(99),
+            ..of(CauseKind::Feature)
+        };
+        let ioctl = Cause {
+            request: Some(0x3b70),
+            ..of(CauseKind::Ioctl)
+        };
+        let words = [write, unnamed, ioctl, of(CauseKind::D3)].map(|cause| cause.to_string());
+        assert_eq!(
+            words,
+            [
+                "D3 or function reset (config space 0x4)",
+                "feature 99",
+                "ioctl 0x3b70",
+                "D3"
+            ]
+        );
+    }
+}

@@ -6,9 +6,12 @@ use super::*;
 use remap_common::record::Header;
 use zerocopy::IntoBytes;
 
+use crate::correlate::tests::Scene as Played;
 use crate::decode::tests::words;
 use crate::event::{DeviceKey, DeviceSeen, DmaCall, Origin, ZapStep};
+use crate::parse::irq::Encoding;
 use crate::sink::json::Json;
+use crate::vmm::checkpoint::tests::checkpoint;
 
 fn event(pid: u32, body: Body) -> Event {
     let task = Task {
@@ -252,4 +255,80 @@ fn what_the_filter_leaves_out_is_in_the_summary() {
     pipeline.observed(event(5, reset(1)));
     let summary = pipeline.finish(2, &Account::default()).unwrap();
     assert_eq!(summary.withheld.records, 2);
+}
+
+/// A scene with one cycle, and what `between` gives the pipeline before the user acknowledges. Returns
+/// the cycle's outcome.
+fn outcome(between: fn(&mut Pipeline<Json<&mut Vec<u8>>>, u64)) -> String {
+    let mut scene = Played::new(Encoding::Vectors);
+    scene.map_all(&[1]);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    scene.trap(&[1]);
+    let now_ns = scene.now;
+    scene.ack(&[1]);
+    let mut out = Vec::new();
+    let mut pipeline = text(&mut out, Filter::default());
+    for event in &scene.events {
+        if event.time_ns == now_ns {
+            between(&mut pipeline, now_ns);
+        }
+        pipeline.observed(event.clone());
+    }
+    pipeline.finish(scene.now, &Account::default()).unwrap();
+    let lines = String::from_utf8(out).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let mut cycles = lines.filter(|line: &serde_json::Value| line["type"] == "cycle");
+    cycles.next().unwrap()["outcome"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn an_answer_that_could_not_be_read_is_as_bad_as_a_loss() {
+    assert_eq!(outcome(|_, _| {}), "remapped");
+    let unread = outcome(|pipeline, time_ns| {
+        let exit = Exit {
+            device: crate::correlate::tests::DEVICE,
+            call: Call::GetRegionInfo { index: 1 },
+            begin_ns: time_ns,
+            result: Ok(0),
+            answer: Answer::Unreadable,
+        };
+        let mut unread = event(100, Body::Exit(exit));
+        unread.time_ns = time_ns;
+        pipeline.observed(unread);
+    });
+    assert_eq!(unread, "incomplete");
+}
+
+#[test]
+fn a_loss_before_the_end_casts_doubt_on_the_rest() {
+    let lost = outcome(|pipeline, _| pipeline.losses(1));
+    assert_eq!(lost, "incomplete");
+}
+
+#[test]
+fn the_address_of_a_closed_device_may_be_another_device_next_time() {
+    let mut scope = scope(None, Some(5), None);
+    scope.admit(&event(5, device(1)));
+    scope.scope.close(DeviceKey(1));
+    assert_eq!(scope.admit(&event(4, zap(1))), Admission::No);
+}
+
+#[test]
+fn a_checkpoint_waits_for_the_events_of_the_same_instant() {
+    let mut out = Vec::new();
+    let mut sink = Json::new(&mut out);
+    let mut vmm = Vmm::default();
+    vmm.push(checkpoint(
+        "src",
+        5,
+        "vmstate_downtime_checkpoint src-vm-stopped",
+    ));
+    vmm.until(5, &mut sink).unwrap();
+    assert!(sink.into_inner().is_empty());
 }

@@ -1,8 +1,12 @@
 //! A captured trace is replayed as it was.
 
-use std::{cell::RefCell, io, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+};
 
-use remap_common::record::{self, Header, Origin, Record, Tristate};
+use remap_common::record::{self, Header, KINDS, Origin, Record, Tristate, Unit};
 use zerocopy::{Immutable, IntoBytes};
 
 use super::*;
@@ -11,6 +15,7 @@ use crate::{
     decode::tests::words,
     pipeline::Filter,
     sink::text::{Text, TextOptions},
+    vmm::checkpoint::tests::checkpoint,
 };
 
 /// A kernel address.
@@ -72,7 +77,7 @@ fn start() -> Start {
         version: VERSION,
         start_ns: 5,
         sees_consumers: true,
-        logs: false,
+        logs: true,
     }
 }
 
@@ -92,20 +97,11 @@ fn pipeline(names: VmNames, out: Shared) -> Pipeline<Text<Shared>> {
     Pipeline::new(options, Filter::default(), names, true, text(out))
 }
 
-/// Captures a short trace: its output, and the recording.
-fn capture() -> (Vec<u8>, Vec<u8>) {
-    let (recording, output) = (Shared::default(), Shared::default());
-    let capture = Capture::new(Box::new(recording.clone()), start()).unwrap();
-    let names = capture.vm_names(Box::new(|_| Some("web".to_owned())));
-    let mut feed = Feed::new(pipeline(names, output.clone()), Some(capture));
-    feed.record(opened().as_bytes());
-    feed.call(ObservedCall {
+/// A call in flight: a write to the migration region.
+fn in_flight() -> ObservedCall {
+    ObservedCall {
         time_ns: 20,
-        task: crate::event::Task {
-            pid: 7,
-            tid: 9,
-            comm: "vmm".to_owned(),
-        },
+        task: vmm(9),
         device: DEVICE,
         number: remap_common::uapi::SYS_PWRITE64,
         arguments: [
@@ -118,18 +114,124 @@ fn capture() -> (Vec<u8>, Vec<u8>) {
         ],
         memory: Vec::new(),
         stack: "[<0>] rr_wait+0x12/0x340 [remap_ref]\n".to_owned(),
-    });
-    feed.losses(2);
-    feed.advance(1_000_000_000).unwrap();
-    feed.record(closed().as_bytes());
-    let account = Account {
+    }
+}
+
+fn vmm(tid: u32) -> crate::event::Task {
+    crate::event::Task {
+        pid: 7,
+        tid,
+        comm: "vmm".to_owned(),
+    }
+}
+
+/// The end of that call.
+fn returned() -> ObservedReturn {
+    ObservedReturn {
+        time_ns: 25,
+        task: vmm(9),
+        device: DEVICE,
+        seen_ns: 22,
+    }
+}
+
+fn account() -> Account {
+    Account {
         seen: Some(4),
         delivered: 2,
         lost: [("ring_full".to_owned(), 2)].into(),
         missed: Vec::new(),
+    }
+}
+
+/// Feeds a short trace.
+fn play(mut feed: Feed<Text<Shared>>) {
+    assert!(feed.is_idle());
+    feed.record(opened().as_bytes());
+    assert!(!feed.is_idle());
+    feed.call(in_flight());
+    feed.returned(returned());
+    feed.checkpoint(checkpoint(
+        "src",
+        27,
+        "vmstate_downtime_checkpoint src-downtime-start",
+    ));
+    feed.losses(2);
+    feed.advance(1_000_000_000).unwrap();
+    feed.record(closed().as_bytes());
+    assert_eq!(feed.taken().delivered, 2);
+    let log = LogAccount {
+        name: "src".to_owned(),
+        ..LogAccount::default()
     };
-    feed.finish(2_000_000_000, &account).unwrap();
+    feed.logs(vec![log]);
+    feed.finish(2_000_000_000, &account()).unwrap();
+}
+
+fn web() -> VmNames {
+    Box::new(|_| Some("web".to_owned()))
+}
+
+/// Captures a short trace: its output, and the recording.
+fn capture() -> (Vec<u8>, Vec<u8>) {
+    let (recording, output) = (Shared::default(), Shared::default());
+    let capture = Capture::new(Box::new(recording.clone()), start()).unwrap();
+    let names = capture.vm_names(web());
+    play(Feed::new(pipeline(names, output.clone()), Some(capture)).with_logs());
     (output.0.take(), recording.0.take())
+}
+
+#[test]
+fn a_feed_gives_its_pipeline_all_that_it_gets() {
+    let (live, _) = capture();
+    let output = Shared::default();
+    play(Feed::new(pipeline(web(), output.clone()), None).with_logs());
+    let unrecorded = String::from_utf8(output.0.take()).unwrap();
+    assert_eq!(String::from_utf8(live).unwrap(), unrecorded);
+    for said in [
+        "device driver",
+        "waits in rr_wait",
+        "a write to region 9 ended",
+        "src-downtime-start",
+        "lost count=2",
+        "vmm 7 ended",
+        "QEMU log src",
+    ] {
+        assert!(unrecorded.contains(said), "{said}: {unrecorded}");
+    }
+}
+
+/// A writer whose disk may be full.
+#[derive(Clone, Default)]
+struct Disk {
+    full: Rc<Cell<bool>>,
+}
+
+impl io::Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.full.get() {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_ends_the_trace() {
+    let disk = Disk::default();
+    let capture = Capture::new(Box::new(disk.clone()), start()).unwrap();
+    let mut feed = Feed::new(pipeline(web(), Shared::default()), Some(capture));
+    feed.advance(10).unwrap();
+    disk.full.set(true);
+    feed.losses(1);
+    disk.full.set(false);
+    let error = feed.advance(20).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert!(error.to_string().contains("the recording"), "{error}");
 }
 
 #[test]
@@ -139,7 +241,7 @@ fn a_replay_writes_what_the_trace_wrote() {
     let recording = Recording::open(recording.as_slice()).unwrap();
     assert_eq!(recording.start, start());
     let output = Shared::default();
-    let pipeline = pipeline(recording.vm_names(), output.clone());
+    let pipeline = pipeline(recording.vm_names(), output.clone()).with_logs();
     let summary = recording.replay(pipeline).unwrap();
     assert_eq!(summary.lost_total(), 2);
     let replayed = output.0.take();
@@ -192,6 +294,80 @@ fn what_is_no_recording_is_refused() {
     let cut = Recording::open(&recording[..recording.len() - 1]).unwrap();
     let pipeline = pipeline(cut.vm_names(), Shared::default());
     assert!(cut.replay(pipeline).is_err());
+}
+
+#[test]
+fn a_recording_of_another_version_is_refused() {
+    let later = Start {
+        version: VERSION + 1,
+        ..start()
+    };
+    let recording = Shared::default();
+    Capture::new(Box::new(recording.clone()), later).unwrap();
+    assert!(Recording::open(recording.0.take().as_slice()).is_err());
+}
+
+/// Every kind of record, with a kernel address wherever it may have one.
+#[test]
+fn each_kind_of_record_loses_its_own_addresses() {
+    for kind in KINDS {
+        let mut record = vec![0; kind.size];
+        record[..4].copy_from_slice(&kind.number.to_ne_bytes());
+        let offsets = kind
+            .fields
+            .iter()
+            .filter(|field| field.unit == Unit::KernelAddress);
+        let offsets: Vec<usize> = offsets.map(|field| field.offset).collect();
+        for offset in &offsets {
+            record[*offset..offset + 8].copy_from_slice(&DEVICE.to_ne_bytes());
+        }
+        addresses::Numbers::default().replace(&mut record);
+        for offset in offsets {
+            assert_eq!(
+                record[offset..offset + 8],
+                1_u64.to_ne_bytes(),
+                "{}",
+                kind.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_longest_frame_is_read() {
+    let mut frame = vec![0, 0, 0, 0, 0, 0, 16, 0];
+    frame.resize(8 + (1 << 20), 7);
+    let mut reader = Reader::new(frame.as_slice());
+    let Ok(Some(Frame::Record(record))) = reader.next() else {
+        panic!("a frame of 1 MiB was refused");
+    };
+    assert_eq!(record.len(), 1 << 20);
+}
+
+/// A source whose first read fails.
+struct Failing<'a> {
+    error: Option<io::ErrorKind>,
+    bytes: &'a [u8],
+}
+
+impl Read for Failing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.error.take() {
+            Some(error) => Err(error.into()),
+            None => self.bytes.read(buffer),
+        }
+    }
+}
+
+#[test]
+fn only_an_interrupted_read_is_repeated() {
+    let (_, recording) = capture();
+    let open = |error| {
+        let (error, bytes) = (Some(error), recording.as_slice());
+        Recording::open(Failing { error, bytes }).map(|recording| recording.start)
+    };
+    assert_eq!(open(io::ErrorKind::Interrupted).unwrap(), start());
+    assert!(open(io::ErrorKind::TimedOut).is_err());
 }
 
 proptest::proptest! {

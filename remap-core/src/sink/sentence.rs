@@ -177,3 +177,60 @@ pub(crate) fn inferred(inferred: &Inferred) -> String {
         "an eventfd is assumed to be a remap IRQ, although no SET_IRQS in this trace named it: {seen}"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Task;
+
+    fn task() -> Task {
+        Task {
+            pid: 7,
+            tid: 8,
+            comm: "vmm".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_the_first_vectors_are_named() {
+        let vectors: Vec<u32> = (0..=NAMED_VECTORS as u32).collect();
+        let (_, all) = vectors.split_last().unwrap();
+        assert!(!first_vectors(all).contains("more"));
+        assert!(first_vectors(&vectors).ends_with(", 1 more"));
+    }
+
+    #[test]
+    fn what_a_close_loses_depends_on_the_state() {
+        let end = |state| {
+            closed(&Closed {
+                device: "0000:01:00.0".to_owned(),
+                time_ns: 1,
+                dying: None,
+                state,
+                inside: None,
+                unanswered: vec![1, 2],
+                task: task(),
+            })
+        };
+        let lost = "closed by vmm 7 in ERROR, with the trigger of region 1 unanswered and 1 more: the next open \
+                    resets it";
+        assert_eq!(end(Some(DeviceState::Error)), lost);
+        assert!(end(Some(DeviceState::Resuming)).ends_with(": the loaded data is lost"));
+        assert!(end(None).ends_with("and 1 more"));
+    }
+
+    #[test]
+    fn an_inferred_eventfd_is_told_with_its_sign() {
+        let from = |origin| {
+            inferred(&Inferred {
+                device: "0000:01:00.0".to_owned(),
+                time_ns: 1,
+                origin,
+                region: None,
+                task: task(),
+            })
+        };
+        assert!(from(Origin::ReadBeforeRequery).contains("its reader then queried"));
+        assert!(from(Origin::SignalledInside).contains("a thread signalled it"));
+    }
+}

@@ -68,11 +68,6 @@ impl IrqStats {
         }
     }
 
-    /// The latency of all its vectors together; `None` if none was ever observed.
-    pub fn latency(&self) -> Option<Quantiles> {
-        self.latency.quantiles()
-    }
-
     /// The sum of `of` over its vectors.
     pub fn sum(&self, of: impl Fn(&VectorStats) -> u64) -> u64 {
         self.vectors.values().map(of).sum()

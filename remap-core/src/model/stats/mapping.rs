@@ -81,3 +81,19 @@ impl ZapStats {
         self.duration.quantiles()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_fault_is_something_that_happened() {
+        assert!(!MappingStats::default().any());
+        let refused = MappingStats {
+            refused_faults: 1,
+            ..MappingStats::default()
+        };
+        assert!(refused.any());
+        assert_eq!(refused.faults(), 1);
+    }
+}

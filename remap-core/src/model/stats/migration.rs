@@ -42,11 +42,6 @@ impl ChangeStats {
     pub fn duration(&self) -> Option<Quantiles> {
         self.duration.quantiles()
     }
-
-    /// All.
-    pub fn count(&self) -> u64 {
-        self.succeeded + self.unfinished + self.failed.values().sum::<u64>()
-    }
 }
 
 /// DMA logging (`VFIO_DEVICE_FEATURE_DMA_LOGGING_*`), calls that succeeded.

@@ -4,6 +4,7 @@ mod events;
 mod lines;
 mod schema;
 mod selection;
+mod table;
 mod vmm;
 
 use std::path::Path;
@@ -202,4 +203,46 @@ fn colour_only_if_asked_for() {
         write(&mut text, &scene(), Options::default());
         assert_eq!(text.into_inner().contains(&0x1b), colour);
     }
+}
+
+#[test]
+fn the_colour_of_a_cycle_is_that_of_its_outcome() {
+    let options = TextOptions {
+        colour: true,
+        start_ns: 0,
+    };
+    let mut text = Text::new(Vec::new(), options);
+    write(&mut text, &scene(), Options::default());
+    let text = String::from_utf8(text.into_inner()).unwrap();
+    for painted in ["32mremapped", "31munacked", "33mincomplete"] {
+        assert!(
+            text.contains(&format!("\x1b[{painted}\x1b[0m")),
+            "{painted}"
+        );
+    }
+}
+
+/// A writer that counts how often it was flushed.
+#[derive(Default)]
+struct Flushed(usize);
+
+impl io::Write for Flushed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flush_reaches_the_writer() {
+    let mut text = Text::new(Flushed::default(), TextOptions::default());
+    text.flush().unwrap();
+    assert_eq!(text.into_inner().0, 1);
+    let mut json = Select::new(Json::new(Flushed::default()), Selection::default());
+    json.flush().unwrap();
+    assert_eq!(json.into_inner().into_inner().0, 1);
 }

@@ -53,3 +53,17 @@ fn what_was_short_is_not_shown_and_what_is_unknown_is() {
     assert_eq!(summary["withheld"]["by_latency"], 8);
     assert_eq!(summary["cycles"], 6);
 }
+
+#[test]
+fn a_single_event_has_no_class() {
+    let selection = Selection {
+        classes: Some([Class::Remap].into()),
+        ..Selection::default()
+    };
+    let mut sink = Select::new(Json::new(Vec::new()), selection);
+    for event in every_event() {
+        sink.event(&event, played::NAME).unwrap();
+    }
+    let lines = lines(sink.into_inner().into_inner());
+    assert_eq!(lines.len(), every_event().len());
+}

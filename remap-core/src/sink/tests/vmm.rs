@@ -95,3 +95,33 @@ fn what_vmms_say_is_readable() {
     text.summary(&summary).unwrap();
     expect("expected_vmm.txt", &text.into_inner());
 }
+
+#[test]
+fn a_downtime_of_one_part_is_one_line() {
+    let (_, mut downtime) = vmm();
+    let written = |downtime: &Downtime| {
+        let mut text = Text::new(Vec::new(), TextOptions::default());
+        text.downtime(downtime).unwrap();
+        String::from_utf8(text.into_inner())
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(written(&downtime), 1 + downtime.parts.len());
+    downtime.parts.truncate(1);
+    assert_eq!(written(&downtime), 1);
+}
+
+#[test]
+fn a_wall_clock_that_was_moved_is_told() {
+    let log = |clock_moved_ns| {
+        let log = LogAccount {
+            there: true,
+            clock_moved_ns,
+            ..LogAccount::default()
+        };
+        super::super::vmm::LogText(&log).to_string()
+    };
+    assert!(log(2_000_000).contains("the wall clock was moved by 2.00 ms meanwhile"));
+    assert!(!log(0).contains("the wall clock"));
+}

@@ -62,7 +62,7 @@ fn doings(activity: &Activity) -> Vec<String> {
             words.push(format!("{} of state data {what}", Bytes(bytes)));
         }
     }
-    if let Some(errno) = data.errno.filter(|_| data.failed > 0) {
+    if let Some(errno) = data.errno {
         let failed = Count(data.failed, "read or write");
         words.push(format!("{failed} of state data failed, last with {errno}"));
     }
