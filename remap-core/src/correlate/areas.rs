@@ -11,7 +11,7 @@ pub(super) type RegionAreas = std::collections::BTreeMap<u32, Vec<Area>>;
 /// Sorted, merged where they touch or overlap, without empty ones. An end beyond `u64::MAX` is
 /// cut off there, since the input is not trusted.
 pub(super) fn normalise(areas: &[Area]) -> Vec<Area> {
-    let mut sorted: Vec<Area> = areas.iter().copied().filter(|area| area.size > 0).collect();
+    let mut sorted = areas.to_vec();
     sorted.sort_unstable();
     let mut merged: Vec<Area> = Vec::with_capacity(sorted.len());
     for area in sorted {
@@ -79,10 +79,29 @@ mod tests {
         Area { offset, size }
     }
 
+    fn view(flags: u32, areas: Option<Vec<Area>>) -> View {
+        let areas = areas.into();
+        View { flags, areas }
+    }
+
+    #[test]
+    fn two_descriptions_allow_the_same_if_flags_and_areas_are_known_and_equal() {
+        let known = || Some(vec![area(0, 8)]);
+        let one = view(1, known());
+        // The flag of the capabilities only says that there are some.
+        let caps = VFIO_REGION_INFO_FLAG_CAPS;
+        assert!(allow_same(&one, &view(1 | caps, known())));
+        assert!(!allow_same(&one, &view(3, known())));
+        assert!(!allow_same(&one, &view(1, Some(Vec::new()))));
+        let none = view(1, Some(Vec::new()));
+        assert!(!allow_same(&none, &view(1, None)) && !allow_same(&view(1, None), &none));
+    }
+
     #[test]
     fn touching_areas_are_one() {
         let merged = normalise(&[area(8, 8), area(0, 8), area(4, 2), area(32, 0)]);
         assert_eq!(merged, [area(0, 16)]);
+        assert_eq!(normalise(&[area(12, 8), area(8, 8)]), [area(8, 12)]);
     }
 
     #[test]

@@ -62,6 +62,7 @@ mod tests {
     fn only_a_pci_device_has_a_bdf() {
         assert!(named("0000:01:00.0").is_pci());
         assert!(!Identity::default().is_pci() && !named("0.0.0001").is_pci());
+        assert!(!named("0000::00.0").is_pci() && !named("pci:01:00.0").is_pci());
     }
 
     #[test]

@@ -131,7 +131,6 @@ impl OutputQueue {
 
     fn wants(&self, output: &Output) -> bool {
         match output {
-            Output::Stage(_) => self.options.stages,
             Output::IrqChange(_) | Output::Interrupt(_) => self.options.interrupts,
             Output::Mapped(_) => self.options.mappings,
             _ => true,

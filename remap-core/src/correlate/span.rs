@@ -198,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn so_many_spans_are_kept() {
+        let mut cover = Cover::default();
+        for at in 0..SPANS as u64 {
+            cover.add(at * 10, at * 10 + 4);
+        }
+        assert_eq!(cover.spans().map(Iterator::count), Some(SPANS));
+        cover.add(u64::MAX - 1, u64::MAX);
+        assert!(cover.spans().is_none());
+    }
+
+    #[test]
     fn an_end_of_data_is_no_data() {
         let mut data = DataStats::default();
         for (begin_ns, result) in [(1, Ok(4096)), (3, Err(Errno::ENOMSG)), (5, Ok(0))] {

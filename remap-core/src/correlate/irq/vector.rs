@@ -123,6 +123,7 @@ mod tests {
     #[test]
     fn a_bitmap_is_taken_by_its_sum() {
         let mut vector = vector(&[(10, 5), (20, 2)]);
+        assert_eq!(vector.take(Some(4)), (0, None));
         assert_eq!(vector.take(Some(7)), (2, Some(10)));
     }
 
@@ -130,6 +131,7 @@ mod tests {
     fn a_value_that_was_not_seen_takes_all() {
         let signals: Vec<(u64, u64)> = (0..3000).map(|ns| (ns, 1)).collect();
         let mut vector = vector(&signals);
+        assert_eq!(vector.unread(), 3000);
         assert_eq!(vector.take(None), (3000, Some(0)));
         assert_eq!(vector.unread(), 0);
     }

@@ -39,6 +39,8 @@ mod tests {
             verb(IrqAction::Trigger, &fds(&[-1, -1]), 3),
             IrqVerb::Enable
         );
+        // 0 is an fd as good as any other.
+        assert_eq!(verb(IrqAction::Trigger, &fds(&[0]), 1), IrqVerb::Enable);
         assert_eq!(
             verb(IrqAction::Trigger, &IrqData::None, 0),
             IrqVerb::Disable

@@ -48,12 +48,11 @@ fn has(flags: u64, state: DeviceState) -> bool {
     flags & needed == needed
 }
 
-/// The next state on the path from one state to another, for a device that supports all states;
+/// The next state on the path from one state to another one, for a device that supports all states;
 /// `Error` if there is no path.
 fn next(from: DeviceState, to: DeviceState) -> DeviceState {
     match (from, to) {
         (Error, _) | (_, Error) | (StopCopy, PreCopy | PreCopyP2p) => Error,
-        _ if from == to => to,
         (Stop, StopCopy | Resuming) => to,
         (Stop, _) => RunningP2p,
         (Running, PreCopy) => PreCopy,
@@ -153,7 +152,9 @@ mod tests {
         for flags in [None, Some(1 | P2P | PRE_COPY)] {
             for state in ALL {
                 assert_eq!(route(Error, state, flags), Route::Blocked);
+                assert_eq!(route(state, state, flags), Route::Through(Vec::new()));
             }
+            assert_eq!(route(Error, Error, flags), Route::Blocked);
             for to in [PreCopy, PreCopyP2p] {
                 assert_eq!(route(StopCopy, to, flags), Route::Blocked);
             }
@@ -182,9 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn without_the_flags_the_path_is_not_known() {
+        for to in [PreCopy, StopCopy, Resuming] {
+            assert_eq!(route(Running, to, None), Route::Through(Vec::new()));
+        }
+    }
+
+    #[test]
     fn legacy_words_are_another_protocol() {
         let word = DeviceState::Legacy(1);
         assert_eq!(route(word, DeviceState::Legacy(3), None), Route::Unknown);
+        assert_eq!(route(word, Running, None), Route::Unknown);
         assert_eq!(
             route(Running, DeviceState::Unknown(9), None),
             Route::Unknown

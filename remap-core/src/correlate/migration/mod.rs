@@ -178,9 +178,7 @@ impl Migration {
             // It may be the old state, one on the path, or ERROR: only a query shows.
             (Err(_), _) => Known::Unknown,
         };
-        if protocol == Protocol::Legacy && change.to.is_none() {
-            change.to = to;
-        }
+        change.to = change.to.or(to);
         self.arrive(&change, at, result);
         let returned = ReturnedChange {
             reference: change.reference(),

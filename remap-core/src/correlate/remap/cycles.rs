@@ -146,11 +146,6 @@ impl Cycles {
         }
     }
 
-    /// Whether a cycle has waited long enough for a late map.
-    pub(super) fn is_due(&self, now: u64) -> bool {
-        self.any(|cycle| cycle.due_ns.is_some_and(|due_ns| due_ns <= now))
-    }
-
     /// Ends the cycles that `wanted` selects.
     pub(super) fn cut(
         &mut self,

@@ -340,9 +340,7 @@ impl Remap {
 
     /// Decides what has waited long enough.
     pub(super) fn settle(&mut self, out: &mut Reporter<'_>, now: u64, live: &LiveMappings) {
-        if self.cycles.is_due(now) {
-            self.cycles.complete(out, now, live);
-        }
+        self.cycles.complete(out, now, live);
         self.decide_pending(out, now, |pending| pending.is_due(now));
     }
 

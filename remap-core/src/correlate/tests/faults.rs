@@ -294,3 +294,19 @@ fn a_value_that_nothing_explains() {
     let played = scene.play();
     assert_eq!(played.rules(), ["aliased-trigger"]);
 }
+
+#[test]
+fn only_the_process_that_woke_answers() {
+    let mut scene = mapped(Encoding::Vectors);
+    scene.trigger(&[1]);
+    scene.wake(&[1]);
+    let first = scene.events.len();
+    scene.query(region(1, &[]));
+    for event in &mut scene.events[first..] {
+        event.task.pid = 7;
+    }
+    scene.ack(&[1]);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["ack-before-requery"]);
+    assert!(!played.cycles()[0].stages.has(Stage::Requery));
+}

@@ -1,5 +1,7 @@
 //! Eventfds that are only inferred to be the device's.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::event::{Context, Read, Signal, UNKNOWN_INDEX, Write};
 
@@ -143,4 +145,96 @@ fn inferred_eventfds_lead_to_no_finding() {
     scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::ETIMEDOUT));
     scene.get_state(DeviceState::Running);
     assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+/// How many cycles come of it if region 1 is queried at the end.
+fn cycles(play: impl Fn(&mut Scene)) -> usize {
+    let mut scene = Scene::stock("a-vendor");
+    infer(&mut scene);
+    signal(&mut scene, 0b10);
+    play(&mut scene);
+    scene.query(region(1, &whole()));
+    scene.play().cycles().len()
+}
+
+#[test]
+fn only_who_has_read_the_signal_answers_it() {
+    assert_eq!(cycles(|scene| read(scene, 0b10)), 1);
+    assert_eq!(cycles(|_| {}), 0);
+    // Another process has read it.
+    let other = |scene: &mut Scene| {
+        read(scene, 0b10);
+        scene.events.last_mut().unwrap().task.pid = 7;
+    };
+    assert_eq!(cycles(other), 0);
+    // The read failed.
+    let failed = |scene: &mut Scene| {
+        read(scene, 0b10);
+        if let Some(Body::Read(read)) = scene.events.last_mut().map(|event| &mut event.body) {
+            (read.value, read.result) = (None, Err(Errno::EAGAIN));
+        }
+    };
+    assert_eq!(cycles(failed), 0);
+    // It was closed.
+    let closed = |scene: &mut Scene| {
+        read(scene, 0b10);
+        let (context, target) = (CONTEXT, unknown());
+        scene.push(SERVICE, Body::Release { context, target });
+    };
+    assert_eq!(cycles(closed), 0);
+}
+
+#[test]
+fn a_second_query_is_no_second_answer() {
+    let twice = |scene: &mut Scene| {
+        read(scene, 0b10);
+        scene.query(region(1, &whole()));
+    };
+    assert_eq!(cycles(twice), 1);
+}
+
+#[test]
+fn an_inferred_eventfd_shows_that_user_space_knows_the_remap_irq() {
+    let mut scene = Scene::stock("a-vendor");
+    infer(&mut scene);
+    scene.change(DeviceState::PreCopy, Err(Errno::ENODEV));
+    assert_eq!(scene.play().rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_eventfd_keeps_the_region_that_it_once_named() {
+    const OTHER: ContextKey = ContextKey(98);
+    let mut scene = Scene::stock("a-vendor");
+    let other = |scene: &mut Scene, play: fn(&mut Scene)| {
+        play(scene);
+        match scene.events.last_mut().map(|event| &mut event.body) {
+            Some(
+                Body::Context(Context { context, .. })
+                | Body::Signal(Signal { context, .. })
+                | Body::Read(Read { context, .. }),
+            ) => *context = OTHER,
+            body => panic!("{body:?}"),
+        }
+    };
+    let answer = |scene: &mut Scene, index| {
+        scene.query(region(index, &whole()));
+        scene.set_irqs(IrqAction::Unmask, index, 1, IrqData::None);
+    };
+    infer(&mut scene);
+    signal(&mut scene, 1);
+    read(&mut scene, 1);
+    answer(&mut scene, 0);
+    // Both are signalled and read, this one first.
+    other(&mut scene, infer);
+    signal(&mut scene, 1);
+    other(&mut scene, |scene| signal(scene, 1));
+    read(&mut scene, 1);
+    other(&mut scene, |scene| read(scene, 1));
+    answer(&mut scene, 2);
+    answer(&mut scene, 0);
+    let played = scene.play();
+    let cycles = played.cycles();
+    let named = cycles.iter().map(|cycle| (cycle.trigger_id, cycle.region));
+    let named: BTreeMap<u64, u32> = named.collect();
+    assert_eq!(named, [(1, 0), (2, 0), (3, 2)].into());
 }

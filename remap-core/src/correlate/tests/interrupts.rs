@@ -69,7 +69,7 @@ fn a_signal_that_user_space_asked_for_is_software() {
             call: enter,
         },
     );
-    for in_task in [true, false] {
+    for in_task in [true, true, false] {
         let body = Body::Signal(Signal {
             context: ContextKey(20),
             target: Scene::on(MSIX, 0),
@@ -83,7 +83,7 @@ fn a_signal_that_user_space_asked_for_is_software() {
     scene.call(SERVICE, call, Ok(0), Answer::None);
     let stats = scene.stats();
     let irq = &stats.devices[NAME].irqs[&MSIX];
-    assert_eq!((irq.vectors[&0].signals, irq.vectors[&0].software), (2, 1));
+    assert_eq!((irq.vectors[&0].signals, irq.vectors[&0].software), (3, 2));
     assert_eq!(irq.calls[&IrqVerb::Trigger], 1);
 }
 
@@ -157,6 +157,10 @@ fn a_device_that_is_asked_for_without_an_eventfd() {
     assert_eq!(played.rules(), ["request-ignored"]);
     let text = sentence::finding(&played.findings()[0].evidence);
     assert!(text.contains("no REQ eventfd was signalled"), "{text}");
+    // Another index has an eventfd.
+    let other = ask(|scene| scene.enable_on(MSIX, &[20], Ok(0)));
+    let text = sentence::finding(&other.findings()[0].evidence);
+    assert!(text.contains("no REQ eventfd was signalled"), "{text}");
     let unknown = |played: &Played| {
         let evidence = &played.findings()[0].evidence;
         matches!(
@@ -205,4 +209,78 @@ fn a_vector_that_was_found_is_as_good_as_one_that_was_seen() {
     scene.signal_on(MSIX, 7, 50);
     scene.wait(2 * SECOND);
     assert_eq!(scene.play().rules(), ["never-read"]);
+}
+
+#[test]
+fn a_read_without_a_known_signal_has_no_number_of_signals() {
+    let mut scene = stock();
+    scene.read_on(MSIX, 0, 20, 1);
+    let options = Options {
+        interrupts: true,
+        ..Options::default()
+    };
+    let outputs = scene.play_with(options).0;
+    let Some(Output::Interrupt(interrupt)) = outputs.last() else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!((interrupt.signals, interrupt.signal_ns), (None, None));
+}
+
+/// What is found of two signals that nobody reads, after `end`; and how many count as unread.
+fn unread(end: impl Fn(&mut Scene)) -> (Vec<String>, [u64; 2]) {
+    let mut scene = stock();
+    scene.signal_on(MSIX, 0, 20);
+    scene.signal_on(MSIX, 1, 21);
+    end(&mut scene);
+    scene.wait(2 * SECOND);
+    let stats = scene.stats();
+    let vectors = &stats.devices[NAME].irqs[&MSIX].vectors;
+    (scene.play().texts(), [0, 1].map(|sub| vectors[&sub].unread))
+}
+
+fn set(scene: &mut Scene, start: u32, count: u32, data: IrqData) {
+    let call = Call::SetIrqs {
+        index: MSIX,
+        start,
+        count,
+        action: IrqAction::Trigger,
+        data,
+    };
+    scene.call(SERVICE, call, Ok(0), Answer::None);
+}
+
+#[test]
+fn an_eventfd_that_was_taken_away_need_not_be_read() {
+    let (texts, counts) = unread(|_| {});
+    assert!(
+        texts[0].contains("2 vectors") || texts[0].contains("0, 1"),
+        "{texts:?}"
+    );
+    assert_eq!(counts, [1, 1]);
+    let (texts, counts) = unread(|scene| set(scene, 0, 0, IrqData::None));
+    assert_eq!((texts.len(), counts), (0, [1, 1]));
+    // One of them; 0 is an fd as good as any other.
+    for fds in [vec![0, -1], vec![7, -1]] {
+        let (texts, counts) = unread(|scene| set(scene, 0, 2, IrqData::Eventfd(fds.clone())));
+        assert_eq!((texts.len(), counts), (1, [1, 1]));
+        assert!(!texts[0].contains(" 1"), "{texts:?}");
+    }
+    let (texts, _) = unread(|scene| set(scene, 1, 1, IrqData::Eventfd(vec![-1])));
+    assert_eq!(texts.len(), 1);
+}
+
+#[test]
+fn a_closed_eventfd_need_not_be_read() {
+    let close = |sub: u32, key: u64| {
+        let (texts, _) = unread(|scene| {
+            let (context, target) = (ContextKey(key), Scene::on(MSIX, sub));
+            scene.push(SERVICE, Body::Release { context, target });
+            // The other one is read.
+            scene.read_on(MSIX, 1 - sub, 21 - u64::from(sub), 1);
+        });
+        texts.len()
+    };
+    assert_eq!(close(0, 20), 0);
+    // An eventfd that was replaced before.
+    assert_eq!(close(0, 99), 1);
 }

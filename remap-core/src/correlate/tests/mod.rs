@@ -1,6 +1,9 @@
 //! A device, its driver and its user, played by hand.
 
+mod data;
+mod devices;
 mod driver;
+mod eventfds;
 mod faults;
 pub(crate) mod golden;
 mod healthy;

@@ -325,7 +325,7 @@ fn a_close_reports_the_state_that_is_lost() {
     }
 }
 
-fn word(scene: &mut Scene, word: u32, result: Result<i64, Errno>) {
+pub(super) fn word(scene: &mut Scene, word: u32, result: Result<i64, Errno>) {
     let (device, region) = (DEVICE, 9);
     let word = Some(word);
     scene.push(
