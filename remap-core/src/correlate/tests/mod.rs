@@ -1,5 +1,6 @@
 //! A device, its driver and its user, played by hand.
 
+mod answers;
 mod data;
 mod devices;
 mod driver;
