@@ -238,3 +238,26 @@ fn words_of_every_kind() {
         golden::compare("decode/expected.txt", &lines.collect::<String>());
     }
 }
+
+#[test]
+fn a_zap_of_one_region_ends_where_the_next_one_begins() {
+    let region = 1 << uapi::VFIO_PCI_OFFSET_SHIFT;
+    let zap = |offset, size| {
+        let raw = record::Zap {
+            device: 5,
+            offset,
+            size,
+            cause: record::Cause::Unknown.wire(),
+            detail: 0,
+            value: 0,
+            value_known: 0,
+        };
+        match decoded(&raw, &[]).body {
+            Body::Zap(step) => step.regions,
+            body => panic!("{body:?}"),
+        }
+    };
+    assert_eq!(zap(region, region), (1, 1));
+    assert_eq!(zap(region, region + 1), (1, 2));
+    assert_eq!(zap(region, 0), (1, u32::MAX));
+}

@@ -191,7 +191,7 @@ fn a_feed_gives_its_pipeline_all_that_it_gets() {
     for said in [
         "device driver",
         "waits in rr_wait",
-        "a write to region 9 ended",
+        "last_seen_ns=22",
         "src-downtime-start",
         "lost count=2",
         "vmm 7 ended",

@@ -162,6 +162,9 @@ mod tests {
             mappings.forbidden(REGION, &[area(0, 0x2000)]),
             [area(0x3000, 0x1000)]
         );
+        // The remainder behind the gap has its own address.
+        mappings.unmap(1, 0x12000, 0x1000);
+        assert_eq!(mappings.alive(REGION), [area(0x1000, 0x1000)]);
     }
 
     #[test]

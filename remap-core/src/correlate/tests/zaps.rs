@@ -7,7 +7,9 @@ use remap_common::uapi::{
 
 use super::mainline::{CONTAINER, MEMORY_OFF, REFUSED, SECOND};
 use super::*;
-use crate::event::{ConfigWrite, DmaKind, Map, Node, Read, Signal, UNKNOWN_INDEX, ZapCause};
+use crate::event::{
+    ConfigWrite, DmaKind, FaultOutcome, Map, Node, Read, Signal, UNKNOWN_INDEX, ZapCause,
+};
 use crate::model::{CauseKind, ZapEnd};
 
 fn mapped() -> Scene {
@@ -65,7 +67,10 @@ fn pages_come_back_one_by_one() {
 fn a_page_that_two_threads_touch_is_back_once() {
     let mut scene = mapped();
     scene.zap((0, 0), MEMORY_OFF);
-    (0..SIZE / PAGE).for_each(|_| scene.populate(0, 1));
+    // Each at another address of the page.
+    for offset in (0..SIZE / PAGE).map(|n| PAGE + 8 * n) {
+        scene.fault(0, offset, (FaultOutcome::Populated, Some(PAGE)));
+    }
     let played = scene.play();
     assert_eq!(played.zaps()[0].end, ZapEnd::TraceEnd);
 }
@@ -236,30 +241,32 @@ fn a_mapping_that_was_found_is_as_good_as_one_that_was_seen() {
 
 #[test]
 fn who_sleeps_is_woken_by_an_eventfd_that_is_no_interrupt() {
-    let mut scene = Scene::stock("vfio-pci");
-    scene.map_all(&[0]);
+    let mut scene = mapped();
     let cause = ZapCause::Ioctl {
         request: VFIO_DEVICE_FEATURE,
         feature: Some(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP),
     };
-    scene.zap((0, 5), cause);
+    scene.zap((0, 0), cause);
+    // Another one, after which nobody sleeps.
+    config_write(&mut scene);
+    scene.zap((2, 2), MEMORY_OFF);
     let (context, target) = (ContextKey(99), Scene::on(UNKNOWN_INDEX, 0));
     let target = Target {
         role: Role::Wakeup,
         ..target
     };
-    scene.push(
-        DRIVER,
-        Body::Signal(Signal {
-            context,
-            target,
-            addend: 1,
-            count: Some(0),
-            inside: None,
-            in_task: Some(true),
-        }),
-    );
+    let signal = Body::Signal(Signal {
+        context,
+        target,
+        addend: 1,
+        count: Some(0),
+        inside: None,
+        in_task: Some(true),
+    });
+    scene.push(DRIVER, signal.clone());
     let woken_ns = scene.now;
+    // It is awake already.
+    scene.push(DRIVER, signal);
     scene.push(
         SERVICE,
         Body::Read(Read {
@@ -271,6 +278,17 @@ fn who_sleeps_is_woken_by_an_eventfd_that_is_no_interrupt() {
     );
     scene.populate(0, 0);
     let played = scene.play();
-    assert_eq!(played.zaps()[0].wakeup_ns, Some(woken_ns));
+    let zaps = played.zaps();
+    let woken: Vec<Option<u64>> = zaps.iter().map(|zap| zap.wakeup_ns).collect();
+    assert_eq!(woken, [Some(woken_ns), None]);
     assert_eq!(played.rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_ioctl_that_is_not_known_is_named_by_its_request() {
+    let mut scene = mapped();
+    let (request, feature) = (0x3b99, None);
+    scene.zap((0, 5), ZapCause::Ioctl { request, feature });
+    let played = scene.play();
+    assert_eq!(played.zaps()[0].cause.to_string(), "ioctl 0x3b99");
 }

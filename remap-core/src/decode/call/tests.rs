@@ -145,3 +145,29 @@ fn a_feature_has_its_operation_and_its_data() {
         assert_eq!(call, Call::Feature { feature, op, data });
     }
 }
+
+#[test]
+fn a_probe_has_no_answer() {
+    let answer_to = |flags: u32| {
+        let call = feature_call(flags | VFIO_DEVICE_FEATURE_MIGRATION, &[]);
+        answer(&call, &bytes(&[16, 0, 7, 0]))
+    };
+    let flags = Answer::MigrationFlags { flags: 7 };
+    assert_eq!(answer_to(VFIO_DEVICE_FEATURE_GET), flags);
+    let probe = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_PROBE;
+    assert_eq!(answer_to(probe), Answer::None);
+}
+
+#[test]
+fn only_what_the_capture_may_have_cut_off_is_unreadable() {
+    let cut = || Err(ChainError::Truncated { needed: 1, have: 0 });
+    assert_eq!(parsed(cut(), &[0; ANSWER_BYTES]), Answer::Unreadable);
+    let short = parsed(cut(), &[0; ANSWER_BYTES - 1]);
+    assert!(matches!(short, Answer::Malformed { .. }), "{short:?}");
+    let wrong = ChainError::AreaOverlap {
+        first: 0,
+        second: 1,
+    };
+    let wrong = parsed(Err(wrong), &[0; ANSWER_BYTES]);
+    assert!(matches!(wrong, Answer::Malformed { .. }), "{wrong:?}");
+}
