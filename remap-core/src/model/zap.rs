@@ -281,7 +281,7 @@ mod tests {
             ..of(CauseKind::Feature)
         };
         let ioctl = Cause {
-            request: Some(0x3b70),
+            request: Some(0xabcd),
             ..of(CauseKind::Ioctl)
         };
         let words = [write, unnamed, ioctl, of(CauseKind::D3)].map(|cause| cause.to_string());
@@ -290,7 +290,7 @@ mod tests {
             [
                 "D3 or function reset (config space 0x4)",
                 "feature 99",
-                "ioctl 0x3b70",
+                "ioctl 0xabcd",
                 "D3"
             ]
         );

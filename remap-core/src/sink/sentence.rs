@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inferred_eventfd_is_told_with_its_sign() {
+    fn an_inferred_eventfd_is_named_with_its_sign() {
         let from = |origin| {
             inferred(&Inferred {
                 device: "0000:01:00.0".to_owned(),

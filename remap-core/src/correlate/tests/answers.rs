@@ -265,7 +265,7 @@ fn unmapped(then: impl Fn(&mut Scene)) -> Outcome {
 }
 
 #[test]
-fn only_the_users_own_refusal_excuses_a_missing_map() {
+fn only_the_users_own_refusal_explains_a_missing_map() {
     assert_eq!(unmapped(|_| {}), Outcome::Incomplete);
     assert_eq!(unmapped(|scene| refuse_map(scene, 1)), Outcome::Remapped);
     let other = unmapped(|scene| elsewhere(scene, |scene| refuse_map(scene, 1)));

@@ -50,7 +50,7 @@ fn only_stop_copy_that_was_left_for_stop_leaves_data() {
 }
 
 #[test]
-fn a_cancellation_that_failed_does_not_excuse_the_data_that_was_left() {
+fn data_that_was_left_is_reported_after_a_cancellation_that_failed() {
     let mut scene = copying();
     scene.change(Stop, Ok(0));
     scene.change(Running, Err(Errno::EIO));

@@ -194,7 +194,7 @@ fn a_second_query_is_no_second_answer() {
 }
 
 #[test]
-fn an_inferred_eventfd_shows_that_user_space_knows_the_remap_irq() {
+fn user_space_has_the_remap_irq_if_an_eventfd_is_inferred() {
     let mut scene = Scene::stock("a-vendor");
     infer(&mut scene);
     scene.change(DeviceState::PreCopy, Err(Errno::ENODEV));

@@ -226,7 +226,7 @@ fn a_read_without_a_known_signal_has_no_number_of_signals() {
     assert_eq!((interrupt.signals, interrupt.signal_ns), (None, None));
 }
 
-/// What is found of two signals that nobody reads, after `end`; and how many count as unread.
+/// What is found of two signals without a read, after `end`; and how many count as unread.
 fn unread(end: impl Fn(&mut Scene)) -> (Vec<String>, [u64; 2]) {
     let mut scene = stock();
     scene.signal_on(MSIX, 0, 20);

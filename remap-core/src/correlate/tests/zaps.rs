@@ -247,7 +247,7 @@ fn who_sleeps_is_woken_by_an_eventfd_that_is_no_interrupt() {
         feature: Some(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP),
     };
     scene.zap((0, 0), cause);
-    // Another one, after which nobody sleeps.
+    // Another one, which nothing wakes.
     config_write(&mut scene);
     scene.zap((2, 2), MEMORY_OFF);
     let (context, target) = (ContextKey(99), Scene::on(UNKNOWN_INDEX, 0));
@@ -287,8 +287,8 @@ fn who_sleeps_is_woken_by_an_eventfd_that_is_no_interrupt() {
 #[test]
 fn an_ioctl_that_is_not_known_is_named_by_its_request() {
     let mut scene = mapped();
-    let (request, feature) = (0x3b99, None);
+    let (request, feature) = (0xabcd, None);
     scene.zap((0, 5), ZapCause::Ioctl { request, feature });
     let played = scene.play();
-    assert_eq!(played.zaps()[0].cause.to_string(), "ioctl 0x3b99");
+    assert_eq!(played.zaps()[0].cause.to_string(), "ioctl 0xabcd");
 }

@@ -113,7 +113,7 @@ fn a_downtime_of_one_part_is_one_line() {
 }
 
 #[test]
-fn a_wall_clock_that_was_moved_is_told() {
+fn a_wall_clock_that_was_moved_is_reported() {
     let log = |clock_moved_ns| {
         let log = LogAccount {
             there: true,
