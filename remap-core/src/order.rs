@@ -19,6 +19,10 @@ use std::collections::BTreeMap;
 /// a CPU is taken away for milliseconds at a time.
 pub const SLACK_NS: u64 = 5_000_000;
 
+/// How many items wait at most after a release; then the slack is shorter. This bounds the memory
+/// whatever arrives: an event has at most about 1 KiB.
+pub const MOST: usize = 16_384;
+
 /// Puts items in order of the times that they are pushed with.
 pub struct Order<T> {
     /// By time and position: items of one instant keep the order of their reservation.
@@ -55,8 +59,9 @@ impl<T> Order<T> {
         time_ns.max(self.released_ns)
     }
 
-    /// Releases the items up to the watermark less the slack, in order. `watermark_ns` is a
-    /// time before which every record has been pushed (CLOCK_MONOTONIC).
+    /// Releases the items up to the watermark less the slack, in order, and the first of those
+    /// beyond [`MOST`]. `watermark_ns` is a time before which every record has been pushed
+    /// (CLOCK_MONOTONIC).
     pub fn release(&mut self, watermark_ns: u64, take: impl FnMut(T)) {
         self.release_until(watermark_ns.saturating_sub(SLACK_NS), take);
     }
@@ -67,13 +72,23 @@ impl<T> Order<T> {
     }
 
     fn release_until(&mut self, until_ns: u64, mut take: impl FnMut(T)) {
-        while let Some(first) = self.waiting.first_entry()
-            && first.key().0 <= until_ns
-        {
+        loop {
+            let over = self.waiting.len() > MOST;
+            let Some(first) = self.waiting.first_entry() else {
+                return;
+            };
+            if first.key().0 > until_ns && !over {
+                return;
+            }
             let ((time_ns, _), item) = first.remove_entry();
             self.released_ns = self.released_ns.max(time_ns);
             take(item);
         }
+    }
+
+    /// How many items wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether nothing waits.
@@ -123,6 +138,18 @@ mod tests {
         let mut rest = Vec::new();
         order.finish(|item| rest.push(item));
         assert_eq!(rest, [4, 3]);
+    }
+
+    #[test]
+    fn no_more_than_so_many_wait() {
+        let mut order = Order::default();
+        let count = MOST as u64 + 3;
+        (0..count).for_each(|ns| order.push(ns, ns));
+        assert_eq!(order.len(), MOST + 3);
+        assert_eq!(released(&mut order, 0), [0, 1, 2]);
+        assert_eq!((order.len(), order.late()), (MOST, 0));
+        order.push(1, 1);
+        assert_eq!(order.late(), 1, "released without the slack");
     }
 
     #[test]

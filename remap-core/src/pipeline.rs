@@ -32,6 +32,9 @@ use vmm::Vmm;
 /// [`Options::stuck_ns`], [`Options::settle_ns`] and the slack of the order together.
 const SETTLE_NS: u64 = 1_500_000_000;
 
+/// So many events wait at most for a watermark before a source must not wait for one any longer.
+const MANY: usize = 4096;
+
 /// The event of a loss of records.
 fn loss(time_ns: u64, count: u64) -> Event {
     let task = Task {
@@ -74,6 +77,8 @@ pub struct Pipeline<S> {
     /// Where the VMMs' logs are read.
     vmm: Option<Vmm>,
     watermark_ns: u64,
+    /// The time of the latest record that was taken.
+    latest_ns: u64,
     /// Until then the correlation may emit something without a further event.
     busy_until_ns: u64,
     /// Calls of [`Pipeline::advance`] until no record that is passed on can be older than the last
@@ -106,6 +111,7 @@ impl<S: Sink> Pipeline<S> {
             scope: Scope::new(filter),
             vmm: None,
             watermark_ns: 0,
+            latest_ns: 0,
             busy_until_ns: 0,
             doubts: 0,
             doubt_until_ns: 0,
@@ -120,6 +126,7 @@ impl<S: Sink> Pipeline<S> {
         match decode(bytes) {
             Ok(event) => {
                 self.delivered += 1;
+                self.latest_ns = self.latest_ns.max(event.time_ns);
                 self.observed(event);
             }
             Err(_) => self.undecodable += 1,
@@ -170,6 +177,25 @@ impl<S: Sink> Pipeline<S> {
         self.order.is_empty() && self.watermark_ns >= self.busy_until_ns && self.doubts == 0
     }
 
+    /// The time of the latest record: while more records wait in the source, the watermark (its
+    /// records are in order but for [`SLACK_NS`]).
+    pub fn latest_ns(&self) -> u64 {
+        self.latest_ns
+    }
+
+    /// Whether so many events wait that the source must use [`Self::latest_ns`] as the watermark.
+    pub fn is_full(&self) -> bool {
+        self.order.len() >= MANY
+    }
+
+    /// Says, after [`Self::losses`], that records from before `until_ns` still wait in the source:
+    /// those may be on either side of a loss that was reported just now.
+    pub fn behind(&mut self, until_ns: u64) {
+        if self.doubts > 0 {
+            self.doubt_until_ns = self.doubt_until_ns.max(until_ns);
+        }
+    }
+
     /// Takes how many records have been lost in all, before the next [`Self::advance`]. New
     /// losses are put before everything that has not been passed on yet, and after each of it:
     /// which records they were is not known, so all of those may miss a part, and what is stored
@@ -195,7 +221,7 @@ impl<S: Sink> Pipeline<S> {
         self.watermark_ns = watermark_ns;
         if self.doubts > 0 {
             self.doubts -= 1;
-            self.doubt_until_ns = watermark_ns;
+            self.doubt_until_ns = self.doubt_until_ns.max(watermark_ns);
         }
         let mut ready = Vec::new();
         self.order.release(watermark_ns, |event| ready.push(event));
@@ -237,6 +263,7 @@ impl<S: Sink> Pipeline<S> {
             delivered: account.delivered,
             lost: account.lost.clone(),
             missed: account.missed.clone(),
+            evicted: stats.evicted(),
             stats,
             withheld: Withheld {
                 records: self.scope.left_out(),

@@ -124,7 +124,15 @@ impl Correlator {
     }
 }
 
+/// So many devices have state. An address of the kernel may be used again, but need not.
+pub(super) const DEVICES: usize = 1024;
+
+/// The state of a device. A new one takes the room of one that was closed, if it is needed: name and
+/// driver are all that is left of that.
 fn of(devices: &mut BTreeMap<DeviceKey, Device>, key: DeviceKey) -> &mut Device {
+    if devices.len() >= DEVICES && !devices.contains_key(&key) {
+        devices.retain(|_, device| !device.is_closed());
+    }
     devices.entry(key).or_default()
 }
 

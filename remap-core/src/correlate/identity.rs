@@ -14,6 +14,8 @@ pub(super) struct Identity {
     pub(super) found: bool,
     /// Records were lost since it was opened, or found.
     pub(super) lossy: bool,
+    /// It was closed, and is not open again as far as was observed.
+    pub(super) closed: bool,
 }
 
 impl Default for Identity {
@@ -23,6 +25,7 @@ impl Default for Identity {
             driver: None,
             found: false,
             lossy: false,
+            closed: false,
         }
     }
 }
@@ -44,6 +47,7 @@ impl Identity {
     pub(super) fn close(&mut self) {
         self.found = false;
         self.lossy = false;
+        self.closed = true;
     }
 }
 

@@ -5,10 +5,10 @@ use super::moment::Moment;
 use super::options::Options;
 use super::queue::{Ids, OutputQueue};
 use super::rules::Verdict;
-use crate::event::{Errno, Origin, Place};
+use crate::event::{Errno, Origin, Place, Task};
 use crate::model::{
-    Cycle, DeviceStats, Finding, Interrupt, IrqChange, Mapped, MappedHow, MappingStats, Outcome,
-    Output, Reason, Stage, StageLine, Stamp,
+    Cycle, DeviceStats, Finding, Interrupt, IrqChange, IrqName, IrqStats, Mapped, MappedHow,
+    MappingStats, Outcome, Output, Reason, Stage, StageLine, Stamp, VectorStats,
 };
 
 /// The output queue of one device's trackers.
@@ -34,6 +34,22 @@ impl<'a> Reporter<'a> {
     /// The device's sums.
     pub(super) fn stats(&mut self) -> &mut DeviceStats {
         self.queue.stats_mut().device(&self.device.name)
+    }
+
+    /// The sums of one of its IRQ indexes.
+    pub(super) fn irq_stats(&mut self, index: u32, name: IrqName) -> &mut IrqStats {
+        self.queue.stats_mut().irq(&self.device.name, index, name)
+    }
+
+    /// The sums of one of its vectors.
+    pub(super) fn vector_stats(&mut self, at: (u32, u32), name: IrqName) -> &mut VectorStats {
+        self.queue.stats_mut().vector(&self.device.name, at, name)
+    }
+
+    /// A process uses it.
+    pub(super) fn user(&mut self, task: &Task) {
+        let stats = self.queue.stats_mut();
+        stats.user(&self.device.name, task.pid, &task.comm);
     }
 
     /// The sums of the mappings of one of its regions.

@@ -78,10 +78,6 @@ impl MigrationStats {
 }
 
 impl Stats {
-    pub(super) fn device(&mut self, name: &str) -> &mut DeviceStats {
-        self.devices.entry(name.to_owned()).or_default()
-    }
-
     /// Adds an output up.
     pub(super) fn add(&mut self, output: &Output) {
         match output {

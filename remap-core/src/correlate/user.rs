@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::report::Reporter;
 use crate::event::Task;
-use crate::model::User;
+
+/// So many processes are distinguished while a device is open; further ones are not counted.
+const MOST: usize = 4096;
 
 /// The processes that were seen to use a device since it was opened.
 #[derive(Debug, Default)]
@@ -15,12 +17,8 @@ pub(super) struct Users {
 impl Users {
     /// A process uses the device.
     pub(super) fn used(&mut self, out: &mut Reporter<'_>, task: &Task) {
-        if self.pids.insert(task.pid) {
-            let users = &mut out.stats().users;
-            users.entry(task.pid).or_insert_with(|| User {
-                comm: task.comm.clone(),
-                vm: None,
-            });
+        if self.pids.len() < MOST && self.pids.insert(task.pid) {
+            out.user(task);
         }
     }
 

@@ -39,8 +39,8 @@ pub use output::{Output, StageLine};
 pub use rule::{Evidence, Rule};
 pub(crate) use stats::Pages;
 pub use stats::{
-    ChangeStats, DeviceStats, FromTo, IrqStats, LoggingStats, MappingStats, MigrationStats,
-    Quantiles, RegionStats, StateStats, Stats, User, VectorStats, ZapStats,
+    ChangeStats, DeviceStats, Evicted, FromTo, IrqStats, LoggingStats, MappingStats,
+    MigrationStats, Quantiles, RegionStats, StateStats, Stats, User, VectorStats, ZapStats,
 };
 pub use summary::{Summary, Withheld};
 pub use transition::{Transition, TransitionRef};

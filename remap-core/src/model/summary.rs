@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Stats;
+use super::{Evicted, Stats};
 use crate::account::Miss;
 use crate::vmm::log::LogAccount;
 
-/// What the user's filters left out.
+/// What was left out, by the user's filters or because of the reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withheld {
     /// Records of devices, processes and virtual machines that were not selected; they are not
@@ -19,6 +19,10 @@ pub struct Withheld {
     pub by_class: u64,
     /// Outputs that took less than the minimum latency: not shown, but counted in the sums.
     pub by_latency: u64,
+    /// Lines that were dropped because the reader of the output did not read: not shown, but counted
+    /// in the sums.
+    #[serde(default)]
+    pub unread: u64,
 }
 
 /// The end of a trace: its sums, and the account of lost records.
@@ -35,7 +39,10 @@ pub struct Summary {
     /// What was made of them.
     #[serde(flatten)]
     pub stats: Stats,
-    /// What the user's filters left out.
+    /// What the sums had no room for.
+    #[serde(default)]
+    pub evicted: Evicted,
+    /// What was left out of the lines.
     pub withheld: Withheld,
     /// The VMMs' logs that were read.
     pub logs: Vec<LogAccount>,

@@ -10,6 +10,9 @@ use crate::event::{Body, Event};
 /// runs; `None` if it runs none, or if that could not be read.
 pub type VmNames = Box<dyn FnMut(u32) -> Option<String>>;
 
+/// So many processes are known at a time; then all of them are looked up again.
+const MOST: usize = 2048;
+
 /// The processes that were looked up, and their virtual machines.
 pub(super) struct Owners {
     resolve: VmNames,
@@ -36,6 +39,9 @@ impl Owners {
         let opens = matches!(event.body, Body::Device(_) | Body::DeviceFile(_));
         if !opens && self.known.contains_key(&pid) {
             return None;
+        }
+        if self.known.len() >= MOST && !self.known.contains_key(&pid) {
+            self.known.clear();
         }
         let vm = (self.resolve)(pid);
         let before = self.known.insert(pid, vm.clone());
@@ -96,6 +102,19 @@ mod tests {
             Body::Owner { vm, .. } => vm,
             other => panic!("{other:?}"),
         })
+    }
+
+    #[test]
+    fn so_many_processes_are_known() {
+        let mut owners = Owners::new(Box::new(|_| Some("web".to_owned())));
+        let most = u32::try_from(MOST).unwrap();
+        for pid in 0..most {
+            assert!(owners.before(&event(pid, device())).is_some());
+        }
+        assert_eq!(owners.before(&event(0, device())), None);
+        assert!(owners.before(&event(most, device())).is_some());
+        assert_eq!(owners.known.len(), 1);
+        assert!(owners.before(&event(0, device())).is_some(), "named again");
     }
 
     #[test]

@@ -1,24 +1,37 @@
 //! The names of a trace: of the devices that are open, and of the virtual machines.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use crate::event::{Body, DeviceKey, Event};
 use crate::model::Stats;
+
+/// So many devices, and so many processes, are known at a time. More than those of which the owners
+/// are known: a process that does something is named again before its name is forgotten here.
+const MOST: usize = 4096;
 
 /// The devices that are open, and the virtual machine of each process that runs one.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     /// The event that made each device known.
     devices: HashMap<DeviceKey, Event>,
-    vms: HashMap<u32, String>,
+    /// With the time at which each was named.
+    vms: HashMap<u32, (u64, String)>,
 }
 
 impl Registry {
     /// An event, before anything is asked about it.
     pub(super) fn record(&mut self, event: &Event) {
         match &event.body {
-            Body::Device(seen) => drop(self.devices.insert(seen.device, event.clone())),
-            Body::Owner { pid, vm: Some(vm) } => drop(self.vms.insert(*pid, vm.clone())),
+            Body::Device(seen) => {
+                insert(&mut self.devices, seen.device, event.clone(), |event| {
+                    event.time_ns
+                });
+            }
+            Body::Owner { pid, vm: Some(vm) } => {
+                let named = (event.time_ns, vm.clone());
+                insert(&mut self.vms, *pid, named, |(time_ns, _)| *time_ns);
+            }
             Body::Owner { pid, vm: None } => drop(self.vms.remove(pid)),
             _ => {}
         }
@@ -44,7 +57,7 @@ impl Registry {
 
     /// The virtual machine that a process runs.
     pub(super) fn vm(&self, pid: u32) -> Option<&str> {
-        self.vms.get(&pid).map(String::as_str)
+        self.vms.get(&pid).map(|(_, vm)| vm.as_str())
     }
 
     /// Names the virtual machines of the users in a summary.
@@ -53,5 +66,39 @@ impl Registry {
         for (pid, user) in devices.flat_map(|device| &mut device.users) {
             user.vm = self.vm(*pid).map(str::to_owned);
         }
+    }
+}
+
+/// Inserts an entry, in place of the oldest one where there are too many.
+fn insert<K: Copy + Eq + Hash, V>(
+    entries: &mut HashMap<K, V>,
+    key: K,
+    value: V,
+    time_ns: impl Fn(&V) -> u64,
+) {
+    if entries.len() >= MOST && !entries.contains_key(&key) {
+        let oldest = entries.iter().min_by_key(|(_, value)| time_ns(value));
+        if let Some(oldest) = oldest.map(|(key, _)| *key) {
+            entries.remove(&oldest);
+        }
+    }
+    entries.insert(key, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_entry_makes_room() {
+        let mut entries = HashMap::new();
+        for key in 0..MOST as u64 {
+            insert(&mut entries, key, key + 1, |value| *value);
+        }
+        insert(&mut entries, 0, 9_999, |value| *value);
+        assert_eq!(entries.len(), MOST, "it was there already");
+        insert(&mut entries, 9_999, 10_000, |value| *value);
+        assert_eq!(entries.len(), MOST);
+        assert!(entries.contains_key(&0) && !entries.contains_key(&1));
     }
 }

@@ -332,3 +332,45 @@ fn a_checkpoint_waits_for_the_events_of_the_same_instant() {
     vmm.until(5, &mut sink).unwrap();
     assert!(sink.into_inner().is_empty());
 }
+
+/// A record of an unknown kind.
+fn record(time_ns: u64) -> Vec<u64> {
+    let header = Header {
+        kind: 9999,
+        cpu: 0,
+        time_ns,
+        pid: 1,
+        tid: 1,
+        comm: [0; 16],
+    };
+    words(header, &[])
+}
+
+#[test]
+fn a_source_that_brings_more_than_is_passed_on_uses_the_time_of_its_records() {
+    let mut out = Vec::new();
+    let mut pipeline = text(&mut out, Filter::default());
+    for time_ns in [7, 9, 8] {
+        pipeline.record(record(time_ns).as_bytes());
+    }
+    assert_eq!(pipeline.latest_ns(), 9);
+    assert!(!pipeline.is_full());
+    (0..MANY as u64).for_each(|n| pipeline.record(record(9 + n * SLACK_NS).as_bytes()));
+    assert!(pipeline.is_full());
+    pipeline.advance(pipeline.latest_ns()).unwrap();
+    assert!(!pipeline.is_full());
+}
+
+#[test]
+fn records_that_waited_in_the_source_may_be_on_either_side_of_a_loss() {
+    let mut out = Vec::new();
+    let mut pipeline = text(&mut out, Filter::default());
+    pipeline.behind(70);
+    assert_eq!(pipeline.doubt_until_ns, 0, "nothing was lost");
+    pipeline.losses(1);
+    pipeline.behind(70);
+    for watermark_ns in [10, 20, 30] {
+        pipeline.advance(watermark_ns).unwrap();
+    }
+    assert_eq!((pipeline.doubts, pipeline.doubt_until_ns), (0, 70));
+}

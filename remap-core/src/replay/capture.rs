@@ -170,6 +170,22 @@ impl<S: Sink> Feed<S> {
         self.pipeline.losses(total);
     }
 
+    /// [`Pipeline::behind`].
+    pub fn behind(&mut self, until_ns: u64) {
+        self.write(|| Step::Behind { until_ns });
+        self.pipeline.behind(until_ns);
+    }
+
+    /// [`Pipeline::latest_ns`].
+    pub fn latest_ns(&self) -> u64 {
+        self.pipeline.latest_ns()
+    }
+
+    /// [`Pipeline::is_full`].
+    pub fn is_full(&self) -> bool {
+        self.pipeline.is_full()
+    }
+
     /// [`Pipeline::logs`].
     pub fn logs(&mut self, accounts: Vec<LogAccount>) {
         self.write(|| Step::Logs {

@@ -79,6 +79,11 @@ pub enum Step {
         /// All of them.
         total: u64,
     },
+    /// Records from before this time still wait in the ring.
+    Behind {
+        /// CLOCK_MONOTONIC, ns.
+        until_ns: u64,
+    },
     /// Everything before this time was taken.
     Advance {
         /// CLOCK_MONOTONIC, ns.
@@ -159,6 +164,7 @@ impl<R: Read> Recording<R> {
             Step::Return(returned) => pipeline.observed(returned.event()),
             Step::Checkpoint(checkpoint) => pipeline.checkpoint(checkpoint),
             Step::Losses { total } => pipeline.losses(total),
+            Step::Behind { until_ns } => pipeline.behind(until_ns),
             Step::Advance { watermark_ns } => return pipeline.advance(watermark_ns),
             Step::Logs { accounts } => pipeline.logs(accounts),
             Step::Start(_) | Step::Finish { .. } => return Err(invalid("a second start")),

@@ -12,14 +12,27 @@ pub(super) struct Keys {
     files: Numbers,
 }
 
+/// So many addresses of a kind have a number at a time; then those with the lower half of the
+/// numbers get new ones.
+const MOST: usize = 65_536;
+
 #[derive(Debug, Default)]
-struct Numbers(HashMap<u64, u64>);
+struct Numbers {
+    numbers: HashMap<u64, u64>,
+    last: u64,
+}
 
 impl Numbers {
     /// Puts the number of an address in its place.
     fn replace(&mut self, address: &mut u64) {
-        let next = self.0.len() as u64 + 1;
-        *address = *self.0.entry(*address).or_insert(next);
+        if self.numbers.len() >= MOST && !self.numbers.contains_key(address) {
+            let half = self.last - MOST as u64 / 2;
+            self.numbers.retain(|_, number| *number > half);
+        }
+        *address = *self.numbers.entry(*address).or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
     }
 }
 
@@ -41,5 +54,28 @@ impl Keys {
             Node::Container { key } | Node::Iommufd { key } => self.nodes.replace(&mut key.0),
             Node::Group { .. } | Node::Cdev { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(numbers: &mut Numbers, address: u64) -> u64 {
+        let mut number = address;
+        numbers.replace(&mut number);
+        number
+    }
+
+    #[test]
+    fn a_number_is_never_given_twice() {
+        let mut numbers = Numbers::default();
+        let most = MOST as u64;
+        for address in 0..=most {
+            assert_eq!(number(&mut numbers, address), address + 1);
+        }
+        assert_eq!(numbers.numbers.len(), MOST / 2 + 1);
+        assert_eq!(number(&mut numbers, most), most + 1);
+        assert_eq!(number(&mut numbers, 0), most + 2, "a new one");
     }
 }

@@ -20,10 +20,6 @@ use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 /// One line of `remap trace --json`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a line lives as long as it takes to write it"
-)]
 pub enum Line<'a> {
     /// A cycle ended.
     Cycle {
@@ -105,6 +101,11 @@ pub enum Line<'a> {
     Checkpoint(Cow<'a, Checkpoint>),
     /// The time in which a virtual machine ran nowhere; with `--qemu-log`.
     Downtime(Cow<'a, Downtime>),
+    /// Lines are missing here: the reader of the output did not read.
+    Dropped {
+        /// How many.
+        lines: u64,
+    },
     /// The last line: what it all adds up to.
     Summary {
         /// All cycles.

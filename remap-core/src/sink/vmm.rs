@@ -129,6 +129,10 @@ impl fmt::Display for LogText<'_> {
                 write!(f, ", {count} {what}")?;
             }
         }
+        if log.unread_bytes > 0 {
+            let bytes = log.unread_bytes;
+            write!(f, "; the last {bytes} bytes were not read in time")?;
+        }
         if log.clock_moved_ns > 0 {
             let moved = Ns(log.clock_moved_ns);
             write!(f, "; the wall clock was moved by {moved} meanwhile")?;

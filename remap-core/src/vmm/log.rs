@@ -51,6 +51,9 @@ pub struct LogAccount {
     /// How far the wall clock was moved against CLOCK_MONOTONIC during the trace, ns; added to
     /// the error.
     pub clock_moved_ns: u64,
+    /// Bytes at its end that were not read: the log grew faster than it could be read.
+    #[serde(default)]
+    pub unread_bytes: u64,
 }
 
 /// Why a line was rejected.

@@ -42,12 +42,18 @@ pub(super) struct Device {
 impl Device {
     /// It is seen for the first time, or since it was closed.
     pub(super) fn seen(&mut self, queue: &mut OutputQueue, seen: &DeviceSeen) {
+        self.identity.closed = false;
         self.identity.found = seen.origin == Origin::Found;
         self.identity.name.clone_from(&seen.name);
         self.identity.driver.clone_from(&seen.driver);
         self.migration.bound();
         let stats = queue.stats_mut().device(&seen.name);
         stats.driver.clone_from(&seen.driver);
+    }
+
+    /// Whether it was closed, and is not open again.
+    pub(super) fn is_closed(&self) -> bool {
+        self.identity.closed
     }
 
     pub(super) fn identity(&self) -> &Identity {

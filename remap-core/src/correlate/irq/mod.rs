@@ -11,7 +11,7 @@ use super::moment::Moment;
 use super::report::Reporter;
 use super::rules::{never_read, request_ignored};
 use crate::event::{ContextKey, Errno, Role, Signal, Target};
-use crate::model::{Interrupt, IrqChange, IrqName, IrqStats, IrqVerb, VectorStats};
+use crate::model::{Interrupt, IrqChange, IrqName, IrqVerb};
 use vector::Vector;
 use verb::verb;
 
@@ -45,7 +45,7 @@ impl Interrupts {
         if target.role != Role::Trigger {
             return;
         }
-        let stats = vector_stats(out, name, target.index, target.sub);
+        let stats = out.vector_stats((target.index, target.sub), name);
         stats.signals += 1;
         stats.software += u64::from(software);
         let vector = self.vectors.entry((target.index, target.sub)).or_default();
@@ -74,8 +74,7 @@ impl Interrupts {
         }
         let vector = self.vectors.entry((target.index, target.sub)).or_default();
         let (taken, signal_ns) = vector.take(value);
-        let irq = irq_stats(out, name, target.index);
-        let stats = irq.vectors.entry(target.sub).or_default();
+        let stats = out.vector_stats((target.index, target.sub), name);
         stats.coalesced += taken.saturating_sub(1);
         match taker {
             Taker::Kernel => stats.consumed += 1,
@@ -83,7 +82,7 @@ impl Interrupts {
                 stats.reads += 1;
                 if let Some(ns) = signal_ns.and_then(|ns| at.ns.checked_sub(ns)) {
                     stats.latency.record(ns);
-                    irq.latency.record(ns);
+                    out.irq_stats(target.index, name).latency.record(ns);
                 }
             }
         }
@@ -136,7 +135,7 @@ impl Interrupts {
     ) {
         let (begin_ns, result) = returned;
         let verb = verb(setting.action, setting.data, setting.count);
-        let irq = irq_stats(out, name, setting.index);
+        let irq = out.irq_stats(setting.index, name);
         let calls = match result {
             Ok(()) => &mut irq.calls,
             Err(_) => &mut irq.failed,
@@ -235,7 +234,7 @@ impl Interrupts {
         for ((index, sub), vector) in std::mem::take(&mut self.vectors) {
             let unread = vector.unread();
             if unread > 0 {
-                vector_stats(out, name(index), index, sub).unread += unread;
+                out.vector_stats((index, sub), name(index)).unread += unread;
             }
         }
     }
@@ -283,7 +282,7 @@ impl Interrupts {
         let vector = self.vectors.entry((index, sub)).or_default();
         let unread = vector.set(context);
         if unread > 0 {
-            vector_stats(out, name, index, sub).unread += unread;
+            out.vector_stats((index, sub), name).unread += unread;
         }
     }
 
@@ -296,21 +295,4 @@ impl Interrupts {
         let vectors = self.vectors.range_mut(range);
         vectors.map(|((_, sub), vector)| (*sub, vector))
     }
-}
-
-fn irq_stats<'a>(out: &'a mut Reporter<'_>, name: IrqName, index: u32) -> &'a mut IrqStats {
-    let irqs = &mut out.stats().irqs;
-    let irq = irqs.entry(index).or_insert_with(|| IrqStats::new(name));
-    irq.name = name;
-    irq
-}
-
-fn vector_stats<'a>(
-    out: &'a mut Reporter<'_>,
-    name: IrqName,
-    index: u32,
-    sub: u32,
-) -> &'a mut VectorStats {
-    let irq = irq_stats(out, name, index);
-    irq.vectors.entry(sub).or_default()
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::event::ContextKey;
 
 /// How many unread signals are stored with their time.
-const PENDING: usize = 1024;
+const PENDING: usize = 32;
 
 /// A signal that was not read yet.
 #[derive(Clone, Copy, Debug)]

@@ -19,6 +19,9 @@ pub(super) struct MappedNow<'a> {
     pub(super) dma_complete: bool,
 }
 
+/// So many populated places are distinguished; a zap with more ends when no more are populated.
+const PLACES: usize = 65_536;
+
 /// A zap that is not over.
 #[derive(Clone, Debug)]
 pub(super) struct OpenZap {
@@ -201,7 +204,7 @@ impl OpenZap {
     /// `bytes` at `address` of the process `pid` are populated.
     fn touch(&mut self, pid: u32, address: u64, bytes: u64) {
         let start = address - address.checked_rem(bytes).unwrap_or(0);
-        if self.touched.insert((pid, start)) {
+        if self.touched.len() < PLACES && self.touched.insert((pid, start)) {
             self.touched_bytes = self.touched_bytes.saturating_add(bytes);
         }
     }

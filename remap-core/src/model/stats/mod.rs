@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 mod irq;
 mod mapping;
 mod migration;
+mod room;
 mod times;
 
 pub use irq::{IrqStats, VectorStats};
 pub(crate) use mapping::Pages;
 pub use mapping::{MappingStats, ZapStats};
 pub use migration::{ChangeStats, FromTo, LoggingStats, MigrationStats, StateStats};
+pub use room::Evicted;
 pub use times::Quantiles;
 
 use super::{CauseKind, DataStats, Evidence, KnownIndex, Outcome, Rule, Stage};
@@ -126,6 +128,9 @@ pub struct DeviceStats {
     /// An example for each rule: what was seen the first time.
     #[serde(skip)]
     pub examples: BTreeMap<Rule, Evidence>,
+    /// When its sums were last used, by a count of their uses.
+    #[serde(skip)]
+    pub(crate) used: u64,
 }
 
 /// A process that used a device.
@@ -153,6 +158,8 @@ pub struct Stats {
     pub devices: BTreeMap<String, DeviceStats>,
     /// Migration data of files whose device is not known.
     pub unknown_data: DataStats,
+    #[serde(skip)]
+    pub(crate) room: room::Room,
 }
 
 impl Stats {

@@ -11,7 +11,7 @@ use std::fmt;
 use super::sentence;
 use super::vmm::LogText;
 use super::words::Count;
-use crate::model::{DeviceStats, Ns, Quantiles, Rule, Summary, Withheld};
+use crate::model::{DeviceStats, Evicted, Ns, Quantiles, Rule, Summary, Withheld};
 
 /// A summary as text.
 pub struct Table<'a>(
@@ -37,6 +37,7 @@ impl fmt::Display for Table<'_> {
             writeln!(f, "{}", LogText(log))?;
         }
         self.withheld(f)?;
+        self.evicted(f)?;
         self.identity(f)
     }
 }
@@ -88,12 +89,13 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// What the filters left out: the figures above are a part.
+    /// What was left out of the lines.
     fn withheld(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Withheld {
             records,
             by_class,
             by_latency,
+            unread,
         } = self.0.withheld;
         if records > 0 {
             let records = Count(records, "record");
@@ -108,10 +110,59 @@ impl Table<'_> {
                 writeln!(f, "{lines} not shown ({option}), but counted above")?;
             }
         }
+        if unread > 0 {
+            let lines = Count(unread, "line");
+            writeln!(
+                f,
+                "{lines} dropped, because the reader did not read, but counted above"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What the sums had no room for.
+    fn evicted(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Evicted {
+            devices,
+            users,
+            interrupts,
+        } = self.0.evicted;
+        for (count, what) in [
+            (devices, "devices are only counted in “other devices”"),
+            (users, "users of devices are not listed"),
+            (
+                interrupts,
+                "signals, reads and calls of interrupts are not listed",
+            ),
+        ] {
+            if count > 0 {
+                writeln!(f, "{count} {what}: a trace holds no more")?;
+            }
+        }
         Ok(())
     }
 
     fn identity(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let summary = self.0;
+        writeln!(f, "{}", Identity(summary))?;
+        for miss in &summary.missed {
+            let function = miss.function.as_deref().unwrap_or("several functions");
+            let (reason, program) = (&miss.reason, &miss.program);
+            write!(f, "    {reason} {}: {program} on {function}", miss.count)?;
+            f.write_str(if miss.record { "\n" } else { NO_RECORD })?;
+        }
+        Ok(())
+    }
+}
+
+/// The account of a summary, on one line.
+pub struct Identity<'a>(
+    /// The summary.
+    pub &'a Summary,
+);
+
+impl fmt::Display for Identity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let summary = self.0;
         match summary.seen {
             Some(seen) => write!(f, "seen {seen}")?,
@@ -131,13 +182,6 @@ impl Table<'_> {
             .collect();
         if !reasons.is_empty() {
             write!(f, " ({})", reasons.join(", "))?;
-        }
-        writeln!(f)?;
-        for miss in &summary.missed {
-            let function = miss.function.as_deref().unwrap_or("several functions");
-            let (reason, program) = (&miss.reason, &miss.program);
-            write!(f, "    {reason} {}: {program} on {function}", miss.count)?;
-            f.write_str(if miss.record { "\n" } else { NO_RECORD })?;
         }
         Ok(())
     }

@@ -28,9 +28,9 @@ use crate::event::{
     ZapCause,
 };
 use crate::model::{
-    Activity, CauseKind, Class, Closed, DataStats, InFlightCall, Inferred, Interrupt, IrqChange,
-    IrqName, IrqVerb, Mapped, MappedHow, Opened, Precopy, Rule, StateInterval, Withheld, Zap,
-    ZapEnd, ZappedRegion,
+    Activity, CauseKind, Class, Closed, DataStats, Evicted, InFlightCall, Inferred, Interrupt,
+    IrqChange, IrqName, IrqVerb, Mapped, MappedHow, Opened, Precopy, Rule, StateInterval, Withheld,
+    Zap, ZapEnd, ZappedRegion,
 };
 use crate::parse::irq::{Encoding, IrqInfo};
 use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
@@ -75,6 +75,7 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
             record: true,
         }],
         stats: correlator.into_stats(),
+        evicted: Evicted::default(),
         withheld: Withheld::default(),
         logs: Vec::new(),
     };

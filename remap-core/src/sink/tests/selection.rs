@@ -67,3 +67,36 @@ fn a_single_event_has_no_class() {
     let lines = lines(sink.into_inner().into_inner());
     assert_eq!(lines.len(), every_event().len());
 }
+
+#[test]
+fn the_table_says_what_is_missing_from_the_lines_and_from_the_sums() {
+    use crate::model::Evicted;
+    let mut summary = Summary::default();
+    let text = |summary: &Summary| crate::sink::table::Table(summary).to_string();
+    let nothing = text(&summary);
+    assert!(!nothing.contains("dropped") && !nothing.contains("holds no more"));
+    summary.withheld.unread = 3;
+    summary.evicted = Evicted {
+        devices: 5,
+        users: 6,
+        interrupts: 7,
+    };
+    let table = text(&summary);
+    for words in [
+        "3 lines dropped",
+        "5 devices are only counted in",
+        "6 users of devices",
+        "7 signals",
+    ] {
+        assert!(table.contains(words), "no {words:?} in {table}");
+    }
+}
+
+#[test]
+fn dropped_lines_fit_the_schema() {
+    use crate::sink::line::Line;
+    // As remap-user writes it.
+    let line = serde_json::to_string(&Line::Dropped { lines: 2 }).unwrap() + "\n";
+    assert_eq!(line, "{\"type\":\"dropped\",\"lines\":2}\n");
+    lines(line.into_bytes());
+}

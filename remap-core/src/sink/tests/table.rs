@@ -132,6 +132,7 @@ fn what_was_withheld_is_said_and_what_was_not_is_no_line() {
                 records,
                 by_class,
                 by_latency,
+                ..Withheld::default()
             },
             ..Summary::default()
         })

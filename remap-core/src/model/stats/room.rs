@@ -1,0 +1,219 @@
+//! The room of the sums: a trace on any host, for any time, stays within its memory. What has no room
+//! is merged or left out, and counted.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DeviceStats, IrqStats, Stats, User, VectorStats};
+use crate::model::IrqName;
+
+/// So many devices have sums of their own.
+pub const DEVICES: usize = 1024;
+/// So many IRQ indexes of one device.
+const INDEXES: usize = 64;
+/// So many vectors of all devices.
+pub const VECTORS: usize = 16_384;
+/// So many users of one device are listed.
+const USERS: usize = 64;
+
+/// The row of the devices that have none of their own.
+pub const OTHERS: &str = "other devices";
+
+/// What the sums had no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Evicted {
+    /// Devices whose opens, closes, state changes and findings were added to `other devices`; the rest
+    /// of their sums is left out. Those that were used last keep their own.
+    pub devices: u64,
+    /// Users of devices that are not listed.
+    pub users: u64,
+    /// Signals, reads and calls of IRQ indexes and vectors that are not listed.
+    pub interrupts: u64,
+}
+
+/// What is not written of the sums.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Room {
+    evicted: Evicted,
+    /// Counts the uses of the sums of devices.
+    clock: u64,
+    /// The vectors of all devices.
+    vectors: usize,
+    /// The sums of what has no room.
+    beyond: Option<Box<IrqStats>>,
+}
+
+impl Room {
+    fn beyond(&mut self, name: IrqName) -> &mut IrqStats {
+        self.beyond
+            .get_or_insert_with(|| Box::new(IrqStats::new(name)))
+    }
+}
+
+impl Stats {
+    /// What the sums had no room for.
+    pub fn evicted(&self) -> Evicted {
+        self.room.evicted
+    }
+
+    /// The sums of a device.
+    pub(crate) fn device(&mut self, name: &str) -> &mut DeviceStats {
+        if self.devices.len() >= DEVICES && !self.devices.contains_key(name) {
+            self.evict();
+        }
+        self.room.clock += 1;
+        let device = self.devices.entry(name.to_owned()).or_default();
+        device.used = self.room.clock;
+        device
+    }
+
+    /// The sums of an IRQ index of a device.
+    pub(crate) fn irq(&mut self, device: &str, index: u32, name: IrqName) -> &mut IrqStats {
+        let irqs = &self.device(device).irqs;
+        if irqs.len() >= INDEXES && !irqs.contains_key(&index) {
+            self.room.evicted.interrupts += 1;
+            return self.room.beyond(name);
+        }
+        let irqs = &mut self.device(device).irqs;
+        let irq = irqs.entry(index).or_insert_with(|| IrqStats::new(name));
+        irq.name = name;
+        irq
+    }
+
+    /// The sums of a sub-index of an IRQ index of a device.
+    pub(crate) fn vector(
+        &mut self,
+        device: &str,
+        (index, sub): (u32, u32),
+        name: IrqName,
+    ) -> &mut VectorStats {
+        let irqs = &self.device(device).irqs;
+        let irq = irqs.get(&index);
+        let room = irq.is_some() || irqs.len() < INDEXES;
+        if !irq.is_some_and(|irq| irq.vectors.contains_key(&sub)) {
+            if !room || self.room.vectors >= VECTORS {
+                self.room.evicted.interrupts += 1;
+                return self.room.beyond(name).vectors.entry(0).or_default();
+            }
+            self.room.vectors += 1;
+        }
+        self.irq(device, index, name)
+            .vectors
+            .entry(sub)
+            .or_default()
+    }
+
+    /// A process uses a device.
+    pub(crate) fn user(&mut self, device: &str, pid: u32, comm: &str) {
+        let users = &mut self.device(device).users;
+        if users.contains_key(&pid) {
+            return;
+        }
+        if users.len() < USERS {
+            let comm = comm.to_owned();
+            users.insert(pid, User { comm, vm: None });
+        } else {
+            self.room.evicted.users += 1;
+        }
+    }
+
+    /// Merges the sums of the device that was not used for the longest time into [`OTHERS`].
+    fn evict(&mut self) {
+        let named = self.devices.iter().filter(|(name, _)| *name != OTHERS);
+        let oldest = named.min_by_key(|(_, device)| device.used);
+        let Some(name) = oldest.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        let Some(device) = self.devices.remove(&name) else {
+            return;
+        };
+        let vectors = device.irqs.values().map(|irq| irq.vectors.len());
+        self.room.vectors = self.room.vectors.saturating_sub(vectors.sum());
+        self.room.evicted.devices += 1;
+        self.devices
+            .entry(OTHERS.to_owned())
+            .or_default()
+            .merge(device);
+    }
+}
+
+impl DeviceStats {
+    /// Adds what is counted of a device that has no room.
+    fn merge(&mut self, other: Self) {
+        self.opens += other.opens;
+        self.closes += other.closes;
+        self.deaths += other.deaths;
+        self.transitions += other.transitions;
+        let of_regions = other.regions.into_values().map(|region| region.findings);
+        for (rule, count) in of_regions.chain([other.findings]).flatten() {
+            *self.findings.entry(rule).or_default() += count;
+        }
+        for (rule, example) in other.examples {
+            self.examples.entry(rule).or_insert(example);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Rule;
+
+    #[test]
+    fn the_device_that_was_used_last_keeps_its_sums() {
+        let mut stats = Stats::default();
+        stats.device("first").opens = 1;
+        let rule = Rule::ALL[0];
+        for (place, findings) in [("first", 2), ("second", 3)] {
+            stats.device(place).findings.insert(rule, findings);
+        }
+        stats.device("first");
+        (0..DEVICES).for_each(|n| stats.device(&n.to_string()).opens += 1);
+        // One row more for the others.
+        assert_eq!(stats.devices.len(), DEVICES + 1);
+        assert_eq!(stats.evicted().devices, 2);
+        let opens: u64 = stats.devices.values().map(|device| device.opens).sum();
+        assert_eq!(opens, DEVICES as u64 + 1, "nothing counted is lost");
+        assert_eq!(stats.findings()[&rule], 5);
+        assert!(!stats.devices.contains_key("first"));
+        assert!(stats.devices.contains_key(&(DEVICES - 1).to_string()));
+    }
+
+    #[test]
+    fn indexes_and_vectors_beyond_the_room_are_counted() {
+        let mut stats = Stats::default();
+        for index in 0..INDEXES as u32 + 2 {
+            stats.irq("one", index, IrqName::Other);
+        }
+        assert_eq!(stats.devices["one"].irqs.len(), INDEXES);
+        assert_eq!(stats.evicted().interrupts, 2);
+        stats.vector("one", (u32::MAX, 0), IrqName::Other).signals += 1;
+        assert_eq!(stats.evicted().interrupts, 3);
+        for sub in 0..VECTORS as u32 + 5 {
+            stats.vector("two", (2, sub), IrqName::Other).signals += 1;
+            stats.vector("two", (2, 0), IrqName::Other).signals += 1;
+        }
+        assert_eq!(stats.devices["two"].irqs[&2].vectors.len(), VECTORS);
+        assert_eq!(stats.evicted().interrupts, 3 + 5);
+    }
+
+    #[test]
+    fn an_evicted_device_leaves_room_for_vectors() {
+        let mut stats = Stats::default();
+        for sub in 0..VECTORS as u32 {
+            stats.vector("old", (2, sub), IrqName::Other).signals += 1;
+        }
+        (0..DEVICES).for_each(|n| drop(stats.device(&n.to_string()).driver.take()));
+        stats.vector("new", (2, 0), IrqName::Other).signals += 1;
+        assert_eq!(stats.evicted().interrupts, 0);
+    }
+
+    #[test]
+    fn users_beyond_the_room_are_counted() {
+        let mut stats = Stats::default();
+        (0..USERS as u32 + 2).for_each(|pid| stats.user("one", pid, "vmm"));
+        stats.user("one", 0, "vmm");
+        assert_eq!(stats.devices["one"].users.len(), USERS);
+        assert_eq!(stats.evicted().users, 2);
+    }
+}
