@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// An exit code that is not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -73,13 +75,23 @@ impl From<io::Error> for Error {
     }
 }
 
+/// Writes a line for people to stderr; nothing, if that would block or fails.
+pub fn say(text: fmt::Arguments<'_>) {
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = Timespec::default();
+    if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) {
+        let _ = rustix::io::write(&stderr, format!("remap: {text}\n").as_bytes());
+    }
+}
+
 /// The exit code of the process. Writes an error as one line to stderr, except a broken pipe.
 pub fn report(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("remap: {error}");
+            say(format_args!("{error}"));
             ExitCode::from(error.code as u8)
         }
     }

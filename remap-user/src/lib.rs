@@ -6,4 +6,5 @@ pub mod exit;
 pub mod kernel;
 pub mod live;
 pub mod respond;
+pub mod threads;
 pub mod vfio;

@@ -14,7 +14,7 @@ use check::{Check, OTHER_KERNEL, Status, VFIO};
 use clap::Args;
 
 use crate::{
-    cmd::output::Format,
+    cmd::format::Format,
     exit::{Code, Error},
     kernel::{
         Kernel,

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cmd::format::Format;
+use crate::cmd::limits;
 use crate::cmd::machine::{create_ready_file, open_device};
-use crate::cmd::output::{Format, Printer};
+use crate::cmd::output::Printer;
 use crate::cmd::signals::stop_signal;
-use crate::exit::{Code, Error};
+use crate::exit::{Code, Error, say};
 use crate::respond::ack::AckForm;
 use crate::respond::drill::{DrillError, Options, drill};
 use crate::respond::migrate::parse_state;
 use crate::respond::report::Report;
 use crate::respond::verdict::Line;
+use crate::threads;
 use crate::vfio::open::Via;
 use remap_core::event::DeviceState;
 
@@ -73,18 +76,17 @@ impl Drill {
         } else {
             is_wrong_or_last
         };
-        let (lines, printer) = Printer::start(Format::new(self.json), wanted);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let gone = printer.gone();
+        limits::require(&limits::RESPOND)?;
+        let runtime = threads::runtime().map_err(|error| threads::refused(&error))?;
+        let (lines, printer) = Printer::start(Format::new(self.json), wanted)?;
+        let outbox = printer.outbox();
         let drilled = runtime.block_on(async {
             let (signalled, stop) = (stop_signal()?, Arc::new(AtomicBool::new(false)));
             let interrupted = Arc::clone(&stop);
             tokio::spawn(async move {
                 tokio::select! {
                     () = signalled.notified() => {}
-                    () = gone.notified() => {}
+                    () = outbox.gone() => {}
                 }
                 interrupted.store(true, Ordering::Release);
             });
@@ -93,10 +95,15 @@ impl Drill {
         });
         // A state change that hangs in the kernel must not hold this back.
         runtime.shutdown_background();
-        match printer.finish() {
-            // The reader of the output exited, which ended the drill: not a failure.
-            Err(error) if error.is_broken_pipe() => Err(error),
-            printed => drilled.and(printed),
+        match (printer.finish(), drilled) {
+            // The drill's own failure counts for more than lines that were not read.
+            (Err(error), Err(failure)) if error.code == Code::Lost => {
+                say(format_args!("{error}"));
+                Err(failure)
+            }
+            // The output was closed or failed, which ended the drill.
+            (Err(error), _) => Err(error),
+            (Ok(()), drilled) => drilled,
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cmd::output::Format;
-use crate::exit::Error;
+use crate::cmd::format::Format;
+use crate::exit::{Error, say};
 use crate::respond::ack::encoding_name;
 use crate::respond::migrate::Migration;
 use crate::respond::report::{AreaText, RegionAreas, flag_letters};
@@ -90,7 +90,7 @@ impl List {
         let mut stdout = io::stdout().lock();
         let devices = host.vfio_devices();
         if devices.is_empty() {
-            eprintln!("remap: no PCI device is bound to a vfio driver");
+            say(format_args!("no PCI device is bound to a vfio driver"));
         }
         for bdf in devices {
             format.write(&mut stdout, &look(&host, bdf))?;

@@ -1,5 +1,6 @@
 //! Opening a device for a subcommand, the readiness file, and the exit codes of device errors.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,7 +60,11 @@ pub fn open_device(text: &str, via: Via, fd: Option<i32>) -> Result<Arc<Device>,
 /// Creates the readiness file of a command.
 pub fn create_ready_file(path: Option<&Path>) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
-    std::fs::write(path, "").map_err(|error| {
+    // O_NONBLOCK: a fifo without a reader is an error, and does not block the command.
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    let created = options.custom_flags(libc::O_NONBLOCK).open(path);
+    created.map(drop).map_err(|error| {
         let errno = remap_core::event::Errno::of(&error);
         let path = path.display();
         Error::with_message(

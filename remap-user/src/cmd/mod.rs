@@ -5,10 +5,13 @@ pub mod drill;
 pub mod list;
 pub mod schema;
 pub mod serve;
+pub mod signals;
 pub mod trace;
 
+mod format;
+mod limits;
 mod machine;
+mod outbox;
 mod output;
 mod select;
-mod signals;
 mod writer;

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cmd::format::Format;
+use crate::cmd::limits;
 use crate::cmd::machine::{create_ready_file, open_device};
-use crate::cmd::output::{Format, Printer};
+use crate::cmd::output::Printer;
 use crate::cmd::signals::stop_signal;
 use crate::exit::Error;
 use crate::respond::ack::AckForm;
 use crate::respond::serve::Service;
+use crate::threads;
 use crate::vfio::open::Via;
 
 /// Owns a device, and remaps its regions at each trigger of its driver, until it is interrupted.
@@ -46,11 +49,10 @@ pub struct Serve {
 impl Serve {
     /// Serves until SIGINT, SIGTERM, or the reader of the output is gone.
     pub fn run(self) -> Result<(), Error> {
-        let (lines, printer) = Printer::start(Format::new(self.json), |_| true);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let gone = printer.gone();
+        limits::require(&limits::RESPOND)?;
+        let runtime = threads::runtime().map_err(|error| threads::refused(&error))?;
+        let (lines, printer) = Printer::start(Format::new(self.json), |_| true)?;
+        let outbox = printer.outbox();
         let served = runtime.block_on(async {
             let stop = stop_signal()?;
             let device = open_device(&self.device, self.via, self.device_fd)?;
@@ -63,14 +65,14 @@ impl Serve {
             let stop = async {
                 tokio::select! {
                     () = stop.notified() => {}
-                    () = gone.notified() => {}
+                    () = outbox.gone() => {}
                 }
             };
             service.run(stop).await.map_err(Error::from)
             // Dropped in this order: the service (disable, unmap), the device (close).
         });
         drop(runtime);
-        let printed = printer.finish();
-        served.and(printed)
+        // The error of the output first: a command that it ended has none of its own.
+        printer.finish().and(served)
     }
 }

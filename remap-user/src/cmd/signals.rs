@@ -1,38 +1,96 @@
 //! The signals that end a command.
+//!
+//! The handler itself ends the process at the second signal: whatever blocks the reactor, a thread
+//! or the output, cannot hold that back.
 
-use std::sync::Arc;
+#![expect(unsafe_code, reason = "sigaction(2), and what a handler may call")]
 
+use std::{
+    io,
+    os::fd::{AsFd as _, IntoRawFd as _, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, AtomicU32, Ordering},
+    },
+};
+
+use rustix::event::{EventfdFlags, eventfd};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    io::{Interest, unix::AsyncFd},
     sync::Notify,
 };
 
 use crate::exit::Error;
 
-/// Notified at the first SIGINT, SIGTERM or SIGHUP; a second one of the same kind ends the process
-/// at once. Must be called within a tokio runtime.
+/// The signals that end a command.
+const ENDING: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// How many of them have arrived.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+/// The eventfd that the first one is written to; never closed.
+static EVENTFD: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn on_signal(signal: libc::c_int) {
+    // The second signal: something hangs, perhaps in a driver. The kernel closes the device of an
+    // exited process, which disables its IRQs and ends the wait of its driver.
+    if COUNT.fetch_add(1, Ordering::AcqRel) > 0 {
+        // SAFETY: a handler may call _exit(2), which does not return.
+        unsafe { libc::_exit(128 + signal) };
+    }
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: a handler may call write(2); the buffer is local, and the errno is restored for the
+    // code that was interrupted.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::write(
+            EVENTFD.load(Ordering::Acquire),
+            one.as_ptr().cast(),
+            one.len(),
+        );
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// A file that becomes too large is an error of its write(2), not the end of the process.
+pub fn ignore_file_size_signal() {
+    // SAFETY: SIG_IGN is no code of this process.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Notified at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once. Must be
+/// called within a tokio runtime, once.
 ///
 /// # Errors
 /// If a signal handler cannot be installed.
 pub fn stop_signal() -> Result<Arc<Notify>, Error> {
-    let notify = Arc::new(Notify::new());
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signal = signal(kind)?;
-        let notify = Arc::clone(&notify);
-        tokio::spawn(async move {
-            if signal.recv().await.is_some() {
-                notify.notify_one();
-            }
-            // The second signal: something hangs, perhaps in a driver. The kernel closes the device
-            // of an exited process, which disables its IRQs and ends the wait of its driver.
-            if signal.recv().await.is_some() {
-                std::process::exit(128 + kind.as_raw_value());
-            }
-        });
+    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+    let eventfd = eventfd(0, flags).map_err(io::Error::from)?;
+    let watched: OwnedFd = eventfd.as_fd().try_clone_to_owned()?;
+    // SAFETY: the AsyncFd owns the fd, which stays open until it is deregistered.
+    let watched = unsafe { AsyncFd::register_with_interest(watched, Interest::READABLE) };
+    let watched = watched.map_err(io::Error::from)?;
+    EVENTFD.store(eventfd.into_raw_fd(), Ordering::Release);
+    for signal in ENDING {
+        install(signal)?;
     }
+    let notify = Arc::new(Notify::new());
+    let notified = Arc::clone(&notify);
+    tokio::spawn(async move {
+        if watched.readable().await.is_ok() {
+            notified.notify_one();
+        }
+    });
     Ok(notify)
+}
+
+fn install(signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: all zeroes is a sigaction without flags, with an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_signal as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the action is complete, and its handler calls only what a handler may.
+    match unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -20,6 +20,7 @@ use remap_core::{
         Sink,
         json::Json,
         select::{Select, Selection},
+        table::Identity,
         text::{Text, TextOptions},
     },
 };
@@ -27,22 +28,34 @@ use tokio::sync::Notify;
 
 use crate::{
     cmd::{
+        format::Format,
+        limits,
         machine::create_ready_file,
+        outbox::{self, Outbox},
         select::Filters,
         signals::stop_signal,
-        writer::{self, Writer},
+        writer::{Bounded, Writer},
     },
-    exit::{Code, Error},
+    exit::{Code, Error, say},
     live::{
-        clock::monotonic_ns, hooks::lookup::can_be_probed, probes::LoadOptions, process::vm_name,
-        qemu_log::QemuLogs, session::Session,
+        clock::monotonic_ns,
+        hooks::lookup::can_be_probed,
+        probes::LoadOptions,
+        process::vm_name,
+        qemu_log::{self, QemuLogs},
+        session::Session,
     },
+    threads,
 };
 
 /// Shows remap cycles, state changes and findings of every VFIO device, live.
 ///
 /// Changes nothing on the system and opens no device. Ends at Ctrl-C, after --duration, or when the
-/// reader of its output exits; then writes a summary.
+/// reader of its output exits; then writes a summary. A second Ctrl-C ends it at once, without one.
+///
+/// Its queues and tables hold at most 64 MiB, beside the ring (--buffer). Records that it cannot
+/// follow are lost, lines that the reader of its output does not read are dropped (exit code 4),
+/// and both are counted and marked where they are missing.
 #[derive(Args, Debug)]
 pub struct Trace {
     #[command(flatten)]
@@ -119,16 +132,15 @@ impl Trace {
             log::set_logger(&Stderr).map_err(anyhow::Error::msg)?;
             log::set_max_level(log::LevelFilter::Trace);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let summary = runtime.block_on(self.trace())?;
-        self.judge(&summary)
+        limits::require(&limits::TRACE)?;
+        let runtime = threads::runtime().map_err(|error| threads::refused(&error))?;
+        runtime.block_on(self.trace())
     }
 
-    async fn trace(&self) -> Result<Summary, Error> {
+    async fn trace(&self) -> Result<(), Error> {
         // Before the first step that takes time: a wrong argument fails at once.
         self.filters.filter()?;
+        qemu_log::check(&self.qemu_log)?;
         let recording = self.open_recording()?;
         let stop = stop_signal()?;
         let session = Session::attach(self.load_options(), self.ended(&stop)).await?;
@@ -138,22 +150,26 @@ impl Trace {
             start_ns,
             recording,
         };
-        let (out, thread) = writer::start();
-        let gone = thread.gone();
+        let outbox = Outbox::start(Format::new(self.json))?;
+        let out = Writer::new(outbox.clone());
         let end = async {
             tokio::select! {
                 () = self.ended(&stop) => {}
-                () = gone.notified() => {}
+                () = outbox.gone() => {}
             }
         };
         let summary = if self.json {
-            self.follow(session, Json::new(out), logs, began, end).await
+            let sink = Bounded::new(Json::new(out), outbox.clone());
+            self.follow(session, sink, logs, began, end).await
         } else {
-            let sink = text(out, start_ns);
+            let sink = Bounded::new(text(out, start_ns), outbox.clone());
             self.follow(session, sink, logs, began, end).await
         };
-        // The writer's error first: a broken pipe also fails the trace.
-        thread.finish().map_err(Error::from).and(summary)
+        // The error of the output first: it also fails the trace.
+        let unread = outbox.finish()?;
+        let summary = summary?;
+        self.judge(&summary)?;
+        outbox::unread(unread, &format!(" ({})", Identity(&summary)))
     }
 
     /// Runs the session into a sink.
@@ -300,7 +316,7 @@ impl log::Log for Stderr {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            eprintln!("probe: {}", record.args());
+            say(format_args!("probe: {}", record.args()));
         }
     }
 

@@ -6,6 +6,7 @@ use super::{
     error::LoadError,
     probes::{LoadOptions, Probes},
 };
+use crate::exit::say;
 
 /// How often a waiting trace checks for the module `vfio`.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -24,16 +25,16 @@ pub async fn attach(options: LoadOptions) -> Result<Probes, LoadError> {
         match Probes::attach(options) {
             Err(LoadError::Unloaded) => {
                 if !reported {
-                    eprintln!(
-                        "remap: the module vfio is not loaded: waiting for it (`modprobe vfio-pci`)"
-                    );
+                    say(format_args!(
+                        "the module vfio is not loaded: waiting for it (`modprobe vfio-pci`)"
+                    ));
                 }
                 reported = true;
                 wait_for_vfio().await;
             }
             Ok(probes) => {
                 for sentence in &probes.missing {
-                    eprintln!("remap: {sentence}");
+                    say(format_args!("{sentence}"));
                 }
                 return Ok(probes);
             }

@@ -18,5 +18,6 @@ pub mod process;
 pub mod qemu_log;
 mod ring;
 pub mod session;
+mod turn;
 pub mod walk;
 mod watermark;

@@ -7,8 +7,9 @@ use super::{
     module_events::ModuleEvent,
     probes::{ModuleHooks, Probes},
     ring::Ring,
+    turn::Turn,
 };
-use crate::exit::Error;
+use crate::exit::{Error, say};
 
 /// The modules that use `vfio_pci_core`.
 const VFIO_PCI_CORE_HOLDERS: &str = "/sys/module/vfio_pci_core/holders";
@@ -42,8 +43,11 @@ impl Modules {
     /// Waits until one is loaded or unloaded.
     pub async fn changed(&mut self) -> io::Result<()> {
         let Self { ring, pending } = self;
-        ring.ready(|bytes| pending.extend(ModuleEvent::parse(bytes)))
-            .await
+        ring.ready().await?;
+        ring.take(Turn::begin(), |bytes| {
+            pending.extend(ModuleEvent::parse(bytes));
+        });
+        Ok(())
     }
 
     /// Attaches the hooks of loaded modules, removes those of unloaded ones, and reports both on
@@ -63,7 +67,9 @@ impl Modules {
         match probes.attach_new_hooks()? {
             ModuleHooks::Attached(0) => Ok(ModuleAction::None),
             ModuleHooks::Attached(count) => {
-                eprintln!("remap: modules were loaded: {count} hooks were attached");
+                say(format_args!(
+                    "modules were loaded: {count} hooks were attached"
+                ));
                 Ok(ModuleAction::Walk)
             }
             ModuleHooks::LayoutChanged => Ok(ModuleAction::Reload),
@@ -74,7 +80,9 @@ impl Modules {
 fn remove(module: &str, probes: &mut Probes) -> Result<(), Error> {
     let removed = probes.hooks.remove_module(module)?;
     if removed > 0 {
-        eprintln!("remap: the module {module} was unloaded: {removed} hooks were removed");
+        say(format_args!(
+            "the module {module} was unloaded: {removed} hooks were removed"
+        ));
     }
     Ok(())
 }

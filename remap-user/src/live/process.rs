@@ -5,7 +5,6 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     sync::mpsc,
-    thread,
     time::Duration,
 };
 
@@ -94,7 +93,7 @@ pub(super) fn with_timeout<T: Send + 'static>(
     read: impl FnOnce() -> Option<T> + Send + 'static,
 ) -> Option<T> {
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(read()));
+    crate::threads::spawn(move || sender.send(read())).ok()?;
     receiver.recv_timeout(MEMORY_TIMEOUT).ok().flatten()
 }
 

@@ -1,10 +1,11 @@
 //! QEMU's trace logs, followed while they grow.
 
 use std::{
-    fs::File,
+    fs::{File, FileType, Metadata},
     io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use super::clock::WallClock;
@@ -15,6 +16,12 @@ use remap_core::vmm::{
     log::{self, LogAccount, RESOLUTION_NS, Rejected},
     printable,
 };
+
+/// How many pieces of 64 KiB one turn reads of a log.
+const READS: usize = 64;
+
+/// How long the end of the trace reads what is left of the logs.
+const LAST: Duration = Duration::from_millis(200);
 
 /// One log. The file may be created after the trace began, and may be truncated or replaced.
 #[derive(Debug)]
@@ -61,17 +68,19 @@ impl QemuLogs {
         self.logs.is_empty()
     }
 
-    /// Reads the lines that were written since the last call.
+    /// Reads the lines that were written since the last call, for one turn. Returns whether it read
+    /// all of them.
     ///
     /// # Errors
     /// If a file exists and cannot be read: its path and the reason.
-    pub fn poll(&mut self, mut take: impl FnMut(Checkpoint)) -> Result<(), (PathBuf, io::Error)> {
+    pub fn poll(&mut self, mut take: impl FnMut(Checkpoint)) -> Result<bool, (PathBuf, io::Error)> {
+        let mut all = true;
         for log in &mut self.logs {
             let (clock, start_ns) = (self.clock, self.start_ns);
-            log.poll(clock, start_ns, &mut take)
-                .map_err(|error| (log.path.clone(), error))?;
+            let polled = log.poll(clock, start_ns, &mut take);
+            all &= polled.map_err(|error| (log.path.clone(), error))?;
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Reads the rest at the end of the trace, and returns the account of each log.
@@ -82,7 +91,8 @@ impl QemuLogs {
         mut self,
         mut take: impl FnMut(Checkpoint),
     ) -> Result<Vec<LogAccount>, (PathBuf, io::Error)> {
-        self.poll(&mut take)?;
+        let begin = Instant::now();
+        while !self.poll(&mut take)? && begin.elapsed() < LAST {}
         let (clock, start_ns) = (self.clock, self.start_ns);
         let mut accounts = Vec::new();
         for Log {
@@ -95,6 +105,7 @@ impl QemuLogs {
             let later = WallClock::measure().map_err(|error| (path, error))?;
             lines.finish(|line| read(line, &mut account, clock, start_ns, &mut take));
             account.there = file.is_some();
+            account.unread_bytes = file.as_ref().map_or(0, rest);
             account.error_ns = clock.error_ns() + RESOLUTION_NS;
             account.clock_moved_ns = clock.moved(later);
             accounts.push(account);
@@ -109,36 +120,39 @@ impl Log {
         clock: WallClock,
         start_ns: u64,
         take: &mut impl FnMut(Checkpoint),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         if self.file.is_none() {
-            self.file = match File::open(&self.path) {
+            self.file = match open(&self.path) {
                 Ok(file) => Some(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
                 Err(error) => return Err(error),
             };
         }
-        self.read_on(clock, start_ns, take)?;
+        if !self.read_on(clock, start_ns, take)? {
+            return Ok(false);
+        }
         if self.was_replaced()? {
             // The rest of the old file was read just now.
             self.lines = Lines::default();
-            self.read_on(clock, start_ns, take)?;
+            return self.read_on(clock, start_ns, take);
         }
-        Ok(())
+        Ok(true)
     }
 
+    /// Reads until the end, or for one turn. Returns whether it is at the end.
     fn read_on(
         &mut self,
         clock: WallClock,
         start_ns: u64,
         take: &mut impl FnMut(Checkpoint),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let Some(file) = &mut self.file else {
-            return Ok(());
+            return Ok(true);
         };
         let mut bytes = [0; 1 << 16];
-        loop {
+        for _ in 0..READS {
             let count = match file.read(&mut bytes) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(true),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -148,6 +162,7 @@ impl Log {
                 read(line, account, clock, start_ns, take);
             });
         }
+        Ok(false)
     }
 
     /// Whether the file was truncated or replaced: QEMU truncates its log when it starts, and tools
@@ -156,20 +171,72 @@ impl Log {
         let Some(file) = &mut self.file else {
             return Ok(false);
         };
-        let open = file.metadata()?;
-        if open.len() < file.stream_position()? {
+        let opened = file.metadata()?;
+        if opened.len() < file.stream_position()? {
             file.seek(SeekFrom::Start(0))?;
             return Ok(true);
         }
         match std::fs::metadata(&self.path) {
-            Ok(there) if (there.dev(), there.ino()) != (open.dev(), open.ino()) => {
-                *file = File::open(&self.path)?;
+            Ok(there) if (there.dev(), there.ino()) != (opened.dev(), opened.ino()) => {
+                *file = open(&self.path)?;
                 Ok(true)
             }
             // It was removed or renamed: keep reading it until another file has this path.
             _ => Ok(false),
         }
     }
+}
+
+/// Opens a log. Only a regular file can be read without waiting, and has an end.
+fn open(path: &Path) -> io::Result<File> {
+    let is_regular = |there: &Metadata| match type_name(there.file_type()) {
+        None => Ok(()),
+        Some(name) => Err(io::Error::other(format!("it is {name}"))),
+    };
+    // An open already changes some devices.
+    is_regular(&std::fs::metadata(path)?)?;
+    let mut options = File::options();
+    // Another file may have this path by now: the open of a fifo must not wait, and a terminal must
+    // not become that of this process.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = options.read(true).custom_flags(flags).open(path)?;
+    is_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// What kind of file it is; `None` for a regular one.
+fn type_name(kind: FileType) -> Option<&'static str> {
+    match kind {
+        kind if kind.is_file() => None,
+        kind if kind.is_dir() => Some("a directory"),
+        kind if kind.is_fifo() => Some("a FIFO"),
+        kind if kind.is_socket() => Some("a socket"),
+        kind if kind.is_char_device() => Some("a character device"),
+        kind if kind.is_block_device() => Some("a block device"),
+        _ => Some("no regular file"),
+    }
+}
+
+/// Checks the logs that exist already.
+///
+/// # Errors
+/// If one is not a regular file, or may not be read.
+pub fn check(paths: &[PathBuf]) -> Result<(), Error> {
+    for path in paths {
+        match open(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(unreadable_log((path.clone(), error)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// How much of a log was not read, bytes.
+fn rest(mut file: &File) -> u64 {
+    let size = file.metadata().map_or(0, |there| there.len());
+    size.saturating_sub(file.stream_position().unwrap_or(size))
 }
 
 /// Parses a line as a checkpoint, or counts why it is not one.
@@ -216,11 +283,18 @@ fn read(
 /// A log that exists and cannot be read.
 pub(super) fn unreadable_log((path, error): (PathBuf, io::Error)) -> Error {
     let path = path.display();
-    let errno = remap_core::event::Errno::of(&error);
-    Error::with_message(
-        Code::Failed,
-        format!("reading the QEMU log {path} failed: {errno}; give a file that this user may read"),
-    )
+    let (reason, remedy) = match error.raw_os_error() {
+        Some(_) => (
+            remap_core::event::Errno::of(&error).to_string(),
+            "a file that this user may read",
+        ),
+        None => (
+            error.to_string(),
+            "the regular file that QEMU writes (`-D FILE`)",
+        ),
+    };
+    let message = format!("reading the QEMU log {path} failed: {reason}; give {remedy}");
+    Error::with_message(Code::Failed, message)
 }
 
 /// The name of each log: the file name without its extension, or the whole path if two logs would
@@ -335,10 +409,36 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_log() {
+    fn only_a_regular_file_is_a_log() {
         let folder = tempfile::tempdir().unwrap();
-        let mut logs = QemuLogs::new(&[folder.path().to_owned()], 0).unwrap();
-        let (path, _) = logs.poll(drop).unwrap_err();
-        assert_eq!(path, folder.path());
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let zero = Path::new("/dev/zero").to_owned();
+        for (path, name) in [
+            (folder.path().to_owned(), "a directory"),
+            (socket, "a socket"),
+            (zero, "a character device"),
+        ] {
+            let mut logs = QemuLogs::new(std::slice::from_ref(&path), 0).unwrap();
+            let (failed, _) = logs.poll(drop).unwrap_err();
+            assert_eq!(failed, path);
+            let line = check(&[path]).unwrap_err().to_string();
+            assert!(line.contains(name) && line.contains("-D FILE"), "{line}");
+        }
+        check(&[folder.path().join("none")]).unwrap();
+    }
+
+    #[test]
+    fn a_long_log_is_read_turn_by_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("src.trace");
+        let length = (READS as u64 * 2) << 16;
+        std::fs::write(&path, vec![b'\n'; usize::try_from(length).unwrap()]).unwrap();
+        let mut logs = QemuLogs::new(&[path], 0).unwrap();
+        assert!(!logs.poll(drop).unwrap());
+        assert_eq!(logs.logs[0].account.lines, length / 2);
+        assert!(!logs.poll(drop).unwrap());
+        assert!(logs.poll(drop).unwrap());
+        assert_eq!(logs.logs[0].account.lines, length);
     }
 }

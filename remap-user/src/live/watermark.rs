@@ -4,6 +4,9 @@
 //! preempted program can take long between these steps, and every record behind a reserved one
 //! waits. So a time is a watermark only if no program was between these steps: at one moment, as
 //! many records were taken or lost as were counted as seen.
+//!
+//! While the ring holds more than one turn takes, the watermark is the time of the latest record
+//! that was taken.
 
 /// How long to wait for a watermark, ns. On a machine with many CPUs some program may be between
 /// those steps at each check; the order counts the records that then arrive late.
@@ -14,6 +17,7 @@ const PATIENCE_NS: u64 = 200_000_000;
 pub(super) struct Watermark {
     /// The first time that was refused since the last watermark (CLOCK_MONOTONIC ns).
     waiting_ns: Option<u64>,
+    last_ns: u64,
 }
 
 impl Watermark {
@@ -23,9 +27,17 @@ impl Watermark {
         let since_ns = *self.waiting_ns.get_or_insert(time_ns);
         let reached = seen == settled || time_ns.saturating_sub(since_ns) > PATIENCE_NS;
         if reached {
-            self.waiting_ns = None;
+            self.behind(time_ns);
         }
         reached
+    }
+
+    /// The watermark while records wait in the ring: the time of the latest one that was taken.
+    /// A watermark never goes back.
+    pub fn behind(&mut self, latest_ns: u64) -> u64 {
+        self.waiting_ns = None;
+        self.last_ns = self.last_ns.max(latest_ns);
+        self.last_ns
     }
 }
 
@@ -43,6 +55,19 @@ mod tests {
             "later records do not compensate"
         );
         assert!(watermark.reaches(40, 8, 8));
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let mut watermark = Watermark::default();
+        assert!(!watermark.reaches(10, 2, 3));
+        assert_eq!(watermark.behind(7), 7);
+        assert!(
+            !watermark.reaches(11 + PATIENCE_NS, 5, 6),
+            "waits from now on"
+        );
+        assert!(watermark.reaches(12 + PATIENCE_NS, 6, 6));
+        assert_eq!(watermark.behind(8), 12 + PATIENCE_NS);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::respond::migrate::Migration;
 use crate::respond::progress::Progress;
 use crate::respond::serve::Service;
 use crate::respond::verdict::{Line, Verdict};
+use crate::threads;
 use crate::vfio::device::Device;
 use crate::vfio::error::Error as VfioError;
 use remap_core::event::DeviceState;
@@ -54,6 +55,9 @@ pub enum DrillError {
     /// The device failed.
     #[error(transparent)]
     Vfio(#[from] VfioError),
+    /// A thread could not be started.
+    #[error("starting a thread of the drill failed: {0}; raise the limits (`ulimit -u`, `-v`)")]
+    Thread(std::io::Error),
     /// A thread panicked.
     #[error("the {0} thread of the drill panicked")]
     Died(&'static str),
@@ -101,9 +105,10 @@ pub fn drill<E: From<DrillError>>(
             lines: lines.clone(),
         };
         let (done, verdict) = channel();
-        thread::spawn(move || {
+        threads::spawn(move || {
             let _ = done.send(drive.run());
-        });
+        })
+        .map_err(DrillError::Thread)?;
         watch(&verdict, &step, options, &end.stop, &service).map_err(E::from)
     });
     end.stop.notify_one();
@@ -141,11 +146,8 @@ fn start_service(
         // A closed channel does not end the service.
         let _ = lines.send(Line::Service(report));
     });
-    let service = thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(ServeError::Wait)?;
+    let service = threads::spawn(move || {
+        let runtime = threads::runtime().map_err(ServeError::Wait)?;
         runtime.block_on(async {
             let mut service = Service::start(&device, ack, report)?;
             let _ = handover.send(Started {
@@ -155,7 +157,8 @@ fn start_service(
             });
             service.run(stopped.notified()).await
         })
-    });
+    })
+    .map_err(DrillError::Thread)?;
     match started.recv() {
         Ok(started) => Ok((service, Running { started, stop })),
         Err(_) => match service.join() {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::tree::{File, Tree};
 
 /// The modules, and what they need it for.
-const MODULES: [(&str, &str); 6] = [
+const MODULES: [(&str, &str); 7] = [
     ("remap-ebpf/src/", "the helpers of eBPF take pointers"),
     (
         "remap-user/src/vfio/",
@@ -17,6 +17,7 @@ const MODULES: [(&str, &str); 6] = [
         "remap-user/src/live/",
         "bpf(2), the ring, the mapping of the counters",
     ),
+    ("remap-user/src/cmd/signals.rs", "the handlers of signals"),
     ("remap-user/build.rs", "set_var in a script of one thread"),
     ("lab/tests/src/rig/vmm/sys.rs", "a VMM's own ioctls"),
     ("lab/bench/src/aio.rs", "asynchronous I/O"),

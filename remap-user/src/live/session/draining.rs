@@ -1,4 +1,8 @@
 //! The draining state: the programs are detached, and their last records are taken.
+//!
+//! A trace that is far behind its programs does not take all of them: the rest is lost as `unread`.
+
+use std::time::{Duration, Instant};
 
 use remap_common::counter::Counter;
 use remap_core::{
@@ -15,11 +19,16 @@ use crate::{
         probes::Probes,
         qemu_log::{QemuLogs, unreadable_log},
         ring::Ring,
+        turn::Turn,
+        watermark::Watermark,
     },
 };
 
 /// How often the ring is polled for the last records.
 const MAX_POLLS: u32 = 10_000;
+
+/// How long it takes the last records.
+const MAX_TIME: Duration = Duration::from_millis(300);
 
 /// A trace that ends.
 pub(super) struct Draining<S> {
@@ -27,6 +36,7 @@ pub(super) struct Draining<S> {
     ring: Ring,
     feed: Feed<S>,
     logs: QemuLogs,
+    watermark: Watermark,
     /// Calls whose return was lost.
     stale_calls: u64,
     /// Kprobes that did not fire.
@@ -40,6 +50,7 @@ impl<S: Sink> Draining<S> {
         ring: Ring,
         feed: Feed<S>,
         logs: QemuLogs,
+        watermark: Watermark,
     ) -> Result<Self, Error> {
         let stale_calls = probes.stale_calls()?;
         let missed = probes.hooks.missed()?;
@@ -49,24 +60,37 @@ impl<S: Sink> Draining<S> {
             ring,
             feed,
             logs,
+            watermark,
             stale_calls,
             missed,
         })
     }
 
     /// Takes the last records. A program that was running when it was detached may still submit
-    /// one. All records that are counted as sent must arrive; the number of polls is bounded.
-    pub fn drain(&mut self) {
+    /// one. All records that are counted as sent must arrive; the number of polls and the time are
+    /// bounded.
+    pub fn drain(&mut self) -> Result<(), Error> {
+        let begin = Instant::now();
         let mut counters = self.probes.counters();
+        let lost = counters.lost() + self.probes.skipped()?.total() + self.missed.total();
+        self.feed.losses(lost);
+        self.feed.behind(monotonic_ns()?);
         for _ in 0..MAX_POLLS {
-            self.ring.drain(|record| self.feed.record(record));
+            let feed = &mut self.feed;
+            while !self.ring.take(Turn::begin(), |record| feed.record(record)) {
+                if begin.elapsed() >= MAX_TIME {
+                    return Ok(());
+                }
+                feed.advance(self.watermark.behind(feed.latest_ns()))?;
+            }
             let before = std::mem::replace(&mut counters, self.probes.counters());
             let sent = counters.get(Counter::Sent);
             if counters == before && sent == self.feed.taken().all() {
-                return;
+                return Ok(());
             }
             std::thread::yield_now();
         }
+        Ok(())
     }
 
     /// Closes the account, and writes the summary.

@@ -72,7 +72,7 @@ impl Session {
         let mut running = Running::new(self.options, probes, feed, logs)?;
         running.run(on_ready, end).await?;
         let mut draining = running.end()?;
-        draining.drain();
+        draining.drain()?;
         draining.finish()
     }
 }

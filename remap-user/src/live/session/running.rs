@@ -12,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{draining::Draining, walking::Walking};
 use crate::{
-    exit::Error,
+    exit::{Error, say},
     live::{
         attaching::attach,
         clock::monotonic_ns,
@@ -21,6 +21,7 @@ use crate::{
         probes::{LoadOptions, Probes},
         qemu_log::{QemuLogs, unreadable_log},
         ring::Ring,
+        turn::Turn,
         walk::Walk,
         watermark::Watermark,
     },
@@ -66,7 +67,7 @@ impl Attached {
 
 /// Why a running trace continues.
 enum Wake {
-    /// Records were taken from the ring.
+    /// There may be records in the ring.
     Records,
     /// Time has passed.
     Tick,
@@ -113,8 +114,7 @@ impl<S: Sink> Running<S> {
         let mut end = pin!(end);
         loop {
             match self.wake(end.as_mut()).await? {
-                // Not followed by an advance: querying losses after each wake is expensive.
-                Wake::Records => {}
+                Wake::Records => self.take()?,
                 Wake::Tick => self.advance()?,
                 Wake::WalkStep(rest) => {
                     if self.walk_step(rest)? {
@@ -136,13 +136,26 @@ impl<S: Sink> Running<S> {
             walking,
             ..
         } = &mut self.attached;
-        let feed = &mut self.feed;
         tokio::select! {
-            ready = ring.ready(|record| feed.record(record)) => ready.map(|()| Wake::Records),
+            // The ring last: it may always have records.
+            biased;
+            () = end => Ok(Wake::End),
             _ = self.tick.tick(), if !is_idle => Ok(Wake::Tick),
             rest = walking.step() => rest.map(Wake::WalkStep),
             changed = modules.changed() => changed.map(|()| Wake::Modules),
-            () = end => Ok(Wake::End),
+            ready = ring.ready() => ready.map(|()| Wake::Records),
+        }
+    }
+
+    /// Takes records for one turn. As a rule it is not followed by an advance: querying losses after
+    /// each wake is expensive.
+    fn take(&mut self) -> Result<(), Error> {
+        let feed = &mut self.feed;
+        let ring = &mut self.attached.ring;
+        let emptied = ring.take(Turn::begin(), |record| feed.record(record));
+        match emptied && !feed.is_full() {
+            true => Ok(()),
+            false => self.pass_on(None),
         }
     }
 
@@ -163,7 +176,7 @@ impl<S: Sink> Running<S> {
             return Ok(false);
         }
         for sentence in &probes.walk_result()?.missing {
-            eprintln!("remap: {sentence}");
+            say(format_args!("{sentence}"));
         }
         Ok(true)
     }
@@ -181,7 +194,7 @@ impl<S: Sink> Running<S> {
             ModuleAction::Reload if self.feed.taken() == Taken::default() => {
                 self.attached = Attached::new(attach(self.options).await?)?;
             }
-            ModuleAction::Reload => eprintln!("remap: {NOT_MEASURED}"),
+            ModuleAction::Reload => say(format_args!("{NOT_MEASURED}")),
         }
         Ok(())
     }
@@ -191,19 +204,41 @@ impl<S: Sink> Running<S> {
         let Attached { probes, ring, .. } = &mut self.attached;
         let feed = &mut self.feed;
         let now_ns = monotonic_ns()?;
-        ring.drain(|record| feed.record(record));
+        let emptied = ring.take(Turn::begin(), |record| feed.record(record));
+        if !emptied || feed.is_full() {
+            return self.pass_on(None);
+        }
         let settled = feed.taken().all() + probes.counters().lost();
         let seen = probes.counters().get(Counter::Seen);
-        if !self.watermark.reaches(now_ns, settled, seen) {
-            return Ok(());
+        match self.watermark.reaches(now_ns, settled, seen) {
+            true => self.pass_on(Some(now_ns)),
+            false => Ok(()),
         }
+    }
+
+    /// Passes on everything before a watermark; without one, as much as can be while records wait in
+    /// the ring.
+    fn pass_on(&mut self, watermark_ns: Option<u64>) -> Result<(), Error> {
+        let Attached { probes, .. } = &mut self.attached;
+        let feed = &mut self.feed;
         // After the time of the watermark: lines that were written before it can be read by now.
-        self.logs
+        let read = self
+            .logs
             .poll(|checkpoint| feed.checkpoint(checkpoint))
             .map_err(unreadable_log)?;
+        if !read && watermark_ns.is_some() {
+            return Ok(());
+        }
         self.calls.poll(|call| feed.returned(call))?;
         feed.losses(probes.lost()?);
-        feed.advance(now_ns)?;
+        let watermark_ns = match watermark_ns {
+            Some(watermark_ns) => watermark_ns,
+            None => {
+                feed.behind(monotonic_ns()?);
+                self.watermark.behind(feed.latest_ns())
+            }
+        };
+        feed.advance(watermark_ns)?;
         probes.flush_diagnostics();
         Ok(())
     }
@@ -214,6 +249,6 @@ impl<S: Sink> Running<S> {
         let feed = &mut self.feed;
         self.calls.poll(|call| feed.returned(call))?;
         let Attached { probes, ring, .. } = self.attached;
-        Draining::begin(probes, ring, self.feed, self.logs)
+        Draining::begin(probes, ring, self.feed, self.logs, self.watermark)
     }
 }
