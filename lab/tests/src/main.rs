@@ -6,6 +6,7 @@
 
 mod ack;
 mod attach;
+mod bounded;
 mod cdev;
 mod cycles;
 mod death;
@@ -49,6 +50,7 @@ fn tests() -> Vec<Test> {
     let own = [
         cycles::tests(),
         loss::tests(),
+        bounded::tests(),
         recycle::tests(),
         migration::tests(),
         attach::tests(),

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -60,6 +60,8 @@ pub enum Output {
     Collected(Collected),
     /// It is a pipe without a reader.
     Broken,
+    /// It is a pipe whose reader never reads.
+    Unread,
 }
 
 /// The lines that a process has written so far.
@@ -90,6 +92,7 @@ impl Collected {
 /// A running process. It is killed when it is dropped.
 pub struct Running {
     child: Child,
+    unread: Option<ChildStdout>,
     ready: Option<PathBuf>,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
@@ -128,24 +131,26 @@ impl Running {
         let mut child = command
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
-        let stdout = child.stdout.take().context("no stdout")?;
+        let mut stdout = Some(child.stdout.take().context("no stdout")?);
         let stderr = child.stderr.take().context("no stderr")?;
         let all = |mut from: Box<dyn Read + Send>| {
             let mut bytes = Vec::new();
             let _ = from.read_to_end(&mut bytes);
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        let stdout = std::thread::spawn(move || match output {
-            Output::Kept => all(Box::new(stdout)),
-            Output::Broken => String::new(),
-            Output::Collected(collected) => {
+        let unread = stdout.take_if(|_| matches!(output, Output::Unread));
+        let stdout = std::thread::spawn(move || match (output, stdout) {
+            (Output::Kept, Some(stdout)) => all(Box::new(stdout)),
+            (Output::Collected(collected), Some(stdout)) => {
                 let lines = BufReader::new(stdout).lines().map_while(Result::ok);
                 lines.for_each(|line| collected.lines().push(line));
                 String::new()
             }
+            _ => String::new(),
         });
         Ok(Self {
             child,
+            unread,
             ready: None,
             stdout: Some(stdout),
             stderr: Some(std::thread::spawn(move || all(Box::new(stderr)))),
@@ -205,6 +210,7 @@ impl Running {
     /// Waits for its end.
     pub fn wait(mut self) -> Result<Ended> {
         let status = until("a process to end", || Ok(self.child.try_wait()?))?;
+        drop(self.unread.take());
         Ok(Ended {
             status,
             stdout: self.stdout.take().map(join).unwrap_or_default(),
