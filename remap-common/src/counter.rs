@@ -23,11 +23,15 @@ pub enum Counter {
     Unreadable = 6,
     /// A device ioctl returned without a recorded entry: the kernel skipped the program.
     EntryMissed = 7,
+    /// The fentry program of the self-test ran.
+    TestTraced = 8,
+    /// The kprobe of the self-test ran.
+    TestProbed = 9,
 }
 
 impl Counter {
     /// All counters, in index order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Seen,
         Self::Sent,
         Self::RingFull,
@@ -36,12 +40,14 @@ impl Counter {
         Self::ContextsFull,
         Self::Unreadable,
         Self::EntryMissed,
+        Self::TestTraced,
+        Self::TestProbed,
     ];
 
     /// The name under which a loss is reported; `None` for what is not a loss.
     pub const fn loss(self) -> Option<&'static str> {
         match self {
-            Self::Seen | Self::Sent => None,
+            Self::Seen | Self::Sent | Self::TestTraced | Self::TestProbed => None,
             Self::RingFull => Some("ring_full"),
             Self::CallsFull => Some("calls_full"),
             Self::ReturnMissed => Some("return_missed"),

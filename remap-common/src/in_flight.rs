@@ -33,7 +33,7 @@ pub const MMAPS: InFlight = InFlight {
 /// Writes to config space and to device_state.
 pub const REGION_WRITES: InFlight = InFlight {
     map: "REGION_WRITES",
-    bytes: 32,
+    bytes: 48,
     syscalls: &[
         SYS_WRITE,
         SYS_PWRITE64,
@@ -49,7 +49,7 @@ pub const REGION_WRITES: InFlight = InFlight {
 /// Writes to eventfds.
 pub const EVENTFD_WRITES: InFlight = InFlight {
     map: "EVENTFD_WRITES",
-    bytes: 56,
+    bytes: 64,
     syscalls: &[
         SYS_WRITE,
         SYS_WRITEV,

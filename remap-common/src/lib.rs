@@ -8,5 +8,6 @@ pub mod in_flight;
 pub mod layout;
 pub mod module;
 pub mod record;
+pub mod self_test;
 pub mod uapi;
 pub mod walk;

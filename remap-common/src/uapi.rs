@@ -53,8 +53,16 @@ numbers! {
     VFIO_DEVICE_SET_IRQS: u32 = vfio(10);
     /// Resets the device.
     VFIO_DEVICE_RESET: u32 = vfio(11);
+    /// Which devices a reset of the bus or slot resets.
+    VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: u32 = vfio(12);
     /// Resets the device's bus or slot.
     VFIO_DEVICE_PCI_HOT_RESET: u32 = vfio(13);
+    /// Describes a plane of a virtual GPU's screen.
+    VFIO_DEVICE_QUERY_GFX_PLANE: u32 = vfio(14);
+    /// Exports such a plane as a dma-buf.
+    VFIO_DEVICE_GET_GFX_DMABUF: u32 = vfio(15);
+    /// Lets an eventfd write to a region.
+    VFIO_DEVICE_IOEVENTFD: u32 = vfio(16);
     /// Asks for or uses a feature, the migration state among them.
     VFIO_DEVICE_FEATURE: u32 = vfio(17);
     /// Binds a device file to an iommufd.

@@ -14,6 +14,7 @@ pub mod model;
 pub mod order;
 pub mod parse;
 pub mod pipeline;
+pub mod printable;
 pub mod replay;
 pub mod sink;
 pub mod vmm;

@@ -1,6 +1,7 @@
 //! From records to outputs: decode → order → correlate → sink. The live view and any later
 //! replay are this, on two sources.
 
+mod blindness;
 mod owners;
 mod registry;
 mod scope;
@@ -23,6 +24,7 @@ use crate::{
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
 };
+use blindness::Blindness;
 use owners::Owners;
 use registry::Registry;
 use scope::{Admission, Scope};
@@ -89,6 +91,7 @@ pub struct Pipeline<S> {
     lost: u64,
     delivered: u64,
     undecodable: u64,
+    blind: Blindness,
 }
 
 impl<S: Sink> Pipeline<S> {
@@ -118,6 +121,7 @@ impl<S: Sink> Pipeline<S> {
             lost: 0,
             delivered: 0,
             undecodable: 0,
+            blind: Blindness::default(),
         }
     }
 
@@ -256,14 +260,17 @@ impl<S: Sink> Pipeline<S> {
         if let Some(vmm) = &mut self.vmm {
             vmm.finish(end_ns, &mut self.sink)?;
         }
-        let mut stats = self.correlator.into_stats();
-        self.names.name_users(&mut stats);
+        if let Some(blind) = self.blind.end(end_ns) {
+            self.sink.blind(&blind)?;
+        }
+        let stats = self.correlator.into_stats();
         let summary = Summary {
             seen: account.seen,
             delivered: account.delivered,
             lost: account.lost.clone(),
             missed: account.missed.clone(),
             evicted: stats.evicted(),
+            blind: self.blind.ended,
             stats,
             withheld: Withheld {
                 records: self.scope.left_out(),
@@ -312,7 +319,7 @@ impl<S: Sink> Pipeline<S> {
             self.scope.close(*device);
             self.names.close(*device);
         }
-        if event.time_ns <= self.doubt_until_ns {
+        if event.time_ns <= self.doubt_until_ns || self.blind.lasts() {
             let outputs = self.correlator.push(&loss(event.time_ns, 0));
             self.write(&outputs)?;
         }

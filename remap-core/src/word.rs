@@ -46,8 +46,8 @@ mod tests {
     use serde::{Serialize, de::DeserializeOwned};
 
     use crate::model::{
-        AckForm, CauseKind, Class, IrqName, IrqVerb, MappedHow, Outcome, ReleasedSource, Rule,
-        Stage, ZapEnd,
+        AckForm, BlindCause, BlindHooks, CauseKind, Class, IrqName, IrqVerb, MappedHow, Outcome,
+        ReleasedSource, Rule, Stage, ZapEnd,
     };
     use crate::vmm::{calls, downtime};
 
@@ -66,6 +66,8 @@ mod tests {
     #[test]
     fn a_word_is_the_same_in_text_and_json() {
         agree(AckForm::ALL);
+        agree(BlindCause::ALL);
+        agree(BlindHooks::ALL);
         agree(CauseKind::ALL);
         agree(Class::ALL);
         agree(IrqName::ALL);

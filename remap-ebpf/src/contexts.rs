@@ -17,7 +17,7 @@ use remap_common::{
 use crate::{
     emit::{self, Subject},
     filter,
-    maps::{CONTEXTS, Ioctl, PREVIOUS, SLOTS, Slot},
+    maps::{CONTEXTS, DISPLACED, Displaced, EXISTING_ONLY, Ioctl, PREVIOUS, SLOTS, Slot},
     read,
 };
 
@@ -47,17 +47,23 @@ fn place(slot: &Slot, context: u64, target: &Target) -> bool {
     placed
 }
 
-/// Stores the target of a context. The context that had its slot stays valid if the call fails, so it
-/// is kept in [`PREVIOUS`]. Returns false if a map is full, and counts that.
+/// Stores the target of a context. If the call fails, [`restore`] needs what was before: the context
+/// that had the slot, in [`PREVIOUS`], and the target that the context had, in [`DISPLACED`]. These maps drop
+/// the least used slot by themselves. Returns false if a map is full, and counts that.
 #[inline(always)]
 pub fn learn(context: u64, target: &Target) -> bool {
     let slot = Slot::of(target);
     // SAFETY: map values live until the program ends.
-    if let Some(old) = unsafe { SLOTS.get(slot) }.copied()
-        && old != context
-    {
-        // The map drops the least used slot by itself.
+    if let Some(old) = unsafe { SLOTS.get(slot) }.copied() {
         let _ = PREVIOUS.insert(slot, old, 0);
+    }
+    // SAFETY: as above.
+    if let Some(before) = unsafe { CONTEXTS.get(context) }.copied() {
+        let displaced = Displaced {
+            context,
+            target: before,
+        };
+        let _ = DISPLACED.insert(slot, displaced, 0);
     }
     if !place(&slot, context, target) {
         return false;
@@ -157,16 +163,17 @@ pub fn settle(call: &Ioctl) {
     if flags & VFIO_IRQ_SET_DATA_EVENTFD == 0 {
         return;
     }
+    let count = match call.word(vfio_irq_set::COUNT) {
+        count @ 0..MOST => count,
+        _ => MOST,
+    };
     let mut slots = Slots {
         device: call.device,
         fds: call.pointer + vfio_irq_set::DATA as u64,
         index: call.word(vfio_irq_set::INDEX),
         start: call.word(vfio_irq_set::START),
         role: role_of(flags).wire(),
-    };
-    let count = match call.word(vfio_irq_set::COUNT) {
-        count @ 0..MOST => count,
-        _ => MOST,
+        count,
     };
     // SAFETY: the callback gets the number of the round and this pointer, which is valid until the call returns.
     unsafe {
@@ -187,29 +194,104 @@ struct Slots {
     index: u32,
     start: u32,
     role: Wire<Role>,
+    /// How many.
+    count: u32,
+}
+
+impl Slots {
+    #[inline(always)]
+    fn at(&self, position: u32) -> Slot {
+        Slot {
+            device: self.device,
+            index: self.index,
+            sub: self.start.wrapping_add(position),
+            role: self.role,
+            zero: 0,
+        }
+    }
 }
 
 /// One round: the slot of one fd.
 unsafe extern "C" fn settle_one(number: u64, slots: *mut Slots) -> i64 {
     // SAFETY: `settle` passes its own variable.
     let slots = unsafe { &*slots };
-    let slot = Slot {
-        device: slots.device,
-        index: slots.index,
-        sub: slots.start + number as u32,
-        role: slots.role,
-        zero: 0,
-    };
+    let slot = slots.at(number as u32);
     // SAFETY: map values live until the program ends.
     if let Some(old) = unsafe { PREVIOUS.get(slot) }.copied() {
         let _ = PREVIOUS.remove(slot);
         forget_replaced(old);
     }
-    if read::user_word::<u32>(slots.fds + number * 4) == Some(u32::MAX) {
-        // SAFETY: as above.
-        if let Some(old) = unsafe { SLOTS.get(slot) }.copied() {
-            forget_removed(&slot, old);
+    let _ = DISPLACED.remove(slot);
+    match read::user_word::<u32>(slots.fds + number * 4) {
+        Some(u32::MAX) => {
+            // SAFETY: as above.
+            if let Some(old) = unsafe { SLOTS.get(slot) }.copied() {
+                forget_removed(&slot, old);
+            }
         }
+        Some(_) => {}
+        None => emit::lose(Counter::Unreadable),
+    }
+    0
+}
+
+/// A `SET_IRQS` has failed: each slot that it has set gets back what it had.
+#[inline(always)]
+pub fn restore(call: &Ioctl) {
+    let flags = call.word(vfio_irq_set::FLAGS);
+    if flags & VFIO_IRQ_SET_DATA_EVENTFD == 0 {
+        return;
+    }
+    let count = match call.cursor {
+        count @ 0..MOST => count,
+        _ => MOST,
+    };
+    let mut slots = Slots {
+        device: call.device,
+        fds: call.pointer + vfio_irq_set::DATA as u64,
+        index: call.word(vfio_irq_set::INDEX),
+        start: call.word(vfio_irq_set::START),
+        role: role_of(flags).wire(),
+        count,
+    };
+    // SAFETY: as in `settle`.
+    unsafe {
+        bpf_loop(
+            count,
+            restore_one as *mut core::ffi::c_void,
+            (&raw mut slots).cast(),
+            0,
+        );
+    }
+}
+
+/// One round: the slot of one fd, the last one first, since a context may be in several.
+unsafe extern "C" fn restore_one(number: u64, slots: *mut Slots) -> i64 {
+    // SAFETY: `restore` passes its own variable.
+    let slots = unsafe { &*slots };
+    let position = slots.count.wrapping_sub(1).wrapping_sub(number as u32);
+    if read::user_word::<u32>(slots.fds + u64::from(position) * 4) == Some(u32::MAX) {
+        return 0;
+    }
+    let slot = slots.at(position);
+    // SAFETY: map values live until the program ends.
+    let Some(context) = (unsafe { SLOTS.get(slot) }).copied() else {
+        return 0;
+    };
+    // SAFETY: as above.
+    if let Some(old) = unsafe { PREVIOUS.get(slot) }.copied() {
+        let _ = SLOTS.insert(slot, old, 0);
+        let _ = PREVIOUS.remove(slot);
+    } else {
+        let _ = SLOTS.remove(slot);
+    }
+    // SAFETY: as above.
+    if let Some(displaced) = unsafe { DISPLACED.get(slot) }.copied() {
+        // `BPF_EXIST`: the kernel may have dropped the context meanwhile.
+        let _ = CONTEXTS.insert(displaced.context, displaced.target, EXISTING_ONLY);
+        let _ = DISPLACED.remove(slot);
+    } else {
+        forget_replaced(context);
     }
     0
 }

@@ -19,6 +19,8 @@ mod probe;
 #[cfg(target_arch = "bpf")]
 mod read;
 #[cfg(target_arch = "bpf")]
+mod self_test;
+#[cfg(target_arch = "bpf")]
 mod walk;
 #[cfg(target_arch = "bpf")]
 mod zap;

@@ -24,6 +24,11 @@ pub static SLOTS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(16384, 0)
 #[map]
 pub static PREVIOUS: LruHashMap<Slot, u64> = LruHashMap::with_max_entries(4096, 0);
 
+/// Slot of a device → what the context that a call in flight has put there was before: restored if the
+/// call fails.
+#[map]
+pub static DISPLACED: LruHashMap<Slot, Displaced> = LruHashMap::with_max_entries(4096, 0);
+
 /// How often a device's IRQ index has been disabled: contexts of an older generation are stale.
 #[map]
 pub static GENERATIONS: HashMap<Index, u32> = HashMap::with_max_entries(4096, 0);
@@ -114,6 +119,9 @@ pub static EVENTFD_READS: HashMap<u64, EventfdRead> = HashMap::with_max_entries(
 /// `BPF_NOEXIST`: an insertion fails where there is an entry.
 pub const NEW_ONLY: u64 = 1;
 
+/// `BPF_EXIST`: an insertion fails where there is no entry.
+pub const EXISTING_ONLY: u64 = 2;
+
 /// An IRQ index of a device; `index` [`WHOLE_DEVICE`] stands for all of them.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -173,10 +181,19 @@ pub struct Ioctl {
     pub argument_len: u32,
     /// Next element of the fd array of a `SET_IRQS`.
     pub cursor: u32,
-    pub zero: u32,
+    /// 1 if the argument lay in memory that could not be read at the entry.
+    pub unread: u32,
     /// The context that is to wake the user of the device, if the call succeeds.
     pub wakeup_context: u64,
     pub argument: [u8; ARGUMENT_BYTES],
+}
+
+/// A context and its target before a call gave it another one.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Displaced {
+    pub context: u64,
+    pub target: Target,
 }
 
 impl Slot {
@@ -226,6 +243,9 @@ pub struct RegionWrite {
     pub offset: u64,
     pub word: u32,
     pub word_known: u32,
+    /// The user's buffer and its length.
+    pub buffer: u64,
+    pub count: u64,
 }
 
 /// A fault on a mapped region in flight.
@@ -257,11 +277,16 @@ pub struct NodeCall {
     pub request: u32,
     pub node: Wire<NodeKind>,
     pub number: u32,
-    /// 1 for an unmap of all.
+    /// [`NodeCall::ALL`] for an unmap of all, or [`NodeCall::UNREAD`].
     pub all: u32,
 }
 
 impl NodeCall {
+    /// Everything is unmapped.
+    pub const ALL: u32 = 1;
+    /// The argument that says so could not be read at the entry.
+    pub const UNREAD: u32 = 2;
+
     /// A call that begins now.
     #[inline(always)]
     pub fn of(node: NodeKind, key: u64, number: u32) -> Self {
@@ -299,6 +324,8 @@ pub struct EventfdWrite {
     pub context: u64,
     pub value: u64,
     pub value_known: u64,
+    /// The user's buffer.
+    pub buffer: u64,
     pub target: Target,
 }
 

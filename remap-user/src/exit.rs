@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use remap_core::printable;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// An exit code that is not 0.
@@ -56,7 +57,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&format!("{:#}", self.cause).replace('\n', " "))
+        let text = format!("{:#}", self.cause).replace('\n', " ");
+        f.write_str(&printable::line(&text))
     }
 }
 
@@ -81,7 +83,10 @@ pub fn say(text: fmt::Arguments<'_>) {
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
     let now = Timespec::default();
     if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) {
-        let _ = rustix::io::write(&stderr, format!("remap: {text}\n").as_bytes());
+        let _ = rustix::io::write(
+            &stderr,
+            format!("remap: {}\n", printable::line(&text.to_string())).as_bytes(),
+        );
     }
 }
 
@@ -106,6 +111,13 @@ mod tests {
         let error = Error::from(anyhow::anyhow!("deep\ndown").context("on top"));
         assert_eq!(error.to_string(), "on top: deep down");
         assert_eq!(error.code, Code::Failed);
+    }
+
+    #[test]
+    fn an_error_does_not_control_the_terminal() {
+        let error = Error::with_message(Code::Failed, "creating /tmp/\x1b[2J\u{202e} failed");
+        let text = "creating /tmp/\\x1b[2J\\u{202e} failed";
+        assert_eq!(error.to_string(), text);
     }
 
     #[test]

@@ -100,12 +100,19 @@ fn busy(lab: &mut Lab) -> Result<()> {
 
 fn without_rights(lab: &mut Lab) -> Result<()> {
     let bdf = lab.bdf.to_string();
-    run(as_unprivileged(remap(&["trace", "--duration", "0"])))?.fails(3, &["root"])?;
+    run(as_unprivileged(remap(&["trace", "--duration", "0"])))?
+        .fails(3, &["root", "lacks CAP_BPF and CAP_PERFMON"])?;
     for command in USERS {
         run(as_unprivileged(remap(&[command, &bdf])))?.fails(3, &["not allowed"])?;
     }
     let doctor = run(as_unprivileged(remap(&["doctor"])))?;
-    doctor.fails(3, &["cannot trace"])
+    doctor.fails(3, &["cannot trace"])?;
+    ensure!(
+        doctor.stdout.contains("failed   rights"),
+        "{}",
+        doctor.stdout
+    );
+    Ok(())
 }
 
 /// The line of `list --json` about the device.

@@ -21,6 +21,7 @@ mod replay;
 mod rig;
 mod states;
 mod stock;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn tests() -> Vec<Test> {
         cycles::tests(),
         loss::tests(),
         bounded::tests(),
+        trust::tests(),
         recycle::tests(),
         migration::tests(),
         attach::tests(),

@@ -260,7 +260,7 @@ fn picked(_: &mut Lab) -> Result<()> {
         "lines about {devices:?}"
     );
     let devices = &traced.summary.stats.devices;
-    let users = devices.values().flat_map(|device| device.users.values());
+    let users = devices.values().flat_map(|device| &device.users);
     let names: BTreeSet<_> = users.map(|user| user.vm.as_deref()).collect();
     ensure!(
         names == BTreeSet::from([Some("second")]),

@@ -29,8 +29,9 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 pub const ARGUMENT_BYTES: usize = 64;
 /// Bytes of an ioctl's argument that are captured at its return.
 pub const ANSWER_BYTES: usize = 512;
-/// Bytes of a device's name that are captured.
-pub const NAME_BYTES: usize = 32;
+/// Bytes of a device's or driver's name that are captured, with the zero at its end. A UUID has 36
+/// characters.
+pub const NAME_BYTES: usize = 64;
 /// The IRQ index of a target whose index is not known, or that has none.
 pub const UNKNOWN_INDEX: u32 = u32::MAX;
 /// The number of a node that could not be read.

@@ -47,8 +47,12 @@ impl Correlator {
             // Only `--events` shows them: a group may be opened without use, and what an unknown record
             // means is not known.
             Body::NodeClose { .. } | Body::NodeOpen { .. } | Body::Unknown { .. } => {}
-            // The pipeline names the users in the summary.
-            Body::Owner { .. } => {}
+            Body::Owner { pid, vm } => {
+                self.machines.learn(*pid, vm.as_deref());
+                devices
+                    .values_mut()
+                    .for_each(|device| device.owner_changed(*pid));
+            }
             Body::Enter { device, call } => of(devices, *device).enter(queue, at, call),
             Body::Exit(exit) => {
                 of(devices, exit.device).exit(queue, at, exit, lossy(exit.begin_ns));
@@ -98,7 +102,8 @@ impl Correlator {
     fn used(&mut self, event: &Event) {
         if let Some(key) = event.device() {
             let device = of(&mut self.devices, key);
-            device.used(&mut self.queue, Moment::of(event));
+            let vm = self.machines.of(event.task.pid);
+            device.used(&mut self.queue, Moment::of(event), vm);
         }
     }
 

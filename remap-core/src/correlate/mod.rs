@@ -56,6 +56,7 @@ use crate::model::{Output, Stats};
 use device::Device;
 use dma::{Dma, PendingDmaFinding};
 use queue::OutputQueue;
+use user::Machines;
 
 /// Turns a trace's events, in order of time, into what they mean.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub struct Correlator {
     queue: OutputQueue,
     devices: BTreeMap<DeviceKey, Device>,
     dma: Dma,
+    machines: Machines,
     /// When records were last lost.
     lost_ns: Option<u64>,
 }
@@ -74,6 +76,7 @@ impl Correlator {
             queue: OutputQueue::new(options),
             devices: BTreeMap::new(),
             dma: Dma::default(),
+            machines: Machines::default(),
             lost_ns: None,
         }
     }

@@ -25,8 +25,30 @@ pub(super) struct Before {
     pub(super) size: Option<u64>,
     /// The last description had a stale sparse capability.
     pub(super) stale: bool,
-    /// This description has the same error as the last one.
-    pub(super) repeated: bool,
+    /// How many descriptions before this one, without a break, had the same error.
+    pub(super) repeated: u32,
+    /// It cannot be what another thread wrote to the caller's memory: the same came twice.
+    pub(super) confirmed: bool,
+}
+
+/// A malformed answer, and how often it came without a break.
+#[derive(Debug, Default)]
+pub(super) struct Malformed {
+    last: Option<(String, u64)>,
+    times: u32,
+}
+
+impl Malformed {
+    /// An answer came. Returns how often the same one came before, without a break.
+    pub(super) fn came(&mut self, reason: &str, digest: u64) -> u32 {
+        let answer = (reason.to_owned(), digest);
+        if self.last.as_ref() != Some(&answer) {
+            (self.last, self.times) = (Some(answer), 0);
+        }
+        let before = self.times;
+        self.times = self.times.saturating_add(1);
+        before
+    }
 }
 
 /// The regions of one device.
@@ -40,14 +62,16 @@ struct Facts {
     last: Option<Described>,
     /// Its size at first.
     size: Option<u64>,
-    /// The deviating size of the last description.
-    deviating_size: Option<u64>,
+    /// How often that size came.
+    size_seen: u32,
+    /// The deviating size of the last description, and how often it came without a break.
+    deviating_size: Option<(u64, u32)>,
     /// The last description had a stale sparse capability.
     stale: bool,
     /// Type and subtype; they never change.
     kind: Option<(u32, u32)>,
-    /// The last description was malformed in this way.
-    malformed: Option<String>,
+    /// The last description was malformed.
+    malformed: Malformed,
 }
 
 impl Regions {
@@ -86,17 +110,26 @@ impl Regions {
         let before = Before {
             size: facts.size,
             stale: facts.stale,
-            repeated: false,
+            repeated: 0,
+            confirmed: false,
         };
         match answer {
-            Answer::Region(region) => Before {
-                repeated: facts.learn(region, now),
-                ..before
-            },
-            Answer::Malformed { reason } => Before {
-                repeated: facts.malformed.replace(reason.clone()).as_ref() == Some(reason),
-                ..before
-            },
+            Answer::Region(region) => {
+                let repeated = facts.learn(region, now);
+                Before {
+                    repeated,
+                    confirmed: repeated > 0 && facts.size_seen > 1,
+                    ..before
+                }
+            }
+            Answer::Malformed { reason, digest } => {
+                let repeated = facts.malformed.came(reason, *digest);
+                Before {
+                    repeated,
+                    confirmed: repeated > 0,
+                    ..before
+                }
+            }
             _ => before,
         }
     }
@@ -118,18 +151,24 @@ impl Regions {
 }
 
 impl Facts {
-    /// Returns whether the region had the same deviating size in the last description.
-    fn learn(&mut self, region: &Region, now: u64) -> bool {
+    /// Returns how many descriptions before this one had the same deviating size.
+    fn learn(&mut self, region: &Region, now: u64) -> u32 {
         self.last = Some(Described {
             view: View::of(region),
             ns: now,
         });
         self.stale = region.stale_sparse;
         self.kind = region.kind.or(self.kind);
-        self.malformed = None;
+        self.malformed = Malformed::default();
         let size = *self.size.get_or_insert(region.size);
-        let deviating = (size != region.size).then_some(region.size);
-        let before = std::mem::replace(&mut self.deviating_size, deviating);
-        deviating.is_some() && before == deviating
+        let before = self.deviating_size.take();
+        if size == region.size {
+            self.size_seen = self.size_seen.saturating_add(1);
+            return 0;
+        }
+        let before = before.filter(|(size, _)| *size == region.size);
+        let repeated = before.map_or(0, |(_, times)| times);
+        self.deviating_size = Some((region.size, repeated.saturating_add(1)));
+        repeated
     }
 }

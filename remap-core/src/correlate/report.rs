@@ -47,9 +47,9 @@ impl<'a> Reporter<'a> {
     }
 
     /// A process uses it.
-    pub(super) fn user(&mut self, task: &Task) {
+    pub(super) fn user(&mut self, task: &Task, vm: Option<&str>) {
         let stats = self.queue.stats_mut();
-        stats.user(&self.device.name, task.pid, &task.comm);
+        stats.user(&self.device.name, task, vm);
     }
 
     /// The sums of the mappings of one of its regions.

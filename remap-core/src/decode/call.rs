@@ -1,5 +1,7 @@
 //! The bytes of an ioctl → its arguments and its answer.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use bytes::Buf as _;
 use remap_common::{
     record::{self, ANSWER_BYTES, ARGUMENT_BYTES},
@@ -205,8 +207,15 @@ fn parsed(parsed: Result<Answer, ChainError>, bytes: &[u8]) -> Answer {
         Err(ChainError::Truncated { .. }) if bytes.len() == ANSWER_BYTES => Answer::Unreadable,
         Err(error) => Answer::Malformed {
             reason: error.to_string(),
+            digest: digest(bytes),
         },
     }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }
 
 const _: () = assert!(ARGUMENT_BYTES >= uapi::vfio_irq_set::DATA + 8);

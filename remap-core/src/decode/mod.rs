@@ -14,7 +14,10 @@ use remap_common::{
     uapi,
 };
 
-use crate::event::{Body, DeviceKey, Errno, Event, Task};
+use crate::{
+    event::{Body, DeviceKey, Errno, Event, Task},
+    printable,
+};
 
 /// Decodes one record. A kind that this version does not know, or a record with a number that it
 /// does not know, is an event too: [`Body::Unknown`].
@@ -60,7 +63,7 @@ fn fd_of(fd: i32) -> Option<i32> {
 
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0);
-    String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())]).into_owned()
+    printable::from_bytes(&bytes[..end.unwrap_or(bytes.len())])
 }
 
 fn result(value: i64) -> Result<i64, Errno> {

@@ -261,3 +261,18 @@ fn a_zap_of_one_region_ends_where_the_next_one_begins() {
     assert_eq!(zap(region, region + 1), (1, 2));
     assert_eq!(zap(region, 0), (1, u32::MAX));
 }
+
+#[test]
+fn a_name_that_is_no_text_is_marked() {
+    let mut words = record(record::Close::KIND, &[&[0; 16]]);
+    words.as_mut_bytes()[24..40].copy_from_slice(b"a\xff\x1b[2J\0rubbishxx");
+    let event = decode(words.as_bytes()).unwrap();
+    assert_eq!(event.task.comm, "a\\xff\x1b[2J");
+}
+
+#[test]
+fn any_result_is_decoded() {
+    assert_eq!(result(0), Ok(0));
+    assert_eq!(result(-22), Err(Errno::EINVAL));
+    assert_eq!(result(i64::MIN), Err(Errno(i32::MAX)));
+}

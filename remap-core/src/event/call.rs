@@ -1,6 +1,8 @@
 //! The ioctls of a VFIO device, and what they hand back.
 
-use remap_common::uapi::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE;
+use std::fmt;
+
+use remap_common::uapi::{self, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -225,6 +227,9 @@ pub enum Answer {
     Malformed {
         /// One sentence: why.
         reason: String,
+        /// A hash of the answer: two answers with the same one are the same.
+        #[serde(skip)]
+        digest: u64,
     },
     /// The memory that holds the answer could not be read.
     Unreadable,
@@ -257,6 +262,31 @@ pub fn feature_name(feature: u32) -> Option<&'static str> {
         "MIG_PRECOPY_INFOv2",
     ];
     NAMES.get(feature as usize).copied()
+}
+
+/// The name of a device's request without `VFIO_DEVICE_`, or its number.
+pub struct RequestName(pub u32);
+
+impl fmt::Display for RequestName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            uapi::VFIO_DEVICE_GET_INFO => "GET_INFO",
+            uapi::VFIO_DEVICE_GET_REGION_INFO => "GET_REGION_INFO",
+            uapi::VFIO_DEVICE_GET_IRQ_INFO => "GET_IRQ_INFO",
+            uapi::VFIO_DEVICE_SET_IRQS => "SET_IRQS",
+            uapi::VFIO_DEVICE_RESET => "RESET",
+            uapi::VFIO_DEVICE_GET_PCI_HOT_RESET_INFO => "GET_PCI_HOT_RESET_INFO",
+            uapi::VFIO_DEVICE_PCI_HOT_RESET => "PCI_HOT_RESET",
+            uapi::VFIO_DEVICE_QUERY_GFX_PLANE => "QUERY_GFX_PLANE",
+            uapi::VFIO_DEVICE_GET_GFX_DMABUF => "GET_GFX_DMABUF",
+            uapi::VFIO_DEVICE_IOEVENTFD => "IOEVENTFD",
+            uapi::VFIO_DEVICE_FEATURE => "FEATURE",
+            uapi::VFIO_DEVICE_BIND_IOMMUFD => "BIND_IOMMUFD",
+            uapi::VFIO_DEVICE_ATTACH_IOMMUFD_PT => "ATTACH_IOMMUFD_PT",
+            uapi::VFIO_DEVICE_DETACH_IOMMUFD_PT => "DETACH_IOMMUFD_PT",
+            request => return write!(f, "ioctl {request:#x}"),
+        })
+    }
 }
 
 impl Call {

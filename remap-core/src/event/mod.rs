@@ -36,7 +36,9 @@ mod write;
 
 pub use crate::errno::Errno;
 pub use body::{Address, Body};
-pub use call::{Answer, Call, Exit, FeatureData, FeatureOp, IrqAction, IrqData, feature_name};
+pub use call::{
+    Answer, Call, Exit, FeatureData, FeatureOp, IrqAction, IrqData, RequestName, feature_name,
+};
 pub use eventfd::{Consumed, Context, Read, Signal, Write};
 pub use in_flight::{DeviceCall, InFlight};
 pub use memory::{DmaCall, Fault, FaultOutcome, Map, Place, Unmap, ZapCause, ZapStep};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::class::Class;
-use crate::event::{Call, DeviceCall, Task, feature_name};
+use crate::event::{Call, DeviceCall, RequestName, Task, feature_name};
 use crate::json;
 
 json::written_as! {
@@ -69,7 +69,10 @@ impl InFlightCall {
             Call::AttachPt { .. } => "ATTACH_IOMMUFD_PT".to_owned(),
             Call::DetachPt => "DETACH_IOMMUFD_PT".to_owned(),
             Call::Other { request } | Call::Unreadable { request } => {
-                format!("the ioctl {request:#x}")
+                match RequestName(*request).to_string() {
+                    number if number.starts_with("ioctl") => format!("the {number}"),
+                    name => name,
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! shown in [`sink`](crate::sink).
 
 mod activity;
+mod blind;
 mod call;
 mod class;
 mod cycle;
@@ -23,6 +24,7 @@ mod transition;
 mod zap;
 
 pub use activity::{Activity, DataStats, Spent};
+pub use blind::{Blind, BlindCause, BlindHooks};
 pub use call::InFlightCall;
 pub use class::Class;
 pub use cycle::{Ack, AckForm, Cycle, Outcome, Reason, ReleasedSource, Stage, Stages, Stamp, View};

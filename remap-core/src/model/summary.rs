@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Evicted, Stats};
+use super::{Blind, Evicted, Stats};
 use crate::account::Miss;
 use crate::vmm::log::LogAccount;
 
@@ -36,6 +36,8 @@ pub struct Summary {
     pub lost: BTreeMap<String, u64>,
     /// Program runs that the kernel skipped (`recursion`, `probe_missed`), per program.
     pub missed: Vec<Miss>,
+    /// Times in which hooks did not fire: what happened then is not known, and counted nowhere.
+    pub blind: Vec<Blind>,
     /// What was made of them.
     #[serde(flatten)]
     pub stats: Stats,
@@ -52,6 +54,11 @@ impl Summary {
     /// All that was lost.
     pub fn lost_total(&self) -> u64 {
         self.lost.values().sum()
+    }
+
+    /// For how long hooks did not fire, ns.
+    pub fn blind_ns(&self) -> u64 {
+        self.blind.iter().filter_map(Blind::duration).sum()
     }
 
     /// Whether every record that was seen is accounted for; `None` if it is not known how many

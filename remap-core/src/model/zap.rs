@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Pages, TransitionRef};
-use crate::event::{Task, feature_name};
+use crate::event::{RequestName, Task, feature_name};
 use crate::word::word;
 
 /// What the call was for that took the pages out of the mappings.
@@ -88,14 +88,16 @@ impl std::fmt::Display for Cause {
                 Some(name) => return f.write_str(name),
                 None => "feature",
             },
-            CauseKind::Ioctl => "ioctl",
+            CauseKind::Ioctl => match self.request {
+                Some(request) => return RequestName(request).fmt(f),
+                None => "ioctl",
+            },
             CauseKind::Unknown => "unknown cause",
         };
         f.write_str(name)?;
-        match (self.config_offset, self.feature, self.request) {
-            (Some(offset), ..) => write!(f, " (config space {offset:#x})"),
-            (_, Some(feature), _) => write!(f, " {feature}"),
-            (.., Some(request)) => write!(f, " {request:#x}"),
+        match (self.config_offset, self.feature) {
+            (Some(offset), _) => write!(f, " (config space {offset:#x})"),
+            (_, Some(feature)) => write!(f, " {feature}"),
             _ => Ok(()),
         }
     }
@@ -294,5 +296,16 @@ mod tests {
                 "D3"
             ]
         );
+    }
+
+    #[test]
+    fn an_ioctl_has_its_name() {
+        use remap_common::uapi::VFIO_DEVICE_SET_IRQS;
+
+        let cause = |request| Cause {
+            request: Some(request),
+            ..Cause::from(CauseKind::Ioctl)
+        };
+        assert_eq!(cause(VFIO_DEVICE_SET_IRQS).to_string(), "SET_IRQS");
     }
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::event::{Body, DeviceKey, Event};
-use crate::model::Stats;
 
 /// So many devices, and so many processes, are known at a time. More than those of which the owners
 /// are known: a process that does something is named again before its name is forgotten here.
@@ -58,14 +57,6 @@ impl Registry {
     /// The virtual machine that a process runs.
     pub(super) fn vm(&self, pid: u32) -> Option<&str> {
         self.vms.get(&pid).map(|(_, vm)| vm.as_str())
-    }
-
-    /// Names the virtual machines of the users in a summary.
-    pub(super) fn name_users(&self, stats: &mut Stats) {
-        let devices = stats.devices.values_mut();
-        for (pid, user) in devices.flat_map(|device| &mut device.users) {
-            user.vm = self.vm(*pid).map(str::to_owned);
-        }
     }
 }
 

@@ -150,29 +150,6 @@ fn what_belongs_to_no_device_belongs_to_a_process() {
     assert_eq!(by_name.admit(&event(4, dma())), Admission::Yes);
 }
 
-#[test]
-fn the_summary_names_the_machine_that_a_user_runs_last() {
-    use crate::model::{Stats, User};
-    let mut scene = scope(None, None, None);
-    let mut stats = Stats::default();
-    for (pid, vm) in [
-        (5, Some("web")),
-        (5, Some("db")),
-        (6, Some("web")),
-        (6, None),
-    ] {
-        scene.runs(pid, vm);
-        let comm = "vmm".to_owned();
-        let device = stats.devices.entry("0000:01:00.0".to_owned()).or_default();
-        let users = &mut device.users;
-        users.insert(pid, User { comm, vm: None });
-    }
-    scene.names.name_users(&mut stats);
-    let users = stats.devices["0000:01:00.0"].users.values();
-    let vms: Vec<Option<&str>> = users.map(|user| user.vm.as_deref()).collect();
-    assert_eq!(vms, [Some("db"), None]);
-}
-
 fn text(out: &mut Vec<u8>, filter: Filter) -> Pipeline<Json<&mut Vec<u8>>> {
     let names: VmNames = Box::new(|_| None);
     Pipeline::new(Options::default(), filter, names, true, Json::new(out))

@@ -12,7 +12,7 @@ use super::{Start, Step, addresses::Numbers, frame};
 use crate::{
     account::{Account, Taken},
     decode::in_flight::{ObservedCall, ObservedReturn},
-    model::Summary,
+    model::{Blind, Summary},
     pipeline::{Pipeline, VmNames},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
@@ -184,6 +184,15 @@ impl<S: Sink> Feed<S> {
     /// [`Pipeline::is_full`].
     pub fn is_full(&self) -> bool {
         self.pipeline.is_full()
+    }
+
+    /// [`Pipeline::blind`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blind(&mut self, blind: Blind) -> io::Result<()> {
+        self.write(|| Step::Blind(blind.clone()));
+        self.pipeline.blind(blind)
     }
 
     /// [`Pipeline::logs`].

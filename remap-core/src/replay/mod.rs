@@ -33,7 +33,7 @@ use frame::{Frame, Reader};
 use crate::{
     account::Account,
     decode::in_flight::{ObservedCall, ObservedReturn},
-    model::Summary,
+    model::{Blind, Summary},
     pipeline::{Pipeline, VmNames},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
@@ -84,6 +84,8 @@ pub enum Step {
         /// CLOCK_MONOTONIC, ns.
         until_ns: u64,
     },
+    /// Hooks do not fire, or fire again.
+    Blind(Blind),
     /// Everything before this time was taken.
     Advance {
         /// CLOCK_MONOTONIC, ns.
@@ -165,6 +167,7 @@ impl<R: Read> Recording<R> {
             Step::Checkpoint(checkpoint) => pipeline.checkpoint(checkpoint),
             Step::Losses { total } => pipeline.losses(total),
             Step::Behind { until_ns } => pipeline.behind(until_ns),
+            Step::Blind(blind) => return pipeline.blind(blind),
             Step::Advance { watermark_ns } => return pipeline.advance(watermark_ns),
             Step::Logs { accounts } => pipeline.logs(accounts),
             Step::Start(_) | Step::Finish { .. } => return Err(invalid("a second start")),

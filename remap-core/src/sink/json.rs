@@ -6,7 +6,7 @@ use super::Sink;
 use super::keys::Keys;
 use super::line::Line;
 use crate::event::Event;
-use crate::model::{Output, Summary};
+use crate::model::{Blind, Output, Summary};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// Writes JSON Lines.
@@ -62,6 +62,10 @@ impl<W: Write> Sink for Json<W> {
 
     fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
         self.line(&Line::downtime(downtime))
+    }
+
+    fn blind(&mut self, blind: &Blind) -> io::Result<()> {
+        self.line(&Line::blind(blind))
     }
 
     fn owner(&mut self, _: u32, _: Option<&str>) {}

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::sentence;
 use crate::event::Event;
 use crate::model::{
-    Closed, Cycle, Finding, InFlightCall, Inferred, Interrupt, IrqChange, Mapped, Opened, Output,
-    Rule, StageLine, StateInterval, Summary, Transition, Zap,
+    Blind, Closed, Cycle, Finding, InFlightCall, Inferred, Interrupt, IrqChange, Mapped, Opened,
+    Output, Rule, StageLine, StateInterval, Summary, Transition, Zap,
 };
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
@@ -106,6 +106,16 @@ pub enum Line<'a> {
         /// How many.
         lines: u64,
     },
+    /// Hooks do not fire, or fire again: what happens meanwhile is not known.
+    Blind {
+        /// The time.
+        #[serde(flatten)]
+        blind: Cow<'a, Blind>,
+        /// One sentence: which hooks, and why.
+        text: String,
+        /// One sentence: what to do.
+        advice: Cow<'a, str>,
+    },
     /// The last line: what it all adds up to.
     Summary {
         /// All cycles.
@@ -177,6 +187,15 @@ impl<'a> Line<'a> {
     /// The time in which a virtual machine ran nowhere.
     pub fn downtime(downtime: &'a Downtime) -> Self {
         Self::Downtime(Cow::Borrowed(downtime))
+    }
+
+    /// Hooks do not fire, or fire again.
+    pub fn blind(blind: &'a Blind) -> Self {
+        Self::Blind {
+            text: sentence::blind(blind),
+            advice: blind.cause.remedy().into(),
+            blind: Cow::Borrowed(blind),
+        }
     }
 
     /// The end of the trace.

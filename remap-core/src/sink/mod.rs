@@ -20,7 +20,7 @@ mod tests;
 use std::io;
 
 use crate::event::Event;
-use crate::model::{Output, Summary};
+use crate::model::{Blind, Output, Summary};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// Takes what a trace has to say.
@@ -48,6 +48,12 @@ pub trait Sink {
     /// # Errors
     /// What the writer returns.
     fn downtime(&mut self, downtime: &Downtime) -> io::Result<()>;
+
+    /// Hooks do not fire, or fire again.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    fn blind(&mut self, blind: &Blind) -> io::Result<()>;
 
     /// From now on the process `pid` runs the virtual machine `vm`; `None`: another program.
     fn owner(&mut self, pid: u32, vm: Option<&str>);

@@ -6,7 +6,7 @@ use std::io;
 
 use super::Sink;
 use crate::event::Event;
-use crate::model::{Class, Output, Summary};
+use crate::model::{Blind, Class, Output, Summary};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// What is shown.
@@ -97,6 +97,10 @@ impl<S: Sink> Sink for Select<S> {
             true => self.sink.downtime(downtime),
             false => Ok(()),
         }
+    }
+
+    fn blind(&mut self, blind: &Blind) -> io::Result<()> {
+        self.sink.blind(blind)
     }
 
     fn owner(&mut self, pid: u32, vm: Option<&str>) {

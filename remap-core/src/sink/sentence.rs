@@ -3,10 +3,13 @@
 use crate::event::{DeviceState, Origin};
 use crate::model::rule::every_rule;
 use crate::model::{
-    Cause, CauseKind, Closed, Cycle, DmaLoss, Evidence, FailedChange, Inferred, NoWay, Ns, Outside,
-    Reason, Refused, Stage,
+    Blind, Cause, CauseKind, Closed, Cycle, DmaLoss, Evidence, FailedChange, Inferred, NoWay, Ns,
+    Outside, Reason, Refused, Stage,
 };
 use crate::parse::irq::Encoding;
+
+/// Whose memory was read: what a single answer shows may have been written by another thread.
+const HELD: &str = "the caller's memory held";
 
 /// How many vectors are named.
 const NAMED_VECTORS: usize = 8;
@@ -159,6 +162,18 @@ pub(crate) fn closed(closed: &Closed) -> String {
         _ => "",
     };
     sentence + lost
+}
+
+/// Which hooks do not fire, and why.
+pub(crate) fn blind(blind: &Blind) -> String {
+    let (hooks, cause) = (blind.hooks.words(), blind.cause.words());
+    match blind.duration() {
+        None => format!("{hooks} do not fire: {cause}; what happens now is not traced"),
+        Some(ns) => format!(
+            "{hooks} did not fire for up to {}: {cause}; what happened then is not known",
+            Ns(ns)
+        ),
+    }
 }
 
 /// The event from which something is inferred.

@@ -46,7 +46,7 @@ fn entered(file: u64, request: u32, pointer: u64) -> Option<()> {
         &NodeCall {
             pointer,
             request,
-            all: u32::from(is_of_all(request, pointer)),
+            all: extent(request, pointer),
             ..NodeCall::of(NodeKind::Container, key, 0)
         },
     );
@@ -55,14 +55,26 @@ fn entered(file: u64, request: u32, pointer: u64) -> Option<()> {
 
 /// Whether everything is unmapped: by a flag, or by the whole range.
 #[inline(always)]
-fn is_of_all(request: u32, pointer: u64) -> bool {
-    if request == VFIO_IOMMU_UNMAP_DMA {
-        return read::user_word::<u32>(pointer + 4)
-            .is_some_and(|flags| flags & VFIO_DMA_UNMAP_FLAG_ALL != 0);
+fn extent(request: u32, pointer: u64) -> u32 {
+    let all = match request {
+        VFIO_IOMMU_UNMAP_DMA => {
+            read::user_word::<u32>(pointer + 4).map(|flags| flags & VFIO_DMA_UNMAP_FLAG_ALL != 0)
+        }
+        IOMMU_IOAS_UNMAP => is_whole_range(pointer),
+        _ => Some(false),
+    };
+    match all {
+        Some(true) => NodeCall::ALL,
+        Some(false) => 0,
+        None => NodeCall::UNREAD,
     }
-    request == IOMMU_IOAS_UNMAP
-        && read::user_word::<u64>(pointer + 8) == Some(0)
-        && read::user_word::<u64>(pointer + 16) == Some(u64::MAX)
+}
+
+#[inline(always)]
+fn is_whole_range(pointer: u64) -> Option<bool> {
+    let iova: u64 = read::user_word(pointer + 8)?;
+    let size: u64 = read::user_word(pointer + 16)?;
+    Some(iova == 0 && size == u64::MAX)
 }
 
 /// Byte offsets in the structures of the requests: the virtual address (if there is one), the IOVA
@@ -98,12 +110,18 @@ fn report(call: &NodeCall, result: i64) -> Option<()> {
     } else {
         0
     };
-    let operation = if maps {
-        DmaKind::Map
-    } else if call.all != 0 {
-        DmaKind::UnmapAll
-    } else {
-        DmaKind::Unmap
+    // The flags can be read now. An iommufd has overwritten the length by now.
+    let all = match call.all {
+        NodeCall::UNREAD if call.request == VFIO_IOMMU_UNMAP_DMA => {
+            extent(call.request, call.pointer)
+        }
+        known => known,
+    };
+    let operation = match all {
+        _ if maps => DmaKind::Map,
+        NodeCall::UNREAD => return None,
+        NodeCall::ALL => DmaKind::UnmapAll,
+        _ => DmaKind::Unmap,
     };
     emit::emit(|| Dma {
         node: call.key,

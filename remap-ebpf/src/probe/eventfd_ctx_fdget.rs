@@ -7,6 +7,7 @@
 //! `fileget`, visibly or inlined; a context that the inner one has reported is not reported again.
 
 use remap_common::{
+    counter::Counter,
     record::{Origin, Target},
     uapi::{
         VFIO_DEVICE_FEATURE, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
@@ -15,12 +16,12 @@ use remap_common::{
     },
 };
 
-use super::is_no_pointer;
+use super::{is_no_pointer, vfio_ioctl};
 use crate::{
     contexts,
     emit::{self, Subject},
     filter,
-    maps::{self, Ioctl},
+    maps::Ioctl,
     read,
 };
 
@@ -42,16 +43,13 @@ program!(kretprobe, eventfd_ctx_fileget_kretprobe, |result| found(
 ));
 
 #[inline(always)]
-#[expect(unsafe_code, reason = "changes a map value in place")]
 fn found(context: u64, inner: bool) {
     if !filter::process_is_involved() || is_no_pointer(context) {
         return;
     }
-    let Some(call) = maps::IOCTLS.get_ptr_mut(emit::thread()) else {
+    let Some(call) = vfio_ioctl::call_in_flight() else {
         return;
     };
-    // SAFETY: the entry belongs to this thread, which is here and nowhere else.
-    let call = unsafe { &mut *call };
     if call.request != VFIO_DEVICE_SET_IRQS && call.request != VFIO_DEVICE_FEATURE {
         return;
     }
@@ -60,6 +58,12 @@ fn found(context: u64, inner: bool) {
         return;
     }
     call.inner_context = if inner { context } else { 0 };
+    // The kernel has read the argument by now. Its return counts one that is still unknown; here the
+    // eventfd is lost too.
+    if !vfio_ioctl::read_again(call) {
+        emit::lose(Counter::Unreadable);
+        return;
+    }
     if call.request == VFIO_DEVICE_SET_IRQS {
         learn(call, context);
     } else if call.word(vfio_device_feature::FLAGS) & VFIO_DEVICE_FEATURE_MASK

@@ -2,7 +2,7 @@
 //! eventfd of a remap IRQ, or on its unmask eventfd, that is the ack.
 //! Emits `Write`. Without it an ack by eventfd is not seen.
 
-use remap_common::record::Write;
+use remap_common::{counter::Counter, record::Write, uapi::EFAULT};
 
 use crate::{emit, filter, maps, read};
 
@@ -28,6 +28,7 @@ fn entered(file: u64, buffer: u64) -> Option<()> {
         context,
         value: value.unwrap_or(0),
         value_known: u64::from(value.is_some()),
+        buffer,
         target: *target,
     };
     emit::begin(&maps::EVENTFD_WRITES, &call);
@@ -45,13 +46,21 @@ fn returned(file: u64, result: u64) {
 
 #[inline(always)]
 fn report(call: &maps::EventfdWrite, result: u64) {
+    let mut value = Some(call.value);
+    if call.value_known == 0 {
+        // It lay in a page without memory; the kernel has read it since.
+        value = read::user_word(call.buffer);
+        if value.is_none() && result as i64 != -EFAULT {
+            emit::lose(Counter::Unreadable);
+        }
+    }
     emit::emit(|| Write {
         context: call.context,
         target: call.target,
         begin_ns: call.begin_ns,
-        value: call.value,
+        value: value.unwrap_or(0),
         result: result as i64,
-        value_known: call.value_known as u32,
+        value_known: u32::from(value.is_some()),
         reserved: 0,
     });
 }

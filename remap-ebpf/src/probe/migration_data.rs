@@ -38,7 +38,7 @@ pub fn learn(call: &Ioctl) -> Option<()> {
         return None;
     }
     // struct vfio_device_feature, then struct vfio_device_feature_mig_state: its second word.
-    let fd = read::user_word::<i32>(call.pointer + 12)?;
+    let fd = emit::required(read::user_word::<i32>(call.pointer + 12))?;
     if fd < 0 {
         return None;
     }
@@ -134,6 +134,9 @@ pub fn data_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let initial = read::user_word::<u64>(call.argument + 8);
     let dirty = read::user_word::<u64>(call.argument + 16);
     let known = result == 0 && initial.is_some() && dirty.is_some();
+    if result == 0 && !known {
+        emit::lose(Counter::Unreadable);
+    }
     emit::emit(|| PrecopyInfo {
         device: call.device,
         file: call.file,

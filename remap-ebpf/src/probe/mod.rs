@@ -84,7 +84,7 @@ use aya_ebpf::{
 /// is typed for the verifier and cannot be used as a plain address.
 #[inline(always)]
 #[expect(unsafe_code, reason = "the helper writes through a pointer")]
-fn traced_argument(context: &impl EbpfContext, n: u32) -> u64 {
+pub fn traced_argument(context: &impl EbpfContext, n: u32) -> u64 {
     let mut value = 0;
     // SAFETY: `value` outlives the call; a position past the last one fails and leaves 0.
     unsafe { generated::bpf_get_func_arg(context.as_ptr(), n, &raw mut value) };
@@ -103,7 +103,7 @@ fn traced_return(context: &impl EbpfContext) -> u64 {
 
 /// Argument `n` of a function under kprobe.
 #[inline(always)]
-fn probed_argument(context: &ProbeContext, n: u32) -> u64 {
+pub fn probed_argument(context: &ProbeContext, n: u32) -> u64 {
     context.arg(n as usize).unwrap_or(0)
 }
 

@@ -13,8 +13,9 @@ use remap_common::{
     counter::Counter,
     record::{ARGUMENT_BYTES, Device, Enter, Exit, Origin},
     uapi::{
-        VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_GET_REGION_INFO,
-        VFIO_DEVICE_RESET, VFIO_DEVICE_SET_IRQS,
+        EFAULT, VFIO_DEVICE_ATTACH_IOMMUFD_PT, VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_FEATURE,
+        VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_GET_REGION_INFO, VFIO_DEVICE_RESET,
+        VFIO_DEVICE_SET_IRQS,
     },
 };
 
@@ -76,6 +77,9 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let (thread, result) = (emit::thread(), probed_return(&ctx) as i64);
+    if let Some(call) = call_in_flight() {
+        read_again(call);
+    }
     if !emit::end(&maps::IOCTLS, |call| returned(call, result)) {
         // The entry hook was attached before this one: calls that began before it are in EARLY.
         if maps::EARLY.remove(thread).is_err() {
@@ -146,16 +150,13 @@ fn entered(device: u64, request: u32, pointer: u64) {
     call.inner_context = 0;
     call.request = request;
     call.cursor = 0;
-    call.zero = 0;
+    call.unread = 0;
     call.wakeup_context = 0;
     call.argument = [0; ARGUMENT_BYTES];
-    // Every structure begins with its own size; RESET has none.
-    let size = if request == VFIO_DEVICE_RESET {
-        0
-    } else {
-        read::user_word::<u32>(pointer).unwrap_or(0)
-    };
-    call.argument_len = read::user_bytes(&mut call.argument, pointer, size);
+    call.argument_len = 0;
+    if request != VFIO_DEVICE_RESET {
+        read_argument(call);
+    }
     emit::emit_at(call.begin_ns, || Enter {
         device,
         request,
@@ -165,10 +166,61 @@ fn entered(device: u64, request: u32, pointer: u64) {
     emit::begin(&maps::IOCTLS, call);
 }
 
+/// Reads the argument. Every structure begins with its own size.
+#[inline(always)]
+fn read_argument(call: &mut Ioctl) {
+    let size = read::user_word::<u32>(call.pointer);
+    let length = size.unwrap_or(0);
+    call.argument_len = read::user_bytes(&mut call.argument, call.pointer, length);
+    // A size of 0 is one that was read.
+    call.unread = u32::from(call.argument_len == 0 && size != Some(0));
+}
+
+/// The device ioctl that this thread is in.
+#[inline(always)]
+#[expect(unsafe_code, reason = "changes a map value in place")]
+pub fn call_in_flight() -> Option<&'static mut Ioctl> {
+    let call = maps::IOCTLS.get_ptr_mut(emit::thread())?;
+    // SAFETY: the entry belongs to this thread, which is here and nowhere else.
+    Some(unsafe { &mut *call })
+}
+
+/// Reads an argument that lay in a page without memory at the entry: the kernel has read it since.
+/// Returns whether it is known.
+#[inline(always)]
+pub fn read_again(call: &mut Ioctl) -> bool {
+    if call.unread != 0 {
+        read_argument(call);
+    }
+    call.unread == 0
+}
+
+/// Whether a request has an argument of a known structure, so that one that cannot be read is a loss.
+#[inline(always)]
+const fn has_argument(request: u32) -> bool {
+    matches!(
+        request,
+        VFIO_DEVICE_GET_REGION_INFO
+            | VFIO_DEVICE_GET_IRQ_INFO
+            | VFIO_DEVICE_SET_IRQS
+            | VFIO_DEVICE_FEATURE
+            | VFIO_DEVICE_BIND_IOMMUFD
+            | VFIO_DEVICE_ATTACH_IOMMUFD_PT
+    )
+}
+
 #[inline(always)]
 fn returned(call: &Ioctl, result: i64) {
-    if call.request == VFIO_DEVICE_SET_IRQS && result == 0 {
-        contexts::settle(call);
+    // The kernel could not read it either where it says so.
+    if call.unread != 0 && has_argument(call.request) && result != -EFAULT {
+        emit::lose(Counter::Unreadable);
+    }
+    if call.request == VFIO_DEVICE_SET_IRQS {
+        if result == 0 {
+            contexts::settle(call);
+        } else {
+            contexts::restore(call);
+        }
     }
     if call.request == VFIO_DEVICE_GET_REGION_INFO && result == 0 {
         infer::described(call);

@@ -4,8 +4,9 @@
 //! has no transitions, and a zap by memory decode or power state has no cause.
 
 use remap_common::{
+    counter::Counter,
     record::{ConfigWrite, StateEnter, StateExit},
-    uapi::{VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_NUM_REGIONS, VFIO_PCI_OFFSET_SHIFT},
+    uapi::{EFAULT, VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_NUM_REGIONS, VFIO_PCI_OFFSET_SHIFT},
 };
 
 use super::vfio_ioctl;
@@ -42,6 +43,8 @@ fn entered(file: u64, buffer: u64, count: u64, position: u64) -> Option<()> {
         offset,
         word: word.unwrap_or(0),
         word_known: u32::from(word.is_some()),
+        buffer,
+        count,
     };
     if is_state {
         emit::emit_at(call.begin_ns, || StateEnter {
@@ -72,34 +75,56 @@ program!(kretprobe, vfio_write_kretprobe, |result| emit::end(
     &maps::REGION_WRITES,
     |call| {
         let result = result as i64;
-        if call.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX) {
-            end_config(call, result);
+        let is_config =
+            call.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX);
+        let word = word_of(call, !is_config, result);
+        if is_config {
+            end_config(call, word, result);
         } else {
-            end_state(call, result);
+            end_state(call, word, result);
         }
     }
 ));
 
+/// The written value. It may have been in a page without memory at the entry; the kernel has read it
+/// since.
 #[inline(always)]
-fn end_config(call: &RegionWrite, result: i64) {
+fn word_of(call: &RegionWrite, is_state: bool, result: i64) -> Option<u32> {
+    if call.word_known != 0 {
+        return Some(call.word);
+    }
+    let word = written(call.buffer, call.count, is_state);
+    let is_read = if is_state {
+        call.count >= 4
+    } else {
+        matches!(call.count, 1 | 2 | 4..)
+    };
+    if word.is_none() && is_read && result != -EFAULT {
+        emit::lose(Counter::Unreadable);
+    }
+    word
+}
+
+#[inline(always)]
+fn end_config(call: &RegionWrite, word: Option<u32>, result: i64) {
     emit::emit(|| ConfigWrite {
         device: call.device,
         offset: call.offset & WITHIN,
         begin_ns: call.begin_ns,
         result,
-        value: call.word,
-        value_known: call.word_known,
+        value: word.unwrap_or(0),
+        value_known: u32::from(word.is_some()),
     });
 }
 
 #[inline(always)]
-fn end_state(call: &RegionWrite, result: i64) {
+fn end_state(call: &RegionWrite, word: Option<u32>, result: i64) {
     emit::emit(|| StateExit {
         device: call.device,
         offset: call.offset,
         begin_ns: call.begin_ns,
         result,
-        word: call.word,
-        word_known: call.word_known,
+        word: word.unwrap_or(0),
+        word_known: u32::from(word.is_some()),
     });
 }

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use check::{Check, OTHER_KERNEL, Status, VFIO};
+use check::{Check, OTHER_KERNEL, RIGHTS, Status, VFIO};
 use clap::Args;
 
 use crate::{
@@ -25,11 +25,12 @@ use crate::{
         hooks::lookup,
         probes::{LoadOptions, Probes},
         process::sees_all_pids,
+        rights::{Obstacle, Rights},
     },
     vfio::sysfs::Host,
 };
 use remap_common::layout::Types;
-use remap_core::account::Misses;
+use remap_core::{account::Misses, printable};
 
 /// Reports what this machine can trace and what it cannot, with the reason and the remedy.
 ///
@@ -53,6 +54,7 @@ impl Doctor {
             devices(&Host::default()),
             processes(),
         ];
+        checks.extend(rights(&Rights::read()));
         match Kernel::running(&lookup::functions()) {
             Ok(kernel) => {
                 checks.push(Check::ok("kernel types", "BTF and symbols can be read"));
@@ -73,7 +75,10 @@ impl Doctor {
             Format::Json => checks
                 .iter()
                 .try_for_each(|check| format.write(&mut out, check))?,
-            Format::Text => write!(out, "{}", text::Lines::new(&checks, self.all))?,
+            Format::Text => {
+                let text = text::Lines::new(&checks, self.all).to_string();
+                out.write_all(printable::lines(&text).as_bytes())?;
+            }
         }
         out.flush()?;
         match checks.iter().find(|check| check.status == Status::Failed) {
@@ -119,7 +124,9 @@ fn iommu(sys: &Path) -> Check {
 }
 
 fn devices(host: &Host) -> Check {
-    let devices = host.vfio_devices();
+    let pci = host.vfio_devices().into_iter().map(|bdf| bdf.to_string());
+    let others = host.other_devices().into_iter().map(|device| device.name);
+    let devices: Vec<String> = pci.chain(others).collect();
     if devices.is_empty() {
         Check::new(
             "devices",
@@ -128,8 +135,7 @@ fn devices(host: &Host) -> Check {
             "set its driver_override, and bind it",
         )
     } else {
-        let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
-        Check::ok("devices", names.join(", "))
+        Check::ok("devices", devices.join(", "))
     }
 }
 
@@ -146,6 +152,17 @@ fn processes() -> Check {
             "run it in the host's PID namespace",
         )
     }
+}
+
+/// Whether this user and this kernel allow programs to be loaded and attached.
+fn rights(rights: &Rights) -> Vec<Check> {
+    let obstacles = rights.obstacles();
+    if obstacles.is_empty() {
+        return vec![Check::ok(RIGHTS, rights.summary())];
+    }
+    let check =
+        |obstacle: Obstacle| Check::new(RIGHTS, Status::Failed, obstacle.reason, obstacle.remedy);
+    obstacles.into_iter().map(check).collect()
 }
 
 fn layout(kernel: &Kernel) -> Vec<Check> {
@@ -209,10 +226,17 @@ fn probes() -> Vec<Check> {
             } else {
                 Check::new(name, Status::Limited, probes.missing.join("; "), "")
             };
-            vec![attached, account(&probes), walk(&mut probes)]
+            // Attaching ended with a test that passed.
+            let fire = "a call of this process was seen by a program of each form";
+            let fire = Check::ok("self-test", fire);
+            vec![attached, fire, account(&probes), walk(&mut probes)]
         }
         Err(error) => {
-            let cause = matches!(error, LoadError::Unloaded).then_some(VFIO);
+            let cause = match error {
+                LoadError::Unloaded => Some(VFIO),
+                LoadError::Forbidden { .. } => Some(RIGHTS),
+                _ => None,
+            };
             let failed = Check::new(name, Status::Failed, error.to_string(), "");
             vec![failed.caused_by(cause)]
         }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use remap_core::printable;
 use serde::Serialize;
 
 /// How reports are written.
@@ -20,10 +21,10 @@ impl Format {
         if json { Self::Json } else { Self::Text }
     }
 
-    /// Writes one value.
+    /// Writes one value. In text, what controls a terminal is escaped.
     pub fn write<T: Display + Serialize>(self, to: &mut impl Write, value: &T) -> io::Result<()> {
         match self {
-            Self::Text => writeln!(to, "{value}"),
+            Self::Text => writeln!(to, "{}", printable::lines(&value.to_string())),
             Self::Json => {
                 serde_json::to_writer(&mut *to, value)?;
                 writeln!(to)

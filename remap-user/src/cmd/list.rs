@@ -15,9 +15,10 @@ use crate::respond::migrate::Migration;
 use crate::respond::report::{AreaText, RegionAreas, flag_letters};
 use crate::vfio::error::Error as VfioError;
 use crate::vfio::open::{self, Via};
-use crate::vfio::sysfs::{Bdf, Holder, Host, name_holders};
+use crate::vfio::sysfs::{Bdf, Holder, Host, OtherDevice, name_holders};
 use remap_core::parse::irq::{IrqInfo, RemapIrq};
 use remap_core::parse::region::Region;
+use remap_core::printable::Name;
 
 /// Lists the devices that are bound to a vfio driver, with their regions and IRQs. Opens each free
 /// device for a moment, which resets it.
@@ -32,7 +33,8 @@ pub struct List {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "device")]
 struct Listed {
-    device: Bdf,
+    /// Its name: the address of a PCI device.
+    device: String,
     vendor_id: Option<u16>,
     device_id: Option<u16>,
     driver: Option<String>,
@@ -88,12 +90,15 @@ impl List {
         let host = Host::default();
         let format = Format::new(self.json);
         let mut stdout = io::stdout().lock();
-        let devices = host.vfio_devices();
-        if devices.is_empty() {
-            say(format_args!("no PCI device is bound to a vfio driver"));
+        let (devices, others) = (host.vfio_devices(), host.other_devices());
+        if devices.is_empty() && others.is_empty() {
+            say(format_args!("no device is bound to a vfio driver"));
         }
         for bdf in devices {
             format.write(&mut stdout, &look(&host, bdf))?;
+        }
+        for device in others {
+            format.write(&mut stdout, &look_at_other(&host, device))?;
         }
         Ok(stdout.flush()?)
     }
@@ -103,7 +108,7 @@ fn look(host: &Host, bdf: Bdf) -> Listed {
     let group = host.group(bdf);
     let holders = host.holders(&open::paths(host, bdf));
     let mut listed = Listed {
-        device: bdf,
+        device: bdf.to_string(),
         vendor_id: host.ids(bdf).map(|ids| ids.0),
         device_id: host.ids(bdf).map(|ids| ids.1),
         driver: host.driver(bdf),
@@ -123,6 +128,29 @@ fn look(host: &Host, bdf: Bdf) -> Listed {
         listed.unknown = Some(format!("held by {holders}: regions unknown"));
     }
     listed
+}
+
+/// A device that is no PCI device: its regions are unknown, since only PCI devices are opened.
+fn look_at_other(host: &Host, device: OtherDevice) -> Listed {
+    let holders = host.holders(&open::paths_of_other(&device));
+    let unknown = match holders.as_slice() {
+        [] => "no PCI device: regions unknown".to_owned(),
+        _ => format!(
+            "no PCI device, held by {}: regions unknown",
+            name_holders(&holders)
+        ),
+    };
+    Listed {
+        device: device.name,
+        vendor_id: None,
+        device_id: None,
+        driver: device.driver,
+        group: device.group,
+        cdev: device.cdev,
+        holders,
+        unknown: Some(unknown),
+        details: None,
+    }
 }
 
 fn details(host: &Host, bdf: Bdf) -> Result<Details, VfioError> {
@@ -192,20 +220,21 @@ impl From<&IrqInfo> for IrqLine {
 
 impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.device)?;
+        write!(f, "{}", Name(&self.device))?;
         if let (Some(vendor), Some(device)) = (self.vendor_id, self.device_id) {
             write!(f, " {vendor:04x}:{device:04x}")?;
         }
-        write!(f, " driver {}", self.driver.as_deref().unwrap_or("none"))?;
+        let driver = self.driver.as_deref().unwrap_or("none");
+        write!(f, " driver {}", Name(driver))?;
         match self.group {
             Some(group) => write!(f, ", group {group}")?,
             None => write!(f, ", no group")?,
         }
         if let Some(name) = self.cdev.as_deref().and_then(Path::file_name) {
-            write!(f, ", node {}", name.display())?;
+            write!(f, ", node {}", Name(&name.to_string_lossy()))?;
         }
         if let Some(unknown) = &self.unknown {
-            write!(f, ", {unknown}")?;
+            write!(f, ", {}", Name(unknown))?;
         }
         let Some(details) = &self.details else {
             return Ok(());
@@ -222,7 +251,7 @@ impl fmt::Display for Listed {
             write!(f, "\n  {line}")?;
         }
         for problem in &details.problems {
-            write!(f, "\n  problem: {problem}")?;
+            write!(f, "\n  problem: {}", Name(problem))?;
         }
         Ok(())
     }

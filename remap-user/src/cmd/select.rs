@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::exit::{Code, Error};
 use crate::live::process::sees_all_pids;
-use crate::vfio::sysfs::Bdf;
+use crate::vfio::sysfs::{Bdf, Host};
 use remap_core::model::Class;
 use remap_core::pipeline::Filter;
 use remap_core::sink::select::Selection;
@@ -12,8 +12,9 @@ use remap_core::sink::select::Selection;
 /// Which events are traced, and which of their lines are shown.
 #[derive(Args, Debug)]
 pub struct Filters {
-    /// Only this device: domain:bus:device.function, as in 0000:01:00.0.
-    #[arg(long, value_name = "BDF")]
+    /// Only this device: domain:bus:device.function, as in 0000:01:00.0; for a device that is no PCI
+    /// device its name, such as the UUID of an mdev.
+    #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Only devices that this process uses; its pid on the host.
     #[arg(long, value_name = "PID")]
@@ -44,7 +45,7 @@ impl Filters {
     pub fn filter(&self) -> Result<Filter, Error> {
         // Names are compared in the kernel's form.
         let device = match &self.device {
-            Some(text) => Some(text.parse::<Bdf>()?.to_string()),
+            Some(text) => Some(device(&Host::default(), text)?),
             None => None,
         };
         if self.vm.is_some() && !sees_all_pids() {
@@ -68,6 +69,26 @@ impl Filters {
             min_latency_ns: self.min_latency,
         }
     }
+}
+
+/// The name of a device in the kernel's form. A UUID may be that of a device that does not exist yet.
+fn device(host: &Host, text: &str) -> Result<String, Error> {
+    match text.parse::<Bdf>() {
+        Ok(bdf) => Ok(bdf.to_string()),
+        Err(_) if is_uuid(text) => Ok(text.to_ascii_lowercase()),
+        Err(_) if host.is_device_name(text) => Ok(text.to_owned()),
+        Err(error) => Err(Error::with_message(
+            Code::Usage,
+            format!("{error}; nor is it a UUID, or a name in /sys/bus/*/devices"),
+        )),
+    }
+}
+
+/// Whether a text is a UUID, as mdevs are named.
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths = groups.iter().map(|group| group.len());
+    lengths.eq([8, 4, 4, 4, 12]) && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn class(text: &str) -> Result<Class, String> {
@@ -126,6 +147,25 @@ mod tests {
             "999999999999s",
         ] {
             assert!(nanoseconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_may_be_none_of_pci() {
+        let sys = tempfile::tempdir().unwrap();
+        let platform = sys.path().join("bus/platform/devices/acme.0");
+        std::fs::create_dir_all(platform).unwrap();
+        let host = Host::at(sys.path(), "/nonexistent");
+        let name = |text| device(&host, text);
+        assert_eq!(name("1:00.0").unwrap_err().code, Code::Usage);
+        assert_eq!(name("01:00.0").unwrap(), "0000:01:00.0");
+        let uuid = "83B8F4F2-509F-382F-3C1E-E6BFE0FA1001";
+        assert_eq!(name(uuid).unwrap(), uuid.to_ascii_lowercase());
+        assert_eq!(name("acme.0").unwrap(), "acme.0");
+        for wrong in ["acme.1", "", "..", "platform/devices", &uuid[1..]] {
+            let error = name(wrong).unwrap_err();
+            assert_eq!(error.code, Code::Usage, "{wrong}");
+            assert!(error.to_string().contains("UUID"), "{error}");
         }
     }
 

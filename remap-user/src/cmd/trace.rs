@@ -13,7 +13,7 @@ use remap_core::{
     account::{Miss, RECURSION},
     correlate::Options,
     event::Errno,
-    model::{Class, Summary},
+    model::{BlindCause, Class, Ns, Summary},
     pipeline::{Pipeline, VmNames},
     replay::{Capture, Feed, Start, VERSION},
     sink::{
@@ -82,7 +82,7 @@ pub struct Trace {
     /// Create this file as soon as the probes are attached.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// Exit with 4 if any record was lost.
+    /// Exit with 4 if any record was lost, or hooks did not fire for a time.
     #[arg(long)]
     fail_on_loss: bool,
     /// Size of the ring between the probes and this process, MiB; a power of two.
@@ -271,6 +271,9 @@ impl Trace {
                  than seen; please report this",
             ));
         }
+        if self.fail_on_loss && !summary.blind.is_empty() {
+            return Err(Error::with_message(Code::Lost, blind(summary)));
+        }
         if self.fail_on_loss && summary.lost_total() > 0 {
             return Err(Error::with_message(Code::Lost, self.lost(summary)));
         }
@@ -298,6 +301,22 @@ impl Trace {
             ),
         }
     }
+}
+
+/// How long hooks did not fire, and the remedies.
+fn blind(summary: &Summary) -> String {
+    let (count, time) = (summary.blind.len(), Ns(summary.blind_ns()));
+    let mut causes: Vec<BlindCause> = summary.blind.iter().map(|blind| blind.cause).collect();
+    causes.sort_unstable();
+    causes.dedup();
+    let causes = causes
+        .iter()
+        .map(|cause| format!("{}; {}", cause.words(), cause.remedy()));
+    let causes: Vec<String> = causes.collect();
+    format!(
+        "hooks did not fire {count} times, for up to {time}: {}",
+        causes.join("; ")
+    )
 }
 
 fn text(out: Writer, start_ns: u64) -> Text<Writer> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use remap_core::{
     event::Event,
-    model::{Output, Summary},
+    model::{Blind, Output, Summary},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, downtime::Downtime},
 };
@@ -69,6 +69,10 @@ impl<S: Sink> Sink for Bounded<S> {
 
     fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
         self.sink.downtime(downtime)
+    }
+
+    fn blind(&mut self, blind: &Blind) -> io::Result<()> {
+        self.sink.blind(blind)
     }
 
     fn owner(&mut self, pid: u32, vm: Option<&str>) {

@@ -2,6 +2,10 @@
 
 use std::io;
 
+use super::{
+    rights::{Obstacle, Rights},
+    silence::Silence,
+};
 use crate::{
     exit::{Code, Error},
     kernel::KernelError,
@@ -16,8 +20,20 @@ pub enum LoadError {
     /// This binary was built without the programs.
     #[error("this remap was built without its eBPF programs; build it with `cargo xtask build`")]
     NoObject,
-    /// The right to load programs is missing.
-    #[error("loading eBPF programs is refused ({0}); run as root, or with CAP_BPF and CAP_PERFMON")]
+    /// Something forbids it that is known.
+    #[error("loading eBPF programs is refused{errno}: {obstacles}", obstacles = list(.obstacles))]
+    Forbidden {
+        /// The kernel's answer, in parentheses; empty where that is a text of the verifier.
+        errno: String,
+        /// What forbids it.
+        obstacles: Vec<Obstacle>,
+    },
+    /// It is refused, and nothing is known that forbids it.
+    #[error(
+        "loading eBPF programs is refused ({0}), although this process has the capabilities; a \
+         security module or a seccomp filter may forbid bpf(2) or perf_event_open(2): run remap as \
+         root and outside of a container"
+    )]
     Refused(String),
     /// An essential structure member is missing.
     #[error("this kernel's BTF has no {0}, so nothing can be traced; see `remap doctor`")]
@@ -35,12 +51,32 @@ pub enum LoadError {
         /// What a trace lacks without it.
         impact: String,
     },
+    /// The hooks are attached, and do not fire.
+    #[error(
+        "{hooks} are attached, but do not fire: {cause}; {remedy}",
+        hooks = .0.hooks.words(), cause = .0.cause.words(), remedy = .0.cause.remedy()
+    )]
+    Silent(Silence),
     /// Any other error of the loader.
     #[error("cannot load the eBPF programs: {0}")]
     Loader(String),
 }
 
 impl LoadError {
+    /// The same error, with what forbids loading or attaching on this machine in place of the kernel's
+    /// words.
+    pub(super) fn explained(self, rights: &Rights) -> Self {
+        let errno = match &self {
+            Self::Refused(errno) => format!(" ({errno})"),
+            Self::Loader(_) | Self::Essential { .. } | Self::Kernel(_) => String::new(),
+            _ => return self,
+        };
+        match rights.obstacles() {
+            obstacles if obstacles.is_empty() => self,
+            obstacles => Self::Forbidden { errno, obstacles },
+        }
+    }
+
     /// An error of the loader; `Refused` if its cause is EPERM or EACCES.
     pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut cause = Some(error);
@@ -54,6 +90,12 @@ impl LoadError {
         }
         Self::Loader(one_line(error))
     }
+}
+
+fn list(obstacles: &[Obstacle]) -> String {
+    let clause = |Obstacle { reason, remedy }: &Obstacle| format!("{reason}; {remedy}");
+    let clauses: Vec<String> = obstacles.iter().map(clause).collect();
+    clauses.join("; and ")
 }
 
 impl From<LoadError> for Error {
@@ -105,5 +147,25 @@ mod tests {
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
         let error = LoadError::of(&denied);
         assert!(matches!(error, LoadError::Refused(_)), "{error}");
+    }
+
+    #[test]
+    fn what_forbids_it_replaces_the_kernels_words() {
+        let verifier = || LoadError::Loader("R1 unknown func bpf_probe_read_kernel#113".into());
+        let locked = Rights {
+            lockdown: Some("confidentiality".into()),
+            ..Rights::default()
+        };
+        let text = verifier().explained(&locked).to_string();
+        assert!(text.contains("lockdown") && !text.contains("R1"), "{text}");
+        let text = verifier().explained(&Rights::default()).to_string();
+        assert!(text.contains("R1"), "{text}");
+        let text = LoadError::Refused("EPERM".into())
+            .explained(&locked)
+            .to_string();
+        assert!(text.contains("(EPERM)"), "{text}");
+        // Another reason stays.
+        let text = LoadError::NoObject.explained(&locked).to_string();
+        assert!(text.contains("without its eBPF programs"), "{text}");
     }
 }

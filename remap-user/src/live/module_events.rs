@@ -2,6 +2,7 @@
 
 use aya::{Ebpf, programs::RawTracePoint};
 use remap_common::module::Change;
+use remap_core::printable::from_bytes;
 use zerocopy::FromBytes as _;
 
 use super::error::one_line;
@@ -28,7 +29,7 @@ impl ModuleEvent {
         let end = change.name.iter().position(|byte| *byte == 0);
         let name = &change.name[..end.unwrap_or(change.name.len())];
         Some(Self {
-            name: String::from_utf8_lossy(name).into_owned(),
+            name: from_bytes(name),
             loaded: change.loaded != 0,
         })
     }

@@ -21,6 +21,9 @@ use super::{
     error::LoadError,
     hooks::{lookup, row::Requirement, set::HookSet, table::TABLE},
     module_events,
+    rights::Rights,
+    self_test::SelfTest,
+    silence::Silence,
     walk::{self, DeviceFile, Found, Walk},
 };
 use crate::kernel::{
@@ -68,6 +71,7 @@ pub struct Probes {
     layout: KernelLayout,
     /// The hooks.
     pub hooks: HookSet,
+    self_test: SelfTest,
     /// A sentence for each missing hook or member, with its impact.
     pub missing: Vec<String>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -79,6 +83,10 @@ impl Probes {
     /// # Errors
     /// See [`LoadError`]; a missing hook that is not essential is a sentence in `missing`.
     pub fn attach(options: LoadOptions) -> Result<Self, LoadError> {
+        Self::try_attach(options).map_err(|error| error.explained(&Rights::read()))
+    }
+
+    fn try_attach(options: LoadOptions) -> Result<Self, LoadError> {
         let kernel = Kernel::running(&lookup::functions())?;
         if !kernel.has_vfio() {
             return Err(LoadError::Unloaded);
@@ -89,6 +97,11 @@ impl Probes {
         }
         let mut probes = Self::load(options, &kernel, measured)?;
         probes.attach_hooks(&kernel)?;
+        probes.self_test = SelfTest::attach(&mut probes.ebpf, probes.hooks.btf());
+        let silence = probes.silence();
+        if let Some(silence) = silence.map_err(|error| LoadError::Loader(error.to_string()))? {
+            return Err(LoadError::Silent(silence));
+        }
         probes.set_device_operations(&kernel)?;
         let missing = walk::load(&mut probes.ebpf, probes.hooks.btf());
         probes.missing.extend(missing);
@@ -122,6 +135,7 @@ impl Probes {
             counters,
             layout: measured.layout,
             hooks: HookSet::new(btf, options.tracing),
+            self_test: SelfTest::default(),
             missing: measured
                 .missing
                 .into_iter()
@@ -243,6 +257,14 @@ impl Probes {
         Ok(self.counters().lost() + self.skipped()?.total() + self.hooks.missed()?.total())
     }
 
+    /// Whether hooks fire, by a call of this process; `None` if they do.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub fn silence(&self) -> io::Result<Option<Silence>> {
+        self.self_test.run(&self.counters)
+    }
+
     /// How many calls are stale: their return was lost. The programs must still be attached.
     ///
     /// # Errors
@@ -264,6 +286,7 @@ impl Probes {
         // From here on the entries ignore new calls. If this fails, such a call is counted as a
         // missed return.
         let _ = controls::set_open(&mut self.ebpf, false);
+        self.self_test.detach();
         self.hooks.detach();
     }
 

@@ -3,18 +3,23 @@
 use std::{
     fs::{File, FileType, Metadata},
     io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use super::clock::WallClock;
 use crate::exit::{Code, Error};
-use remap_core::vmm::{
-    checkpoint::{Checkpoint, device, is_checkpoint},
-    lines::Lines,
-    log::{self, LogAccount, RESOLUTION_NS, Rejected},
-    printable,
+use remap_core::{
+    printable::from_bytes,
+    vmm::{
+        checkpoint::{Checkpoint, device, is_checkpoint},
+        lines::Lines,
+        log::{self, LogAccount, RESOLUTION_NS, Rejected},
+    },
 };
 
 /// How many pieces of 64 KiB one turn reads of a log.
@@ -275,8 +280,8 @@ fn read(
         log: account.name.clone(),
         tid: line.tid,
         event: line.event.to_owned(),
-        arguments: printable(line.arguments.as_bytes()),
-        device: device(&line).map(|name| printable(name.as_bytes())),
+        arguments: line.arguments.to_owned(),
+        device: device(&line),
     });
 }
 
@@ -302,13 +307,13 @@ pub(super) fn unreadable_log((path, error): (PathBuf, io::Error)) -> Error {
 fn names(paths: &[PathBuf]) -> Vec<String> {
     let stem = |path: &Path| {
         let stem = path.file_stem().unwrap_or(path.as_os_str());
-        stem.to_string_lossy().into_owned()
+        from_bytes(stem.as_bytes())
     };
     let name = |path: &PathBuf| {
         let own = stem(path);
         match paths.iter().filter(|other| stem(other) == own).count() {
             1 => own,
-            _ => path.display().to_string(),
+            _ => from_bytes(path.as_os_str().as_bytes()),
         }
     };
     paths.iter().map(name).collect()

@@ -16,7 +16,7 @@ use remap_common::walk::{Met, interrupts};
 use zerocopy::FromBytes as _;
 
 use super::error::one_line;
-use remap_core::event::DeviceKey;
+use remap_core::{event::DeviceKey, printable::from_bytes};
 
 /// One walk: its program, its iterator (`bpf_iter_…`), and what a trace lacks without it.
 struct Step {
@@ -196,8 +196,8 @@ pub(super) fn take_files(ebpf: &mut Ebpf) -> Result<Vec<DeviceFile>, String> {
 fn sentence(met: &Met) -> Option<String> {
     let end = met.name.iter().position(|byte| *byte == 0);
     let name = match &met.name[..end.unwrap_or(met.name.len())] {
-        [] => "a device without a name".into(),
-        name => String::from_utf8_lossy(name),
+        [] => "a device without a name".to_owned(),
+        name => from_bytes(name),
     };
     let reason = match met.interrupts {
         interrupts::WALKED => return None,

@@ -13,6 +13,7 @@ use crate::respond::apply::Remapped;
 use crate::respond::handshake::Handshake;
 use crate::vfio::sysfs::Bdf;
 use remap_core::parse::region::{Area, Region};
+use remap_core::printable::Name;
 
 /// One report of a service.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -243,7 +244,7 @@ impl fmt::Display for Report {
             ),
             Self::Remap(remap) => write!(f, "{remap}"),
             Self::Ack(ack) => write!(f, "ack: IRQ {}.{} by {}", ack.irq_index, ack.sub, ack.form),
-            Self::Problem { text } => write!(f, "problem: {text}"),
+            Self::Problem { text } => write!(f, "problem: {}", Name(text)),
             Self::End(totals) => write!(f, "end: {totals}"),
         }
     }

@@ -15,7 +15,7 @@ use super::bdf::BadBdf;
 use super::device::{Access, Device};
 use super::error::Error;
 use super::ioctl;
-use super::sysfs::{Bdf, Host, name_holders};
+use super::sysfs::{Bdf, Host, OtherDevice, name_holders};
 use remap_core::event::Errno;
 
 /// The container's file.
@@ -44,6 +44,12 @@ pub fn group_path(group: u32) -> PathBuf {
 pub fn paths(host: &Host, bdf: Bdf) -> Vec<PathBuf> {
     let group = host.group(bdf).map(group_path);
     group.into_iter().chain(host.cdev(bdf)).collect()
+}
+
+/// The same for a device that is no PCI device.
+pub fn paths_of_other(device: &OtherDevice) -> Vec<PathBuf> {
+    let group = device.group.map(group_path);
+    group.into_iter().chain(device.cdev.clone()).collect()
 }
 
 /// Opens a device that is bound to a vfio driver.

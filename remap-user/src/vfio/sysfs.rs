@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use super::bdf::Bdf;
+use remap_core::printable::from_bytes;
 
 /// A process that has a device open.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -139,6 +141,28 @@ impl Host {
         devices
     }
 
+    /// Every device that is offered through VFIO and is no PCI device, such as an mdev: in
+    /// `/sys/class/vfio-dev` since 3c28a76124b2, 6.1.
+    pub fn other_devices(&self) -> Vec<OtherDevice> {
+        let entries = fs::read_dir(self.sys.join("class/vfio-dev"));
+        let mut devices: Vec<OtherDevice> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| other_device(&entry.path()))
+            .collect();
+        devices.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        devices
+    }
+
+    /// Whether a bus has a device of this name.
+    pub fn is_device_name(&self, name: &str) -> bool {
+        let buses = fs::read_dir(self.sys.join("bus"));
+        let mut buses = buses.into_iter().flatten().flatten();
+        let is_name = !matches!(name, "" | "." | "..") && !name.contains('/');
+        is_name && buses.any(|bus| bus.path().join("devices").join(name).exists())
+    }
+
     /// The processes that have one of `paths` open, of those that this user may see.
     pub fn holders(&self, paths: &[PathBuf]) -> Vec<Holder> {
         let mut holders = Vec::new();
@@ -151,10 +175,11 @@ impl Host {
                 .flatten()
                 .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| paths.contains(&to)));
             if holds {
-                let comm = fs::read_to_string(process.join("comm")).unwrap_or_default();
+                let comm = fs::read(process.join("comm")).unwrap_or_default();
+                let comm = comm.strip_suffix(b"\n").unwrap_or(&comm);
                 holders.push(Holder {
                     pid,
-                    comm: comm.trim_end().to_owned(),
+                    comm: from_bytes(comm),
                 });
             }
         }
@@ -162,9 +187,39 @@ impl Host {
     }
 }
 
+/// A device that VFIO offers and that is no PCI device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherDevice {
+    /// Its name on its bus.
+    pub name: String,
+    /// The driver that it is bound to.
+    pub driver: Option<String>,
+    /// The number of its IOMMU group.
+    pub group: Option<u32>,
+    /// Its cdev, where this kernel has one.
+    pub cdev: Option<PathBuf>,
+}
+
+/// The device behind an entry of `/sys/class/vfio-dev`, if it is no PCI device.
+fn other_device(entry: &Path) -> Option<OtherDevice> {
+    let device = fs::canonicalize(entry.join("device")).ok()?;
+    if link_name(&device.join("subsystem")).as_deref() == Some("pci") {
+        return None;
+    }
+    let cdev = || Some(Path::new("/dev/vfio/devices").join(entry.file_name()?));
+    Some(OtherDevice {
+        name: from_bytes(device.file_name()?.as_bytes()),
+        driver: link_name(&device.join("driver")),
+        group: link_name(&device.join("iommu_group")).and_then(|group| group.parse().ok()),
+        cdev: entry.join("dev").exists().then(cdev).flatten(),
+    })
+}
+
 /// The last component of the target of a link.
 fn link_name(link: &Path) -> Option<String> {
-    Some(fs::read_link(link).ok()?.file_name()?.to_str()?.to_owned())
+    Some(from_bytes(
+        fs::read_link(link).ok()?.file_name()?.as_bytes(),
+    ))
 }
 
 /// The entries of a directory with names that parse, in order; empty if it does not exist.

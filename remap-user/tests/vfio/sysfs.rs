@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use remap_user::vfio::bdf::BadBdf;
 use remap_user::vfio::error::Error;
 use remap_user::vfio::open::{self, Via};
-use remap_user::vfio::sysfs::{Bdf, Holder, Host, name_holders};
+use remap_user::vfio::sysfs::{Bdf, Holder, Host, OtherDevice, name_holders};
 use tempfile::TempDir;
 
 fn bdf(text: &str) -> Bdf {
@@ -66,6 +66,39 @@ impl Machine {
         symlink(opened, process.join("fd/7")).unwrap();
         self
     }
+}
+
+#[test]
+fn a_device_that_is_no_pci_device_is_found() {
+    let machine = Machine::new();
+    let device = machine.path("sys/devices/platform/acme.0");
+    let node = device.join("vfio-dev/vfio3");
+    fs::create_dir_all(node.join("dev")).unwrap();
+    fs::create_dir_all(machine.path("sys/class/vfio-dev")).unwrap();
+    symlink(&node, machine.path("sys/class/vfio-dev/vfio3")).unwrap();
+    symlink(&device, node.join("device")).unwrap();
+    symlink("../../../bus/platform", device.join("subsystem")).unwrap();
+    symlink("../../../bus/platform/drivers/acme", device.join("driver")).unwrap();
+    symlink("../../../kernel/iommu_groups/7", device.join("iommu_group")).unwrap();
+    let found = machine.host().other_devices();
+    let expected = OtherDevice {
+        name: "acme.0".into(),
+        driver: Some("acme".into()),
+        group: Some(7),
+        cdev: Some("/dev/vfio/devices/vfio3".into()),
+    };
+    assert_eq!(found, [expected]);
+    // A PCI device has its address.
+    fs::remove_file(device.join("subsystem")).unwrap();
+    symlink("../../../bus/pci", device.join("subsystem")).unwrap();
+    assert_eq!(machine.host().other_devices(), []);
+}
+
+#[test]
+fn a_command_name_is_exact() {
+    let machine = Machine::new().process(7, "a\u{1b}[2J b ", "/dev/vfio/1");
+    let holders = machine.host().holders(&["/dev/vfio/1".into()]);
+    assert_eq!(holders[0].comm, "a\u{1b}[2J b ");
 }
 
 #[test]

@@ -118,7 +118,8 @@ impl Device {
         out.emit(Output::Closed(closed));
         self.remap.close();
         self.regions.close();
-        self.users.close();
+        let ended = (dying == Some(true)).then_some(at.task.pid);
+        self.users.close(out, ended);
         self.identity.close();
     }
 

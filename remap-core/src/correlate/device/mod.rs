@@ -61,9 +61,14 @@ impl Device {
     }
 
     /// A process uses the device.
-    pub(super) fn used(&mut self, queue: &mut OutputQueue, at: Moment<'_>) {
+    pub(super) fn used(&mut self, queue: &mut OutputQueue, at: Moment<'_>, vm: Option<&str>) {
         let out = &mut Reporter::new(&self.identity, queue);
-        self.users.used(out, at.task);
+        self.users.used(out, at.task, vm);
+    }
+
+    /// A process runs another virtual machine than before.
+    pub(super) fn owner_changed(&mut self, pid: u32) {
+        self.users.forget(pid);
     }
 
     /// A file of the device was made.

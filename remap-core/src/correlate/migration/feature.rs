@@ -9,11 +9,11 @@ use remap_common::uapi::{
 
 use super::Migration;
 use super::interval::{IntervalEnd, OpenInterval};
-use super::state::{Feature, Known, Protocol};
+use super::state::{Feature, Known, Protocol, Suspect};
 use crate::correlate::call::Returned;
 use crate::correlate::moment::Moment;
 use crate::correlate::report::Reporter;
-use crate::correlate::rules::{AT_STATE, AtState, judge};
+use crate::correlate::rules::{AT_STATE, AtState, confirmed, judge};
 use crate::event::{Answer, DeviceState};
 use crate::model::LoggingStats;
 
@@ -65,16 +65,35 @@ impl Migration {
         if !self.in_flight.is_empty() || since_ns.is_some_and(|ns| ns > exit.begin_ns) {
             return;
         }
-        let expected = self.state.get(Protocol::Feature);
+        let suspect = self.suspect.take();
+        if let Some(suspect) = &suspect
+            && self.state == Known::State(suspect.state)
+            && suspect.before.get(Protocol::Feature) == Some(state)
+        {
+            // It was not the device's.
+            self.state = suspect.before;
+        }
+        let before = self.state;
+        let expected = before.get(Protocol::Feature);
         let facts = AtState {
             state,
             expected,
             known: self.state == Known::State(state),
         };
-        if !exit.lossy
-            && let Some(verdict) = judge(AT_STATE, &facts)
-        {
-            out.finding(at.ns, verdict);
+        if !exit.lossy {
+            if let Some(verdict) = judge(AT_STATE, &facts) {
+                out.finding(at.ns, verdict.clone());
+                self.suspect = Some(Suspect {
+                    state,
+                    before,
+                    verdict,
+                });
+            } else if let Some(suspect) = suspect
+                && suspect.state == state
+                && before == Known::State(state)
+            {
+                out.finding(at.ns, confirmed(suspect.verdict));
+            }
         }
         self.failed = None;
         if expected != Some(state) || self.interval.is_none() {

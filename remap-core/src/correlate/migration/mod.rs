@@ -18,8 +18,8 @@ use crate::model::{Activity, Output};
 pub(super) use change::Change;
 use fsm::Route;
 use interval::{IntervalEnd, OpenInterval};
-use state::Known;
 pub(super) use state::{Feature, Protocol};
+use state::{Known, Suspect};
 
 /// A state change that failed, where the state since is not known.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ pub(super) struct Migration {
     /// `None` until a state was seen.
     protocol: Option<Protocol>,
     state: Known,
+    /// Where the last report of it is in doubt.
+    suspect: Option<Suspect>,
     /// The time in the present state, as far as that is known.
     interval: Option<OpenInterval>,
     /// What happened while the state was not known.
@@ -116,6 +118,7 @@ impl Migration {
         to: Option<DeviceState>,
         protocol: Protocol,
     ) -> Begun {
+        self.suspect = None;
         // A thread is in one call at a time.
         let before = self.position(at.task.tid);
         let before = before.map(|before| self.in_flight.remove(before));

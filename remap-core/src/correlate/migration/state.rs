@@ -1,5 +1,6 @@
 //! The migration state, and the features that are queried.
 
+use crate::correlate::rules::Verdict;
 use crate::event::{DeviceState, FeatureData, FeatureOp};
 
 /// How a device migrates.
@@ -40,6 +41,16 @@ impl Known {
             (Self::State(state), _) => Some(state),
         }
     }
+}
+
+/// A state that was reported once, and is not what it should be: it may be what another thread wrote
+/// to the caller's memory.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    pub(super) state: DeviceState,
+    /// What was known before.
+    pub(super) before: Known,
+    pub(super) verdict: Verdict,
 }
 
 /// A `VFIO_DEVICE_FEATURE` that is no state change.

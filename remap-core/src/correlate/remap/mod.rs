@@ -20,7 +20,7 @@ use remap_common::uapi::VFIO_PCI_NUM_IRQS;
 use super::change::{InFlightChange, ReturnedChange, Wait};
 use super::mapping::LiveMappings;
 use super::moment::Moment;
-use super::region::Described;
+use super::region::{Described, Malformed};
 use super::report::Reporter;
 use super::rules::{AT_QUERY, AtQuery, judge, malformed_irq_info};
 use crate::event::{Answer, ContextKey, Errno, Origin, Place};
@@ -54,7 +54,7 @@ pub(super) struct Remap {
     /// User space queried an IRQ index beyond those of vfio-pci.
     asked: bool,
     /// The last malformed description of each IRQ index.
-    malformed: BTreeMap<u32, String>,
+    malformed: BTreeMap<u32, Malformed>,
     /// When a state change last began.
     last_change_ns: Option<u64>,
     /// Possible deadlocks.
@@ -114,10 +114,12 @@ impl Remap {
                         .described(info, remap);
                 }
             }
-            Ok(Answer::Malformed { reason }) => {
-                let last = self.malformed.insert(index, reason.clone());
-                if last.as_ref() != Some(reason) {
-                    out.finding(now, malformed_irq_info(index, reason.clone()));
+            Ok(Answer::Malformed { reason, digest }) => {
+                let repeated = self.malformed.entry(index).or_default();
+                let times = repeated.came(reason, *digest);
+                if times < 2 {
+                    let verdict = malformed_irq_info(index, reason.clone(), times > 0);
+                    out.finding(now, verdict);
                 }
             }
             _ => {}
@@ -178,9 +180,15 @@ impl Remap {
             size: requery.before.size,
             was_stale: requery.before.stale,
             awaited: about.iter().any(|id| woke(*id)),
+            confirmed: requery.before.confirmed,
         };
-        // A user may query often.
-        let verdict = judge(AT_QUERY, &facts).filter(|_| !requery.before.repeated);
+        // A user may query often. The first time, the answer may be another thread's; the second
+        // time it is the driver's.
+        let verdict = judge(AT_QUERY, &facts).filter(|_| match requery.before.repeated {
+            0 => true,
+            1 => requery.before.confirmed,
+            _ => false,
+        });
         if let Some(verdict) = verdict {
             self.cycles.report(out, at.ns, &about, verdict);
         }

@@ -16,6 +16,8 @@ pub(in crate::correlate) struct AtQuery {
     pub(in crate::correlate) was_stale: bool,
     /// A cycle waits for this answer.
     pub(in crate::correlate) awaited: bool,
+    /// The same answer came twice without a break: it is the driver's, not another thread's.
+    pub(in crate::correlate) confirmed: bool,
 }
 
 impl AtQuery {
@@ -35,11 +37,13 @@ pub(in crate::correlate) const AT_QUERY: &Table<AtQuery> = &[
 ];
 
 fn malformed_region_info(at: &AtQuery) -> Option<Verdict> {
-    let Ok(Answer::Malformed { reason }) = &at.result else {
+    let Ok(Answer::Malformed { reason, .. }) = &at.result else {
         return None;
     };
-    let reason = reason.clone();
-    let evidence = Evidence::MalformedRegionInfo { reason };
+    let evidence = Evidence::MalformedRegionInfo {
+        reason: reason.clone(),
+        confirmed: at.confirmed,
+    };
     Some(Verdict::of(at.region, evidence))
 }
 
@@ -55,7 +59,11 @@ fn missing_region(at: &AtQuery) -> Option<Verdict> {
 fn size_changed(at: &AtQuery) -> Option<Verdict> {
     let after = at.description()?.size;
     let before = at.size.filter(|before| *before != after)?;
-    let evidence = Evidence::SizeChanged { before, after };
+    let evidence = Evidence::SizeChanged {
+        before,
+        after,
+        confirmed: at.confirmed,
+    };
     Some(Verdict::of(at.region, evidence))
 }
 
@@ -65,6 +73,14 @@ fn stale_sparse(at: &AtQuery) -> Option<Verdict> {
 }
 
 /// The description of an IRQ contradicts itself.
-pub(in crate::correlate) fn malformed_irq_info(index: u32, reason: String) -> Verdict {
-    Verdict::new(Evidence::MalformedIrqInfo { index, reason })
+pub(in crate::correlate) fn malformed_irq_info(
+    index: u32,
+    reason: String,
+    confirmed: bool,
+) -> Verdict {
+    Verdict::new(Evidence::MalformedIrqInfo {
+        index,
+        reason,
+        confirmed,
+    })
 }

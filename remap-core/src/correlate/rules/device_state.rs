@@ -17,14 +17,39 @@ pub(in crate::correlate) const AT_STATE: &Table<AtState> = &[error_state, unexpe
 
 fn error_state(at: &AtState) -> Option<Verdict> {
     let holds = at.state == DeviceState::Error && !at.known;
-    let after = at.expected;
-    holds.then(|| Verdict::new(Evidence::ErrorState { after }))
+    let (after, confirmed) = (at.expected, false);
+    holds.then(|| Verdict::new(Evidence::ErrorState { after, confirmed }))
 }
 
 fn unexpected_state(at: &AtState) -> Option<Verdict> {
     let expected = at.expected.filter(|expected| *expected != at.state)?;
-    let state = at.state;
-    Some(Verdict::new(Evidence::UnexpectedState { state, expected }))
+    Some(Verdict::new(Evidence::UnexpectedState {
+        state: at.state,
+        expected,
+        confirmed: false,
+    }))
+}
+
+/// The device reports the same state a second time, without a break.
+pub(in crate::correlate) fn confirmed(verdict: Verdict) -> Verdict {
+    let evidence = match verdict.evidence {
+        Evidence::ErrorState { after, .. } => Evidence::ErrorState {
+            after,
+            confirmed: true,
+        },
+        Evidence::UnexpectedState {
+            state, expected, ..
+        } => Evidence::UnexpectedState {
+            state,
+            expected,
+            confirmed: true,
+        },
+        other => other,
+    };
+    Verdict {
+        evidence,
+        ..verdict
+    }
 }
 
 /// STOP_COPY was left with data that was not read.

@@ -17,7 +17,7 @@ pub(super) use cycle::{
     forgotten_trigger,
 };
 pub(super) use description::{AT_QUERY, AtQuery, malformed_irq_info};
-pub(super) use device_state::{AT_STATE, AtState, data_left, state_unknown};
+pub(super) use device_state::{AT_STATE, AtState, confirmed, data_left, state_unknown};
 pub(super) use state_change::{
     AT_CHANGE_END, AtChangeEnd, Awaited, ChangeFacts, deadlock, impossible_change, is_timeout,
     missing_ack,

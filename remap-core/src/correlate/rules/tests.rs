@@ -257,6 +257,7 @@ fn a_description_that_is_wrong() {
         (
             Ok(Answer::Malformed {
                 reason: "short".into(),
+                digest: 0,
             }),
             None,
             false,
@@ -271,6 +272,7 @@ fn a_description_that_is_wrong() {
             size,
             was_stale,
             awaited,
+            confirmed: false,
         };
         assert_eq!(judged(AT_QUERY, &facts), rule.map(|rule| (rule, Some(4))));
     }

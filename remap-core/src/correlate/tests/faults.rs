@@ -255,13 +255,38 @@ fn a_size_that_changes_and_changes_back() {
     let mut larger = region(1, &[]);
     larger.size *= 2;
     scene.query(larger.clone());
-    scene.query(larger);
     scene.unmap(1, whole()[0]);
     scene.ack(&[1]);
     scene.query(region(1, &[]));
+    for _ in 0..3 {
+        scene.query(larger.clone());
+    }
     let played = scene.play();
-    assert_eq!(played.rules(), ["size-changed"]);
-    assert!(played.texts()[0].contains("0x4000 to 0x8000"));
+    assert_eq!(played.rules(), ["size-changed"; 3]);
+    let texts = played.texts();
+    assert!(texts[0].contains("held a size of 0x8000 bytes; it was 0x4000 at first"));
+    assert!(texts[2].contains("0x4000 to 0x8000"), "{texts:?}");
+}
+
+/// Another thread writes to the caller's memory between the kernel's answer and its return.
+#[test]
+fn a_scribbled_answer_is_not_the_drivers() {
+    let mut scene = mapped(Encoding::Bitmap);
+    for n in 0..4 {
+        let scribbled = Answer::Malformed {
+            reason: "the argsz of 8 bytes is too short".into(),
+            digest: n,
+        };
+        scene.call(SERVICE, Call::GetRegionInfo { index: 1 }, Ok(0), scribbled);
+        let mut size = region(2, &[]);
+        size.size *= 2 + n;
+        scene.query(size);
+    }
+    let played = scene.play();
+    assert!(!played.rules().is_empty());
+    for text in played.texts() {
+        assert!(text.contains("the caller's memory held"), "{text}");
+    }
 }
 
 #[test]
@@ -269,19 +294,32 @@ fn malformed_answers() {
     let mut scene = mapped(Encoding::Bitmap);
     let reason = || Answer::Malformed {
         reason: "the capability chain loops back to offset 32".into(),
+        digest: 1,
     };
     scene.trigger(&[1]);
     scene.wake(&[1]);
-    for _ in 0..2 {
+    scene.call(SERVICE, Call::GetRegionInfo { index: 1 }, Ok(0), reason());
+    scene.ack(&[1]);
+    for _ in 0..3 {
         scene.call(SERVICE, Call::GetRegionInfo { index: 1 }, Ok(0), reason());
     }
-    scene.ack(&[1]);
     scene.call(SERVICE, Call::GetIrqInfo { index: 6 }, Ok(0), reason());
     let played = scene.play();
     assert_eq!(
         played.rules(),
-        ["malformed-region-info", "malformed-irq-info"]
+        [
+            "malformed-region-info",
+            "malformed-region-info",
+            "malformed-irq-info"
+        ]
     );
+    let texts = played.texts();
+    assert!(texts[0].starts_with("after GET_REGION_INFO the caller's memory held"));
+    assert!(
+        texts[1].starts_with("the driver answered twice"),
+        "{texts:?}"
+    );
+    assert!(texts[2].contains("after GET_IRQ_INFO the caller's memory held"));
 }
 
 #[test]

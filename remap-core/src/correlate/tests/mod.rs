@@ -17,6 +17,7 @@ mod played;
 mod property;
 mod states;
 mod step;
+mod users;
 mod waits;
 mod zaps;
 

@@ -99,16 +99,20 @@ fn data_that_was_not_loaded() {
 }
 
 #[test]
-fn an_error_state_is_one_finding() {
+fn an_error_state_is_confirmed_by_a_second_answer() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(Running);
     scene.change(PreCopy, Err(Errno::EIO));
-    scene.get_state(DeviceState::Error);
-    scene.get_state(DeviceState::Error);
+    for _ in 0..3 {
+        scene.get_state(DeviceState::Error);
+    }
     scene.call(DRIVER, Call::Reset, Ok(0), Answer::None);
     scene.get_state(Running);
     let played = scene.play();
-    assert_eq!(played.rules(), ["error-state"]);
+    assert_eq!(played.rules(), ["error-state", "error-state"]);
+    let texts = played.texts();
+    assert!(texts[0].contains("the caller's memory held the state ERROR"));
+    assert!(texts[1].starts_with("the device is in ERROR"), "{texts:?}");
     let last = played.intervals().into_iter().next_back().unwrap();
     assert_eq!((last.state, last.entered), (Running, true));
 }
@@ -120,6 +124,21 @@ fn a_state_that_was_not_set() {
     scene.change(PreCopy, Ok(0));
     scene.get_state(Running);
     assert_eq!(scene.play().rules(), ["unexpected-state"]);
+}
+
+/// Another thread writes a state to the caller's memory: the next answer shows the real one.
+#[test]
+fn a_scribbled_state_is_not_the_drivers() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(Running);
+    scene.change(PreCopy, Ok(0));
+    scene.get_state(Stop);
+    scene.get_state(PreCopy);
+    scene.change(Running, Ok(0));
+    scene.get_state(Running);
+    let played = scene.play();
+    assert_eq!(played.rules(), ["unexpected-state"]);
+    assert!(played.texts()[0].contains("the caller's memory held the state STOP"));
 }
 
 #[test]

@@ -9,28 +9,47 @@ macro_rules! device_state_rules {
             evidence: ErrorState {
                 /// The state that it was last known to be in.
                 after: Option<DeviceState>,
+                /// Whether the same answer came twice without a break. Else it may be what another
+                /// thread wrote to the caller's memory.
+                confirmed: bool,
             },
             sentence: {
                 let after = after.map_or(String::new(), |state| format!(" after {state}"));
-                format!("the device is in ERROR{after}: only a reset ends that state")
+                match confirmed {
+                    true => format!("the device is in ERROR{after}: only a reset ends that state"),
+                    false => format!(
+                        "after MIG_DEVICE_STATE (GET) {HELD} the state ERROR{after}: only a reset \
+                         ends it"
+                    ),
+                }
             },
         }
 
         /// The device reports another state than the last one that was set, and no reset was
         /// observed.
         rule UnexpectedState {
-            advice: "Look for a reset that was not traced. If there was none, the driver reports a \
-                     wrong state.",
+            advice: "Look for a reset that was not traced. If there was none, and the answer came \
+                     twice, the driver reports a wrong state; if it came once, look for a thread \
+                     that writes to the caller's memory during the call.",
             evidence: UnexpectedState {
                 /// The state that the device reports.
                 state: DeviceState,
                 /// The state that it was last put into.
                 expected: DeviceState,
+                /// Whether the same answer came twice without a break. Else it may be what another
+                /// thread wrote to the caller's memory.
+                confirmed: bool,
             },
-            sentence: format!(
-                "the device reports {state}, but {expected} was the last state that was set, and \
-                 no reset was observed since"
-            ),
+            sentence: {
+                let seen = match confirmed {
+                    true => format!("the device reports {state}"),
+                    false => format!("after MIG_DEVICE_STATE (GET) {HELD} the state {state}"),
+                };
+                format!(
+                    "{seen}, but {expected} was the last state that was set, and no reset was \
+                     observed since"
+                )
+            },
         }
 
         /// A state change failed, and for a second or more until the end of the trace no call

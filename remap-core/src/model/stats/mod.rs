@@ -88,14 +88,6 @@ json::list! {
     }
 }
 
-json::list! {
-    ByPid of UserEntry {
-        pid: u32,
-        #[serde(flatten)]
-        user: User,
-    }
-}
-
 /// What happened to one device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceStats {
@@ -122,9 +114,9 @@ pub struct DeviceStats {
     pub closes: u64,
     /// Of these, by a process that was about to end.
     pub deaths: u64,
-    /// The processes that used it, by pid.
-    #[serde(with = "ByPid")]
-    pub users: BTreeMap<u32, User>,
+    /// The processes that used it, in the order of their first use. Two processes that had one pid
+    /// after each other are two entries.
+    pub users: Vec<User>,
     /// An example for each rule: what was seen the first time.
     #[serde(skip)]
     pub examples: BTreeMap<Rule, Evidence>,
@@ -136,10 +128,15 @@ pub struct DeviceStats {
 /// A process that used a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct User {
+    /// Its process id.
+    pub pid: u32,
     /// Its name: the command name of the thread that was seen first.
     pub comm: String,
     /// The virtual machine's name, if it is known.
     pub vm: Option<String>,
+    /// Whether it is known to have ended: another user with this pid is another process.
+    #[serde(skip)]
+    pub(crate) ended: bool,
 }
 
 json::list! {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DeviceStats, IrqStats, Stats, User, VectorStats};
+use crate::event::Task;
 use crate::model::IrqName;
 
 /// So many devices have sums of their own.
@@ -103,15 +104,25 @@ impl Stats {
             .or_default()
     }
 
-    /// A process uses a device.
-    pub(crate) fn user(&mut self, device: &str, pid: u32, comm: &str) {
+    /// A process uses a device that was opened since it used it last.
+    pub(crate) fn user(&mut self, device: &str, task: &Task, vm: Option<&str>) {
         let users = &mut self.device(device).users;
-        if users.contains_key(&pid) {
-            return;
-        }
-        if users.len() < USERS {
-            let comm = comm.to_owned();
-            users.insert(pid, User { comm, vm: None });
+        let last = users.iter_mut().rfind(|user| user.pid == task.pid);
+        // Threads have names of their own: they are compared only when the device was opened anew, or
+        // the virtual machine is another one.
+        let same = |user: &&mut User| {
+            let machine = user.vm.is_none() || user.vm.as_deref() == vm;
+            !user.ended && user.comm == task.comm && machine
+        };
+        if let Some(user) = last.filter(same) {
+            user.vm = vm.map(str::to_owned);
+        } else if users.len() < USERS {
+            users.push(User {
+                pid: task.pid,
+                comm: task.comm.clone(),
+                vm: vm.map(str::to_owned),
+                ended: false,
+            });
         } else {
             self.room.evicted.users += 1;
         }
@@ -211,8 +222,17 @@ mod tests {
     #[test]
     fn users_beyond_the_room_are_counted() {
         let mut stats = Stats::default();
-        (0..USERS as u32 + 2).for_each(|pid| stats.user("one", pid, "vmm"));
-        stats.user("one", 0, "vmm");
+        let mut used = |pid| {
+            let comm = "vmm".to_owned();
+            let task = Task {
+                pid,
+                tid: pid,
+                comm,
+            };
+            stats.user("one", &task, None);
+        };
+        (0..USERS as u32 + 2).for_each(&mut used);
+        used(0);
         assert_eq!(stats.devices["one"].users.len(), USERS);
         assert_eq!(stats.evicted().users, 2);
     }

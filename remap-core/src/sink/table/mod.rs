@@ -12,6 +12,7 @@ use super::sentence;
 use super::vmm::LogText;
 use super::words::Count;
 use crate::model::{DeviceStats, Evicted, Ns, Quantiles, Rule, Summary, Withheld};
+use crate::printable::Name;
 
 /// A summary as text.
 pub struct Table<'a>(
@@ -22,11 +23,14 @@ pub struct Table<'a>(
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let summary = self.0;
+        for blind in &summary.blind {
+            writeln!(f, "BLIND: {}", sentence::blind(blind))?;
+        }
         for (name, device) in &summary.stats.devices {
             one_device(f, name, device)?;
         }
         if summary.stats.cycles() == 0 {
-            writeln!(f, "no cycles")?;
+            writeln!(f, "no cycles{}", self.as_far_as_seen())?;
         }
         if summary.stats.unknown_data.any() {
             let data = migration::data(&summary.stats.unknown_data);
@@ -34,7 +38,7 @@ impl fmt::Display for Table<'_> {
         }
         self.findings(f)?;
         for log in &summary.logs {
-            writeln!(f, "{}", LogText(log))?;
+            writeln!(f, "{}", Name(&LogText(log).to_string()))?;
         }
         self.withheld(f)?;
         self.evicted(f)?;
@@ -43,9 +47,9 @@ impl fmt::Display for Table<'_> {
 }
 
 fn one_device(f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> fmt::Result {
-    write!(f, "{name}")?;
+    write!(f, "{}", Name(name))?;
     if let Some(driver) = &device.driver {
-        write!(f, " ({driver})")?;
+        write!(f, " ({})", Name(driver))?;
     }
     write!(f, ": {}", Count(device.transitions, "state change"))?;
     if device.deaths > 0 {
@@ -56,10 +60,10 @@ fn one_device(f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> f
         )?;
     }
     writeln!(f)?;
-    for (pid, user) in &device.users {
-        write!(f, "  used by {} {pid}", user.comm)?;
+    for user in &device.users {
+        write!(f, "  used by {} {}", Name(&user.comm), user.pid)?;
         match &user.vm {
-            Some(vm) => writeln!(f, ", VM {vm}")?,
+            Some(vm) => writeln!(f, ", VM {}", Name(vm))?,
             None => writeln!(f)?,
         }
     }
@@ -73,16 +77,24 @@ fn one_device(f: &mut fmt::Formatter<'_>, name: &str, device: &DeviceStats) -> f
 }
 
 impl Table<'_> {
+    /// Follows a statement that nothing happened, where remap may not have seen it.
+    fn as_far_as_seen(&self) -> &'static str {
+        match self.0.blind.is_empty() {
+            true => "",
+            false => " while the hooks fired",
+        }
+    }
+
     fn findings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.stats.findings();
         if findings.is_empty() {
-            return writeln!(f, "no findings");
+            return writeln!(f, "no findings{}", self.as_far_as_seen());
         }
         for (rule, count) in findings {
             writeln!(f, "{} ({count}): {}", rule.name(), rule.advice())?;
             for (name, device) in &self.0.stats.devices {
                 if let Some(example) = example(device, rule) {
-                    writeln!(f, "    {name}: {example}")?;
+                    writeln!(f, "    {}: {}", Name(name), Name(&example))?;
                 }
             }
         }

@@ -115,6 +115,7 @@ pub(super) fn every_event() -> Vec<Event> {
     for call in calls {
         let malformed = Answer::Malformed {
             reason: "loops".into(),
+            digest: 0,
         };
         scene.call(1, call, Err(Errno::ENOTTY), malformed);
     }

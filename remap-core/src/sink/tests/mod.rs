@@ -1,6 +1,7 @@
 //! Every kind of line, held against the schema and the text that people see.
 
 mod events;
+mod hostile;
 mod lines;
 mod schema;
 mod selection;
@@ -28,9 +29,9 @@ use crate::event::{
     ZapCause,
 };
 use crate::model::{
-    Activity, CauseKind, Class, Closed, DataStats, Evicted, InFlightCall, Inferred, Interrupt,
-    IrqChange, IrqName, IrqVerb, Mapped, MappedHow, Opened, Precopy, Rule, StateInterval, Withheld,
-    Zap, ZapEnd, ZappedRegion,
+    Activity, Blind, BlindCause, BlindHooks, CauseKind, Class, Closed, DataStats, Evicted,
+    InFlightCall, Inferred, Interrupt, IrqChange, IrqName, IrqVerb, Mapped, MappedHow, Opened,
+    Precopy, Rule, StateInterval, Withheld, Zap, ZapEnd, ZappedRegion,
 };
 use crate::parse::irq::{Encoding, IrqInfo};
 use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
@@ -74,12 +75,23 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
             count: 2,
             record: true,
         }],
+        blind: vec![blind(Some(4_000_000))],
         stats: correlator.into_stats(),
         evicted: Evicted::default(),
         withheld: Withheld::default(),
         logs: Vec::new(),
     };
     sink.summary(&summary).unwrap();
+}
+
+/// A time in which kprobes were disarmed.
+fn blind(until_ns: Option<u64>) -> Blind {
+    Blind {
+        since_ns: 1_500_000,
+        until_ns,
+        hooks: BlindHooks::Kprobe,
+        cause: BlindCause::KprobesDisarmed,
+    }
 }
 
 fn field(value: &Value, name: &str) -> String {
@@ -169,6 +181,9 @@ fn json_is_what_it_was() {
         json.checkpoint(checkpoint).unwrap();
     }
     json.downtime(&downtime).unwrap();
+    for until_ns in [None, Some(4_000_000)] {
+        json.blind(&blind(until_ns)).unwrap();
+    }
     for event in every_event() {
         json.event(&event, played::NAME).unwrap();
     }
@@ -187,6 +202,9 @@ fn text_is_readable() {
             start_ns: 1_000_000,
         },
     );
+    for until_ns in [None, Some(4_000_000)] {
+        text.blind(&blind(until_ns)).unwrap();
+    }
     write(&mut text, &scene(), Options::default());
     expect("expected.txt", &text.into_inner());
 }

@@ -12,18 +12,19 @@ impl<W: Write> Text<W> {
     pub(super) fn cycle(&mut self, cycle: &Cycle) -> io::Result<()> {
         let indent = self.under(&cycle.device, cycle.transition.as_ref())?;
         let trigger_ns = cycle.stages.ns(Stage::Trigger).unwrap_or(0);
-        let outcome = self.paint(cycle.outcome.name(), colour(cycle.outcome));
         let who = cycle.owner().map(|task| self.vms.who(task));
         let (region, rest) = (cycle.region, Rest { cycle, who });
-        let text = format!("{indent}region {region}  {outcome}{rest}");
-        self.line(trigger_ns, &cycle.device, &text)
+        let line = self.begin(&format!("{indent}region {region}  "));
+        let line = line.paint(cycle.outcome.name(), colour(cycle.outcome));
+        let line = line.add(&rest.to_string());
+        self.end(trigger_ns, &cycle.device, &line)
     }
 
     pub(super) fn inferred(&mut self, inferred: &Inferred) -> io::Result<()> {
-        let word = self.paint("inferred", YELLOW);
         let who = self.vms.who(&inferred.task);
-        let text = format!("? {word}: {}  ({who})", sentence::inferred(inferred));
-        self.line(inferred.time_ns, &inferred.device, &text)
+        let text = format!(": {}  ({who})", sentence::inferred(inferred));
+        let line = self.begin("? ").paint("inferred", YELLOW).add(&text);
+        self.end(inferred.time_ns, &inferred.device, &line)
     }
 }
 

@@ -11,18 +11,15 @@ use crate::sink::words::{Bytes, Count, Pages};
 impl<W: Write> Text<W> {
     pub(super) fn zap(&mut self, zap: &Zap) -> io::Result<()> {
         let indent = self.under(&zap.device, zap.transition.as_ref())?;
-        let word = self.paint("zapped", YELLOW);
-        let refused = match zap.refused() {
-            0 => String::new(),
-            count => {
-                let refused = Count(count, "access").to_string();
-                format!("; {} refused", self.paint(&refused, RED))
-            }
-        };
         let (cause, regions, rest) = (zap.cause, Regions(&zap.regions), Rest(zap));
-        let who = self.vms.who(&zap.task);
-        let text = format!("{indent}{word} by {cause}{regions}: {rest}{refused}  ({who})");
-        self.line(zap.time_ns, &zap.device, &text)
+        let mut line = self.begin(indent).paint("zapped", YELLOW);
+        line = line.add(&format!(" by {cause}{regions}: {rest}"));
+        if zap.refused() > 0 {
+            let refused = Count(zap.refused(), "access").to_string();
+            line = line.add("; ").paint(&refused, RED).add(" refused");
+        }
+        line = line.add(&format!("  ({})", self.vms.who(&zap.task)));
+        self.end(zap.time_ns, &zap.device, &line)
     }
 
     pub(super) fn mapped(&mut self, mapped: &Mapped) -> io::Result<()> {

@@ -20,11 +20,11 @@ impl<W: Write> Text<W> {
         };
         let colour = if result.is_ok() { GREEN } else { RED };
         let name = ResultName(result).to_string();
-        let result = self.paint(&name, colour);
         let duration = MaybeNs(transition.duration());
         let rest = Rest(transition);
-        let text = format!("{change}{way}  {result} in {duration}{rest}  ({who})");
-        self.line(ns, &transition.device, &text)
+        let line = self.begin(&format!("{change}{way}  ")).paint(&name, colour);
+        let line = line.add(&format!(" in {duration}{rest}  ({who})"));
+        self.end(ns, &transition.device, &line)
     }
 
     /// Only where something happened: how long each state took the table says.

@@ -25,7 +25,8 @@ use super::vms::Vms;
 use super::words::Change;
 use super::{sentence, table};
 use crate::event::Event;
-use crate::model::{Finding, Output, StageLine, Summary, TransitionRef};
+use crate::model::{Blind, Finding, Output, StageLine, Summary, TransitionRef};
+use crate::printable::{self, Name};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 use event::BodyText;
 
@@ -67,15 +68,23 @@ impl<W: Write> Text<W> {
     }
 
     fn line(&mut self, ns: u64, device: &str, text: &str) -> io::Result<()> {
-        let time = Relative::new(ns, self.options.start_ns);
-        writeln!(self.writer, "{time}  {device}  {text}")
+        let line = self.begin(text);
+        self.end(ns, device, &line)
     }
 
-    fn paint<'a>(&self, word: &'a str, colour: &'static str) -> Painted<'a> {
-        Painted {
-            word,
-            colour: self.options.colour.then_some(colour),
+    /// Begins the text of a line that has coloured words.
+    fn begin(&self, text: &str) -> Line {
+        Line {
+            text: printable::line(text).into_owned(),
+            colour: self.options.colour,
         }
+    }
+
+    /// Writes a line.
+    fn end(&mut self, ns: u64, device: &str, line: &Line) -> io::Result<()> {
+        let time = Relative::new(ns, self.options.start_ns);
+        let (device, text) = (Name(device), &line.text);
+        writeln!(self.writer, "{time}  {device}  {text}")
     }
 
     /// What happened in a state change stands under its head. Answers the indent.
@@ -92,10 +101,10 @@ impl<W: Write> Text<W> {
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let rule = self.paint(finding.rule().name(), RED);
-        let about = Region(finding.region);
-        let text = format!("! {rule}{about}: {}", sentence::finding(&finding.evidence));
-        self.line(finding.time_ns, &finding.device, &text)
+        let (about, seen) = (Region(finding.region), sentence::finding(&finding.evidence));
+        let line = self.begin("! ").paint(finding.rule().name(), RED);
+        let line = line.add(&format!("{about}: {seen}"));
+        self.end(finding.time_ns, &finding.device, &line)
     }
 
     fn stage(&mut self, line: &StageLine) -> io::Result<()> {
@@ -158,6 +167,19 @@ impl<W: Write> Sink for Text<W> {
         Ok(())
     }
 
+    fn blind(&mut self, blind: &Blind) -> io::Result<()> {
+        let mut text = format!(": {}", sentence::blind(blind));
+        match blind.until_ns {
+            None => text += &format!("; {}", blind.cause.remedy()),
+            Some(until_ns) => {
+                let until = Relative::new(until_ns, self.options.start_ns);
+                text += &format!(" (until {until})");
+            }
+        }
+        let line = self.begin("! ").paint("blind", RED).add(&text);
+        self.end(blind.since_ns, "remap", &line)
+    }
+
     fn owner(&mut self, pid: u32, vm: Option<&str>) {
         self.vms.learn(pid, vm);
     }
@@ -168,7 +190,8 @@ impl<W: Write> Sink for Text<W> {
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         writeln!(self.writer)?;
-        write!(self.writer, "{}", table::Table(summary))?;
+        let table = table::Table(summary).to_string();
+        self.writer.write_all(printable::lines(&table).as_bytes())?;
         self.writer.flush()
     }
 }
@@ -177,18 +200,30 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
-/// A word, in colour if the options ask for it.
-struct Painted<'a> {
-    word: &'a str,
-    colour: Option<&'static str>,
+/// The text of a line: what was put into it is escaped, its colours are not.
+struct Line {
+    text: String,
+    colour: bool,
 }
 
-impl fmt::Display for Painted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.colour {
-            Some(colour) => write!(f, "\x1b[{colour}m{}\x1b[0m", self.word),
-            None => f.write_str(self.word),
+impl Line {
+    fn add(mut self, text: &str) -> Self {
+        self.text += &printable::line(text);
+        self
+    }
+
+    /// Adds a word, in colour if the options ask for it.
+    fn paint(self, word: &str, colour: &'static str) -> Self {
+        let coloured = self.colour;
+        let mut line = self;
+        if coloured {
+            line.text += &format!("\x1b[{colour}m");
         }
+        line = line.add(word);
+        if coloured {
+            line.text += "\x1b[0m";
+        }
+        line
     }
 }
 

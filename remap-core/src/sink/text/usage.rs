@@ -23,21 +23,24 @@ impl<W: Write> Text<W> {
 
     pub(super) fn in_flight_call(&mut self, call: &InFlightCall) -> io::Result<()> {
         let (what, task) = (call.what(), &call.task);
-        let text = match call.last_seen_ns {
+        let line = match call.last_seen_ns {
             None => {
                 let waits = call.whereabouts();
                 let waits =
                     waits.map_or_else(String::new, |place| format!(", and waits in {place}"));
-                let word = self.paint("in flight", YELLOW);
-                format!("{what} was {word} when the trace began{waits}")
+                let line = self.begin(&format!("{what} was "));
+                let line = line.paint("in flight", YELLOW);
+                line.add(&format!(" when the trace began{waits}"))
             }
             Some(seen_ns) => {
                 let seen = Relative::new(seen_ns, self.options.start_ns);
-                format!("{what} ended after {seen}; its result was not observed")
+                self.begin(&format!(
+                    "{what} ended after {seen}; its result was not observed"
+                ))
             }
         };
-        let text = format!("{text}  ({} {})", task.comm, task.tid);
-        self.line(call.time_ns, &call.device, &text)
+        let line = line.add(&format!("  ({} {})", task.comm, task.tid));
+        self.end(call.time_ns, &call.device, &line)
     }
 }
 

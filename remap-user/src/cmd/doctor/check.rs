@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use remap_core::printable::Name;
 use serde::Serialize;
 
 /// The name of the check that most others depend on.
 pub(super) const VFIO: &str = "vfio";
+/// The name of the check of capabilities, lockdown and the like.
+pub(super) const RIGHTS: &str = "rights";
 /// The remedy where the kernel itself lacks something.
 pub(super) const OTHER_KERNEL: &str = "use a kernel that has it, or report this one to remap";
 
@@ -72,7 +75,7 @@ impl fmt::Display for Check {
             Status::Absent => "absent",
             Status::Failed => "failed",
         };
-        write!(f, "{status:<8} {:<20} {}", self.name, self.detail)?;
+        write!(f, "{status:<8} {:<20} {}", self.name, Name(&self.detail))?;
         if !self.remedy.is_empty() {
             write!(f, "; {}", self.remedy)?;
         }

@@ -11,7 +11,7 @@ use super::row::{self, When};
 use crate::live::account::missed_runs::open_link;
 
 /// What keeps a program attached.
-pub(super) struct Link {
+pub(in crate::live) struct Link {
     /// Dropping it detaches the program.
     _attached: Box<dyn Any + Send>,
     /// The program.
@@ -46,7 +46,7 @@ impl Link {
 }
 
 /// Attaches a program to a function: traced with `btf`, else as a kprobe or kretprobe.
-pub(super) fn program(
+pub(in crate::live) fn program(
     program: &mut Program,
     row: &row::Program,
     function: &str,

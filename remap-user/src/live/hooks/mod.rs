@@ -1,6 +1,6 @@
 //! The hooks: a table, the form that each takes on this kernel, and their attachment.
 
-mod attach;
+pub(super) mod attach;
 mod hook;
 pub mod lookup;
 mod misses;

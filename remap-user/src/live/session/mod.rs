@@ -10,6 +10,7 @@
 //! watermarks until the end. Draining detaches the programs, takes the last records and closes the
 //! account. Each state is a type; a replay feeds the same pipeline from a recording.
 
+mod blindness;
 mod draining;
 mod running;
 mod walking;

@@ -10,7 +10,7 @@ use remap_common::counter::Counter;
 use remap_core::{account::Taken, replay::Feed, sink::Sink};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::{draining::Draining, walking::Walking};
+use super::{blindness::Blindness, draining::Draining, walking::Walking};
 use crate::{
     exit::{Error, say},
     live::{
@@ -30,6 +30,10 @@ use crate::{
 /// How often losses are queried, and how long an event may wait for the next one.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How often hooks are tested where nothing happens. A time in which they do not fire that is shorter is
+/// not seen.
+const TEST_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Reported for a module that was loaded too late for its structures to be measured.
 const NOT_MEASURED: &str = "a module was loaded whose structures could not be measured when the \
                             trace began: start the trace again to trace that module";
@@ -44,6 +48,8 @@ pub(super) struct Running<S> {
     calls: InFlightCalls,
     watermark: Watermark,
     tick: Interval,
+    blindness: Blindness,
+    test: Interval,
 }
 
 /// The programs, and what reads from them: replaced when the programs are loaded again.
@@ -71,6 +77,8 @@ enum Wake {
     Records,
     /// Time has passed.
     Tick,
+    /// It is time to test the hooks.
+    Test,
     /// A step of a walk is complete.
     WalkStep(Walk),
     /// Modules were loaded or unloaded.
@@ -89,6 +97,8 @@ impl<S: Sink> Running<S> {
         let attached = Attached::new(probes)?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut test = interval(TEST_INTERVAL);
+        test.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let feed = if logs.is_empty() {
             feed
         } else {
@@ -102,6 +112,9 @@ impl<S: Sink> Running<S> {
             calls: InFlightCalls::default(),
             watermark: Watermark::default(),
             tick,
+            // Attaching ended with a test.
+            blindness: Blindness::new(monotonic_ns()?),
+            test,
         })
     }
 
@@ -116,6 +129,11 @@ impl<S: Sink> Running<S> {
             match self.wake(end.as_mut()).await? {
                 Wake::Records => self.take()?,
                 Wake::Tick => self.advance()?,
+                Wake::Test => {
+                    if self.test_hooks()? {
+                        self.advance()?;
+                    }
+                }
                 Wake::WalkStep(rest) => {
                     if self.walk_step(rest)? {
                         on_ready()?;
@@ -141,6 +159,7 @@ impl<S: Sink> Running<S> {
             biased;
             () = end => Ok(Wake::End),
             _ = self.tick.tick(), if !is_idle => Ok(Wake::Tick),
+            _ = self.test.tick(), if is_idle => Ok(Wake::Test),
             rest = walking.step() => rest.map(Wake::WalkStep),
             changed = modules.changed() => changed.map(|()| Wake::Modules),
             ready = ring.ready() => ready.map(|()| Wake::Records),
@@ -219,6 +238,8 @@ impl<S: Sink> Running<S> {
     /// Passes on everything before a watermark; without one, as much as can be while records wait in
     /// the ring.
     fn pass_on(&mut self, watermark_ns: Option<u64>) -> Result<(), Error> {
+        // Nothing is concluded from what hooks did not report while they did not fire.
+        self.test_hooks()?;
         let Attached { probes, .. } = &mut self.attached;
         let feed = &mut self.feed;
         // After the time of the watermark: lines that were written before it can be read by now.
@@ -243,8 +264,22 @@ impl<S: Sink> Running<S> {
         Ok(())
     }
 
+    /// Tests whether hooks fire. Returns whether that has changed.
+    fn test_hooks(&mut self) -> Result<bool, Error> {
+        let begin_ns = monotonic_ns()?;
+        let silence = self.attached.probes.silence()?;
+        let span_ns = (begin_ns, monotonic_ns()?);
+        let mut changed = false;
+        for blind in self.blindness.tested(span_ns, silence) {
+            self.feed.blind(blind)?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
     /// Ends the running state: detaches the programs.
     pub fn end(mut self) -> Result<Draining<S>, Error> {
+        self.test_hooks()?;
         // Calls that have returned by now are not in flight at the end.
         let feed = &mut self.feed;
         self.calls.poll(|call| feed.returned(call))?;

@@ -5,14 +5,16 @@
 #![expect(unsafe_code, reason = "ioctl(2), mmap(2) and getrusage(2)")]
 
 use std::ffi::{CString, c_int, c_ulong};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use remap_common::uapi::{
     IOMMU_IOAS_ALLOC, IOMMU_IOAS_MAP, IOMMU_IOAS_UNMAP, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-    VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_PCI_HOT_RESET, VFIO_GROUP_GET_DEVICE_FD,
-    VFIO_GROUP_SET_CONTAINER, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA, VFIO_SET_IOMMU,
+    VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_PCI_HOT_RESET, VFIO_DEVICE_SET_IRQS,
+    VFIO_GROUP_GET_DEVICE_FD, VFIO_GROUP_SET_CONTAINER, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA,
+    VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_DATA_EVENTFD, VFIO_SET_IOMMU,
 };
 use vfio_bindings::bindings::vfio::{
     VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, VFIO_DMA_UNMAP_FLAG_ALL,
@@ -89,6 +91,47 @@ pub fn device_fd(group: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
         )
     };
     check(fd).map(adopt)
+}
+
+/// `VFIO_DEVICE_SET_IRQS`: an eventfd for sub-index 0. The argument lies in a page of a file that has
+/// not been touched, so that no page table entry exists before the kernel reads it.
+pub fn set_irqs_from_file(
+    device: BorrowedFd<'_>,
+    index: u32,
+    eventfd: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+    let words = [24, flags, index, 0, 1, eventfd.as_raw_fd().cast_unsigned()];
+    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open("/run/lab-test-argument")?;
+    file.write_all(&bytes)?;
+    file.set_len(PAGE)?;
+    let (length, protection) = (PAGE as usize, libc::PROT_READ | libc::PROT_WRITE);
+    // SAFETY: a new mapping, at an address that the kernel chooses, overlaps no existing memory.
+    let page = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            protection,
+            libc::MAP_PRIVATE,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if page == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the page is mapped, and the kernel reads within it.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), VFIO_DEVICE_SET_IRQS.into(), page) };
+    let result = check(result).map(drop);
+    // SAFETY: mapped above, and nothing refers to it.
+    unsafe { libc::munmap(page, length) };
+    result
 }
 
 /// `VFIO_IOMMU_MAP_DMA`, readable and writable. `address` is memory, or a mapping of a region.
