@@ -8,6 +8,7 @@
 #define REMAP_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/hrtimer.h>
 #include <linux/vfio.h>
 #include <linux/vfio_pci_core.h>
 
@@ -37,6 +38,21 @@ static inline void rr_eventfd_signal(struct eventfd_ctx *ctx, u64 addend)
 	eventfd_signal(ctx);
 }
 #endif
+
+/*
+ * 908a1d775422 ("hrtimers: Introduce hrtimer_setup() to replace hrtimer_init()"),
+ * v6.13; hrtimer_init() went away later.
+ */
+static inline void rr_hrtimer_setup(struct hrtimer *timer,
+				    enum hrtimer_restart (*function)(struct hrtimer *))
+{
+#ifdef REMAP_HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	timer->function = function;
+#endif
+}
 
 /*
  * 4db52602a607 ("vfio: Extend the device migration protocol with PRE_COPY"),

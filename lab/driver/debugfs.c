@@ -68,11 +68,13 @@ DEFINE_SHOW_ATTRIBUTE(rr_stats);
 void rr_debugfs_init(void)
 {
 	rr_root = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	rr_noise_init(rr_root);
 }
 
 void rr_debugfs_exit(void)
 {
 	debugfs_remove_recursive(rr_root);
+	rr_noise_exit();
 }
 
 void rr_debugfs_add(struct rr_device *rd)

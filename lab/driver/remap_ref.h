@@ -339,6 +339,8 @@ extern const struct vfio_log_ops rr_dirty_ops;
 
 /* ---- debugfs.c ---- */
 
+void rr_noise_init(struct dentry *root);
+void rr_noise_exit(void);
 void rr_debugfs_init(void);
 void rr_debugfs_exit(void);
 void rr_debugfs_add(struct rr_device *rd);

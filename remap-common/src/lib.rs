@@ -6,6 +6,7 @@ pub mod counter;
 pub mod filter;
 pub mod in_flight;
 pub mod layout;
+pub mod loss;
 pub mod module;
 pub mod record;
 pub mod self_test;

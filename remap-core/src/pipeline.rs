@@ -15,10 +15,10 @@ pub use owners::VmNames;
 pub use scope::Filter;
 
 use crate::{
-    account::{Account, Taken},
+    account::{Account, Loss, Taken},
     correlate::{Correlator, Options},
     decode::decode,
-    event::{Answer, Body, Call, Event, Exit, Task},
+    event::{Answer, Body, Call, Event, Exit, Lost, Task},
     model::{Output, Summary, Withheld},
     order::{Order, SLACK_NS},
     sink::Sink,
@@ -38,7 +38,7 @@ const SETTLE_NS: u64 = 1_500_000_000;
 const MANY: usize = 4096;
 
 /// The event of a loss of records.
-fn loss(time_ns: u64, count: u64) -> Event {
+fn loss(time_ns: u64, lost: Lost) -> Event {
     let task = Task {
         pid: 0,
         tid: 0,
@@ -48,7 +48,7 @@ fn loss(time_ns: u64, count: u64) -> Event {
         time_ns,
         cpu: 0,
         task,
-        body: Body::Lost { count },
+        body: Body::Lost(lost),
     }
 }
 
@@ -83,12 +83,10 @@ pub struct Pipeline<S> {
     latest_ns: u64,
     /// Until then the correlation may emit something without a further event.
     busy_until_ns: u64,
-    /// Calls of [`Pipeline::advance`] until no record that is passed on can be older than the last
-    /// loss that was reported.
-    doubts: u8,
-    /// Records until then may be on either side of a loss.
-    doubt_until_ns: u64,
-    lost: u64,
+    /// Losses whose time is not exactly known, until everything within it was passed on.
+    doubts: Vec<Loss>,
+    /// Records that could not be decoded or came late, as far as they are reported as a loss.
+    unusable: u64,
     delivered: u64,
     undecodable: u64,
     blind: Blindness,
@@ -116,9 +114,8 @@ impl<S: Sink> Pipeline<S> {
             watermark_ns: 0,
             latest_ns: 0,
             busy_until_ns: 0,
-            doubts: 0,
-            doubt_until_ns: 0,
-            lost: 0,
+            doubts: Vec::new(),
+            unusable: 0,
             delivered: 0,
             undecodable: 0,
             blind: Blindness::default(),
@@ -178,7 +175,7 @@ impl<S: Sink> Pipeline<S> {
 
     /// Whether no event waits for a later one, so that nothing new comes without one.
     pub fn is_idle(&self) -> bool {
-        self.order.is_empty() && self.watermark_ns >= self.busy_until_ns && self.doubts == 0
+        self.order.is_empty() && self.watermark_ns >= self.busy_until_ns && self.doubts.is_empty()
     }
 
     /// The time of the latest record: while more records wait in the source, the watermark (its
@@ -192,28 +189,34 @@ impl<S: Sink> Pipeline<S> {
         self.order.len() >= MANY
     }
 
-    /// Says, after [`Self::losses`], that records from before `until_ns` still wait in the source:
-    /// those may be on either side of a loss that was reported just now.
-    pub fn behind(&mut self, until_ns: u64) {
-        if self.doubts > 0 {
-            self.doubt_until_ns = self.doubt_until_ns.max(until_ns);
+    /// Takes what has been lost since the last call, before the next [`Self::advance`]. A loss is put
+    /// before everything within its time that has not been passed on yet, and after each event of its
+    /// device there: what is stored from one may not hold at the next.
+    pub fn losses(&mut self, losses: impl IntoIterator<Item = Loss>) {
+        for lost in losses {
+            let time_ns = self.order.in_time(lost.from_ns);
+            let body = Lost {
+                count: lost.count,
+                records: lost.records,
+                device: lost.device(),
+            };
+            self.order.push(time_ns, loss(time_ns, body));
+            let mut doubts = self.doubts.iter_mut();
+            match doubts.find(|doubt| doubt.continues(&lost)) {
+                Some(doubt) => doubt.until_ns = doubt.until_ns.max(lost.until_ns),
+                None => self.doubts.push(lost),
+            }
         }
     }
 
-    /// Takes how many records have been lost in all, before the next [`Self::advance`]. New
-    /// losses are put before everything that has not been passed on yet, and after each of it:
-    /// which records they were is not known, so all of those may miss a part, and what is stored
-    /// from one may not hold at the next.
-    pub fn losses(&mut self, total: u64) {
-        // One that came late may have been needed earlier: it is not lost, but as bad.
-        let total = total + self.undecodable + self.order.late();
-        if let Some(count) = total.checked_sub(self.lost).filter(|count| *count > 0) {
-            self.lost = total;
-            // The clock of this call of `advance` was read before the loss was reported, that of the
-            // next one is read after it.
-            self.doubts = 2;
-            let time_ns = self.watermark_ns.saturating_sub(SLACK_NS);
-            self.order.push(time_ns, loss(time_ns, count));
+    /// Records that could not be decoded, and those that came late: they were needed earlier, which is
+    /// as bad as a loss.
+    fn lose_unusable(&mut self, watermark_ns: u64) {
+        let unusable = self.undecodable + self.order.late();
+        let count = unusable - std::mem::replace(&mut self.unusable, unusable);
+        if count > 0 {
+            let from_ns = self.watermark_ns.saturating_sub(SLACK_NS);
+            self.losses([Loss::any(count, (from_ns, watermark_ns))]);
         }
     }
 
@@ -222,17 +225,15 @@ impl<S: Sink> Pipeline<S> {
     /// # Errors
     /// What the sink's writer returns.
     pub fn advance(&mut self, watermark_ns: u64) -> io::Result<()> {
+        self.lose_unusable(watermark_ns);
         self.watermark_ns = watermark_ns;
-        if self.doubts > 0 {
-            self.doubts -= 1;
-            self.doubt_until_ns = self.doubt_until_ns.max(watermark_ns);
-        }
         let mut ready = Vec::new();
         self.order.release(watermark_ns, |event| ready.push(event));
         for event in &ready {
             self.event(event)?;
         }
         let now_ns = watermark_ns.saturating_sub(SLACK_NS);
+        self.doubts.retain(|doubt| doubt.until_ns > now_ns);
         let outputs = self.correlator.advance(now_ns);
         self.write(&outputs)?;
         if let Some(vmm) = &mut self.vmm {
@@ -247,9 +248,7 @@ impl<S: Sink> Pipeline<S> {
     /// # Errors
     /// What the sink's writer returns.
     pub fn finish(mut self, end_ns: u64, account: &Account) -> io::Result<Summary> {
-        if self.doubts > 0 {
-            self.doubt_until_ns = u64::MAX;
-        }
+        self.lose_unusable(end_ns);
         let mut rest = Vec::new();
         self.order.finish(|event| rest.push(event));
         for event in &rest {
@@ -268,6 +267,7 @@ impl<S: Sink> Pipeline<S> {
             seen: account.seen,
             delivered: account.delivered,
             lost: account.lost.clone(),
+            skipped: account.skipped,
             missed: account.missed.clone(),
             evicted: stats.evicted(),
             blind: self.blind.ended,
@@ -307,7 +307,11 @@ impl<S: Sink> Pipeline<S> {
             self.sink.event(event, name)?;
         }
         if is_unreadable(event) {
-            let outputs = self.correlator.push(&loss(event.time_ns, 0));
+            let lost = Lost {
+                device: event.device(),
+                ..Lost::any(0)
+            };
+            let outputs = self.correlator.push(&loss(event.time_ns, lost));
             self.write(&outputs)?;
         }
         if let Some(vmm) = &mut self.vmm {
@@ -319,8 +323,29 @@ impl<S: Sink> Pipeline<S> {
             self.scope.close(*device);
             self.names.close(*device);
         }
-        if event.time_ns <= self.doubt_until_ns || self.blind.lasts() {
-            let outputs = self.correlator.push(&loss(event.time_ns, 0));
+        if self.blind.lasts() {
+            let outputs = self.correlator.push(&loss(event.time_ns, Lost::any(0)));
+            self.write(&outputs)?;
+        }
+        self.doubt(event)
+    }
+
+    /// A loss may have been just after this event.
+    fn doubt(&mut self, event: &Event) -> io::Result<()> {
+        let (time_ns, device) = (event.time_ns, event.device());
+        let mut doubts: Vec<Lost> = Vec::new();
+        for doubt in &self.doubts {
+            let lost = Lost {
+                count: 0,
+                records: doubt.records,
+                device: doubt.device(),
+            };
+            if doubt.touches(time_ns, device) && !doubts.contains(&lost) {
+                doubts.push(lost);
+            }
+        }
+        for lost in doubts {
+            let outputs = self.correlator.push(&loss(time_ns, lost));
             self.write(&outputs)?;
         }
         Ok(())

@@ -15,7 +15,7 @@ use remap_common::{
 };
 
 use crate::{
-    emit::{self, Subject},
+    emit::{self, Loss, Subject},
     filter,
     maps::{CONTEXTS, DISPLACED, Displaced, EXISTING_ONLY, Ioctl, PREVIOUS, SLOTS, Slot},
     read,
@@ -42,7 +42,7 @@ fn place(slot: &Slot, context: u64, target: &Target) -> bool {
     let placed =
         SLOTS.insert(slot, context, 0).is_ok() && CONTEXTS.insert(context, target, 0).is_ok();
     if !placed {
-        emit::lose(Counter::ContextsFull);
+        emit::lose(Counter::ContextsFull, Loss::of(target.device));
     }
     placed
 }
@@ -136,7 +136,7 @@ fn replace(context: u64, target: &Target) -> bool {
 /// Emits the target of a context and its origin. `fd` is -1 where no call named the eventfd.
 #[inline(always)]
 pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin: Origin) {
-    emit::emit_about(subject, || Context {
+    emit::emit_about(subject, Loss::of(target.device), || Context {
         context,
         target: *target,
         fd,
@@ -230,7 +230,7 @@ unsafe extern "C" fn settle_one(number: u64, slots: *mut Slots) -> i64 {
             }
         }
         Some(_) => {}
-        None => emit::lose(Counter::Unreadable),
+        None => emit::lose(Counter::Unreadable, Loss::of(slots.device)),
     }
     0
 }

@@ -1,4 +1,4 @@
-//! The only user of the ring: reserve, fill, submit, and count whatever does not get through.
+//! The only user of the ring: reserve, fill, submit, and count and place whatever does not get through.
 #![expect(
     unsafe_code,
     reason = "reserved ring memory is filled through a raw pointer; helpers are unsafe to call"
@@ -7,14 +7,16 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
+    bindings::{BPF_F_MMAPABLE, BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
     helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated},
     macros::map,
     maps::{Array, HashMap, RingBuf},
 };
 use remap_common::{
     counter::{Counter, STRIDE},
-    record::{Frame, Header, NAME_BYTES, Record},
+    loss,
+    record::{Frame, Header, LostKind, NAME_BYTES, Record, Role, Target},
+    uapi::VFIO_PCI_NUM_IRQS,
 };
 
 /// All records, in the order in which they were reserved. User space chooses the size.
@@ -25,6 +27,104 @@ static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 /// and maps the array into its memory.
 #[map]
 static COUNTERS: Array<u64> = Array::with_max_entries(STRIDE, BPF_F_MMAPABLE);
+
+/// Where records were lost ([`remap_common::loss`]). User space sets the number of CPUs and maps the
+/// array into its memory.
+#[map]
+static LOSSES: Array<u64> = Array::with_max_entries(loss::words(1), BPF_F_MMAPABLE);
+
+/// Slot → the device that has it: an insertion decides which of two programs is first.
+#[map]
+static LOSS_SLOTS: HashMap<u32, u64> = HashMap::with_max_entries(loss::SLOTS, 0);
+
+/// What is lost if a record does not get through.
+#[derive(Clone, Copy)]
+pub struct Loss {
+    /// 0: not known.
+    device: u64,
+    kind: LostKind,
+}
+
+impl Loss {
+    /// It can have been anything, about any device.
+    pub const UNKNOWN: Self = Self::of(0);
+
+    /// It can have been anything, about this device.
+    #[inline(always)]
+    pub const fn of(device: u64) -> Self {
+        Self::kind(device, LostKind::Other)
+    }
+
+    /// A record of this kind, about this device.
+    #[inline(always)]
+    pub const fn kind(device: u64, kind: LostKind) -> Self {
+        Self { device, kind }
+    }
+
+    /// A signal (or `kind`: something else) of an eventfd.
+    #[inline(always)]
+    pub fn eventfd(target: &Target, kind: LostKind) -> Self {
+        let interrupt = target.index < VFIO_PCI_NUM_IRQS && target.role == Role::Trigger.wire();
+        Self {
+            device: target.device,
+            kind: if interrupt { LostKind::Interrupt } else { kind },
+        }
+    }
+
+    /// The part of the ring that records of this kind leave free for others, as a divisor of its size:
+    /// a flood of interrupts or faults must not displace calls and acks. 0: none.
+    #[inline(always)]
+    const fn reserve(self) -> u64 {
+        match self.kind {
+            LostKind::Interrupt => 2,
+            LostKind::Fault | LostKind::Data | LostKind::Consumed => 4,
+            LostKind::Signal | LostKind::Read | LostKind::Other => 0,
+        }
+    }
+}
+
+/// Stores where a record was lost.
+#[inline(never)]
+fn place(device: u64, kind: u32, time_ns: u64) {
+    // SAFETY: the helper takes nothing and returns a number.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let at = loss::slot_at(cpu, slot_of(device));
+    if let Some(last_ns) = LOSSES.get_ptr_mut(at + loss::LAST_NS) {
+        // SAFETY: a live, aligned word of this CPU.
+        unsafe { last_ns.write_volatile(time_ns) };
+    }
+    add_one(&LOSSES, at + kind);
+}
+
+/// How many slots are tried for a device.
+const TRIES: u32 = 4;
+
+/// The slot of a device; slot 0 where its slots are taken.
+#[inline(always)]
+fn slot_of(device: u64) -> u32 {
+    if device == 0 {
+        return 0;
+    }
+    for n in 0..TRIES {
+        let slot = 1 + ((device >> 6) as u32).wrapping_add(n) % (loss::SLOTS - 1);
+        let Some(owner) = LOSSES.get_ptr_mut(slot) else {
+            return 0;
+        };
+        // SAFETY: a live, aligned word. It changes once, from 0 to the device that has the slot.
+        if unsafe { owner.read_volatile() } == device {
+            return slot;
+        }
+        if LOSS_SLOTS.insert(slot, device, NEW_ONLY).is_ok() {
+            // SAFETY: as above.
+            unsafe { owner.write_volatile(device) };
+            return slot;
+        }
+    }
+    0
+}
+
+/// `BPF_NOEXIST`: an insertion fails where there is an entry.
+pub const NEW_ONLY: u64 = 1;
 
 /// Now, CLOCK_MONOTONIC ns.
 #[inline(always)]
@@ -44,10 +144,16 @@ pub fn thread() -> u64 {
 pub fn count(counter: Counter) {
     // SAFETY: the helper takes nothing and returns a number.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    if let Some(value) = COUNTERS.get_ptr_mut(cpu * STRIDE + counter as u32) {
+    add_one(&COUNTERS, cpu * STRIDE + counter as u32);
+}
+
+/// Adds one to a word of an array.
+#[inline(always)]
+fn add_one(words: &Array<u64>, at: u32) {
+    if let Some(value) = words.get_ptr_mut(at) {
         // An interrupt's program may come between load and store, so the addition is one
         // instruction. The BPF target of core offers no read-modify-write, hence the assembly.
-        // SAFETY: a live, aligned slot of this CPU.
+        // SAFETY: a live, aligned word of this CPU.
         unsafe {
             core::arch::asm!("lock *(u64 *)({slot} + 0) += {one}", slot = in(reg) value, one = in(reg) 1u64);
         }
@@ -56,8 +162,16 @@ pub fn count(counter: Counter) {
 
 /// Something that should have become a record is lost before it could be made.
 #[inline(always)]
-pub fn lose(reason: Counter) {
+pub fn lose(reason: Counter, loss: Loss) {
     count(Counter::Seen);
+    fail(reason, loss, now());
+}
+
+/// A record that was counted as seen does not get through. Its place comes first: once the losses add
+/// up, all are placed.
+#[inline(always)]
+fn fail(reason: Counter, loss: Loss, time_ns: u64) {
+    place(loss.device, loss.kind as u32, time_ns);
     count(reason);
 }
 
@@ -92,22 +206,26 @@ impl Subject {
 /// Sends one record about the current task, now. `body` is asked once there is room in the ring, so
 /// that what it puts together is stored there directly. Returns whether the record was sent.
 #[inline(always)]
-pub fn emit<T: Record<Trail = ()>>(body: impl FnOnce() -> T) -> bool {
-    emit_about(&Subject::current(), body)
+pub fn emit<T: Record<Trail = ()>>(loss: Loss, body: impl FnOnce() -> T) -> bool {
+    emit_about(&Subject::current(), loss, body)
 }
 
 /// The same about any task.
 #[inline(always)]
-pub fn emit_about<T: Record<Trail = ()>>(subject: &Subject, body: impl FnOnce() -> T) -> bool {
-    emit_in_place(subject, |_| body())
+pub fn emit_about<T: Record<Trail = ()>>(
+    subject: &Subject,
+    loss: Loss,
+    body: impl FnOnce() -> T,
+) -> bool {
+    emit_in_place(subject, loss, |_| body())
 }
 
 /// The same about the current task, at a time that has just passed. Only where the kernel does not
 /// preempt the program: in a kprobe.
 #[inline(always)]
-pub fn emit_at<T: Record<Trail = ()>>(time_ns: u64, body: impl FnOnce() -> T) -> bool {
+pub fn emit_at<T: Record<Trail = ()>>(time_ns: u64, loss: Loss, body: impl FnOnce() -> T) -> bool {
     count(Counter::Seen);
-    send(&Subject::current(), time_ns, |_| body())
+    send(&Subject::current(), time_ns, loss, |_| body())
 }
 
 /// The same about any task, now, of a kind with a trail: `body` fills that in place, as far as its
@@ -115,22 +233,28 @@ pub fn emit_at<T: Record<Trail = ()>>(time_ns: u64, body: impl FnOnce() -> T) ->
 #[inline(always)]
 pub fn emit_in_place<T: Record>(
     subject: &Subject,
+    loss: Loss,
     body: impl FnOnce(&mut MaybeUninit<T::Trail>) -> T,
 ) -> bool {
     // In this order: a reader of the counter expects a record of all that was counted before a time,
     // also of a program that loses its processor between the two.
     count(Counter::Seen);
-    send(subject, now(), body)
+    send(subject, now(), loss, body)
 }
 
 #[inline(always)]
 fn send<T: Record>(
     subject: &Subject,
     time_ns: u64,
+    loss: Loss,
     body: impl FnOnce(&mut MaybeUninit<T::Trail>) -> T,
 ) -> bool {
+    if !has_room(loss) {
+        fail(Counter::RingFull, loss, time_ns);
+        return false;
+    }
     let Some(mut entry) = RECORDS.reserve::<Frame<T>>(0) else {
-        count(Counter::RingFull);
+        fail(Counter::RingFull, loss, time_ns);
         return false;
     };
     let header = Header {
@@ -155,16 +279,27 @@ fn send<T: Record>(
     true
 }
 
+/// Whether a record may use what is left of the ring.
+#[inline(always)]
+fn has_room(loss: Loss) -> bool {
+    let reserve = loss.reserve();
+    if reserve == 0 {
+        return true;
+    }
+    let size = RECORDS.query(BPF_RB_RING_SIZE.into());
+    RECORDS.query(BPF_RB_AVAIL_DATA.into()) < size - size / reserve
+}
+
 /// Notes that this thread is in a call of some kind. A call that never reported its return, and
 /// one that there is no room for, are counted.
 #[inline(always)]
-pub fn begin<V>(calls: &HashMap<u64, V>, call: &V) {
+pub fn begin<V>(calls: &HashMap<u64, V>, loss: Loss, call: &V) {
     let thread = thread();
     if calls.get_ptr(thread).is_some() {
-        lose(Counter::ReturnMissed);
+        lose(Counter::ReturnMissed, loss);
     }
     if calls.insert(thread, call, 0).is_err() {
-        lose(Counter::CallsFull);
+        lose(Counter::CallsFull, loss);
     }
 }
 
@@ -195,7 +330,7 @@ pub fn required<T>(value: Option<T>) -> Option<T> {
     match value {
         Some(value) => Some(value),
         None => {
-            lose(Counter::Unreadable);
+            lose(Counter::Unreadable, Loss::UNKNOWN);
             None
         }
     }

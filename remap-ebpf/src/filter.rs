@@ -13,7 +13,7 @@ use remap_common::{
 };
 
 use crate::{
-    emit,
+    emit::{self, Loss},
     maps::{CONTEXTS, GENERATIONS, INODE_MAPPINGS, Index, MMS, OPEN, OPERATIONS, WHOLE_DEVICE},
     read,
 };
@@ -222,7 +222,7 @@ pub fn device_of_inode_mapping(mapping: u64) -> Option<u64> {
 #[inline(always)]
 pub fn learn_inode_mapping(mapping: u64, device: u64) {
     if INODE_MAPPINGS.insert(mapping, device, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+        emit::lose(Counter::ContextsFull, Loss::of(device));
         return;
     }
     INODE_MAPPING_FILTER.set(slot(mapping, INODE_MAPPING_BITS));
@@ -261,6 +261,6 @@ pub fn next_generation(device: u64, index: u32) {
     };
     let next = part(device, index).wrapping_add(1);
     if GENERATIONS.insert(key, next, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+        emit::lose(Counter::ContextsFull, Loss::of(device));
     }
 }

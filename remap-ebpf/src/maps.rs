@@ -116,9 +116,6 @@ pub static EVENTFD_WRITES: HashMap<u64, EventfdWrite> = HashMap::with_max_entrie
 #[map]
 pub static EVENTFD_READS: HashMap<u64, EventfdRead> = HashMap::with_max_entries(4096, 0);
 
-/// `BPF_NOEXIST`: an insertion fails where there is an entry.
-pub const NEW_ONLY: u64 = 1;
-
 /// `BPF_EXIST`: an insertion fails where there is no entry.
 pub const EXISTING_ONLY: u64 = 2;
 

@@ -8,7 +8,10 @@ use remap_common::{
     },
 };
 
-use crate::{emit, maps};
+use crate::{
+    emit::{self, Loss},
+    maps,
+};
 
 /// Reports that `size` bytes (0: all) of the device file from `offset` on lose their pages.
 #[inline(always)]
@@ -22,7 +25,7 @@ pub fn report(device: u64, offset: u64, size: u64) {
         value: 0,
         value_known: 0,
     });
-    emit::emit(|| zap);
+    emit::emit(Loss::of(device), || zap);
 }
 
 /// Adds in which call of this thread the zap happens.

@@ -7,6 +7,7 @@
 mod ack;
 mod attach;
 mod bounded;
+mod busy;
 mod cdev;
 mod cycles;
 mod death;
@@ -53,6 +54,7 @@ fn tests() -> Vec<Test> {
         loss::tests(),
         bounded::tests(),
         trust::tests(),
+        busy::tests(),
         recycle::tests(),
         migration::tests(),
         attach::tests(),

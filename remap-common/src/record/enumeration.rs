@@ -95,3 +95,23 @@ enumeration! {
         Iommufd = 4, "iommufd";
     }
 }
+
+enumeration! {
+    /// What a lost record can have been.
+    LostKind {
+        /// The kernel's signal of an eventfd that may be a remap IRQ's.
+        Signal = 0, "signal";
+        /// A read of such an eventfd.
+        Read = 1, "read";
+        /// A signal or a read of the eventfd of an interrupt that vfio-pci itself defines.
+        Interrupt = 2, "interrupt";
+        /// A page fault on a mapped region.
+        Fault = 3, "fault";
+        /// A read or a write of migration data.
+        Data = 4, "data";
+        /// A counter that the kernel itself has taken: for KVM's irqfd, or a virqfd.
+        Consumed = 5, "consumed";
+        /// Anything.
+        Other = 6, "other";
+    }
+}

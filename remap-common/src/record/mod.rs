@@ -18,7 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use enumeration::{Cause, DmaKind, NodeKind, Origin, Role, Tristate};
+pub use enumeration::{Cause, DmaKind, LostKind, NodeKind, Origin, Role, Tristate};
 pub use field::{Field, Kind, Unit};
 pub use number::{Enumeration, Wire};
 pub use table::*;

@@ -1,19 +1,22 @@
 //! The account: how many records the programs saw, sent and lost.
 //!
 //! A trace checks this identity at its end: `seen = delivered + lost`, where `lost` is a sum
-//! by reason: the loss counters of the programs; program runs that the kernel skipped (`recursion`);
-//! kprobes that it did not fire (`probe_missed`); calls without a return record; and records that
-//! user space did not read or could not decode.
+//! by reason: the loss counters of the programs; program runs that the kernel skipped (`recursion`) and
+//! kprobes that it did not fire (`probe_missed`) on functions of VFIO; calls without a return record;
+//! and records that user space did not read or could not decode. Runs that were skipped on a function
+//! that any task or interrupt may call are `skipped`, not lost: the call may have been another's.
 
 use serde::{Deserialize, Serialize};
 
+mod loss;
 mod miss;
 
 use std::collections::BTreeMap;
 
 use remap_common::counter::Counter;
 
-pub use miss::{Miss, Misses, PROBE_MISSED, RECURSION};
+pub use loss::{Loss, LossTable, Losses};
+pub use miss::{Loses, Miss, Misses, PROBE_MISSED, RECURSION};
 
 /// Sums of all counters over all CPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +84,10 @@ pub struct Account {
     pub delivered: u64,
     /// Lost records by reason; no entry is 0.
     pub lost: BTreeMap<String, u64>,
-    /// The skipped runs among them, per program.
+    /// Program runs that the kernel skipped on functions that not only VFIO devices call: each may
+    /// have been a record, or a call of no concern.
+    pub skipped: u64,
+    /// The runs that were skipped, per program.
     pub missed: Vec<Miss>,
 }
 
@@ -117,6 +123,7 @@ impl Account {
             seen: skipped.known.then(|| counters.get(Counter::Seen) + never),
             delivered: taken.delivered,
             lost,
+            skipped: skipped.possible() + missed.possible(),
             missed: [skipped.by, missed.by].concat(),
         }
     }
@@ -135,8 +142,8 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+    use crate::event::LostKind;
 
     #[test]
     fn the_account_balances_with_every_kind_of_loss() {
@@ -159,7 +166,8 @@ mod tests {
                 program: "program".into(),
                 function: Some(function.to_owned()),
                 count,
-                record: true,
+                loses: Loses::Always,
+                records: LostKind::Other,
             }],
             known: true,
         };
@@ -184,16 +192,20 @@ mod tests {
         assert_eq!(account.lost, expected.into());
         assert_eq!(account.missed[1].function.as_deref(), Some("other"));
         let mut forgotten = Misses::default();
-        forgotten.by.push(Miss {
-            record: false,
-            ..account.missed[0].clone()
-        });
+        for (loses, count) in [(Loses::Nothing, 2), (Loses::Possibly, 9)] {
+            forgotten.by.push(Miss {
+                loses,
+                count,
+                ..account.missed[0].clone()
+            });
+        }
         let missing = Missing {
             skipped: forgotten,
             ..Missing::default()
         };
         let account = Account::close(&counters, taken, missing);
-        assert!(!account.lost.contains_key(RECURSION) && account.missed.len() == 1);
+        assert!(!account.lost.contains_key(RECURSION) && account.missed.len() == 2);
+        assert_eq!(account.skipped, 9);
         assert_eq!(account.balances(), Some(true));
         let unknown = Missing {
             skipped: Misses {
@@ -233,7 +245,7 @@ mod tests {
             seen,
             delivered: 5,
             lost: BTreeMap::from([("unread".to_owned(), 2)]),
-            missed: Vec::new(),
+            ..Account::default()
         };
         assert_eq!(account(Some(7)).balances(), Some(true));
         assert_eq!(account(Some(3)).balances(), Some(false));
@@ -244,7 +256,8 @@ mod tests {
     fn what_no_program_saw_counts_as_seen_and_as_lost() {
         let misses = |reason, count| {
             let mut misses = Misses::default();
-            misses.add(reason, ("program", None), true, Some(count));
+            let lost = (Loses::Always, LostKind::Other);
+            misses.add(reason, ("program", None), lost, Some(count));
             misses
         };
         let missing = Missing {

@@ -94,7 +94,7 @@ impl Correlator {
                     of(devices, device).migration.precopy_info(at.ns, info);
                 }
             }
-            Body::Lost { .. } => self.lose(at.ns),
+            Body::Lost(lost) => self.lose(at.ns, lost),
         }
     }
 
@@ -170,7 +170,7 @@ fn sign(body: &Body) -> ProcessSign {
         | Body::Owner { .. }
         | Body::Request { .. }
         | Body::Unknown { .. }
-        | Body::Lost { .. } => ProcessSign::None,
+        | Body::Lost(_) => ProcessSign::None,
         _ => ProcessSign::Lives,
     }
 }

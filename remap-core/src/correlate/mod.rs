@@ -18,8 +18,10 @@
 //! Three conventions:
 //! * What was not observed is `None`. Nothing is assumed about the time before the trace.
 //! * One cause gives one finding: a cycle that a finding explains is not reported again.
-//! * After [`Body::Lost`](crate::event::Body::Lost) every cycle that was open ends as `incomplete: records lost`, no finding
-//!   is about it, and the stored mappings, descriptions and counters are discarded.
+//! * A loss of records ([`Lost`]) makes doubtful what those records can have been, on the devices that
+//!   they can have been about. After one that can have been anything, every cycle that was open ends as
+//!   `incomplete: records lost`, no finding is about it, and the stored mappings, descriptions and
+//!   counters are discarded.
 
 mod across;
 mod areas;
@@ -30,6 +32,7 @@ mod dispatch;
 mod dma;
 mod identity;
 mod irq;
+mod lost;
 mod mapping;
 mod migration;
 mod moment;
@@ -51,7 +54,7 @@ use std::collections::BTreeMap;
 pub use identity::UNKNOWN_DEVICE;
 pub use options::Options;
 
-use crate::event::{DeviceKey, Event};
+use crate::event::{DeviceKey, Event, Lost, LostKind};
 use crate::model::{Output, Stats};
 use device::Device;
 use dma::{Dma, PendingDmaFinding};
@@ -135,12 +138,19 @@ impl Correlator {
     }
 
     /// Records were lost before `now`.
-    fn lose(&mut self, now: u64) {
-        self.lost_ns = Some(now);
-        self.queue.retract();
-        self.dma.lose();
-        for device in self.devices.values_mut() {
-            device.lose(&mut self.queue, now);
+    fn lose(&mut self, now: u64, lost: &Lost) {
+        match (lost.records, lost.device) {
+            (LostKind::Other, None) => {
+                self.lost_ns = Some(now);
+                self.dma.lose();
+            }
+            (LostKind::Other, Some(device)) => self.dma.lose_device(device),
+            _ => {}
+        }
+        for (key, device) in &mut self.devices {
+            if lost.device.is_none_or(|device| device == *key) {
+                device.lose(&mut self.queue, now, lost.records);
+            }
         }
     }
 }

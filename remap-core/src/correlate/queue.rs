@@ -4,7 +4,9 @@
 //! is held until its evidence has settled: a record of another CPU may still arrive that explains
 //! it, or the report of a loss, which retracts it.
 
+use super::lost::Effect as _;
 use super::options::Options;
+use crate::event::LostKind;
 use crate::model::{Outcome, Output, Reason, Stats};
 
 /// Outputs, by the time at which they may go out.
@@ -107,12 +109,12 @@ impl OutputQueue {
         }
     }
 
-    /// Records were lost: findings that are held are not evident any more, and a stage that is
-    /// missing may be one of those.
-    pub(super) fn retract(&mut self) {
+    /// Records of `device` were lost: findings about it that are held, and that such a record could
+    /// refute, are not evident any more, and a stage that is missing may be one of those.
+    pub(super) fn retract(&mut self, device: &str, lost: LostKind) {
         self.held.retain_mut(|held| match &mut held.output {
-            Output::Finding(_) => false,
-            Output::Cycle(cycle) => {
+            Output::Finding(finding) if finding.device == device => !lost.refutes(finding.rule()),
+            Output::Cycle(cycle) if cycle.device == device && lost.can_be_stage() => {
                 cycle.outcome = Outcome::Incomplete;
                 cycle.reason = Some(Reason::RecordsLost);
                 true

@@ -114,6 +114,16 @@ impl Tally {
         self.faults.add(begin_ns, end_ns);
     }
 
+    /// Records were lost that belong to it.
+    pub(super) fn lose(&mut self) {
+        self.activity.partial = true;
+    }
+
+    /// Whether records may be missing.
+    pub(super) fn is_partial(&self) -> bool {
+        self.activity.partial
+    }
+
     /// A call zapped mappings.
     pub(super) fn zap(&mut self) {
         self.activity.zaps += 1;

@@ -2,8 +2,8 @@
 
 use super::{
     Call, ConfigWrite, Consumed, Context, ContextKey, DeviceFile, DeviceKey, DeviceSeen, DmaCall,
-    Errno, Exit, Fault, InFlight, Map, MigrationData, Node, NodeKey, PrecopyInfo, Read, ResultName,
-    Signal, StateWriteEnter, StateWriteExit, Target, Unmap, Write, ZapStep,
+    Errno, Exit, Fault, InFlight, Lost, Map, MigrationData, Node, NodeKey, PrecopyInfo, Read,
+    ResultName, Signal, StateWriteEnter, StateWriteExit, Target, Unmap, Write, ZapStep,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,10 +126,7 @@ pub enum Body {
         kind: u32,
     },
     /// Records were lost before this point: what follows may miss a part.
-    Lost {
-        /// How many, at least.
-        count: u64,
-    },
+    Lost(Lost),
 }
 
 bodies! {
@@ -172,6 +169,7 @@ impl Body {
             Self::ConfigWrite(write) => write.device,
             Self::Data(data) => return data.device,
             Self::PrecopyInfo(info) => return info.device,
+            Self::Lost(lost) => return lost.device,
             Self::Context(context) => context.target.device,
             Self::Signal(signal) => signal.target.device,
             Self::Consumed(taken) => taken.target.device,
@@ -183,8 +181,7 @@ impl Body {
             | Self::NodeOpen { .. }
             | Self::NodeClose { .. }
             | Self::Owner { .. }
-            | Self::Unknown { .. }
-            | Self::Lost { .. } => return None,
+            | Self::Unknown { .. } => return None,
         })
     }
 
@@ -218,7 +215,7 @@ impl Body {
             | Self::Zap(_)
             | Self::ConfigWrite(_)
             | Self::Unknown { .. }
-            | Self::Lost { .. } => return None,
+            | Self::Lost(_) => return None,
         })
     }
 }

@@ -70,6 +70,9 @@ pub struct Activity {
     pub zaps: u64,
     /// Migration data.
     pub data: DataStats,
+    /// Records of faults, or of reads and writes of migration data, were lost meanwhile: each figure
+    /// is a lower bound.
+    pub partial: bool,
 }
 
 impl Activity {
@@ -78,6 +81,7 @@ impl Activity {
         self.fault_ns = self.fault_ns.saturating_add(other.fault_ns);
         self.zaps += other.zaps;
         self.data.add(&other.data);
+        self.partial |= other.partial;
     }
 }
 

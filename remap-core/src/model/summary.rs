@@ -34,6 +34,9 @@ pub struct Summary {
     pub delivered: u64,
     /// Records that did not, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// Program runs that the kernel skipped on functions that not only VFIO devices call: each may
+    /// have been a record, or a call of no concern.
+    pub skipped: u64,
     /// Program runs that the kernel skipped (`recursion`, `probe_missed`), per program.
     pub missed: Vec<Miss>,
     /// Times in which hooks did not fire: what happened then is not known, and counted nowhere.

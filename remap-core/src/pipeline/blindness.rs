@@ -6,7 +6,8 @@ mod tests;
 
 use std::io;
 
-use super::{Pipeline, loss};
+use super::Pipeline;
+use crate::account::Loss;
 use crate::model::Blind;
 use crate::order::SLACK_NS;
 use crate::sink::Sink;
@@ -43,9 +44,9 @@ impl<S: Sink> Pipeline<S> {
     /// What the sink's writer returns.
     pub fn blind(&mut self, blind: Blind) -> io::Result<()> {
         // Both ends: what lasted when it began, and what was seen in part meanwhile.
-        let time_ns = self.watermark_ns.saturating_sub(SLACK_NS);
-        self.order.push(time_ns, loss(time_ns, 0));
-        self.doubts = 2;
+        let from_ns = self.watermark_ns.saturating_sub(SLACK_NS);
+        let until_ns = blind.until_ns.unwrap_or(blind.since_ns);
+        self.losses([Loss::any(0, (from_ns, until_ns.max(self.watermark_ns)))]);
         self.sink.blind(&blind)?;
         if blind.until_ns.is_some() {
             self.blind.now = None;

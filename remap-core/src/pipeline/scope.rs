@@ -86,7 +86,7 @@ impl Scope {
     }
 
     fn judge(&mut self, names: &Registry, event: &Event) -> Admission {
-        if matches!(event.body, Body::Lost { .. } | Body::Owner { .. }) {
+        if matches!(event.body, Body::Lost(_) | Body::Owner { .. }) {
             return Admission::Yes;
         }
         let by_user = self.filter.pid.is_some() || self.filter.vm.is_some();

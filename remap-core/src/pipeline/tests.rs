@@ -1,17 +1,20 @@
 //! Which events are passed on.
 
+mod losses;
+
 use super::registry::Registry;
 use super::scope::{Admission, Scope};
 use super::*;
 use remap_common::record::Header;
 use zerocopy::IntoBytes;
 
-use crate::correlate::tests::Scene as Played;
+use crate::correlate::tests::{self, Scene as Played};
 use crate::decode::tests::words;
 use crate::event::{DeviceKey, DeviceSeen, DmaCall, Origin, ZapStep};
 use crate::parse::irq::Encoding;
 use crate::sink::json::Json;
 use crate::vmm::checkpoint::tests::checkpoint;
+use losses::loss;
 
 fn event(pid: u32, body: Body) -> Event {
     let task = Task {
@@ -84,7 +87,7 @@ fn scope(device: Option<&str>, pid: Option<u32>, vm: Option<&str>) -> Scene {
 #[test]
 fn everything_by_default() {
     let mut scope = scope(None, None, None);
-    for body in [zap(1), device(1), reset(1), Body::Lost { count: 1 }] {
+    for body in [zap(1), device(1), reset(1), Body::Lost(Lost::any(1))] {
         assert_eq!(scope.admit(&event(5, body)), Admission::Yes);
     }
     assert_eq!(scope.scope.left_out(), 0);
@@ -114,7 +117,7 @@ fn a_process_brings_its_device_in_with_its_own_first_act() {
     assert_eq!(first, Admission::After(Box::new(known)));
     assert_eq!(scope.admit(&event(9, zap(1))), Admission::Yes);
     assert_eq!(scope.admit(&event(4, reset(2))), Admission::No);
-    let lost = event(0, Body::Lost { count: 1 });
+    let lost = event(0, Body::Lost(Lost::any(1)));
     assert_eq!(scope.admit(&lost), Admission::Yes);
 }
 
@@ -190,34 +193,14 @@ fn idle_means_that_time_brings_nothing_new() {
     let settled_ns = SETTLE_NS + 1;
     pipeline.advance(settled_ns).unwrap();
     assert!(pipeline.is_idle());
-    pipeline.losses(1);
+    pipeline.losses([loss(None, (settled_ns, 2 * settled_ns))]);
     pipeline.advance(2 * settled_ns).unwrap();
+    assert!(
+        !pipeline.is_idle(),
+        "an event may still belong to the time of the loss"
+    );
     pipeline.advance(4 * settled_ns).unwrap();
     assert!(pipeline.is_idle(), "the loss is behind");
-    pipeline.losses(1);
-    assert!(pipeline.is_idle(), "it is the same total");
-}
-
-#[test]
-fn a_loss_is_put_before_what_waits() {
-    let mut out = Vec::new();
-    let mut pipeline = text(&mut out, Filter::default());
-    pipeline.advance(10 * SLACK_NS).unwrap();
-    // Two in the kernel, one that cannot be decoded, one that comes too late.
-    pipeline.record(&[0; 3]);
-    let mut late = event(5, device(1));
-    late.time_ns = 20 * SLACK_NS;
-    pipeline.observed(late.clone());
-    pipeline.advance(30 * SLACK_NS).unwrap();
-    late.time_ns = 1;
-    pipeline.observed(late);
-    pipeline.losses(2);
-    pipeline.advance(60 * SLACK_NS).unwrap();
-    drop(pipeline);
-    let lines = String::from_utf8(out).unwrap();
-    let lost: Vec<&str> = lines.lines().filter(|line| line.contains("lost")).collect();
-    assert_eq!(lost.len(), 1, "{lines}");
-    assert!(lost[0].contains("\"count\":4"), "{}", lost[0]);
 }
 
 #[test]
@@ -269,7 +252,7 @@ fn an_answer_that_could_not_be_read_is_as_bad_as_a_loss() {
     assert_eq!(outcome(|_, _| {}), "remapped");
     let unread = outcome(|pipeline, time_ns| {
         let exit = Exit {
-            device: crate::correlate::tests::DEVICE,
+            device: tests::DEVICE,
             call: Call::GetRegionInfo { index: 1 },
             begin_ns: time_ns,
             result: Ok(0),
@@ -284,7 +267,7 @@ fn an_answer_that_could_not_be_read_is_as_bad_as_a_loss() {
 
 #[test]
 fn a_loss_before_the_end_casts_doubt_on_the_rest() {
-    let lost = outcome(|pipeline, _| pipeline.losses(1));
+    let lost = outcome(|pipeline, _| pipeline.losses([loss(None, (0, u64::MAX))]));
     assert_eq!(lost, "incomplete");
 }
 
@@ -336,18 +319,4 @@ fn a_source_that_brings_more_than_is_passed_on_uses_the_time_of_its_records() {
     assert!(pipeline.is_full());
     pipeline.advance(pipeline.latest_ns()).unwrap();
     assert!(!pipeline.is_full());
-}
-
-#[test]
-fn records_that_waited_in_the_source_may_be_on_either_side_of_a_loss() {
-    let mut out = Vec::new();
-    let mut pipeline = text(&mut out, Filter::default());
-    pipeline.behind(70);
-    assert_eq!(pipeline.doubt_until_ns, 0, "nothing was lost");
-    pipeline.losses(1);
-    pipeline.behind(70);
-    for watermark_ns in [10, 20, 30] {
-        pipeline.advance(watermark_ns).unwrap();
-    }
-    assert_eq!((pipeline.doubts, pipeline.doubt_until_ns), (0, 70));
 }

@@ -10,7 +10,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{Start, Step, addresses::Numbers, frame};
 use crate::{
-    account::{Account, Taken},
+    account::{Account, Loss, Taken},
     decode::in_flight::{ObservedCall, ObservedReturn},
     model::{Blind, Summary},
     pipeline::{Pipeline, VmNames},
@@ -165,15 +165,19 @@ impl<S: Sink> Feed<S> {
     }
 
     /// [`Pipeline::losses`].
-    pub fn losses(&mut self, total: u64) {
-        self.write(|| Step::Losses { total });
-        self.pipeline.losses(total);
-    }
-
-    /// [`Pipeline::behind`].
-    pub fn behind(&mut self, until_ns: u64) {
-        self.write(|| Step::Behind { until_ns });
-        self.pipeline.behind(until_ns);
+    pub fn losses(&mut self, mut losses: Vec<Loss>) {
+        if losses.is_empty() {
+            return;
+        }
+        if let Some(capture) = &mut self.capture {
+            for device in losses.iter_mut().filter_map(|loss| loss.device.as_mut()) {
+                *device = capture.numbers.of(*device);
+            }
+        }
+        self.write(|| Step::Losses {
+            losses: losses.clone(),
+        });
+        self.pipeline.losses(losses);
     }
 
     /// [`Pipeline::latest_ns`].

@@ -31,7 +31,7 @@ pub use capture::{Capture, Feed};
 use frame::{Frame, Reader};
 
 use crate::{
-    account::Account,
+    account::{Account, Loss},
     decode::in_flight::{ObservedCall, ObservedReturn},
     model::{Blind, Summary},
     pipeline::{Pipeline, VmNames},
@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// The version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a replay must know before the first step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,15 +74,10 @@ pub enum Step {
     Return(ObservedReturn),
     /// A point of a migration.
     Checkpoint(Checkpoint),
-    /// The number of lost records so far.
+    /// Records were lost since the last such step.
     Losses {
-        /// All of them.
-        total: u64,
-    },
-    /// Records from before this time still wait in the ring.
-    Behind {
-        /// CLOCK_MONOTONIC, ns.
-        until_ns: u64,
+        /// Each loss.
+        losses: Vec<Loss>,
     },
     /// Hooks do not fire, or fire again.
     Blind(Blind),
@@ -165,8 +160,7 @@ impl<R: Read> Recording<R> {
                 .for_each(|event| pipeline.observed(event)),
             Step::Return(returned) => pipeline.observed(returned.event()),
             Step::Checkpoint(checkpoint) => pipeline.checkpoint(checkpoint),
-            Step::Losses { total } => pipeline.losses(total),
-            Step::Behind { until_ns } => pipeline.behind(until_ns),
+            Step::Losses { losses } => pipeline.losses(losses),
             Step::Blind(blind) => return pipeline.blind(blind),
             Step::Advance { watermark_ns } => return pipeline.advance(watermark_ns),
             Step::Logs { accounts } => pipeline.logs(accounts),

@@ -140,7 +140,7 @@ fn account() -> Account {
         seen: Some(4),
         delivered: 2,
         lost: [("ring_full".to_owned(), 2)].into(),
-        missed: Vec::new(),
+        ..Account::default()
     }
 }
 
@@ -156,7 +156,13 @@ fn play(mut feed: Feed<Text<Shared>>) {
         27,
         "vmstate_downtime_checkpoint src-downtime-start",
     ));
-    feed.losses(2);
+    feed.losses(vec![Loss {
+        count: 2,
+        records: crate::event::LostKind::Other,
+        device: Some(DEVICE),
+        from_ns: 20,
+        until_ns: 30,
+    }]);
     feed.advance(1_000_000_000).unwrap();
     feed.record(closed().as_bytes());
     assert_eq!(feed.taken().delivered, 2);
@@ -227,7 +233,7 @@ fn a_recording_that_cannot_be_written_ends_the_trace() {
     let mut feed = Feed::new(pipeline(web(), Shared::default()), Some(capture));
     feed.advance(10).unwrap();
     disk.full.set(true);
-    feed.losses(1);
+    feed.losses(vec![Loss::any(1, (10, 15))]);
     disk.full.set(false);
     let error = feed.advance(20).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);

@@ -99,7 +99,7 @@ impl Calls {
                 self.in_flight.remove(&(*device, event.task.tid));
             }
             Body::Close { device, .. } => self.in_flight.retain(|(open, _), _| open != device),
-            Body::Lost { .. } => self.lost_ns = Some(event.time_ns),
+            Body::Lost(lost) if lost.touches_calls() => self.lost_ns = Some(event.time_ns),
             _ => {}
         }
         if let Some((begin_ns, kind)) = returned(&event.body) {

@@ -14,7 +14,7 @@ use remap_common::{
 };
 
 use crate::{
-    emit,
+    emit::{self, Loss},
     maps::{self, NodeCall},
     read,
 };
@@ -43,6 +43,7 @@ fn entered(file: u64, request: u32, pointer: u64) -> Option<()> {
     let key = emit::required(read::private_of(file))?;
     emit::begin(
         &maps::NODE_CALLS,
+        Loss::UNKNOWN,
         &NodeCall {
             pointer,
             request,
@@ -93,7 +94,7 @@ program!(kretprobe, dma_kretprobe, |result| emit::end(
     |call| {
         let result = result as i64;
         if is_of_dma(call.request) && report(call, result).is_none() && result != FAULT {
-            emit::lose(Counter::Unreadable);
+            emit::lose(Counter::Unreadable, Loss::UNKNOWN);
         }
     }
 ));
@@ -123,7 +124,7 @@ fn report(call: &NodeCall, result: i64) -> Option<()> {
         NodeCall::ALL => DmaKind::UnmapAll,
         _ => DmaKind::Unmap,
     };
-    emit::emit(|| Dma {
+    emit::emit(Loss::UNKNOWN, || Dma {
         node: call.key,
         iova,
         size,

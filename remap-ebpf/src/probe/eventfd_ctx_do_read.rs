@@ -3,9 +3,12 @@
 //! Emits `Consumed` if the counter was not 0. Without it a signal that the kernel has consumed
 //! looks like a signal without a reader.
 
-use remap_common::record::Consumed;
+use remap_common::record::{Consumed, LostKind};
 
-use crate::{emit, filter, read};
+use crate::{
+    emit::{self, Loss},
+    filter, read,
+};
 
 at_entry!(
     eventfd_ctx_do_read_fentry,
@@ -28,7 +31,7 @@ fn consumed(context: u64) {
         Some(false) => count,
         None => None,
     };
-    emit::emit(|| Consumed {
+    emit::emit(Loss::kind(target.device, LostKind::Consumed), || Consumed {
         context,
         target: *target,
         value: value.unwrap_or(0),

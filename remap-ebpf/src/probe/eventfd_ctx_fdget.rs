@@ -19,7 +19,7 @@ use remap_common::{
 use super::{is_no_pointer, vfio_ioctl};
 use crate::{
     contexts,
-    emit::{self, Subject},
+    emit::{self, Loss, Subject},
     filter,
     maps::Ioctl,
     read,
@@ -61,7 +61,7 @@ fn found(context: u64, inner: bool) {
     // The kernel has read the argument by now. Its return counts one that is still unknown; here the
     // eventfd is lost too.
     if !vfio_ioctl::read_again(call) {
-        emit::lose(Counter::Unreadable);
+        emit::lose(Counter::Unreadable, Loss::of(call.device));
         return;
     }
     if call.request == VFIO_DEVICE_SET_IRQS {

@@ -2,9 +2,12 @@
 //! Emits `Read`. Without it a cycle has no wake, and aliased triggers and triggers by user space are
 //! not seen.
 
-use remap_common::record::Read;
+use remap_common::record::{LostKind, Read};
 
-use crate::{emit, filter, infer, maps, read};
+use crate::{
+    emit::{self, Loss},
+    filter, infer, maps, read,
+};
 
 program!(fexit, eventfd_read_fexit, |argument, result| returned(
     argument(0),
@@ -18,7 +21,11 @@ program!(kprobe, eventfd_read_kprobe, |argument| {
         .and_then(read::context_of)
         .is_some_and(|context| filter::target_of(context).is_some());
     if ours || infer::is_of_interest() {
-        emit::begin(&maps::EVENTFD_READS, &maps::EventfdRead { file, iter });
+        emit::begin(
+            &maps::EVENTFD_READS,
+            Loss::kind(0, LostKind::Read),
+            &maps::EventfdRead { file, iter },
+        );
     }
 });
 
@@ -44,7 +51,7 @@ fn returned(kiocb: u64, iter: u64, result: u64) {
     } else {
         None
     };
-    emit::emit(|| Read {
+    emit::emit(Loss::eventfd(target, LostKind::Read), || Read {
         context,
         target: *target,
         value: value.unwrap_or(0),

@@ -3,7 +3,10 @@
 
 use remap_common::record::Release;
 
-use crate::{emit, filter, maps, read};
+use crate::{
+    emit::{self, Loss},
+    filter, maps, read,
+};
 
 at_entry!(eventfd_release_fentry, eventfd_release_kprobe, |argument| {
     released(argument(1))
@@ -13,7 +16,7 @@ at_entry!(eventfd_release_fentry, eventfd_release_kprobe, |argument| {
 fn released(file: u64) -> Option<()> {
     let context = read::context_of(file)?;
     let target = filter::target_of(context)?;
-    emit::emit(|| Release {
+    emit::emit(Loss::of(target.device), || Release {
         context,
         target: *target,
     });

@@ -2,9 +2,12 @@
 //! `eventfd_signal` jumps here; from 6.8 on (3652117f8548) it is an inline function.
 //! Emits `Signal`. Without it there are no triggers, so nothing can be correlated.
 
-use remap_common::record::{Signal, Target};
+use remap_common::record::{LostKind, Signal, Target};
 
-use crate::{emit, filter, infer, maps, read};
+use crate::{
+    emit::{self, Loss},
+    filter, infer, maps, read,
+};
 
 at_entry!(eventfd_signal_fentry, eventfd_signal_kprobe, |argument| {
     let context = argument(0);
@@ -29,7 +32,7 @@ fn signalled(context: u64, target: &Target, addend: u64) {
     let count = read::eventfd_count(context);
     let in_task = read::in_task();
     let inside = maps::device_in_call().unwrap_or(0);
-    emit::emit(|| Signal {
+    emit::emit(Loss::eventfd(target, LostKind::Signal), || Signal {
         context,
         target: *target,
         addend,

@@ -4,7 +4,10 @@
 
 use remap_common::{counter::Counter, record::Write, uapi::EFAULT};
 
-use crate::{emit, filter, maps, read};
+use crate::{
+    emit::{self, Loss},
+    filter, maps, read,
+};
 
 at_entry!(eventfd_write_fentry, eventfd_write_kprobe, |argument| {
     entered(argument(0), argument(1))
@@ -31,7 +34,7 @@ fn entered(file: u64, buffer: u64) -> Option<()> {
         buffer,
         target: *target,
     };
-    emit::begin(&maps::EVENTFD_WRITES, &call);
+    emit::begin(&maps::EVENTFD_WRITES, Loss::of(call.target.device), &call);
     Some(())
 }
 
@@ -51,10 +54,10 @@ fn report(call: &maps::EventfdWrite, result: u64) {
         // It lay in a page without memory; the kernel has read it since.
         value = read::user_word(call.buffer);
         if value.is_none() && result as i64 != -EFAULT {
-            emit::lose(Counter::Unreadable);
+            emit::lose(Counter::Unreadable, Loss::of(call.target.device));
         }
     }
-    emit::emit(|| Write {
+    emit::emit(Loss::of(call.target.device), || Write {
         context: call.context,
         target: call.target,
         begin_ns: call.begin_ns,

@@ -10,10 +10,13 @@ use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use remap_common::record::{Fault, UNKNOWN_SIZE};
+use remap_common::record::{Fault, LostKind, UNKNOWN_SIZE};
 
 use super::{probed_argument, probed_return};
-use crate::{emit, filter, maps, read};
+use crate::{
+    emit::{self, Loss},
+    filter, maps, read,
+};
 
 /// A handler without an order sets up one page of this many bytes.
 const PAGE: u64 = 4096;
@@ -59,7 +62,7 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let for_dma = u32::from(emit::call_in(&maps::NODE_CALLS).is_some());
-    emit::emit(|| Fault {
+    emit::emit(Loss::kind(call.device, LostKind::Fault), || Fault {
         device: call.device,
         offset: call.offset,
         address: call.address,
@@ -102,6 +105,6 @@ fn entered(ctx: &ProbeContext, size: u64) -> Option<()> {
         address,
         size,
     };
-    emit::begin(&maps::FAULTS, &call);
+    emit::begin(&maps::FAULTS, Loss::kind(device, LostKind::Fault), &call);
     Some(())
 }

@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use remap_common::{
     counter::Counter,
-    record::{Data, PrecopyInfo},
+    record::{Data, LostKind, PrecopyInfo},
     uapi::{
         VFIO_DEVICE_FEATURE_MASK, VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_FEATURE_PROBE,
         VFIO_DEVICE_FEATURE_SET, VFIO_MIG_GET_PRECOPY_INFO, vfio_device_feature,
@@ -22,7 +22,7 @@ use remap_common::{
 
 use super::{probed_argument, probed_return};
 use crate::{
-    emit,
+    emit::{self, Loss},
     maps::{self, DataCall, Ioctl},
     read::{self, Operation},
 };
@@ -44,7 +44,7 @@ pub fn learn(call: &Ioctl) -> Option<()> {
     }
     let file = emit::required(read::file_of_fd(fd))?;
     if maps::DATA_FILES.insert(file, call.device, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+        emit::lose(Counter::ContextsFull, Loss::UNKNOWN);
     }
     Some(())
 }
@@ -80,6 +80,7 @@ fn entered(ctx: &ProbeContext, operation: Operation, argument: u64) {
     }
     emit::begin(
         &maps::DATA_CALLS,
+        Loss::kind(0, LostKind::Data),
         &DataCall {
             begin_ns: emit::now(),
             handler,
@@ -111,7 +112,7 @@ pub fn data_kretprobe(ctx: RetProbeContext) -> u32 {
     let Some(call) = returning(&ctx) else {
         return 0;
     };
-    emit::emit(|| Data {
+    emit::emit(Loss::kind(call.device, LostKind::Data), || Data {
         device: call.device,
         file: call.file,
         begin_ns: call.begin_ns,
@@ -135,9 +136,9 @@ pub fn data_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     let dirty = read::user_word::<u64>(call.argument + 16);
     let known = result == 0 && initial.is_some() && dirty.is_some();
     if result == 0 && !known {
-        emit::lose(Counter::Unreadable);
+        emit::lose(Counter::Unreadable, Loss::kind(call.device, LostKind::Data));
     }
-    emit::emit(|| PrecopyInfo {
+    emit::emit(Loss::kind(call.device, LostKind::Data), || PrecopyInfo {
         device: call.device,
         file: call.file,
         begin_ns: call.begin_ns,

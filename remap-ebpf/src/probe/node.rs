@@ -10,7 +10,7 @@ use remap_common::{
 
 use super::vfio_ioctl::introduce;
 use crate::{
-    emit,
+    emit::{self, Loss},
     maps::{self, NodeCall},
     read,
 };
@@ -44,7 +44,7 @@ fn open_group(inode: u64, file: u64) -> Option<()> {
 
 #[inline(always)]
 fn opening(file: u64, call: NodeCall) {
-    emit::begin(&maps::NODE_CALLS, &NodeCall { file, ..call });
+    emit::begin(&maps::NODE_CALLS, Loss::UNKNOWN, &NodeCall { file, ..call });
 }
 
 program!(kretprobe, node_open_kretprobe, |result| emit::end(
@@ -112,6 +112,7 @@ fn asked(file: u64, request: u32) -> Option<()> {
     let group = emit::required(read::private_of(file))?;
     emit::begin(
         &maps::NODE_CALLS,
+        Loss::UNKNOWN,
         &NodeCall {
             request,
             ..NodeCall::of(NodeKind::Group, group, read::group_number(group))
@@ -141,7 +142,7 @@ fn made(call: &NodeCall, fd: i32) -> Option<()> {
 
 #[inline(always)]
 fn report(node: Wire<NodeKind>, key: u64, number: u32, opened: bool, result: i64) {
-    emit::emit(|| Node {
+    emit::emit(Loss::UNKNOWN, || Node {
         key,
         result,
         node,
@@ -153,7 +154,7 @@ fn report(node: Wire<NodeKind>, key: u64, number: u32, opened: bool, result: i64
 
 #[inline(always)]
 fn report_file(device: u64, node: Wire<NodeKind>, key: u64, number: u32, fd: i32) {
-    emit::emit(|| DeviceFile {
+    emit::emit(Loss::of(device), || DeviceFile {
         device,
         key,
         node,

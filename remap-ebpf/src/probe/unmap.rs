@@ -7,7 +7,10 @@
 
 use remap_common::record::Unmap;
 
-use crate::{emit, filter, read};
+use crate::{
+    emit::{self, Loss},
+    filter, read,
+};
 
 at_entry!(unmap_fentry, unmap_kprobe, |argument| removed(argument(0)));
 
@@ -20,7 +23,7 @@ fn removed(vma: u64) -> Option<()> {
     let device = emit::required(read::device_of(file))?;
     let (start, end, offset) = emit::required(read::range_of_vma(vma))?;
     let owner = filter::owner_of(vma);
-    emit::emit_about(&owner, || Unmap {
+    emit::emit_about(&owner, Loss::of(device), || Unmap {
         device,
         address: start,
         size: end - start,

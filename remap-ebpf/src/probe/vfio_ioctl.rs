@@ -21,7 +21,9 @@ use remap_common::{
 
 use super::{migration_data, probed_argument, probed_return};
 use crate::{
-    contexts, emit, filter, infer,
+    contexts,
+    emit::{self, Loss},
+    filter, infer,
     maps::{self, Ioctl},
     read,
 };
@@ -83,7 +85,7 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     if !emit::end(&maps::IOCTLS, |call| returned(call, result)) {
         // The entry hook was attached before this one: calls that began before it are in EARLY.
         if maps::EARLY.remove(thread).is_err() {
-            emit::lose(Counter::EntryMissed);
+            emit::lose(Counter::EntryMissed, Loss::UNKNOWN);
         }
     } else if diagnostics() {
         info!(&ctx, "ioctl returns {}, thread {}", result, thread as u32);
@@ -105,11 +107,11 @@ pub fn introduce(device: u64) {
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks a map")]
 pub fn introduce_as(device: u64, origin: Origin, subject: &emit::Subject) {
-    if maps::DEVICES.insert(device, 1, maps::NEW_ONLY).is_err() {
+    if maps::DEVICES.insert(device, 1, emit::NEW_ONLY).is_err() {
         // Another program may have been first: the hook of a call, or the walk.
         // SAFETY: only the presence is of interest.
         if unsafe { maps::DEVICES.get(device) }.is_none() {
-            emit::lose(Counter::ContextsFull);
+            emit::lose(Counter::ContextsFull, Loss::of(device));
         }
         return;
     }
@@ -124,7 +126,7 @@ pub fn introduce_as(device: u64, origin: Origin, subject: &emit::Subject) {
     if !read::driver_name(device, &mut driver) {
         driver = emit::NO_NAME;
     }
-    let introduced = emit::emit_about(subject, || Device {
+    let introduced = emit::emit_about(subject, Loss::of(device), || Device {
         device,
         name,
         driver,
@@ -157,13 +159,13 @@ fn entered(device: u64, request: u32, pointer: u64) {
     if request != VFIO_DEVICE_RESET {
         read_argument(call);
     }
-    emit::emit_at(call.begin_ns, || Enter {
+    emit::emit_at(call.begin_ns, Loss::of(call.device), || Enter {
         device,
         request,
         argument_len: call.argument_len,
         argument: call.argument,
     });
-    emit::begin(&maps::IOCTLS, call);
+    emit::begin(&maps::IOCTLS, Loss::of(call.device), call);
 }
 
 /// Reads the argument. Every structure begins with its own size.
@@ -213,7 +215,7 @@ const fn has_argument(request: u32) -> bool {
 fn returned(call: &Ioctl, result: i64) {
     // The kernel could not read it either where it says so.
     if call.unread != 0 && has_argument(call.request) && result != -EFAULT {
-        emit::lose(Counter::Unreadable);
+        emit::lose(Counter::Unreadable, Loss::of(call.device));
     }
     if call.request == VFIO_DEVICE_SET_IRQS {
         if result == 0 {
@@ -239,7 +241,7 @@ fn returned(call: &Ioctl, result: i64) {
     } else {
         0
     };
-    emit::emit_in_place(&emit::Subject::current(), |answer| {
+    emit::emit_in_place(&emit::Subject::current(), Loss::of(call.device), |answer| {
         let answer_len = read::user_bytes_in_place(answer, call.pointer, size);
         Exit {
             device: call.device,

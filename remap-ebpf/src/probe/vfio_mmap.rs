@@ -3,7 +3,10 @@
 
 use remap_common::record::{Map, Origin};
 
-use crate::{emit, filter, maps, read};
+use crate::{
+    emit::{self, Loss},
+    filter, maps, read,
+};
 
 program!(kprobe, vfio_mmap_kprobe, |argument| entered(
     argument(0),
@@ -27,14 +30,14 @@ fn entered(file: u64, vma: u64) -> Option<()> {
         size: end - start,
         offset,
     };
-    emit::begin(&maps::MMAPS, &call);
+    emit::begin(&maps::MMAPS, Loss::of(device), &call);
     Some(())
 }
 
 program!(kretprobe, vfio_mmap_kretprobe, |result| emit::end(
     &maps::MMAPS,
     |call| {
-        emit::emit(|| Map {
+        emit::emit(Loss::of(call.device), || Map {
             device: call.device,
             address: call.address,
             size: call.size,

@@ -35,7 +35,7 @@ fn released(file: u64) -> Option<()> {
         return None;
     }
     let dying = read::is_exiting();
-    emit::emit(|| Close {
+    emit::emit(emit::Loss::of(device), || Close {
         device,
         dying: dying.wire(),
         reserved: 0,

@@ -5,7 +5,7 @@
 use remap_common::record::Request;
 
 use super::vfio_ioctl::introduce;
-use crate::emit;
+use crate::emit::{self, Loss};
 
 program!(kprobe, vfio_request_kprobe, |argument| requested(
     argument(0),
@@ -15,7 +15,7 @@ program!(kprobe, vfio_request_kprobe, |argument| requested(
 #[inline(always)]
 fn requested(device: u64, count: u32) {
     introduce(device);
-    emit::emit(|| Request {
+    emit::emit(Loss::of(device), || Request {
         device,
         count,
         reserved: 0,

@@ -11,7 +11,7 @@ use remap_common::{
 
 use super::vfio_ioctl;
 use crate::{
-    emit,
+    emit::{self, Loss},
     maps::{self, RegionWrite},
     read,
 };
@@ -47,14 +47,14 @@ fn entered(file: u64, buffer: u64, count: u64, position: u64) -> Option<()> {
         count,
     };
     if is_state {
-        emit::emit_at(call.begin_ns, || StateEnter {
+        emit::emit_at(call.begin_ns, Loss::of(device), || StateEnter {
             device,
             offset,
             word: call.word,
             word_known: call.word_known,
         });
     }
-    emit::begin(&maps::REGION_WRITES, &call);
+    emit::begin(&maps::REGION_WRITES, Loss::of(device), &call);
     Some(())
 }
 
@@ -100,14 +100,14 @@ fn word_of(call: &RegionWrite, is_state: bool, result: i64) -> Option<u32> {
         matches!(call.count, 1 | 2 | 4..)
     };
     if word.is_none() && is_read && result != -EFAULT {
-        emit::lose(Counter::Unreadable);
+        emit::lose(Counter::Unreadable, Loss::of(call.device));
     }
     word
 }
 
 #[inline(always)]
 fn end_config(call: &RegionWrite, word: Option<u32>, result: i64) {
-    emit::emit(|| ConfigWrite {
+    emit::emit(Loss::of(call.device), || ConfigWrite {
         device: call.device,
         offset: call.offset & WITHIN,
         begin_ns: call.begin_ns,
@@ -119,7 +119,7 @@ fn end_config(call: &RegionWrite, word: Option<u32>, result: i64) {
 
 #[inline(always)]
 fn end_state(call: &RegionWrite, word: Option<u32>, result: i64) {
-    emit::emit(|| StateExit {
+    emit::emit(Loss::of(call.device), || StateExit {
         device: call.device,
         offset: call.offset,
         begin_ns: call.begin_ns,

@@ -8,11 +8,16 @@
 
 use remap_common::counter::Counter;
 
-use crate::{emit, filter, maps::COPIES, read, zap};
+use crate::{
+    emit::{self, Loss},
+    filter,
+    maps::COPIES,
+    read, zap,
+};
 
 program!(kprobe, vfio_mmap_open_kprobe, |argument| {
     if COPIES.insert(emit::thread(), argument(0), 0).is_err() {
-        emit::lose(Counter::CallsFull);
+        emit::lose(Counter::CallsFull, Loss::UNKNOWN);
     }
 });
 

@@ -5,7 +5,10 @@
 use remap_common::counter::Counter;
 
 use super::{is_device_file, meet, visited};
-use crate::{emit, maps, read};
+use crate::{
+    emit::{self, Loss},
+    maps, read,
+};
 
 /// `struct bpf_iter__task_file`: meta, task, fd, file.
 mod offset {
@@ -37,7 +40,7 @@ pub extern "C" fn walk_files(context: *mut core::ffi::c_void) -> i32 {
         let fd = visited(context, offset::FD) as u32;
         let place = u64::from(subject.pid) << 32 | u64::from(fd);
         if maps::DEVICE_FILES.insert(place, device, 0).is_err() {
-            emit::lose(Counter::ContextsFull);
+            emit::lose(Counter::ContextsFull, Loss::of(device));
         }
     }
     0

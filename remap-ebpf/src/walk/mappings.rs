@@ -8,7 +8,10 @@ use remap_common::{
 };
 
 use super::{is_device_file, meet, visited};
-use crate::{emit, filter, infer, read};
+use crate::{
+    emit::{self, Loss},
+    filter, infer, read,
+};
 
 /// `struct bpf_iter__task_vma`: meta, task, vma.
 mod offset {
@@ -46,7 +49,7 @@ fn found(task: u64, vma: u64, file: u64) -> Option<()> {
     if filter::something_is_prior() {
         infer::note_description(device, (offset >> VFIO_PCI_OFFSET_SHIFT) as u32);
     }
-    emit::emit_about(&subject, || Map {
+    emit::emit_about(&subject, Loss::of(device), || Map {
         device,
         address: start,
         size: end - start,

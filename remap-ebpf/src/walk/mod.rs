@@ -14,7 +14,7 @@ use remap_common::{
 };
 
 use crate::{
-    emit::{self, Subject},
+    emit::{self, Loss, Subject},
     filter, maps,
     probe::introduce_as,
     read,
@@ -62,7 +62,7 @@ fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
         met.name = emit::NO_NAME;
     }
     if maps::MET.insert(device, &met, 0).is_err() {
-        emit::lose(Counter::ContextsFull);
+        emit::lose(Counter::ContextsFull, Loss::of(device));
     }
     Some(device)
 }

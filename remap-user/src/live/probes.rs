@@ -11,12 +11,14 @@ use aya_log::EbpfLogger;
 use remap_common::{
     counter::STRIDE,
     layout::{KernelAddresses, KernelLayout},
+    loss,
 };
-use remap_core::account::{Counters, Misses};
+use remap_core::account::{Counters, Loss, Losses, Misses};
 use zerocopy::IntoBytes as _;
 
 use super::{
     account::{counters::CounterMap, stale_calls},
+    clock::monotonic_ns,
     controls,
     error::LoadError,
     hooks::{lookup, row::Requirement, set::HookSet, table::TABLE},
@@ -67,6 +69,9 @@ pub enum ModuleHooks {
 pub struct Probes {
     ebpf: Ebpf,
     counters: CounterMap,
+    losses: Losses,
+    /// The sum of the loss counters when the table of losses was last read.
+    placed: u64,
     /// The layout that the programs read by.
     layout: KernelLayout,
     /// The hooks.
@@ -133,6 +138,8 @@ impl Probes {
         Ok(Self {
             ebpf,
             counters,
+            losses: Losses::default(),
+            placed: 0,
             layout: measured.layout,
             hooks: HookSet::new(btf, options.tracing),
             self_test: SelfTest::default(),
@@ -249,12 +256,19 @@ impl Probes {
         self.hooks.skipped(&self.ebpf)
     }
 
-    /// Everything that the programs and the kernel count as lost so far.
+    /// What the programs and the kernel count as lost since the last call, and what may be.
     ///
     /// # Errors
-    /// If a program or a link cannot be queried.
-    pub fn lost(&self) -> io::Result<u64> {
-        Ok(self.counters().lost() + self.skipped()?.total() + self.hooks.missed()?.total())
+    /// If the clock cannot be read, or a program or a link not be queried.
+    pub fn losses(&mut self) -> io::Result<Vec<Loss>> {
+        let asked_ns = monotonic_ns()?;
+        let lost = self.counters().lost();
+        let changed = lost != std::mem::replace(&mut self.placed, lost);
+        let table = changed.then(|| self.counters.losses());
+        let mut skipped = self.skipped()?;
+        skipped.by.extend(self.hooks.missed()?.by);
+        let times = (asked_ns, monotonic_ns()?);
+        Ok(self.losses.since(times, table, &skipped))
     }
 
     /// Whether hooks fire, by a call of this process; `None` if they do.
@@ -310,6 +324,7 @@ fn load_object(
         .btf(Some(btf))
         .map_max_entries("RECORDS", options.ring_bytes)
         .map_max_entries("COUNTERS", cpus * STRIDE)
+        .map_max_entries("LOSSES", loss::words(cpus))
         .override_global("LAYOUT", layout.as_bytes(), true)
         .override_global("ADDRESSES", addresses.as_bytes(), true)
         .override_global("DIAGNOSTICS", &diagnostics, true)
@@ -324,9 +339,9 @@ fn possible_cpus() -> Result<u32, String> {
 }
 
 fn map_counters(ebpf: &Ebpf, cpus: u32) -> io::Result<CounterMap> {
-    let Some(Map::Array(map)) = ebpf.map("COUNTERS") else {
-        return Err(io::Error::other("the object has no array COUNTERS"));
+    let array = |name: &str| match ebpf.map(name) {
+        Some(Map::Array(map)) => Ok(map.fd().as_fd()),
+        _ => Err(io::Error::other(format!("the object has no array {name}"))),
     };
-    let cpus = usize::try_from(cpus).map_err(io::Error::other)?;
-    CounterMap::new(map.fd().as_fd(), cpus)
+    CounterMap::new(array("COUNTERS")?, array("LOSSES")?, cpus)
 }

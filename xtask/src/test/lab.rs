@@ -49,6 +49,7 @@ const GROUP: Group = Group {
 const GROUPS: &[Group] = &[
     Group {
         name: "vectors",
+        equip: equip_with_two,
         ..GROUP
     },
     Group {
@@ -56,6 +57,7 @@ const GROUPS: &[Group] = &[
         // It needs an eventfd_signal with a count, which 6.8 (commit 3652117f8548) took away.
         series: &[Series::V6_1],
         driver_args: "encoding=bitmap",
+        equip: equip_with_two,
         ..GROUP
     },
     Group {
@@ -77,6 +79,12 @@ const GROUPS: &[Group] = &[
         ..GROUP
     },
 ];
+
+/// A second device, whose interrupts flood the tracer.
+fn equip_with_two(spec: &mut Spec) -> Result<()> {
+    spec.devices = vec![Device::Nvme, Device::Nvme];
+    Ok(())
+}
 
 /// Devices of every kind, bound to vfio-pci, and others who count what happens to them.
 fn equip_stock(spec: &mut Spec) -> Result<()> {

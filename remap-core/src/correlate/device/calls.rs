@@ -44,7 +44,7 @@ impl Device {
             begin_ns: exit.begin_ns,
             result: exit.result,
             answer,
-            lossy,
+            lossy: lossy || self.lost_since(exit.begin_ns),
         };
         let succeeded = exit.result.is_ok();
         match call {
@@ -157,7 +157,7 @@ impl Device {
                 begin_ns: write.begin_ns,
                 result: write.result,
                 answer: &Answer::None,
-                lossy,
+                lossy: lossy || self.lost_since(write.begin_ns),
             };
             self.end_change(queue, at, (state, Protocol::Legacy), exit);
         }

@@ -7,6 +7,7 @@ use crate::correlate::queue::OutputQueue;
 use crate::correlate::remap::{ChangeEnd, Cut};
 use crate::correlate::report::Reporter;
 use crate::correlate::rules::is_timeout;
+use crate::event::LostKind;
 use crate::model::{Closed, Outcome, Output, Reason, UnfinishedChange, ZapEnd};
 
 impl Device {
@@ -62,6 +63,8 @@ impl Device {
             reference: change.reference(),
             end_ns: change.end.map_or(now, |(end_ns, _)| end_ns),
             lossy: change.lossy,
+            // Its trigger may be the one that was not recorded.
+            signals_complete: !self.remap.has_gap(&self.interrupts),
             facts: self.migration.facts(out, now, change),
         };
         if self.remap.judge_change(out, &end) {
@@ -69,16 +72,48 @@ impl Device {
         }
     }
 
-    /// Records were lost.
-    pub(in crate::correlate) fn lose(&mut self, queue: &mut OutputQueue, now: u64) {
-        self.identity.lossy = true;
+    /// Records about this device, or about any, were lost that can have been `lost`.
+    pub(in crate::correlate) fn lose(&mut self, queue: &mut OutputQueue, now: u64, lost: LostKind) {
+        // Only of a PCI device it is known which interrupts are no remap IRQ.
+        let lost = match lost {
+            LostKind::Interrupt if !self.identity.is_pci() => LostKind::Read,
+            lost => lost,
+        };
+        queue.retract(&self.identity.name, lost);
         let out = &mut Reporter::new(&self.identity, queue);
-        self.mappings.lose(out, now);
-        self.migration.lose(out, now);
-        self.calls.lose();
-        self.interrupts.lose();
-        self.remap.lose();
-        self.regions.lose();
+        let name = |index| irq_name(&self.identity, &self.remap, index);
+        match lost {
+            LostKind::Signal => {
+                self.interrupts.lose_signals();
+                self.remap.lose_signals();
+            }
+            LostKind::Interrupt => self.interrupts.lose_interrupts(out, name),
+            LostKind::Consumed => self.interrupts.lose(out, name),
+            LostKind::Read => {
+                self.interrupts.lose(out, name);
+                self.remap.lose();
+            }
+            LostKind::Fault => {
+                self.mappings.lose_faults(out, now);
+                self.migration.lose_figures();
+            }
+            LostKind::Data => self.migration.lose_figures(),
+            LostKind::Other => {
+                self.lost_ns = Some(now);
+                self.interrupts.lose(out, name);
+                self.remap.lose();
+                self.mappings.lose(out, now);
+                self.migration.lose(out, now);
+                self.calls.lose();
+                self.regions.lose();
+                self.identity.lossy = true;
+            }
+        }
+    }
+
+    /// Whether records that can have been anything were lost since `begin_ns`.
+    pub(super) fn lost_since(&self, begin_ns: u64) -> bool {
+        self.lost_ns.is_some_and(|lost_ns| begin_ns <= lost_ns)
     }
 
     /// The device file was closed for the last time: all stored facts are invalid.

@@ -31,6 +31,8 @@ use crate::parse::region::Area;
 pub(super) struct Device {
     identity: Identity,
     users: Users,
+    /// When records about it that can have been anything were last lost.
+    lost_ns: Option<u64>,
     calls: Calls,
     pub(super) interrupts: Interrupts,
     regions: Regions,
@@ -166,6 +168,7 @@ impl Device {
         if write.result.is_err() {
             return;
         }
+        self.interrupts.written(write.target, write.value);
         let out = &mut Reporter::new(&self.identity, queue);
         let live = self.mappings.live();
         self.remap.write(out, at, write, live);

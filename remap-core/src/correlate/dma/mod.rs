@@ -131,6 +131,12 @@ impl Dma {
         self.pending.clear();
     }
 
+    /// Records of one device were lost: the same for its mappings.
+    pub(super) fn lose_device(&mut self, device: DeviceKey) {
+        self.parts.close(device);
+        self.pending.retain(|pending| pending.device != device);
+    }
+
     /// A device was closed.
     pub(super) fn close(&mut self, device: DeviceKey) {
         self.parts.close(device);

@@ -10,6 +10,8 @@ use super::call::{LookedUp, Setting};
 use super::moment::Moment;
 use super::report::Reporter;
 use super::rules::{never_read, request_ignored};
+use remap_common::uapi::VFIO_PCI_NUM_IRQS;
+
 use crate::event::{ContextKey, Errno, Role, Signal, Target};
 use crate::model::{Interrupt, IrqChange, IrqName, IrqVerb};
 use vector::Vector;
@@ -49,7 +51,7 @@ impl Interrupts {
         stats.signals += 1;
         stats.software += u64::from(software);
         let vector = self.vectors.entry((target.index, target.sub)).or_default();
-        vector.signal(now, signal.addend, signal.context);
+        vector.signal(now, (signal.addend, signal.count), signal.context);
         if !software {
             vector.asked_ns.get_or_insert(now);
         }
@@ -73,8 +75,15 @@ impl Interrupts {
             return;
         }
         let vector = self.vectors.entry((target.index, target.sub)).or_default();
-        let (taken, signal_ns) = vector.take(value);
+        let got = vector.take(value);
+        let (taken, signal_ns) = (got.signals, got.first_ns);
         let stats = out.vector_stats((target.index, target.sub), name);
+        match name {
+            // Its value is no number of signals.
+            IrqName::Remap | IrqName::Inferred => stats.incomplete |= got.missing > 0,
+            _ => stats.missed += got.missing,
+        }
+        stats.incomplete |= got.unproven;
         stats.coalesced += taken.saturating_sub(1);
         match taker {
             Taker::Kernel => stats.consumed += 1,
@@ -98,6 +107,15 @@ impl Interrupts {
             in_kernel: taker == Taker::Kernel,
             task: at.task.clone(),
         });
+    }
+
+    /// User space added to the counter of an eventfd.
+    pub(super) fn written(&mut self, target: Target, value: Option<u64>) {
+        if target.role == Role::Trigger
+            && let Some(vector) = self.vectors.get_mut(&(target.index, target.sub))
+        {
+            vector.written(value);
+        }
     }
 
     /// An eventfd was found to be enabled.
@@ -222,20 +240,52 @@ impl Interrupts {
     }
 
     /// Records were lost.
-    pub(super) fn lose(&mut self) {
-        self.vectors.values_mut().for_each(Vector::lose);
+    pub(super) fn lose(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
+        self.lose_of(out, name, |_| true);
         // The device may have been closed since.
         self.requested_ns = None;
+    }
+
+    /// Signals or reads of the interrupts that vfio-pci itself defines were lost.
+    pub(super) fn lose_interrupts(
+        &mut self,
+        out: &mut Reporter<'_>,
+        name: impl Fn(u32) -> IrqName,
+    ) {
+        self.lose_of(out, name, |index| index < VFIO_PCI_NUM_IRQS);
+    }
+
+    fn lose_of(
+        &mut self,
+        out: &mut Reporter<'_>,
+        name: impl Fn(u32) -> IrqName,
+        wanted: impl Fn(u32) -> bool,
+    ) {
+        for ((index, sub), vector) in &mut self.vectors {
+            if wanted(*index) && vector.context().is_some() {
+                vector.lose();
+                out.vector_stats((*index, *sub), name(*index)).incomplete = true;
+            }
+        }
+    }
+
+    /// Signals may have been lost; the next reads show whether.
+    pub(super) fn lose_signals(&mut self) {
+        self.vectors.values_mut().for_each(Vector::lose_signals);
+    }
+
+    /// Whether a signal of an IRQ index may be missing that no read has shown yet.
+    pub(super) fn has_gap(&self, index: u32) -> bool {
+        let mut vectors = self.vectors.range((index, 0)..=(index, u32::MAX));
+        vectors.any(|(_, vector)| vector.has_gap())
     }
 
     /// The device was closed, or the trace ended: counts the unread signals.
     pub(super) fn close(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
         self.requested_ns = None;
         for ((index, sub), vector) in std::mem::take(&mut self.vectors) {
-            let unread = vector.unread();
-            if unread > 0 {
-                out.vector_stats((index, sub), name(index)).unread += unread;
-            }
+            let had_gap = vector.has_gap();
+            leave(out, (name(index), index, sub), had_gap, vector.unread());
         }
     }
 
@@ -280,10 +330,9 @@ impl Interrupts {
             return;
         }
         let vector = self.vectors.entry((index, sub)).or_default();
+        let had_gap = vector.has_gap();
         let unread = vector.set(context);
-        if unread > 0 {
-            out.vector_stats((index, sub), name).unread += unread;
-        }
+        leave(out, (name, index, sub), had_gap, unread);
     }
 
     fn range_mut(
@@ -294,5 +343,19 @@ impl Interrupts {
         let range = (index, subs.start)..(index, subs.end);
         let vectors = self.vectors.range_mut(range);
         vectors.map(|((_, sub), vector)| (*sub, vector))
+    }
+}
+
+/// An eventfd is not a sub-index's any more; `unread` of its signals were not read.
+fn leave(
+    out: &mut Reporter<'_>,
+    (name, index, sub): (IrqName, u32, u32),
+    had_gap: bool,
+    unread: u64,
+) {
+    if unread > 0 || had_gap {
+        let stats = out.vector_stats((index, sub), name);
+        stats.unread += unread;
+        stats.incomplete |= had_gap;
     }
 }

@@ -154,8 +154,13 @@ impl Mappings {
 
     /// Records were lost: a listed mapping may have been removed, and a fault may be missing.
     pub(super) fn lose(&mut self, out: &mut Reporter<'_>, now: u64) {
-        self.zaps.end_all(out, now, ZapEnd::Lost);
+        self.lose_faults(out, now);
         self.live.lose();
+    }
+
+    /// Faults may have been lost: what is populated again is not known.
+    pub(super) fn lose_faults(&mut self, out: &mut Reporter<'_>, now: u64) {
+        self.zaps.end_all(out, now, ZapEnd::Lost);
     }
 
     /// The device was closed, or the trace ended.

@@ -85,6 +85,9 @@ impl Change {
 
     /// How a call that returned at `end_ns` spent its time.
     fn spent(&self, waited: &Cover, end_ns: u64) -> Option<Spent> {
+        if self.inside.is_partial() {
+            return None;
+        }
         let duration = end_ns.checked_sub(self.begin_ns)?;
         let mut covered = Cover::default();
         let mut sum = 0;

@@ -63,7 +63,7 @@ impl OpenInterval {
     /// How many bytes of data were read, if they were not read to the end.
     pub(super) fn unfinished(&self) -> Option<u64> {
         let data = self.tally.data_stats();
-        (data.reads > 0 && data.ends == 0).then_some(data.read_bytes)
+        (data.reads > 0 && data.ends == 0 && !self.tally.is_partial()).then_some(data.read_bytes)
     }
 
     pub(super) fn finish(self, device: String, until_ns: u64, end: IntervalEnd) -> StateInterval {

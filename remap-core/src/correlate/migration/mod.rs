@@ -5,6 +5,7 @@ mod change;
 mod feature;
 mod fsm;
 mod interval;
+mod loss;
 mod state;
 
 use super::call::Returned;
@@ -264,17 +265,6 @@ impl Migration {
     pub(super) fn forget_state(&mut self, out: &mut Reporter<'_>, now: u64) {
         self.end_interval(out, now, IntervalEnd::Unknown);
         self.state = Known::Unknown;
-    }
-
-    /// Records were lost.
-    pub(super) fn lose(&mut self, out: &mut Reporter<'_>, now: u64) {
-        self.forget_state(out, now);
-        self.failed = None;
-        self.data_left = None;
-        let returned = self.returned.iter_mut().map(|(_, change)| change);
-        for change in self.in_flight.iter_mut().chain(returned) {
-            change.lossy = true;
-        }
     }
 
     /// The device was closed. Its changes are decided.

@@ -74,6 +74,8 @@ pub(super) struct Counter {
     base: u64,
     fresh: bool,
     uncertain: bool,
+    /// A signal since the last read may be missing.
+    gap: bool,
     doubt: Option<Doubt>,
     /// The last read got user space's own write and no trigger.
     pub(super) false_wake: bool,
@@ -131,12 +133,18 @@ impl Counter {
         self.fresh = false;
         let base = std::mem::take(&mut self.base);
         let uncertain = std::mem::take(&mut self.uncertain);
+        let gap = std::mem::take(&mut self.gap);
         self.false_wake = false;
         let (true, Some(value)) = (!uncertain, value) else {
             let taken = std::mem::take(&mut self.pending);
             return Reading::Clean { ids: ids(&taken) };
         };
         let Some(length) = prefix(&self.pending, base, value) else {
+            if gap {
+                // The rest of the value is that of signals without a record.
+                let taken = std::mem::take(&mut self.pending);
+                return Reading::Clean { ids: ids(&taken) };
+            }
             let taken = std::mem::take(&mut self.pending);
             let misread = misread(value, base, &taken);
             self.doubt = Some(Doubt {
@@ -166,6 +174,12 @@ impl Counter {
         self.doubt
             .take_if(|doubt| doubt.read_ns < until_ns)
             .map(|doubt| doubt.misread)
+    }
+
+    /// Signals may have been lost: the next read may get more than the recorded ones.
+    pub(super) fn lose_signals(&mut self) {
+        self.gap = true;
+        self.doubt = None;
     }
 
     /// Records were lost: the next read's value cannot be checked. Pending items stay, so that the
@@ -293,6 +307,21 @@ mod tests {
         counter.lose();
         let reading = counter.read(10, Some(2));
         assert_eq!(reading, Reading::Clean { ids: vec![1] });
+    }
+
+    #[test]
+    fn a_lost_signal_explains_a_value_that_is_too_large_and_no_other() {
+        let mut counter = Counter::new();
+        counter.signal(1, 1, Some(0));
+        counter.lose_signals();
+        let reading = counter.read(10, Some(5));
+        assert_eq!(reading, Reading::Clean { ids: vec![1] });
+        counter.signal(2, 1, None);
+        counter.signal(3, 1, None);
+        counter.lose_signals();
+        let reading = counter.read(20, Some(2));
+        assert!(matches!(reading, Reading::Aliased(_)), "{reading:?}");
+        assert!(matches!(counter.read(30, Some(8)), Reading::Doubtful(_)));
     }
 
     #[test]

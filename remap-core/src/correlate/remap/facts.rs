@@ -41,5 +41,7 @@ pub(in crate::correlate) struct ChangeEnd {
     pub(in crate::correlate) end_ns: u64,
     /// Records were lost while it ran.
     pub(in crate::correlate) lossy: bool,
+    /// No trigger is missing.
+    pub(in crate::correlate) signals_complete: bool,
     pub(in crate::correlate) facts: ChangeFacts,
 }

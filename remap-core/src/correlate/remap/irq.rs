@@ -158,6 +158,14 @@ impl Irq {
         })
     }
 
+    /// Signals may have been lost.
+    pub(super) fn lose_signals(&mut self) {
+        self.counter.lose_signals();
+        if let Some((_, counter)) = &mut self.next {
+            counter.lose_signals();
+        }
+    }
+
     /// Records were lost.
     pub(super) fn lose(&mut self) {
         self.counter.lose();

@@ -29,7 +29,8 @@ impl Remap {
         });
         let open = about.iter().filter_map(|id| self.cycles.get(*id));
         let settled = self.cycles.answered(reference.id).is_settled;
-        if change.lossy || settled || open.clone().any(OpenCycle::is_settled) {
+        let unseen = about.is_empty() && !change.signals_complete;
+        if change.lossy || unseen || settled || open.clone().any(OpenCycle::is_settled) {
             return true;
         }
         let awaited = open.map(|cycle| self.awaited(cycle, change.end_ns));

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use remap_common::uapi::VFIO_PCI_NUM_IRQS;
 
 use super::change::{InFlightChange, ReturnedChange, Wait};
+use super::irq::Interrupts;
 use super::mapping::LiveMappings;
 use super::moment::Moment;
 use super::region::{Described, Malformed};
@@ -350,6 +351,16 @@ impl Remap {
     pub(super) fn settle(&mut self, out: &mut Reporter<'_>, now: u64, live: &LiveMappings) {
         self.cycles.complete(out, now, live);
         self.decide_pending(out, now, |pending| pending.is_due(now));
+    }
+
+    /// Signals may have been lost.
+    pub(super) fn lose_signals(&mut self) {
+        self.irqs.values_mut().for_each(Irq::lose_signals);
+    }
+
+    /// Whether a signal of a remap IRQ may be missing that no read has shown yet.
+    pub(super) fn has_gap(&self, interrupts: &Interrupts) -> bool {
+        self.irqs.keys().any(|index| interrupts.has_gap(*index))
     }
 
     /// Records were lost.

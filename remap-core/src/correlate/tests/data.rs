@@ -187,7 +187,7 @@ fn a_kind_of_region_survives_a_loss() {
     let mut migration = region(9, &[]);
     migration.kind = Some((3, 1));
     scene.query(migration);
-    scene.push(0, Body::Lost { count: 1 });
+    scene.push(0, Body::Lost(Lost::any(1)));
     states::word(&mut scene, 3, Ok(4));
     assert_eq!(scene.play().transitions().len(), 1);
 }

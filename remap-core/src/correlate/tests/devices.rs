@@ -121,7 +121,7 @@ fn after_a_loss_no_thread_is_known_to_be_in_a_call() {
     let mut scene = Scene::stock("vfio-pci");
     let (device, call) = (DEVICE, Call::Reset);
     scene.push(SERVICE, Body::Enter { device, call });
-    scene.push(0, Body::Lost { count: 1 });
+    scene.push(0, Body::Lost(Lost::any(1)));
     scene.get_state(Running);
     reset_zap(&mut scene, SERVICE);
     let reset_ns = scene.now;
@@ -181,7 +181,7 @@ fn what_ends_a_dma_mapping_ends_the_violation() {
             scene.push(SERVICE, Body::NodeClose { node });
         },
         // It may have been removed in what was lost.
-        |scene| scene.push(0, Body::Lost { count: 1 }),
+        |scene| scene.push(0, Body::Lost(Lost::any(1))),
         // The address of the device is that of another one afterwards.
         |scene| scene.close(false),
     ];
@@ -199,7 +199,7 @@ fn what_ends_a_dma_mapping_ends_the_violation() {
 fn a_loss_retracts_a_dma_violation_that_is_not_certain() {
     let mut scene = mapped_for_dma();
     scene.unmap(0, whole()[0]);
-    scene.push(0, Body::Lost { count: 1 });
+    scene.push(0, Body::Lost(Lost::any(1)));
     scene.wait(2 * SECOND);
     assert_eq!(scene.play().rules(), NONE);
 }

@@ -109,7 +109,7 @@ fn what_is_no_proof_is_no_finding() {
     let harmless: [fn(&mut Scene); 5] = [
         // Just now.
         |scene| scene.wait(SECOND / 2),
-        |scene| scene.push(0, Body::Lost { count: 1 }),
+        |scene| scene.push(0, Body::Lost(Lost::any(1))),
         |scene| scene.close(false),
         |scene| scene.enable_on(MSIX, &[30, 31, 32], Ok(0)),
         // It may have removed some of them before it failed.
@@ -176,13 +176,13 @@ fn a_device_that_is_asked_for_without_an_eventfd() {
     // It is asked for again after a loss.
     assert!(unknown(&ask(|scene| {
         let (device, count) = (DEVICE, 1);
-        scene.push(DRIVER, Body::Lost { count: 1 });
+        scene.push(DRIVER, Body::Lost(Lost::any(1)));
         scene.push(DRIVER, Body::Request { device, count });
     })));
     let closed = ask(|scene| scene.close(false));
     assert_eq!(closed.rules(), Vec::<&str>::new());
     // The close may be among what was lost.
-    let lost = ask(|scene| scene.push(DRIVER, Body::Lost { count: 1 }));
+    let lost = ask(|scene| scene.push(DRIVER, Body::Lost(Lost::any(1))));
     assert_eq!(lost.rules(), Vec::<&str>::new());
 }
 

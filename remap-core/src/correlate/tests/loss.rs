@@ -1,10 +1,11 @@
 //! Records were lost: fewer reports, and none that is wrong.
 
+use super::mainline::MSIX;
 use super::*;
 use crate::model::Reason;
 
 fn lose(scene: &mut Scene) {
-    scene.push(0, Body::Lost { count: 1 });
+    scene.push(0, Body::Lost(Lost::any(1)));
 }
 
 #[test]
@@ -79,4 +80,79 @@ fn an_interval_counts_only_its_own_time() {
     let interval = played.intervals()[0];
     assert_eq!(interval.activity.data.read_bytes, 4096);
     assert_eq!(interval.activity.data.busy_ns, interval.duration());
+}
+
+fn lose_only(scene: &mut Scene, records: LostKind) {
+    let lost = Lost {
+        records,
+        ..Lost::any(0)
+    };
+    scene.push(0, Body::Lost(lost));
+}
+
+#[test]
+fn a_lost_read_may_be_the_wake_of_an_open_cycle() {
+    let mut scene = Scene::new(Encoding::Bitmap);
+    scene.map_all(&[1]);
+    scene.trigger(&[1]);
+    lose_only(&mut scene, LostKind::Read);
+    scene.trap(&[1]);
+    scene.ack(&[1]);
+    let played = scene.play();
+    assert_eq!(played.cycles()[0].reason, Some(Reason::RecordsLost));
+    assert_eq!(played.rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_trigger_that_was_lost_is_no_timeout_without_a_trigger() {
+    let fail = |lossy: bool| {
+        let mut scene = Scene::new(Encoding::Vectors);
+        scene.map_all(&[1]);
+        scene.migration(&[1]);
+        let begin_ns = scene.enter(DeviceState::PreCopy);
+        if lossy {
+            lose_only(&mut scene, LostKind::Signal);
+        }
+        scene.exit(DeviceState::PreCopy, begin_ns, Err(Errno::ETIMEDOUT));
+        scene.wait(2_000_000_000);
+        let rules = scene.play().rules().join(" ");
+        rules.contains("wait-timeout")
+    };
+    assert!(fail(false));
+    assert!(!fail(true));
+}
+
+#[test]
+fn lost_signals_of_a_vector_are_counted_by_its_eventfd() {
+    let mut scene = Scene::stock("vfio-pci");
+    scene.enable_on(MSIX, &[20], Ok(0));
+    for value in [1, 1, 4] {
+        if value > 1 {
+            lose_only(&mut scene, LostKind::Signal);
+        }
+        scene.signal_on(MSIX, 0, 20);
+        scene.read_on(MSIX, 0, 20, value);
+    }
+    let stats = scene.stats();
+    let vector = &stats.devices[NAME].irqs[&MSIX].vectors[&0];
+    assert_eq!(
+        (vector.signals, vector.missed, vector.incomplete),
+        (3, 3, false)
+    );
+}
+
+#[test]
+fn lost_figures_are_lower_bounds_and_the_state_stays_known() {
+    let mut scene = Scene::stock("a-vendor");
+    scene.get_state(DeviceState::StopCopy);
+    scene.data(500, false, Ok(4096));
+    lose_only(&mut scene, LostKind::Data);
+    scene.change(DeviceState::Stop, Ok(0));
+    scene.wait(2_000_000_000);
+    let played = scene.play();
+    // The rest of the data may be what was lost.
+    assert_eq!(played.rules(), Vec::<&str>::new());
+    let interval = played.intervals()[0];
+    assert!(interval.activity.partial && interval.left);
+    assert!(!played.intervals()[1].activity.partial);
 }

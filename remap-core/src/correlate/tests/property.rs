@@ -74,7 +74,7 @@ fn lose(scene: &mut Scene, losses: Vec<(prop::sample::Index, usize, usize)>) {
         let end = (at + count).min(scene.events.len());
         let reported = (end + late).min(scene.events.len());
         let last = scene.events[reported - 1].clone();
-        let body = Body::Lost { count: 1 };
+        let body = Body::Lost(Lost::any(1));
         scene.events.insert(reported, Event { body, ..last });
         scene.events.drain(at..end);
     }
@@ -211,6 +211,49 @@ proptest! {
         let played = scene.play();
         prop_assert_eq!(played.rules(), Vec::<&str>::new());
         prop_assert_eq!(played.cycles().len(), named(&scene));
+    }
+
+    /// A doubt about signals spoils no cycle, and records that were not lost lead to no finding.
+    #[test]
+    fn a_doubt_about_signals_spoils_nothing(
+        encoding in encodings(),
+        rounds in rounds(),
+        doubts in prop::collection::vec(any::<prop::sample::Index>(), 1..9),
+    ) {
+        let mut scene = healthy(encoding, &rounds);
+        for at in doubts {
+            let at = at.index(scene.events.len());
+            let body = Body::Lost(Lost { records: LostKind::Signal, ..Lost::any(0) });
+            let event = Event { body, ..scene.events[at].clone() };
+            scene.events.insert(at, event);
+        }
+        let played = scene.play();
+        prop_assert_eq!(played.rules(), Vec::<&str>::new());
+        let count: usize = rounds.iter().map(|regions| 2 * regions.len()).sum();
+        prop_assert_eq!(played.outcomes(), vec![Outcome::Remapped; count]);
+    }
+
+    /// Signals that are lost lead to no finding.
+    #[test]
+    fn a_lost_signal_leads_to_no_finding(
+        encoding in encodings(),
+        rounds in rounds(),
+        lost in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+    ) {
+        let mut scene = healthy(encoding, &rounds);
+        for at in lost {
+            let signals = scene.events.iter().enumerate();
+            let signals = signals.filter(|(_, event)| matches!(event.body, Body::Signal(_)));
+            let signals: Vec<usize> = signals.map(|(at, _)| at).collect();
+            let Some(at) = signals.get(at.index(signals.len().max(1))) else {
+                continue;
+            };
+            let lost = Lost { records: LostKind::Signal, ..Lost::any(1) };
+            scene.events[*at].body = Body::Lost(lost);
+        }
+        let played = scene.play();
+        prop_assert_eq!(played.rules(), Vec::<&str>::new());
+        prop_assert_eq!(played.outcomes(), vec![Outcome::Remapped; named(&scene)]);
     }
 
     #[test]

@@ -290,7 +290,7 @@ fn the_time_of_a_change_is_split() {
 fn what_a_loss_leaves_is_not_split() {
     let mut scene = Scene::new(Encoding::Bitmap);
     let begin_ns = scene.enter(PreCopy);
-    scene.push(0, Body::Lost { count: 1 });
+    scene.push(0, Body::Lost(Lost::any(1)));
     scene.exit(PreCopy, begin_ns, Ok(0));
     let played = scene.play();
     assert_eq!(played.transitions()[0].spent, None);

@@ -268,7 +268,7 @@ impl Scene {
                 let (device, dying) = (DEVICE, None);
                 self.push(tid, Body::Close { device, dying });
             }
-            Step::Lose { count } => self.push(SERVICE, Body::Lost { count }),
+            Step::Lose { count } => self.push(SERVICE, Body::Lost(Lost::any(count))),
             Step::Disable => self.disable(),
             Step::DescribeIrq { mask } => self.irq_info(Some(mask)),
             Step::Wait { ns } => self.wait(ns),

@@ -154,7 +154,7 @@ fn a_zap_in_a_state_change_is_its_own() {
 fn a_loss_ends_what_may_miss_a_part() {
     let mut scene = mapped();
     scene.zap((0, 5), MEMORY_OFF);
-    scene.push(0, Body::Lost { count: 1 });
+    scene.push(0, Body::Lost(Lost::any(1)));
     scene.populate(0, 0);
     assert_eq!(scene.play().zaps()[0].end, ZapEnd::Lost);
 }

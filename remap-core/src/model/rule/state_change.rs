@@ -37,6 +37,7 @@ macro_rules! state_change_rules {
         /// The state change failed with ETIMEDOUT although every trigger was acknowledged.
         rule WaitTimeout {
             advice: "Find out why the driver ignores the ack, or which mapping still exists.",
+            unreliable_without: [eventfd_signal],
             evidence: WaitTimeout {
                 /// The change.
                 change: FailedChange,

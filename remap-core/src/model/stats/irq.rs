@@ -24,6 +24,11 @@ pub struct VectorStats {
     pub coalesced: u64,
     /// Signals that were not read before the eventfd was removed, or before the trace ended.
     pub unread: u64,
+    /// Signals without a record, by the eventfd's own count; not among `signals`.
+    pub missed: u64,
+    /// Records of signals or reads were lost, and no count shows how many: each figure is a lower
+    /// bound.
+    pub incomplete: bool,
     pub(crate) latency: Times,
 }
 

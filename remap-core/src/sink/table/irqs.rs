@@ -48,17 +48,29 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, irqs: &BTreeMap<u32, IrqStats>) -
     for (irq, sub, vector) in rows {
         let name = format!("{} {sub}", irq.name.name());
         let VectorStats {
-            signals,
             reads,
             consumed,
             coalesced,
             unread,
             ..
         } = vector;
+        let bound = if vector.incomplete { "≥" } else { "" };
+        let signals = format!("{bound}{}", vector.signals + vector.missed);
         let times = Times(vector.latency());
         writeln!(
             f,
             "  {name:<12}{signals:>9}{reads:>9}{consumed:>11}{coalesced:>8}{unread:>8}{times}"
+        )?;
+    }
+    let missed = irqs
+        .values()
+        .map(|irq| irq.sum(|vector| vector.missed))
+        .sum();
+    if missed > 0 {
+        let missed = Count(missed, "signal");
+        writeln!(
+            f,
+            "  {missed} among them without a record, known by the eventfd's count"
         )?;
     }
     if !folded.is_empty() {

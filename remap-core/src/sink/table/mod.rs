@@ -11,6 +11,7 @@ use std::fmt;
 use super::sentence;
 use super::vmm::LogText;
 use super::words::Count;
+use crate::account::Loses;
 use crate::model::{DeviceStats, Evicted, Ns, Quantiles, Rule, Summary, Withheld};
 use crate::printable::Name;
 
@@ -161,7 +162,11 @@ impl Table<'_> {
             let function = miss.function.as_deref().unwrap_or("several functions");
             let (reason, program) = (&miss.reason, &miss.program);
             write!(f, "    {reason} {}: {program} on {function}", miss.count)?;
-            f.write_str(if miss.record { "\n" } else { NO_RECORD })?;
+            f.write_str(match miss.loses {
+                Loses::Always => "\n",
+                Loses::Possibly => POSSIBLY,
+                Loses::Nothing => NO_RECORD,
+            })?;
         }
         Ok(())
     }
@@ -195,6 +200,9 @@ impl fmt::Display for Identity<'_> {
         if !reasons.is_empty() {
             write!(f, " ({})", reasons.join(", "))?;
         }
+        if summary.skipped > 0 {
+            write!(f, "; skipped {}", summary.skipped)?;
+        }
         Ok(())
     }
 }
@@ -202,6 +210,9 @@ impl fmt::Display for Identity<'_> {
 fn example(device: &DeviceStats, rule: Rule) -> Option<String> {
     device.examples.get(&rule).map(sentence::finding)
 }
+
+/// Follows the misses of a program on a function that anyone calls.
+const POSSIBLY: &str = " (not counted as lost: the calls may have been about no VFIO device)\n";
 
 /// Follows the misses of a program that only removes a context from a map.
 const NO_RECORD: &str =

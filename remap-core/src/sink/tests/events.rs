@@ -262,7 +262,7 @@ pub(super) fn every_event() -> Vec<Event> {
         }),
         Body::Request { device, count: 1 },
         Body::Unknown { kind: 99 },
-        Body::Lost { count: 2 },
+        Body::Lost(crate::event::Lost::any(2)),
         Body::Close {
             device,
             dying: Some(false),

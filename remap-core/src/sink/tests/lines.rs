@@ -86,6 +86,7 @@ pub(super) fn other_lines() -> Vec<Output> {
         ..DataStats::default()
     };
     let activity = Activity {
+        partial: false,
         faults: 4,
         fault_ns: us(9),
         zaps: 0,

@@ -65,15 +65,17 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
     }
     let delivered = scene.events.len() as u64;
     let summary = Summary {
+        skipped: 2,
         seen: Some(delivered + 3),
         delivered,
-        lost: [("ring_full".to_owned(), 1), (RECURSION.to_owned(), 2)].into(),
+        lost: [("ring_full".to_owned(), 3)].into(),
         missed: vec![Miss {
             reason: RECURSION.into(),
             program: "eventfd_signal_fentry".into(),
             function: Some("eventfd_signal_mask".to_owned()),
             count: 2,
-            record: true,
+            loses: crate::account::Loses::Possibly,
+            records: crate::event::LostKind::Signal,
         }],
         blind: vec![blind(Some(4_000_000))],
         stats: correlator.into_stats(),
@@ -159,7 +161,7 @@ fn every_line_fits_the_schema() {
     assert_eq!(outcomes, expected);
     let summary = lines.last().unwrap();
     assert_eq!(summary["cycles"], 6);
-    assert_eq!(summary["lost"]["ring_full"], 1);
+    assert_eq!(summary["lost"]["ring_full"], 3);
     assert_eq!(summary["missed"][0]["program"], "eventfd_signal_fentry");
     assert_eq!(summary["findings"]["missing-ack"], 1);
 }

@@ -264,7 +264,7 @@ fn calls_are_cut_to_the_time_asked_for() {
 
 #[test]
 fn a_loss_makes_only_the_time_before_it_incomplete() {
-    let calls = calls([(50, Body::Lost { count: 1 })]);
+    let calls = calls([(50, Body::Lost(crate::event::Lost::any(1)))]);
     assert!(!calls.complete_since(40));
     assert!(!calls.complete_since(50));
     assert!(calls.complete_since(51));

@@ -164,7 +164,7 @@ fn what_did_not_end_and_what_was_lost() {
     let mut downtimes = scene();
     let [enter, _] = state_change(SOURCE, 350, 999);
     downtimes.event(&enter);
-    downtimes.event(&event(360, Body::Lost { count: 1 }));
+    downtimes.event(&event(360, Body::Lost(crate::event::Lost::any(1))));
     let got = downtimes.finish(400);
     assert_eq!(
         (got[0].end, got[0].total.to.as_deref()),

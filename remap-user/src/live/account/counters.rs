@@ -11,28 +11,27 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
 use remap_common::counter::{Counter, STRIDE};
+use remap_common::loss;
+use remap_core::account::LossTable;
 
-/// The map of counters, mapped to read: a line of [`STRIDE`] words for each CPU.
+/// An array of words, mapped to read.
 #[derive(Debug)]
-pub struct CounterMap {
+struct Words {
     words: NonNull<u64>,
-    cpus: usize,
+    count: usize,
 }
 
 // SAFETY: an address range belongs to the process, not to a thread.
-unsafe impl Send for CounterMap {}
+unsafe impl Send for Words {}
 
-impl CounterMap {
-    /// Maps the counters of `cpus` CPUs: all possible CPUs of the machine.
-    ///
-    /// # Errors
-    /// If mmap(2) fails.
-    pub fn new(map: BorrowedFd<'_>, cpus: usize) -> io::Result<Self> {
+impl Words {
+    fn new(map: BorrowedFd<'_>, count: u32) -> io::Result<Self> {
+        let count = usize::try_from(count).map_err(io::Error::other)?;
         // SAFETY: a new mapping, at an address that the kernel chooses, overlaps no existing memory.
         let address = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                bytes(cpus),
+                count * size_of::<u64>(),
                 libc::PROT_READ,
                 libc::MAP_SHARED,
                 map.as_raw_fd(),
@@ -44,30 +43,59 @@ impl CounterMap {
         }
         let words = NonNull::new(address.cast());
         let words = words.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-        Ok(Self { words, cpus })
+        Ok(Self { words, count })
+    }
+
+    /// The word at an index; 0 behind the end.
+    fn get(&self, at: u32) -> u64 {
+        let at = at as usize;
+        if at >= self.count {
+            return 0;
+        }
+        // SAFETY: `at` is within the words that are mapped. The programs change the word meanwhile, so
+        // the read is volatile.
+        unsafe { self.words.add(at).read_volatile() }
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: `new` mapped this range, and nothing else refers to it.
+        unsafe { libc::munmap(self.words.as_ptr().cast(), self.count * size_of::<u64>()) };
+    }
+}
+
+/// The counters ([`counter`](remap_common::counter)) and the losses ([`loss`]) of all CPUs.
+#[derive(Debug)]
+pub struct CounterMap {
+    counters: Words,
+    losses: Words,
+    cpus: u32,
+}
+
+impl CounterMap {
+    /// Maps both arrays for `cpus` CPUs: all possible CPUs of the machine.
+    ///
+    /// # Errors
+    /// If mmap(2) fails.
+    pub fn new(counters: BorrowedFd<'_>, losses: BorrowedFd<'_>, cpus: u32) -> io::Result<Self> {
+        Ok(Self {
+            counters: Words::new(counters, cpus * STRIDE)?,
+            losses: Words::new(losses, loss::words(cpus))?,
+            cpus,
+        })
     }
 
     /// The sum of a counter over all CPUs.
     pub fn sum(&self, counter: Counter) -> u64 {
-        let of_cpu = |cpu: usize| {
-            let at = cpu * STRIDE as usize + counter as usize;
-            // SAFETY: `at` is within the line of one of the `cpus` that are mapped. The programs
-            // change the word meanwhile, so the read is volatile.
-            unsafe { self.words.add(at).read_volatile() }
-        };
+        let of_cpu = |cpu| self.counters.get(cpu * STRIDE + counter as u32);
         (0..self.cpus).map(of_cpu).sum()
     }
-}
 
-impl Drop for CounterMap {
-    fn drop(&mut self) {
-        // SAFETY: `new` mapped this range, and nothing else refers to it.
-        unsafe { libc::munmap(self.words.as_ptr().cast(), bytes(self.cpus)) };
+    /// The losses, placed.
+    pub fn losses(&self) -> LossTable {
+        LossTable::read(self.cpus, |at| self.losses.get(at))
     }
-}
-
-fn bytes(cpus: usize) -> usize {
-    cpus * STRIDE as usize * size_of::<u64>()
 }
 
 #[cfg(test)]
@@ -83,7 +111,11 @@ mod tests {
         for word in 0..3 * u64::from(STRIDE) {
             file.write_all(&word.to_ne_bytes()).unwrap();
         }
-        let map = CounterMap::new(file.as_fd(), 3).unwrap();
+        let mut losses = tempfile::tempfile().unwrap();
+        losses
+            .write_all(&vec![1; loss::words(3) as usize * 8])
+            .unwrap();
+        let map = CounterMap::new(file.as_fd(), losses.as_fd(), 3).unwrap();
         let stride = u64::from(STRIDE);
         assert_eq!(map.sum(Counter::Seen), stride + 2 * stride);
         assert_eq!(

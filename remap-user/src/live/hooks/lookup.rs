@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use remap_core::{account::Loses, event::LostKind};
+
 use super::{
     row::{Place, Row},
     table::TABLE,
@@ -13,13 +15,14 @@ pub fn can_be_probed(program: &str) -> bool {
     TABLE.iter().find(of).is_some_and(|row| !row.in_interrupts)
 }
 
-/// Whether a skipped run of a program is a record that is lost.
-pub fn emits(program: &str) -> bool {
+/// Whether a run of a program that the kernel skips is a lost record, and of what kind.
+pub fn lost(program: &str) -> (Loses, LostKind) {
     let of = |row: &&Row| {
         let mut programs = row.traced.iter().chain(row.probed);
         programs.any(|own| own.name == program)
     };
-    TABLE.iter().find(of).is_none_or(|row| row.emits)
+    let row = TABLE.iter().find(of);
+    row.map_or((Loses::Always, LostKind::Other), Row::lost)
 }
 
 /// Every function that a hook may be attached to by its name.
@@ -47,6 +50,15 @@ mod tests {
         ));
         assert!(impact("unmap").ends_with("; unreliable findings: ack-with-mapping, dma-mapped"));
         assert!(impact("data_read").ends_with("; findings that need it: data-left"));
+    }
+
+    #[test]
+    fn a_run_on_a_function_that_anyone_calls_may_be_no_record() {
+        let signal = (Loses::Possibly, LostKind::Signal);
+        assert_eq!(lost("eventfd_signal_fentry"), signal);
+        assert_eq!(lost("eventfd_ctx_put_kprobe").0, Loses::Nothing);
+        assert_eq!(lost("vfio_ioctl_kprobe"), (Loses::Always, LostKind::Other));
+        assert_eq!(lost("fault_kretprobe"), (Loses::Always, LostKind::Fault));
     }
 
     #[test]

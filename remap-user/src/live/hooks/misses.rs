@@ -9,7 +9,7 @@ use std::{
 use aya::Ebpf;
 use remap_core::account::{Misses, PROBE_MISSED, RECURSION};
 
-use super::{hook::Hook, lookup::emits};
+use super::{hook::Hook, lookup::lost};
 use crate::live::account::missed_runs::{missed, skipped};
 
 /// The runs that the kernel skipped because another program was running on that CPU.
@@ -30,7 +30,7 @@ pub(super) fn of_programs(ebpf: &Ebpf, hooks: &[Hook]) -> io::Result<Misses> {
         let one = functions.len() == 1;
         let function = functions.into_iter().next().filter(|_| one);
         let count = skipped(fd.as_fd())?;
-        misses.add(RECURSION, (name, function), emits(name), count);
+        misses.add(RECURSION, (name, function), lost(name), count);
     }
     Ok(misses)
 }
@@ -42,7 +42,7 @@ pub(super) fn of_kprobes(hook: &Hook, misses: &mut Misses) -> io::Result<()> {
         let kprobe = link.kprobe.as_ref();
         let count = kprobe.map(|kprobe| missed(kprobe.as_fd())).transpose()?;
         let on = (link.program, Some(hook.function.as_str()));
-        misses.add(PROBE_MISSED, on, emits(link.program), count.flatten());
+        misses.add(PROBE_MISSED, on, lost(link.program), count.flatten());
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! One row of the table of hooks: the programs of a hook, the functions that they attach to, and
 //! the impact on a trace when the hook is missing. The programs are in `remap-ebpf/src/probe/`.
 
-use remap_core::model::Rule;
+use remap_core::{account::Loses, event::LostKind, model::Rule};
 
 /// Where a hook's function lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,8 @@ pub struct Row {
     /// Whether its programs emit records. A skipped run of a program that emits none loses no
     /// record.
     pub emits: bool,
+    /// What a record of it that is lost can have been.
+    pub records: LostKind,
     /// What a trace lacks without this hook, apart from findings.
     pub impact: &'static str,
     /// How much a trace depends on it.
@@ -114,6 +116,16 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether a run of its programs that the kernel skips is a lost record, and of what kind.
+    pub fn lost(&self) -> (Loses, LostKind) {
+        let loses = match self.place {
+            _ if !self.emits => Loses::Nothing,
+            Place::Core => Loses::Possibly,
+            Place::Module(_) | Place::PciCore | Place::Vendor => Loses::Always,
+        };
+        (loses, self.records)
+    }
+
     /// What a trace lacks without this hook, and the findings that depend on it.
     pub fn impact_with_findings(&self) -> String {
         let names = |hooks: fn(Rule) -> &'static [&'static str]| {

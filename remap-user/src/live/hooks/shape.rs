@@ -150,6 +150,7 @@ mod tests {
             traced: &[],
             probed: &[],
             in_interrupts: false,
+            records: remap_core::event::LostKind::Other,
             emits: true,
             impact: "nothing",
             requirement,

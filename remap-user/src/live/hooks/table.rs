@@ -1,5 +1,7 @@
 //! The table of hooks.
 
+use remap_core::event::LostKind;
+
 use super::row::{
     Category,
     Place::{self, Core, PciCore, Vendor},
@@ -42,6 +44,7 @@ const ROW: Row = Row {
     probed: &[],
     in_interrupts: false,
     emits: true,
+    records: LostKind::Other,
     impact: "",
     requirement: Requirement::Wanted,
 };
@@ -92,6 +95,7 @@ hooks! {
     "eventfd_read": Interrupts in Core ["eventfd_read"]
         traced [at_return("eventfd_read_fexit")]
         probed [entry("eventfd_read_kprobe"), at_return("eventfd_read_kretprobe")]
+        with { records: LostKind::Read }
         impact "no wake stage",
     "eventfd_write": Interrupts in Core ["eventfd_write"]
         traced [entry("eventfd_write_fentry"), at_return("eventfd_write_fexit")]
@@ -120,7 +124,7 @@ hooks! {
         impact "the kernel's requests to close a device are seen only by its REQ eventfd",
     "eventfd_ctx_do_read": Interrupts in Core ["eventfd_ctx_do_read"]
         traced [entry("eventfd_ctx_do_read_fentry")] probed [entry("eventfd_ctx_do_read_kprobe")]
-        with { in_interrupts: true }
+        with { in_interrupts: true, records: LostKind::Consumed }
         impact "reads by the kernel itself (irqfd, virqfd) are not traced",
     "group_open": Devices in VFIO ["vfio_group_fops_open"]
         probed [entry("group_open_kprobe"), at_return("node_open_kretprobe")]
@@ -168,33 +172,34 @@ hooks! {
         impact "no zaps (kernels before 6.10), so the causes of repeated faults are unknown",
     "fault": Mappings in PciCore ["vm_fault_t (struct vm_fault *)"]
         probed [entry("fault_core_kprobe"), at_return("fault_kretprobe")]
+        with { records: LostKind::Fault }
         impact "no faults, so the cost of a zap is unknown",
     "fault_order": Mappings in PciCore ["vm_fault_t (struct vm_fault *, unsigned int)"]
         probed [entry("fault_order_kprobe"), at_return("fault_kretprobe")]
-        with { requirement: WherePresent }
+        with { records: LostKind::Fault, requirement: WherePresent }
         impact "faults on ranges of more than one page are not traced",
     "fault_vendor": Mappings in Vendor ["vm_fault_t (struct vm_fault *)", "vm_fault_t (struct vm_fault *, enum page_entry_size)"]
         probed [entry("fault_vendor_kprobe"), at_return("fault_kretprobe")]
-        with { requirement: WherePresent }
+        with { records: LostKind::Fault, requirement: WherePresent }
         impact "faults that a vendor driver handles are not traced",
     "fault_vendor_order": Mappings in Vendor ["vm_fault_t (struct vm_fault *, unsigned int)"]
         probed [entry("fault_order_kprobe"), at_return("fault_kretprobe")]
-        with { requirement: WherePresent }
+        with { records: LostKind::Fault, requirement: WherePresent }
         impact "faults on ranges of more than one page that a vendor driver handles are not traced",
     "data_read": Migration in Vendor ["ssize_t (struct file *, char *, size_t, loff_t *)"]
         probed [entry("data_read_kprobe"), at_return("data_kretprobe")]
-        with { requirement: WherePresent }
+        with { records: LostKind::Data, requirement: WherePresent }
         impact "reads of migration data are not traced",
     "data_write": Migration in Vendor ["ssize_t (struct file *, const char *, size_t, loff_t *)"]
         probed [entry("data_write_kprobe"), at_return("data_kretprobe")]
-        with { requirement: WherePresent }
+        with { records: LostKind::Data, requirement: WherePresent }
         impact "writes of migration data are not traced",
     "data_ioctl": Migration in Vendor ["long int (struct file *, unsigned int, long unsigned int)", "long (struct file *, unsigned int, unsigned long)"]
         probed [entry("data_ioctl_kprobe"), at_return("data_ioctl_kretprobe")]
-        with { requirement: WherePresent }
+        with { records: LostKind::Data, requirement: WherePresent }
         impact "the remaining amount of migration data is unknown",
     "eventfd_signal": Interrupts in Core ["eventfd_signal_mask"]
         traced [entry("eventfd_signal_fentry")] probed [entry("eventfd_signal_kprobe")]
-        with { in_interrupts: true, requirement: Essential }
+        with { in_interrupts: true, records: LostKind::Signal, requirement: Essential }
         impact "no triggers, so no cycles",
 }

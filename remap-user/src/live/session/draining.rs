@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use remap_common::counter::Counter;
 use remap_core::{
-    account::{Account, Misses, Missing},
+    account::{Account, Loss, Misses, Missing},
     model::Summary,
+    order::SLACK_NS,
     replay::Feed,
     sink::Sink,
 };
@@ -48,10 +49,11 @@ impl<S: Sink> Draining<S> {
     pub fn begin(
         mut probes: Probes,
         ring: Ring,
-        feed: Feed<S>,
+        mut feed: Feed<S>,
         logs: QemuLogs,
         watermark: Watermark,
     ) -> Result<Self, Error> {
+        feed.losses(probes.losses()?);
         let stale_calls = probes.stale_calls()?;
         let missed = probes.hooks.missed()?;
         probes.detach();
@@ -72,9 +74,7 @@ impl<S: Sink> Draining<S> {
     pub fn drain(&mut self) -> Result<(), Error> {
         let begin = Instant::now();
         let mut counters = self.probes.counters();
-        let lost = counters.lost() + self.probes.skipped()?.total() + self.missed.total();
-        self.feed.losses(lost);
-        self.feed.behind(monotonic_ns()?);
+        self.feed.losses(self.probes.losses()?);
         for _ in 0..MAX_POLLS {
             let feed = &mut self.feed;
             while !self.ring.take(Turn::begin(), |record| feed.record(record)) {
@@ -96,13 +96,23 @@ impl<S: Sink> Draining<S> {
     /// Closes the account, and writes the summary.
     pub fn finish(mut self) -> Result<Summary, Error> {
         let taken = self.feed.taken();
+        self.feed.losses(self.probes.losses()?);
         let missing = Missing {
             skipped: self.probes.skipped()?,
             missed: self.missed,
             returns: self.stale_calls,
         };
-        let account = Account::close(&self.probes.counters(), taken, missing);
-        self.feed.losses(account.total_lost() - taken.undecodable);
+        let counters = self.probes.counters();
+        let unread = counters.get(Counter::Sent).saturating_sub(taken.all());
+        let returns = missing.returns;
+        let account = Account::close(&counters, taken, missing);
+        let now_ns = monotonic_ns()?;
+        // What was not read lies behind the last record in the ring.
+        let unread_ns = self.feed.latest_ns().saturating_sub(SLACK_NS);
+        let lost = [(returns, 0), (unread, unread_ns)];
+        let lost = lost.into_iter().filter(|(count, _)| *count > 0);
+        let lost = lost.map(|(count, from_ns)| Loss::any(count, (from_ns, now_ns)));
+        self.feed.losses(lost.collect());
         let logs = self
             .logs
             .finish(|checkpoint| self.feed.checkpoint(checkpoint))

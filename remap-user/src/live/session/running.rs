@@ -251,13 +251,10 @@ impl<S: Sink> Running<S> {
             return Ok(());
         }
         self.calls.poll(|call| feed.returned(call))?;
-        feed.losses(probes.lost()?);
+        feed.losses(probes.losses()?);
         let watermark_ns = match watermark_ns {
             Some(watermark_ns) => watermark_ns,
-            None => {
-                feed.behind(monotonic_ns()?);
-                self.watermark.behind(feed.latest_ns())
-            }
+            None => self.watermark.behind(feed.latest_ns()),
         };
         feed.advance(watermark_ns)?;
         probes.flush_diagnostics();
