@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Signals of eventfds that belong to no device, as vhost, KVM and other drivers make
- * them: from a timer interrupt, and from a task. A tracer must neither take them for
- * a device's nor lose a device's records because of them.
+ * Signals of an eventfd that belongs to no device, from timer interrupts, as vhost,
+ * KVM and other drivers make them. A tracer must neither take them for a device's
+ * nor lose a device's records because of them.
  *
  * /sys/kernel/debug/remap_ref/noise: write "FD PERIOD_NS": the eventfd is signalled
- * from interrupts until "off" is written; write "burst COUNT": it is signalled that
- * often by the writer. A read gives the number of signals since FD was set.
+ * until "off" is written. A read gives the number of signals since FD was set.
  */
 #include <linux/debugfs.h>
 #include <linux/eventfd.h>
@@ -22,15 +21,10 @@ static struct hrtimer rr_noise_timer;
 static ktime_t rr_noise_period;
 static atomic64_t rr_noise_count;
 
-static void rr_noise_signal(void)
+static enum hrtimer_restart rr_noise_tick(struct hrtimer *timer)
 {
 	rr_eventfd_signal(rr_noise_ctx, 1);
 	atomic64_inc(&rr_noise_count);
-}
-
-static enum hrtimer_restart rr_noise_tick(struct hrtimer *timer)
-{
-	rr_noise_signal();
 	/* Periods that were missed are not made up for. */
 	hrtimer_forward_now(timer, rr_noise_period);
 	return HRTIMER_RESTART;
@@ -60,17 +54,6 @@ static int rr_noise_on(int fd, u64 period_ns)
 	return 0;
 }
 
-static int rr_noise_burst(u64 count)
-{
-	if (!rr_noise_ctx)
-		return -ENODEV;
-	while (count--) {
-		rr_noise_signal();
-		cond_resched();
-	}
-	return 0;
-}
-
 static ssize_t rr_noise_write(struct file *file, const char __user *buf,
 			      size_t count, loff_t *ppos)
 {
@@ -86,8 +69,6 @@ static ssize_t rr_noise_write(struct file *file, const char __user *buf,
 	if (sysfs_streq(text, "off")) {
 		rr_noise_off();
 		ret = 0;
-	} else if (sscanf(text, "burst %llu", &number) == 1) {
-		ret = rr_noise_burst(number);
 	} else if (sscanf(text, "%d %llu", &fd, &number) == 2 && number) {
 		ret = rr_noise_on(fd, number);
 	}

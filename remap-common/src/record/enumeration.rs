@@ -103,7 +103,8 @@ enumeration! {
         Signal = 0, "signal";
         /// A read of such an eventfd.
         Read = 1, "read";
-        /// A signal or a read of the eventfd of an interrupt that vfio-pci itself defines.
+        /// A signal or a read of the eventfd of an interrupt that vfio-pci itself defines, or a call
+        /// that signals, masks or unmasks such interrupts.
         Interrupt = 2, "interrupt";
         /// A page fault on a mapped region.
         Fault = 3, "fault";

@@ -11,11 +11,11 @@ use aya_ebpf::{
 use aya_log_ebpf::info;
 use remap_common::{
     counter::Counter,
-    record::{ARGUMENT_BYTES, Device, Enter, Exit, Origin},
+    record::{ARGUMENT_BYTES, Device, Enter, Exit, LostKind, Origin},
     uapi::{
         EFAULT, VFIO_DEVICE_ATTACH_IOMMUFD_PT, VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_FEATURE,
         VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_GET_REGION_INFO, VFIO_DEVICE_RESET,
-        VFIO_DEVICE_SET_IRQS,
+        VFIO_DEVICE_SET_IRQS, VFIO_IRQ_SET_DATA_EVENTFD, VFIO_PCI_NUM_IRQS, vfio_irq_set,
     },
 };
 
@@ -159,13 +159,30 @@ fn entered(device: u64, request: u32, pointer: u64) {
     if request != VFIO_DEVICE_RESET {
         read_argument(call);
     }
-    emit::emit_at(call.begin_ns, Loss::of(call.device), || Enter {
+    emit::emit_at(call.begin_ns, loss_of(call), || Enter {
         device,
         request,
         argument_len: call.argument_len,
         argument: call.argument,
     });
     emit::begin(&maps::IOCTLS, Loss::of(call.device), call);
+}
+
+/// What is lost with a record of the call. One that signals, masks or unmasks interrupts of vfio-pci's
+/// own changes nothing else, and may come as often as the interrupts.
+#[inline(always)]
+fn loss_of(call: &Ioctl) -> Loss {
+    let interrupts = call.request == VFIO_DEVICE_SET_IRQS
+        && call.argument_len as usize >= vfio_irq_set::DATA
+        && call.word(vfio_irq_set::FLAGS) & VFIO_IRQ_SET_DATA_EVENTFD == 0
+        && call.word(vfio_irq_set::COUNT) != 0
+        && call.word(vfio_irq_set::INDEX) < VFIO_PCI_NUM_IRQS;
+    let kind = if interrupts {
+        LostKind::Interrupt
+    } else {
+        LostKind::Other
+    };
+    Loss::kind(call.device, kind)
 }
 
 /// Reads the argument. Every structure begins with its own size.
@@ -241,7 +258,7 @@ fn returned(call: &Ioctl, result: i64) {
     } else {
         0
     };
-    emit::emit_in_place(&emit::Subject::current(), Loss::of(call.device), |answer| {
+    emit::emit_in_place(&emit::Subject::current(), loss_of(call), |answer| {
         let answer_len = read::user_bytes_in_place(answer, call.pointer, size);
         Exit {
             device: call.device,

@@ -78,6 +78,12 @@ impl Collected {
         self.lines().iter().any(|written| written == line)
     }
 
+    /// How many of the lines since the last [`Self::take`] contain this.
+    pub fn count(&self, part: &str) -> usize {
+        let lines = self.lines();
+        lines.iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Whether nothing has been written since the last [`Self::take`].
     pub fn is_empty(&self) -> bool {
         self.lines().is_empty()

@@ -17,7 +17,7 @@ pub struct Trace {
 /// processor, and the kernel skips the same program for the next task that gets there
 /// (kernel/bpf/trampoline.c, `__bpf_prog_enter_recur`); a program of a kprobe is not preempted.
 /// On other kernels a kprobe may be skipped, by a map's own system call.
-fn preempted() -> Result<bool> {
+pub fn preempted() -> Result<bool> {
     const MODE: &str = "/sys/kernel/debug/sched/preempt";
     let modes = std::fs::read_to_string(MODE).with_context(|| format!("reading {MODE}"))?;
     Ok(modes.contains("(full)") || modes.contains("(lazy)"))
@@ -67,6 +67,11 @@ impl Trace {
     /// Whether a line was written that has not been taken.
     pub fn has_lines(&self) -> bool {
         !self.lines.is_empty()
+    }
+
+    /// How many of the lines that were not taken contain this.
+    pub fn count(&self, part: &str) -> usize {
+        self.lines.count(part)
     }
 
     /// The lines since the last call.

@@ -262,7 +262,8 @@ impl Interrupts {
         wanted: impl Fn(u32) -> bool,
     ) {
         for ((index, sub), vector) in &mut self.vectors {
-            if wanted(*index) && vector.context().is_some() {
+            // A flood reports a loss after each event: what holds nothing any more costs nothing.
+            if wanted(*index) && vector.context().is_some() && !vector.is_lost() {
                 vector.lose();
                 out.vector_stats((*index, *sub), name(*index)).incomplete = true;
             }

@@ -67,6 +67,11 @@ impl Vector {
         self.doubtful = true;
     }
 
+    /// Whether nothing has been stored since records were last lost.
+    pub(super) fn is_lost(&self) -> bool {
+        self.doubtful && !self.based && !self.gap && self.unread() == 0 && self.written == 0
+    }
+
     /// Signals may have been lost: the next reads show whether one is missing.
     pub(super) fn lose_signals(&mut self) {
         self.gap = true;
@@ -232,6 +237,16 @@ mod tests {
         let got = vector.take(Some(1));
         assert_eq!((got.signals, got.missing), (1, 0), "none is missing");
         assert!(!vector.has_gap());
+    }
+
+    #[test]
+    fn what_was_stored_since_a_loss_may_be_lost_too() {
+        let mut vector = vector(&[(10, 1)]);
+        assert!(!vector.is_lost());
+        vector.lose();
+        assert!(vector.is_lost());
+        vector.signal(20, (1, None), CONTEXT);
+        assert!(!vector.is_lost());
     }
 
     #[test]

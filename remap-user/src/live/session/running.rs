@@ -166,15 +166,15 @@ impl<S: Sink> Running<S> {
         }
     }
 
-    /// Takes records for one turn. As a rule it is not followed by an advance: querying losses after
-    /// each wake is expensive.
+    /// Takes records for one turn. As a rule the next tick passes them on: querying losses after each
+    /// turn is expensive.
     fn take(&mut self) -> Result<(), Error> {
         let feed = &mut self.feed;
         let ring = &mut self.attached.ring;
-        let emptied = ring.take(Turn::begin(), |record| feed.record(record));
-        match emptied && !feed.is_full() {
-            true => Ok(()),
-            false => self.pass_on(None),
+        ring.take(Turn::begin(), |record| feed.record(record));
+        match feed.is_full() {
+            true => self.pass_on(None),
+            false => Ok(()),
         }
     }
 
