@@ -8,7 +8,7 @@
 
 use crate::record::LostKind;
 
-/// Devices that are told apart. Slot 0 is for losses whose device is not known, and for those of more
+/// Devices that are distinguished. Slot 0 is for losses whose device is not known, and for those of more
 /// devices than there are slots.
 pub const SLOTS: u32 = 32;
 
