@@ -43,7 +43,7 @@ const MSIX: u32 = 2;
 const BUDGET: u64 = 64 << 10;
 const RING: u64 = 8 << 10;
 /// Far more than the queues of a trace hold.
-const SIGNALS: u64 = 400_000;
+const SIGNALS: u64 = 100_000;
 
 /// A device whose vectors are signalled and read as fast as possible, until it is dropped.
 struct Flood {

@@ -126,7 +126,7 @@ impl Group {
 }
 
 /// Far more than a group takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(1500);
 
 /// Guests at a time. Most of a group's time is waiting: for time-outs, for evidence to settle, for
 /// grace periods. So two processors have room for more guests than two.
