@@ -19,7 +19,7 @@ use crate::rig::driver::write;
 use crate::rig::judge::driver;
 use crate::rig::lab::Lab;
 use crate::rig::line::is_complete;
-use crate::rig::log::Log;
+use crate::rig::log::{Kind, Log};
 use crate::rig::trace::{Trace, Traced, preempted};
 use crate::rig::vmm::assigned::MSIX;
 use crate::rig::{devices, until};
@@ -45,8 +45,6 @@ const PERIOD_NS: u64 = 200_000;
 const PAUSE: Duration = Duration::from_millis(1);
 /// The regions that a drill has remapped in one of its cycles.
 const REGIONS: u64 = 6;
-/// The state changes of one of its cycles.
-const CHANGES: u64 = 6;
 
 /// A task that works until it is stopped.
 struct Worker<T> {
@@ -109,12 +107,14 @@ fn drill<T>(lab: &Lab, trace: Trace, after: impl FnOnce() -> Result<T>) -> Resul
     lab.drill(&["--cycles", &CYCLES.to_string()])?.expect(0)?;
     let after = after()?;
     // A tracer that is behind does not take everything at its end.
-    let changes = usize::try_from(CYCLES * CHANGES)?;
+    let log = lab.driver.log()?;
+    let is_change = |kind: &Kind| matches!(kind, Kind::State { .. }).then_some(());
+    let changes = log.all(is_change).len();
     until("the last state change", || {
         Ok((trace.count("\"type\":\"transition\"") >= changes).then_some(()))
     })?;
     let traced = trace.end(0)?;
-    let (lost, log) = (&traced.summary.lost, lab.driver.log()?);
+    let lost = &traced.summary.lost;
     agree(&traced, &log).with_context(|| format!("lost {lost:?}"))?;
     Ok((traced, after))
 }
