@@ -88,9 +88,9 @@ impl Device {
                 self.remap.lose_signals();
             }
             LostKind::Interrupt => self.interrupts.lose_interrupts(out, name),
-            LostKind::Consumed => self.interrupts.lose(out, name),
+            LostKind::Consumed => self.interrupts.lose_reads(out, name),
             LostKind::Read => {
-                self.interrupts.lose(out, name);
+                self.interrupts.lose_reads(out, name);
                 self.remap.lose();
             }
             LostKind::Fault => {

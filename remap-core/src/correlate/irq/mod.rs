@@ -239,11 +239,16 @@ impl Interrupts {
         }
     }
 
-    /// Records were lost.
+    /// Records of any kind were lost.
     pub(super) fn lose(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
-        self.lose_of(out, name, |_| true);
+        self.lose_reads(out, name);
         // The device may have been closed since.
         self.requested_ns = None;
+    }
+
+    /// Reads of any eventfd were lost.
+    pub(super) fn lose_reads(&mut self, out: &mut Reporter<'_>, name: impl Fn(u32) -> IrqName) {
+        self.lose_of(out, name, |_| true);
     }
 
     /// Signals or reads of the interrupts that vfio-pci itself defines were lost.

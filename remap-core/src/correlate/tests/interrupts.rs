@@ -184,6 +184,15 @@ fn a_device_that_is_asked_for_without_an_eventfd() {
     // The close may be among what was lost.
     let lost = ask(|scene| scene.push(DRIVER, Body::Lost(Lost::any(1))));
     assert_eq!(lost.rules(), Vec::<&str>::new());
+    // A counter that the kernel has taken is no close.
+    let lost = ask(|scene| {
+        let lost = Lost {
+            records: LostKind::Consumed,
+            ..Lost::any(1)
+        };
+        scene.push(DRIVER, Body::Lost(lost));
+    });
+    assert_eq!(lost.rules(), ["request-ignored"]);
 }
 
 #[test]
