@@ -2,22 +2,17 @@
 //! signal always ends a command.
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use remap_user::vfio::device::{Action, Data, Device};
-use remap_user::vfio::eventfd::EventFd;
 use rustix::process::Signal;
 
 use crate::rig::driver::busybox;
+use crate::rig::flood::{Flood, Then};
 use crate::rig::lab::Lab;
 use crate::rig::line::Line;
 use crate::rig::process::{Ended, Output, Running, as_unprivileged, remap, run};
-use crate::rig::until;
 use crate::{ALL, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
@@ -37,76 +32,11 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// The IRQ index of MSI-X.
-const MSIX: u32 = 2;
 /// The budget of a trace without its ring, and the ring, KiB.
 const BUDGET: u64 = 64 << 10;
 const RING: u64 = 8 << 10;
 /// Far more than the queues of a trace hold.
 const SIGNALS: u64 = 100_000;
-
-/// A device whose vectors are signalled and read as fast as possible, until it is dropped.
-struct Flood {
-    stop: Arc<AtomicBool>,
-    signals: Arc<AtomicU64>,
-    threads: Vec<std::thread::JoinHandle<Result<()>>>,
-}
-
-impl Flood {
-    fn start(device: &Arc<Device>) -> Result<Self> {
-        let count = device.irq_info(MSIX)?.count;
-        let eventfds: Vec<EventFd> = (0..count)
-            .map(|_| EventFd::new())
-            .collect::<Result<_, _>>()?;
-        let fds: Vec<_> = eventfds
-            .iter()
-            .map(|eventfd| Some(eventfd.as_fd()))
-            .collect();
-        device.set_irqs(MSIX, 0, Action::Trigger, Data::Eventfd(&fds))?;
-        let (stop, signals) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU64::new(0)),
-        );
-        let (stopped, sent, device) = (Arc::clone(&stop), Arc::clone(&signals), Arc::clone(device));
-        let flood = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                device.set_irqs(MSIX, 0, Action::Trigger, Data::None(count))?;
-                sent.fetch_add(count.into(), Ordering::Relaxed);
-                for eventfd in &eventfds {
-                    eventfd.read()?;
-                }
-            }
-            device.set_irqs(MSIX, 0, Action::Trigger, Data::None(0))?;
-            Ok(())
-        });
-        Ok(Self {
-            stop,
-            signals,
-            threads: vec![flood],
-        })
-    }
-
-    /// Waits for so many signals more.
-    fn wait(&self, signals: u64) -> Result<()> {
-        let enough = self.signals.load(Ordering::Relaxed) + signals;
-        until("signals", || {
-            ensure!(
-                !self.threads.iter().all(|thread| thread.is_finished()),
-                "the flood failed"
-            );
-            Ok((self.signals.load(Ordering::Relaxed) >= enough).then_some(()))
-        })
-    }
-
-    fn end(self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            let ended = thread.join();
-            ended.map_err(|_| anyhow::anyhow!("the flood panicked"))??;
-        }
-        Ok(())
-    }
-}
 
 /// A line of `/proc/PID/status`, KiB.
 fn status(pid: u32, name: &str) -> Result<u64> {
@@ -137,7 +67,7 @@ fn flood(lab: &mut Lab) -> Result<()> {
     let trace = Running::start_ready(command, Output::Unread)?;
     let attached = status(trace.pid(), "VmRSS:")?;
     let device = lab.open()?;
-    let flood = Flood::start(&device)?;
+    let flood = Flood::start(&device, Then::Read)?;
     flood.wait(SIGNALS)?;
     let used = status(trace.pid(), "VmRSS:")?;
     // The flood goes on: the end needs no quiet moment.
@@ -164,7 +94,7 @@ fn flood(lab: &mut Lab) -> Result<()> {
 /// The same for a trace that ends by itself, and whose reader reads.
 fn duration(lab: &mut Lab) -> Result<()> {
     let device = lab.open()?;
-    let flood = Flood::start(&device)?;
+    let flood = Flood::start(&device, Then::Read)?;
     let ended = run(remap(&["trace", "--json", "--duration", "1"]));
     flood.end()?;
     let ended = ended?;

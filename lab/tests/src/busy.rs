@@ -4,18 +4,16 @@
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use remap_core::model::VectorStats;
-use remap_user::vfio::device::{Action, Data};
 use remap_user::vfio::eventfd::EventFd;
 use remap_user::vfio::open::{self, Via};
-use remap_user::vfio::sysfs::{Bdf, Host};
+use remap_user::vfio::sysfs::Host;
 
 use crate::rig::driver::write;
+use crate::rig::flood::{Flood, Then};
 use crate::rig::judge::driver;
 use crate::rig::lab::Lab;
 use crate::rig::line::is_complete;
@@ -45,27 +43,6 @@ const PERIOD_NS: u64 = 200_000;
 const PAUSE: Duration = Duration::from_millis(1);
 /// The regions that a drill has remapped in one of its cycles.
 const REGIONS: u64 = 6;
-
-/// A task that works until it is stopped.
-struct Worker<T> {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<T>>,
-}
-
-impl<T: Send + 'static> Worker<T> {
-    fn start(mut act: impl FnMut(&dyn Fn() -> bool) -> Result<T> + Send + 'static) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || act(&|| stopped.load(Ordering::Relaxed)));
-        Self { stop, thread }
-    }
-
-    fn end(self) -> Result<T> {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.join();
-        ended.map_err(|_| anyhow::anyhow!("the worker panicked"))?
-    }
-}
 
 /// Interrupts that signal an eventfd of no device, until this is dropped.
 struct Noise {
@@ -149,35 +126,13 @@ fn foreign(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Signals all vectors of a device, again and again. Returns the number of calls, and of signals.
-fn signal_all(bdf: Bdf, stopped: &dyn Fn() -> bool) -> Result<(u64, u64)> {
-    let device = open::open(&Host::default(), bdf, Via::Auto)?;
-    let count = device.irq_info(MSIX)?.count;
-    let eventfds: Vec<EventFd> = (0..count)
-        .map(|_| EventFd::new())
-        .collect::<Result<_, _>>()?;
-    let fds: Vec<_> = eventfds
-        .iter()
-        .map(|eventfd| Some(eventfd.as_fd()))
-        .collect();
-    device.set_irqs(MSIX, 0, Action::Trigger, Data::Eventfd(&fds))?;
-    let (mut calls, mut signals) = (0, 0);
-    while !stopped() {
-        device.set_irqs(MSIX, 0, Action::Trigger, Data::None(count))?;
-        calls += 1;
-        thread::sleep(PAUSE);
-        signals += u64::from(count);
-    }
-    Ok((calls, signals))
-}
-
 fn flood(lab: &mut Lab) -> Result<()> {
     let [_, other] = devices()?[..] else {
         anyhow::bail!("not two devices");
     };
     let trace = Trace::start(&[])?;
-    let flood = Worker::start(move |stopped| signal_all(other, stopped));
-    until("the flood to begin", || Ok(trace.has_lines().then_some(())))?;
+    let device = Arc::new(open::open(&Host::default(), other, Via::Auto)?);
+    let flood = Flood::start(&device, Then::Pause(PAUSE))?;
     let (traced, (calls, signals)) = drill(lab, trace, || flood.end())?;
     let summary = &traced.summary;
     let device = summary.stats.devices.get(&other.to_string());

@@ -7,12 +7,13 @@
 //! | [`process`], [`trace`], [`mod@line`], [`session`] | processes; `remap trace` as one; its lines; one tracer for many tests |
 //! | [`lab`], [`stock`] | the devices: with the reference driver, with vfio-pci |
 //! | [`driver`], [`log`] | the reference driver's debugfs files, and its log |
-//! | [`user`], [`vmm`], [`peer`] | users of a device: of the remap IRQ, as a VMM, in another process |
+//! | [`user`], [`vmm`], [`peer`], [`flood`] | users of a device: of the remap IRQ, as a VMM, in another process, of its interrupts alone |
 //! | [`qemu`] | a QEMU as the VMM |
 //! | [`recording`] | short recordings, for the unit tests of remap-core |
 //! | [`judge`] | a trace compared with what the driver, a user or QEMU has recorded |
 
 pub mod driver;
+pub mod flood;
 pub mod judge;
 pub mod lab;
 pub mod line;
