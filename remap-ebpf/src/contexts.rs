@@ -163,22 +163,11 @@ pub fn settle(call: &Ioctl) {
     if flags & VFIO_IRQ_SET_DATA_EVENTFD == 0 {
         return;
     }
-    let count = match call.word(vfio_irq_set::COUNT) {
-        count @ 0..MOST => count,
-        _ => MOST,
-    };
-    let mut slots = Slots {
-        device: call.device,
-        fds: call.pointer + vfio_irq_set::DATA as u64,
-        index: call.word(vfio_irq_set::INDEX),
-        start: call.word(vfio_irq_set::START),
-        role: role_of(flags).wire(),
-        count,
-    };
+    let mut slots = Slots::of(call, call.word(vfio_irq_set::COUNT));
     // SAFETY: the callback gets the number of the round and this pointer, which is valid until the call returns.
     unsafe {
         bpf_loop(
-            count,
+            slots.count,
             settle_one as *mut core::ffi::c_void,
             (&raw mut slots).cast(),
             0,
@@ -199,6 +188,19 @@ struct Slots {
 }
 
 impl Slots {
+    /// The first `count` slots that a call names, as far as a call can name them.
+    #[inline(always)]
+    fn of(call: &Ioctl, count: u32) -> Self {
+        Self {
+            device: call.device,
+            fds: call.pointer + vfio_irq_set::DATA as u64,
+            index: call.word(vfio_irq_set::INDEX),
+            start: call.word(vfio_irq_set::START),
+            role: role_of(call.word(vfio_irq_set::FLAGS)).wire(),
+            count: if count < MOST { count } else { MOST },
+        }
+    }
+
     #[inline(always)]
     fn at(&self, position: u32) -> Slot {
         Slot {
@@ -242,22 +244,11 @@ pub fn restore(call: &Ioctl) {
     if flags & VFIO_IRQ_SET_DATA_EVENTFD == 0 {
         return;
     }
-    let count = match call.cursor {
-        count @ 0..MOST => count,
-        _ => MOST,
-    };
-    let mut slots = Slots {
-        device: call.device,
-        fds: call.pointer + vfio_irq_set::DATA as u64,
-        index: call.word(vfio_irq_set::INDEX),
-        start: call.word(vfio_irq_set::START),
-        role: role_of(flags).wire(),
-        count,
-    };
+    let mut slots = Slots::of(call, call.cursor);
     // SAFETY: as in `settle`.
     unsafe {
         bpf_loop(
-            count,
+            slots.count,
             restore_one as *mut core::ffi::c_void,
             (&raw mut slots).cast(),
             0,
