@@ -99,7 +99,7 @@ impl Rights {
 
     /// The values, for people.
     pub fn summary(&self) -> String {
-        let lockdown = self.lockdown.as_deref().unwrap_or("not in this kernel");
+        let lockdown = self.lockdown.as_deref().unwrap_or("unknown");
         let number = |value: Option<i64>| value.map_or("unknown".to_owned(), |n| n.to_string());
         let paranoid = number(self.paranoid.map(i64::from));
         let jit = match self.jit {
