@@ -286,7 +286,7 @@ impl<S: Sink> Pipeline<S> {
         if let Some(vmm) = &mut self.vmm {
             vmm.until(event.time_ns, &mut self.sink)?;
         }
-        self.busy_until_ns = event.time_ns + SETTLE_NS;
+        self.busy_until_ns = event.time_ns.saturating_add(SETTLE_NS);
         self.names.record(event);
         if let Body::Owner { pid, vm } = &event.body {
             self.sink.owner(*pid, vm.as_deref());

@@ -1,4 +1,4 @@
-//! Builds, boots and checks remap: `cargo xtask setup|build|lab|demo|test|bench|mutants`.
+//! Builds, boots and checks remap: `cargo xtask setup|build|lab|demo|test|bench|fuzz|mutants`.
 
 mod apt;
 mod archive;
@@ -12,6 +12,7 @@ mod device;
 mod driver;
 mod firmware;
 mod fixtures;
+mod fuzz;
 mod guest;
 mod guest_modules;
 mod initramfs;
@@ -55,6 +56,7 @@ enum Task {
     Demo(demo::Args),
     Fixtures(fixtures::Args),
     Test(test::Args),
+    Fuzz(fuzz::Args),
     Mutants(mutants::Args),
 }
 
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::main(&args),
         Task::Fixtures(args) => fixtures::main(&args),
         Task::Test(args) => test::main(&args),
+        Task::Fuzz(args) => fuzz::main(&args),
         Task::Mutants(args) => mutants::main(&args),
     };
     match result {

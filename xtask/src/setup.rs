@@ -25,6 +25,8 @@ pub struct Args {
 pub enum Requirement {
     /// The static binaries.
     Build,
+    /// The fuzz targets.
+    Fuzz,
     /// Guests of these series.
     Lab(Vec<Series>),
 }
@@ -39,6 +41,8 @@ const BUILD: &[&str] = &[
     // For llvm-strip: binutils does not support eBPF.
     "llvm",
 ];
+/// libFuzzer, which is C++.
+const FUZZ: &[&str] = &["g++"];
 /// Booting a guest, and building a module for it.
 const LAB: &[&str] = &[
     "qemu-system-x86",
@@ -62,7 +66,8 @@ pub fn lab(kernel: &Choice) -> Result<Vec<Series>> {
 
 /// Runs `cargo xtask setup`.
 pub fn main(args: &Args) -> Result<u8> {
-    run(&[Requirement::Build, Requirement::Lab(Series::ALL.to_vec())])?;
+    let lab = Requirement::Lab(Series::ALL.to_vec());
+    run(&[Requirement::Build, Requirement::Fuzz, lab])?;
     let _lock = cache::lock()?;
     println!("bpf-linker in {}", linker::ensure()?.display());
     retry_build_script()?;
@@ -80,6 +85,7 @@ pub fn run(needs: &[Requirement]) -> Result<()> {
     // All packages at once: without root this is the one line to run by hand.
     let packages = needs.iter().flat_map(|need| match need {
         Requirement::Build => BUILD,
+        Requirement::Fuzz => FUZZ,
         Requirement::Lab(_) => LAB,
     });
     apt::install(&packages.copied().collect::<Vec<_>>())?;
@@ -89,6 +95,8 @@ pub fn run(needs: &[Requirement]) -> Result<()> {
                 link_toolchain()?;
                 linker::ensure()?;
             }
+            // Its packages are all.
+            Requirement::Fuzz => {}
             Requirement::Lab(series) => {
                 busybox::ensure()?;
                 series

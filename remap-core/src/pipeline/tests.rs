@@ -320,3 +320,16 @@ fn a_source_that_brings_more_than_is_passed_on_uses_the_time_of_its_records() {
     pipeline.advance(pipeline.latest_ns()).unwrap();
     assert!(!pipeline.is_full());
 }
+
+#[test]
+fn a_record_may_have_any_time() {
+    let mut out = Vec::new();
+    let mut pipeline = text(&mut out, Filter::default());
+    for time_ns in [u64::MAX, 0, u64::MAX] {
+        pipeline.record(record(time_ns).as_bytes());
+        pipeline.advance(u64::MAX).unwrap();
+    }
+    let summary = pipeline.finish(0, &Account::default()).unwrap();
+    assert_eq!(summary.lost_total(), 0);
+    assert_eq!(String::from_utf8(out).unwrap().lines().count(), 3 + 1);
+}

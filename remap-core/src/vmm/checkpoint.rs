@@ -124,7 +124,7 @@ impl Checkpoint {
     /// The shortest name: that of the downtime checkpoint, else that of the event.
     pub fn name(&self) -> &str {
         match self.event.as_str() {
-            "vmstate_downtime_checkpoint" => &self.arguments,
+            "vmstate_downtime_checkpoint" if !self.arguments.is_empty() => &self.arguments,
             event => event,
         }
     }
@@ -229,6 +229,8 @@ pub(crate) mod tests {
             "src-vm-stopped"
         );
         assert_eq!(name("runstate_set running"), "runstate_set");
+        let unnamed = "vmstate_downtime_checkpoint";
+        assert_eq!(name(unnamed), unnamed);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! `cargo xtask test`: lints, unit tests, and the tests that need a device, in
-//! guests of each kernel; one plain line at the end.
+//! `cargo xtask test`: lints, unit tests, fuzz targets, and the tests that need a device, in guests of
+//! each kernel; one plain line at the end.
 
+mod fuzz;
 mod lab;
 mod lint;
 mod report;
@@ -33,6 +34,8 @@ enum Part {
     Lint,
     /// What needs no device, on this machine.
     Unit,
+    /// 10 million inputs of the fuzz targets, on this machine.
+    Fuzz,
     /// What needs a device, in guests.
     Lab,
 }
@@ -53,6 +56,9 @@ pub fn main(args: &Args) -> Result<u8> {
     }
     if wanted(Part::Unit) {
         unit::run(filter, &mut report)?;
+    }
+    if wanted(Part::Fuzz) {
+        fuzz::run(filter, &mut report)?;
     }
     if wanted(Part::Lab) {
         lab::run(&series, filter, &mut report)?;

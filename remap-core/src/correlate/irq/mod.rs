@@ -81,7 +81,7 @@ impl Interrupts {
         match name {
             // Its value is no number of signals.
             IrqName::Remap | IrqName::Inferred => stats.incomplete |= got.missing > 0,
-            _ => stats.missed += got.missing,
+            _ => stats.missed = stats.missed.saturating_add(got.missing),
         }
         stats.incomplete |= got.unproven;
         stats.coalesced += taken.saturating_sub(1);

@@ -142,6 +142,21 @@ fn lost_signals_of_a_vector_are_counted_by_its_eventfd() {
 }
 
 #[test]
+fn any_count_of_an_eventfd_can_be_added_up() {
+    let mut scene = Scene::stock("vfio-pci");
+    scene.enable_on(MSIX, &[20], Ok(0));
+    for value in [1, u64::MAX, u64::MAX] {
+        lose_only(&mut scene, LostKind::Signal);
+        scene.signal_on(MSIX, 0, 20);
+        scene.read_on(MSIX, 0, 20, value);
+    }
+    let stats = scene.stats();
+    let irq = &stats.devices[NAME].irqs[&MSIX];
+    assert_eq!(irq.vectors[&0].missed, u64::MAX);
+    assert_eq!(irq.sum(|vector| vector.missed), u64::MAX);
+}
+
+#[test]
 fn lost_figures_are_lower_bounds_and_the_state_stays_known() {
     let mut scene = Scene::stock("a-vendor");
     scene.get_state(DeviceState::StopCopy);

@@ -75,7 +75,7 @@ impl IrqStats {
 
     /// The sum of `of` over its vectors.
     pub fn sum(&self, of: impl Fn(&VectorStats) -> u64) -> u64 {
-        self.vectors.values().map(of).sum()
+        self.vectors.values().map(of).fold(0, u64::saturating_add)
     }
 
     /// Signals of all its eventfds.

@@ -55,7 +55,7 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, irqs: &BTreeMap<u32, IrqStats>) -
             ..
         } = vector;
         let bound = if vector.incomplete { "≥" } else { "" };
-        let signals = format!("{bound}{}", vector.signals + vector.missed);
+        let signals = format!("{bound}{}", vector.signals.saturating_add(vector.missed));
         let times = Times(vector.latency());
         writeln!(
             f,
@@ -65,7 +65,7 @@ pub(super) fn show(f: &mut fmt::Formatter<'_>, irqs: &BTreeMap<u32, IrqStats>) -
     let missed = irqs
         .values()
         .map(|irq| irq.sum(|vector| vector.missed))
-        .sum();
+        .fold(0, u64::saturating_add);
     if missed > 0 {
         let missed = Count(missed, "signal");
         writeln!(

@@ -1,0 +1,4 @@
+//! The target `chain` for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| remap_fuzz::run(&remap_fuzz::target::CHAIN, bytes));
