@@ -47,9 +47,9 @@ static inline void rr_hrtimer_setup(struct hrtimer *timer,
 				    enum hrtimer_restart (*function)(struct hrtimer *))
 {
 #ifdef REMAP_HAVE_HRTIMER_SETUP
-	hrtimer_setup(timer, function, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_setup(timer, function, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 #else
-	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	timer->function = function;
 #endif
 }

@@ -49,8 +49,11 @@ static int rr_noise_on(int fd, u64 period_ns)
 	rr_noise_ctx = ctx;
 	atomic64_set(&rr_noise_count, 0);
 	rr_noise_period = ns_to_ktime(period_ns);
-	/* HARD: in the interrupt itself on a PREEMPT_RT kernel too. */
-	hrtimer_start(&rr_noise_timer, rr_noise_period, HRTIMER_MODE_REL_HARD);
+	/*
+	 * Neither HARD nor SOFT: in the interrupt itself, and on a PREEMPT_RT kernel in a
+	 * thread, since there the lock of an eventfd may sleep.
+	 */
+	hrtimer_start(&rr_noise_timer, rr_noise_period, HRTIMER_MODE_REL);
 	return 0;
 }
 

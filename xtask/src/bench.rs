@@ -22,7 +22,7 @@ use crate::{interrupt, setup};
 /// give the same figures on any machine.
 #[derive(Parser)]
 pub struct Args {
-    /// The kernel to boot: 6.1, 6.12, newest (or its number) or all
+    /// The kernel to boot: 6.1, 6.12, 6.12-rt, newest (or its number) or all
     #[arg(long, default_value = "all")]
     kernel: Choice,
     /// Measure this static binary of remap instead of building one

@@ -21,7 +21,7 @@ use crate::{cache, driver, interrupt, setup};
 /// `REMAP_BLESS=1 cargo test -p remap-core --test replay`.
 #[derive(Parser)]
 pub struct Args {
-    /// The kernel to boot: 6.1, 6.12, newest (or its number) or all
+    /// The kernel to boot: 6.1, 6.12, 6.12-rt, newest (or its number) or all
     #[arg(long, default_value = "all")]
     kernel: Choice,
 }

@@ -21,7 +21,7 @@ use crate::{cache, driver, guest, interrupt, qemu, setup};
 /// Boot the lab's guest and run a command in it; exits with its exit status.
 #[derive(Parser)]
 pub struct Args {
-    /// The kernel to boot: 6.1, 6.12, newest (or its number) or all
+    /// The kernel to boot: 6.1, 6.12, 6.12-rt, newest (or its number) or all
     #[arg(long, default_value = "6.12")]
     kernel: Choice,
     /// With iommufd and a node for each device, which Debian's kernels lack (6.12)

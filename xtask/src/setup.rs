@@ -59,9 +59,14 @@ const LAB: &[&str] = &[
 /// What a task needs that builds remap and boots guests of the chosen kernels. Returns their series.
 pub fn lab(kernel: &Choice) -> Result<Vec<Series>> {
     let series = kernel.series();
-    run(&[Requirement::Build, Requirement::Lab(series.clone())])?;
-    kernel.check()?;
+    guests(kernel, &series)?;
     Ok(series)
+}
+
+/// The same for these series of the choice.
+pub fn guests(kernel: &Choice, series: &[Series]) -> Result<()> {
+    run(&[Requirement::Build, Requirement::Lab(series.to_vec())])?;
+    kernel.check()
 }
 
 /// Runs `cargo xtask setup`.

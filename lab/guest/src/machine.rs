@@ -49,6 +49,8 @@ pub fn prepare() -> Result<()> {
     for (path, value) in [
         ("/proc/sys/kernel/hung_task_timeout_secs", "60"),
         ("/proc/sys/kernel/kptr_restrict", "0"),
+        // A PREEMPT_RT kernel takes back at its boot that grace periods are hurried.
+        ("/sys/kernel/rcu_normal", "0"),
     ] {
         fs::write(path, value).with_context(|| format!("writing {value} to {path}"))?;
     }

@@ -21,16 +21,16 @@ use crate::rig::log::{Kind, Log};
 use crate::rig::trace::{Trace, Traced, preempted};
 use crate::rig::vmm::assigned::MSIX;
 use crate::rig::{devices, until};
-use crate::{Test, VECTORS};
+use crate::{Test, VECTORS_RT};
 
 pub fn tests() -> Vec<Test> {
     vec![
         Test::new(
             "busy::foreign_signals_from_interrupts_are_no_loss",
-            VECTORS,
+            VECTORS_RT,
             foreign,
         ),
-        Test::new("busy::a_flood_of_another_device", VECTORS, flood),
+        Test::new("busy::a_flood_of_another_device", VECTORS_RT, flood),
     ]
 }
 
@@ -127,7 +127,7 @@ fn foreign(lab: &mut Lab) -> Result<()> {
 }
 
 fn flood(lab: &mut Lab) -> Result<()> {
-    let [_, other] = devices()?[..] else {
+    let [_, other, ..] = devices()?[..] else {
         anyhow::bail!("not two devices");
     };
     let trace = Trace::start(&[])?;

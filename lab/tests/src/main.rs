@@ -20,6 +20,7 @@ mod qemu;
 mod recycle;
 mod replay;
 mod rig;
+mod rt;
 mod states;
 mod stock;
 mod trust;
@@ -43,6 +44,9 @@ const ALL: &[Group] = &[Group::Bitmap, Group::Vectors];
 const ANY: &[Group] = &[Group::Bitmap, Group::Vectors, Group::Cdev];
 const BITMAP: &[Group] = &[Group::Bitmap];
 const VECTORS: &[Group] = &[Group::Vectors];
+/// Those, and a PREEMPT_RT kernel.
+const VECTORS_RT: &[Group] = &[Group::Vectors, Group::Rt];
+const RT: &[Group] = &[Group::Rt];
 const QEMU: &[Group] = &[Group::Qemu];
 const CDEV: &[Group] = &[Group::Cdev];
 
@@ -58,6 +62,7 @@ fn tests() -> Vec<Test> {
         recycle::tests(),
         migration::tests(),
         attach::tests(),
+        rt::tests(),
         replay::tests(),
     ];
     let shared = [

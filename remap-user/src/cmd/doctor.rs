@@ -19,6 +19,7 @@ use crate::{
     kernel::{
         Kernel,
         layout::{Missing, measure},
+        realtime::Realtime,
     },
     live::{
         error::LoadError,
@@ -60,6 +61,7 @@ impl Doctor {
                 checks.push(Check::ok("kernel types", "BTF and symbols can be read"));
                 checks.extend(hooks::checks(&kernel));
                 checks.extend(layout(&kernel));
+                checks.extend(realtime(&kernel));
             }
             Err(error) => checks.push(Check::new(
                 "kernel types",
@@ -186,6 +188,22 @@ fn layout(kernel: &Kernel) -> Vec<Check> {
         ));
     }
     checks
+}
+
+/// What a PREEMPT_RT kernel means; nothing on any other.
+fn realtime(kernel: &Kernel) -> Option<Check> {
+    let name = "realtime";
+    Some(match Realtime::of(kernel)? {
+        Realtime::Traceable => Check::ok(
+            name,
+            "PREEMPT_RT: devices' interrupts are handled by threads; a run that the kernel skips \
+             because another one was preempted is counted",
+        ),
+        Realtime::SleepingRing => {
+            let error = LoadError::SleepingRing.to_string();
+            Check::new(name, Status::Failed, error, "a kernel of 6.12 or later")
+        }
+    })
 }
 
 /// Whether every loss can be counted here.

@@ -6,6 +6,7 @@ mod address;
 pub mod btf;
 pub mod layout;
 pub mod prototype;
+pub mod realtime;
 pub mod symbol;
 
 use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};

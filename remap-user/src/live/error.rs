@@ -38,6 +38,12 @@ pub enum LoadError {
     /// An essential structure member is missing.
     #[error("this kernel's BTF has no {0}, so nothing can be traced; see `remap doctor`")]
     Layout(String),
+    /// The kernel is one of PREEMPT_RT, and the lock of its ring may sleep.
+    #[error(
+        "this PREEMPT_RT kernel's ring buffer has a lock that may sleep, which programs of kprobes \
+         must not do; use one of 6.12 or later"
+    )]
+    SleepingRing,
     /// The module vfio is not loaded.
     #[error("the module vfio is not loaded, so there is nothing to trace; `modprobe vfio-pci`")]
     Unloaded,

@@ -31,6 +31,7 @@ use super::{
 use crate::kernel::{
     Kernel,
     layout::{Measured, measure},
+    realtime::Realtime,
 };
 
 /// The object that the build script made; empty in a build without a BPF toolchain.
@@ -95,6 +96,9 @@ impl Probes {
         let kernel = Kernel::running(&lookup::functions())?;
         if !kernel.has_vfio() {
             return Err(LoadError::Unloaded);
+        }
+        if Realtime::of(&kernel) == Some(Realtime::SleepingRing) {
+            return Err(LoadError::SleepingRing);
         }
         let measured = measure(&kernel);
         if let Some(member) = measured.fatal.first() {

@@ -22,8 +22,13 @@ impl Choice {
         number: None,
     };
 
-    /// The series that are meant.
+    /// The series that are meant; all are those that run everything.
     pub fn series(&self) -> Vec<Series> {
+        self.series.map_or(Series::USUAL.to_vec(), |one| vec![one])
+    }
+
+    /// The same, and with all also the series that have tests of their own.
+    pub fn matrix(&self) -> Vec<Series> {
         self.series.map_or(Series::ALL.to_vec(), |one| vec![one])
     }
 
@@ -71,7 +76,7 @@ impl FromStr for Choice {
                 series: Some(Series::Newest),
                 number: Some(format!("{major}.{minor}")),
             }),
-            _ => Err("is none of 6.1, 6.12, newest (or its number) and all".into()),
+            _ => Err("is none of 6.1, 6.12, 6.12-rt, newest (or its number) and all".into()),
         }
     }
 }
@@ -84,11 +89,13 @@ mod tests {
     fn a_kernel_goes_by_name_or_number() {
         let parse = |text: &str| text.parse::<Choice>();
         assert_eq!(parse("6.12").unwrap().series(), [Series::V6_12]);
+        assert_eq!(parse("6.12-rt").unwrap().series(), [Series::Rt]);
         assert_eq!(parse("newest").unwrap().number, None);
         let newest = parse("7.3").unwrap();
         assert_eq!(newest.series(), [Series::Newest]);
         assert_eq!(newest.number.as_deref(), Some("7.3"));
-        assert_eq!(parse("all").unwrap().series(), Series::ALL);
+        assert_eq!(parse("all").unwrap().series(), Series::USUAL);
+        assert_eq!(parse("all").unwrap().matrix(), Series::ALL);
         for wrong in ["6.11", "7", "7.3.4", "new", ""] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

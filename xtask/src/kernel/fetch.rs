@@ -17,6 +17,11 @@ pub fn all(kernel: &Kernel, draft: &Path) -> Result<()> {
     let get = |name: &str| -> Result<PathBuf> { packages.fetch(name, debs.path()) };
     let release = kernel.release.as_str();
     let version = release.trim_end_matches("-amd64");
+    // A flavour has headers of its own, in both parts, and the tools of its version.
+    let (version, common) = match version.strip_suffix("-rt") {
+        Some(version) => (version, "common-rt"),
+        None => (version, "common"),
+    };
 
     let bzimage = image(kernel, draft, &get)?;
     archive::extract(&bzimage, &draft.join("vmlinux"))?;
@@ -26,14 +31,14 @@ pub fn all(kernel: &Kernel, draft: &Path) -> Result<()> {
 
     for name in [
         format!("linux-headers-{release}"),
-        format!("linux-headers-{version}-common"),
+        format!("linux-headers-{version}-{common}"),
     ] {
         apt::unpack(&get(&name)?, draft, &[])?;
     }
     let kbuild = format!("linux-kbuild-{version}");
     match kernel.series {
         Series::V6_1 => apt::unpack(&get("linux-kbuild-6.1")?, draft, &[])?,
-        Series::V6_12 => apt::unpack(&get(&kbuild)?, draft, &[])?,
+        Series::V6_12 | Series::Rt => apt::unpack(&get(&kbuild)?, draft, &[])?,
         Series::Newest => tools::add(Suite::TrixieBackports, &kbuild, draft, kernel)?,
     }
     adjust_headers(kernel, draft)

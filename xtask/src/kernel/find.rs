@@ -14,7 +14,7 @@ impl Series {
     /// The apt with its package lists.
     pub fn apt(self) -> Result<Apt> {
         match self {
-            Series::V6_1 | Series::V6_12 => Ok(Apt::SYSTEM),
+            Series::V6_1 | Series::V6_12 | Series::Rt => Ok(Apt::SYSTEM),
             Series::Newest => Suite::TrixieBackports.apt(),
         }
     }
@@ -25,6 +25,7 @@ pub fn release(series: Series, refresh: bool) -> Result<String> {
     let (before, after) = match series {
         Series::V6_1 => ("linux-image-6.1.0-", "-amd64"),
         Series::V6_12 => ("linux-image-6.12.", "+deb12-amd64"),
+        Series::Rt => ("linux-image-6.12.", "+deb12-rt-amd64"),
         Series::Newest => {
             let apt = series.apt()?;
             if refresh {
@@ -104,9 +105,15 @@ mod tests {
             "linux-image-6.1.0-50-amd64-dbg",
             "linux-image-6.12.107+deb13-amd64",
             "linux-image-6.12-amd64",
+            "linux-image-6.12.117+deb12-rt-amd64",
+            "linux-image-6.12.117+deb12-rt-amd64-dbg",
         ]);
         assert_eq!(newest("linux-image-6.1.0-", "-amd64", &known), None);
         assert_eq!(newest("linux-image-6.12.", "+deb12-amd64", &known), None);
+        assert_eq!(
+            newest("linux-image-6.12.", "+deb12-rt-amd64", &known),
+            Some("linux-image-6.12.117+deb12-rt-amd64")
+        );
     }
 
     #[test]

@@ -24,19 +24,24 @@ pub enum Series {
     V6_1,
     /// Debian 12's newer one.
     V6_12,
+    /// The same with PREEMPT_RT.
+    Rt,
     /// The newest in Debian 13's backports.
     Newest,
 }
 
 impl Series {
     /// Every series.
-    pub const ALL: [Series; 3] = [Series::V6_1, Series::V6_12, Series::Newest];
+    pub const ALL: [Series; 4] = [Series::V6_1, Series::V6_12, Series::Rt, Series::Newest];
+    /// Those that run every group of tests; [`Self::Rt`] has one of its own.
+    pub const USUAL: [Series; 3] = [Series::V6_1, Series::V6_12, Series::Newest];
 
-    /// `6.1`, `6.12` or `newest`.
+    /// `6.1`, `6.12`, `6.12-rt` or `newest`.
     pub fn label(self) -> &'static str {
         match self {
             Series::V6_1 => "6.1",
             Series::V6_12 => "6.12",
+            Series::Rt => "6.12-rt",
             Series::Newest => "newest",
         }
     }
@@ -91,7 +96,7 @@ impl Kernel {
     /// The arguments of `make` that name the tools to build a module with.
     pub fn make_args(&self) -> Vec<String> {
         let mut args = match self.series {
-            Series::V6_1 | Series::V6_12 => Vec::new(),
+            Series::V6_1 | Series::V6_12 | Series::Rt => Vec::new(),
             Series::Newest => tools::make_args(&self.directory),
         };
         if let Some(at) = &self.cdev {

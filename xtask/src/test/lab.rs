@@ -39,7 +39,7 @@ struct Group {
 /// The usual: a device on the driver is all that the group needs.
 const GROUP: Group = Group {
     name: "",
-    series: &Series::ALL,
+    series: &Series::USUAL,
     driver_args: "encoding=vectors",
     cdev: false,
     equip: |_| Ok(()),
@@ -78,11 +78,24 @@ const GROUPS: &[Group] = &[
         cdev: true,
         ..GROUP
     },
+    Group {
+        name: "rt",
+        series: &[Series::Rt],
+        equip: equip_rt,
+        ..GROUP
+    },
 ];
 
 /// A second device, whose interrupts flood the tracer.
 fn equip_with_two(spec: &mut Spec) -> Result<()> {
     spec.devices = vec![Device::Nvme, Device::Nvme];
+    Ok(())
+}
+
+/// The same, and one that raises interrupts.
+fn equip_rt(spec: &mut Spec) -> Result<()> {
+    equip_with_two(spec)?;
+    spec.devices.push(Device::Edu);
     Ok(())
 }
 

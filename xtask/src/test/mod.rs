@@ -17,7 +17,7 @@ use report::Report;
 /// Run every test; the last line counts them.
 #[derive(Parser)]
 pub struct Args {
-    /// Only the guests of this kernel: 6.1, 6.12 or newest (or its number)
+    /// Only the guests of this kernel: 6.1, 6.12, 6.12-rt or newest (or its number)
     #[arg(long, default_value = "all", hide_default_value = true)]
     kernel: Choice,
     /// Only this part
@@ -43,12 +43,12 @@ enum Part {
 /// Runs `cargo xtask test`.
 pub fn main(args: &Args) -> Result<u8> {
     interrupt::watch()?;
-    let series = args.kernel.series();
+    let series = args.kernel.matrix();
     let filter = args.filter.as_deref();
     let wanted = |part| args.only.is_none_or(|only| only == part);
     let mut report = Report::default();
     if wanted(Part::Lint) || wanted(Part::Lab) {
-        setup::lab(&args.kernel)?;
+        setup::guests(&args.kernel, &series)?;
     }
     if wanted(Part::Lint) {
         setup::lint_tools()?;

@@ -105,7 +105,9 @@ impl Stock {
     /// As at the end of the group; and the interrupts of all tests are accounted for.
     pub fn account(&mut self) -> Result<()> {
         let traced = self.end()?.context("no tracer has run")?;
-        balanced(&traced.summary)
+        let vectors = balanced(&traced.summary)?;
+        ensure!(vectors > 65, "only {vectors} vectors");
+        Ok(())
     }
 }
 
@@ -118,16 +120,16 @@ fn ask(bdf: Bdf) -> Result<()> {
     })
 }
 
-/// That every signal of every vector is accounted for, and every read has a latency.
-fn balanced(summary: &Summary) -> Result<()> {
+/// That every signal of every vector is accounted for, and every read has a latency. Gives the number
+/// of vectors.
+pub fn balanced(summary: &Summary) -> Result<usize> {
     let irqs = summary
         .stats
         .devices
         .values()
         .flat_map(|device| device.irqs.values());
     let vectors: Vec<&VectorStats> = irqs.flat_map(|irq| irq.vectors.values()).collect();
-    ensure!(vectors.len() > 65, "only {} vectors", vectors.len());
-    for vector in vectors {
+    for vector in &vectors {
         let parts = vector.reads + vector.consumed + vector.coalesced + vector.unread;
         let latencies = vector.latency().map_or(0, |latency| latency.count);
         ensure!(
@@ -135,5 +137,5 @@ fn balanced(summary: &Summary) -> Result<()> {
             "{vector:?}"
         );
     }
-    Ok(())
+    Ok(vectors.len())
 }

@@ -19,6 +19,8 @@ pub enum Group {
     Cdev,
     /// Three devices bound to vfio-pci.
     Stock,
+    /// As [`Self::Vectors`], on a PREEMPT_RT kernel; the last device raises interrupts.
+    Rt,
 }
 
 impl Group {
@@ -30,7 +32,8 @@ impl Group {
             "qemu" => Self::Qemu,
             "cdev" => Self::Cdev,
             "stock" => Self::Stock,
-            _ => bail!("unknown group {name}: use bitmap, vectors, qemu, cdev or stock"),
+            "rt" => Self::Rt,
+            _ => bail!("unknown group {name}: use bitmap, vectors, qemu, cdev, stock or rt"),
         })
     }
 
@@ -38,7 +41,7 @@ impl Group {
     pub fn encoding(self) -> &'static str {
         match self {
             Self::Bitmap => "bitmap",
-            Self::Vectors | Self::Qemu | Self::Cdev | Self::Stock => "vectors",
+            Self::Vectors | Self::Qemu | Self::Cdev | Self::Stock | Self::Rt => "vectors",
         }
     }
 }

@@ -18,9 +18,17 @@ pub struct Trace {
 /// (kernel/bpf/trampoline.c, `__bpf_prog_enter_recur`); a program of a kprobe is not preempted.
 /// On other kernels a kprobe may be skipped, by a map's own system call.
 pub fn preempted() -> Result<bool> {
+    if is_realtime() {
+        return Ok(true);
+    }
     const MODE: &str = "/sys/kernel/debug/sched/preempt";
     let modes = std::fs::read_to_string(MODE).with_context(|| format!("reading {MODE}"))?;
     Ok(modes.contains("(full)") || modes.contains("(lazy)"))
+}
+
+/// Whether this is a PREEMPT_RT kernel. There the handlers of devices' interrupts run in threads.
+pub fn is_realtime() -> bool {
+    std::path::Path::new("/sys/kernel/realtime").exists()
 }
 
 fn parse(lines: Vec<String>) -> Result<Lines> {

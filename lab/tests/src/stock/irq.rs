@@ -10,7 +10,7 @@ use crate::rig::judge::ledger::Ledger;
 use crate::rig::judge::sentence::{Place, Whence, signal};
 use crate::rig::stock::Stock;
 use crate::rig::vmm::assigned::{Assigned, ERR, INTX, MSI, MSIX, REQ};
-use crate::rig::vmm::{Vmm, open, sys};
+use crate::rig::vmm::{Vmm, edu, open, sys};
 
 pub const TESTS: Tests = &[
     ("stock::irq::every_kind_of_set_irqs", set_irqs),
@@ -75,51 +75,14 @@ fn unmask_by_eventfd(nic: &mut Assigned<'_>) -> Result<()> {
     nic.set_irqs(INTX, 0, Action::Unmask, Data::Eventfd(&[None]))
 }
 
-/// Registers of the edu device in BAR 0: raise an interrupt, and clear it.
-const RAISE: u64 = 0x60;
-const ACKNOWLEDGE: u64 = 0x64;
-/// `PCI_COMMAND`, and in it memory and bus master.
-const COMMAND: u64 = 4;
-const MASTER: u16 = 6;
-
-/// How many interrupts the device is made to raise.
-const INTERRUPTS: u32 = 20;
-
 fn intx(stock: &mut Stock) -> Result<()> {
     let edu = stock.edu;
-    stock
-        .watch_one(edu, &[], |_, edu| {
-            let bar = edu.region(0)?;
-            edu.enable(INTX, 1)?;
-            for _ in 0..INTERRUPTS {
-                edu.device().write(&bar, RAISE, &1_u32.to_le_bytes())?;
-                edu.signalled(Place::trigger(INTX, 0), Whence::Interrupt)?;
-                // The kernel has masked it, and the device still asserts it.
-                edu.device()
-                    .write(&bar, ACKNOWLEDGE, &1_u32.to_le_bytes())?;
-                edu.set_irqs(INTX, 0, Action::Unmask, Data::None(1))?;
-            }
-            edu.disable(INTX)
-        })
-        .map(drop)
+    stock.watch_one(edu, &[], |_, edu| edu::intx(edu)).map(drop)
 }
 
 fn msi(stock: &mut Stock) -> Result<()> {
     let edu = stock.edu;
-    stock
-        .watch_one(edu, &[], |_, edu| {
-            let bar = edu.region(0)?;
-            edu.set_config(COMMAND, MASTER)?;
-            edu.enable(MSI, 1)?;
-            for _ in 0..INTERRUPTS {
-                edu.device().write(&bar, RAISE, &1_u32.to_le_bytes())?;
-                edu.signalled(Place::trigger(MSI, 0), Whence::Interrupt)?;
-                edu.device()
-                    .write(&bar, ACKNOWLEDGE, &1_u32.to_le_bytes())?;
-            }
-            edu.disable(MSI)
-        })
-        .map(drop)
+    stock.watch_one(edu, &[], |_, edu| edu::msi(edu)).map(drop)
 }
 
 /// As many as the lab's NVMe controller has.

@@ -13,6 +13,7 @@ use remap_core::event::{
 use remap_core::parse::region::Area;
 
 use crate::rig::line::Named;
+use crate::rig::trace::is_realtime;
 
 /// An eventfd's place: IRQ index, sub-index, and what it is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,13 +228,22 @@ pub enum Whence {
     Inside,
     /// A thread that is in no call on a device.
     Outside,
-    /// An interrupt.
+    /// An interrupt; of a device only where its handler is not a thread ([`Self::of_a_device`]).
     Interrupt,
     /// None of these, or it could not be read: no user records this.
     Unknown,
 }
 
 impl Whence {
+    /// In which context the kernel handles a device's interrupt.
+    pub fn of_a_device() -> Self {
+        if is_realtime() {
+            Self::Outside
+        } else {
+            Self::Interrupt
+        }
+    }
+
     fn of(inside: bool, in_task: Option<bool>) -> Self {
         match (inside, in_task) {
             (true, Some(true)) => Self::Inside,

@@ -2,6 +2,7 @@
 //! device. It records what it does in a ledger.
 
 pub mod assigned;
+pub mod edu;
 pub mod node;
 pub mod sys;
 
