@@ -1,4 +1,4 @@
-//! Builds, boots and checks remap: `cargo xtask setup|build|lab|demo|test|bench|fuzz|mutants`.
+//! Builds, boots and checks remap: `cargo xtask setup|build|lab|demo|test|soak|bench|fuzz|mutants`.
 
 mod apt;
 mod archive;
@@ -28,6 +28,7 @@ mod process;
 mod qemu;
 mod scenario;
 mod setup;
+mod soak;
 mod spec;
 mod suite;
 mod test;
@@ -55,6 +56,7 @@ enum Task {
     Lab(lab::Args),
     Demo(demo::Args),
     Fixtures(fixtures::Args),
+    Soak(soak::Args),
     Test(test::Args),
     Fuzz(fuzz::Args),
     Mutants(mutants::Args),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Task::Lab(args) => lab::main(&args),
         Task::Demo(args) => demo::main(&args),
         Task::Fixtures(args) => fixtures::main(&args),
+        Task::Soak(args) => soak::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Fuzz(args) => fuzz::main(&args),
         Task::Mutants(args) => mutants::main(&args),

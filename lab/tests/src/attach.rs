@@ -9,18 +9,18 @@ use crate::rig::line::{Lines, trigger_ns};
 use crate::rig::trace::Trace;
 use crate::rig::user::User;
 use crate::rig::{now, outlast_a_call, until};
-use crate::{Test, VECTORS, VECTORS_RT};
+use crate::{Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::new("attach::in_a_wait", VECTORS_RT, in_a_wait),
+        Test::new("attach::in_a_wait", VECTORS, in_a_wait),
         Test::new("attach::during_a_call_that_does_not_return", VECTORS, stuck),
         Test::new(
             "attach::a_requery_identifies_the_eventfd",
             VECTORS,
             by_requery,
         ),
-        Test::new("attach::the_driver_is_reloaded", VECTORS_RT, reloaded),
+        Test::new("attach::the_driver_is_reloaded", VECTORS, reloaded),
     ]
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -12,7 +12,9 @@ use crate::rig::driver::busybox;
 use crate::rig::flood::{Flood, Then};
 use crate::rig::lab::Lab;
 use crate::rig::line::Line;
-use crate::rig::process::{Ended, Output, Running, as_unprivileged, remap, run};
+use crate::rig::process::{
+    Ended, Output, Running, as_unprivileged, in_shell, remap, resident, run,
+};
 use crate::{ALL, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
@@ -38,15 +40,6 @@ const RING: u64 = 8 << 10;
 /// Far more than the queues of a trace hold.
 const SIGNALS: u64 = 100_000;
 
-/// A line of `/proc/PID/status`, KiB.
-fn status(pid: u32, name: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|line| line.split_ascii_whitespace().next());
-    let number = number.with_context(|| format!("no {name}"))?;
-    number.parse().with_context(|| format!("{name} {number}"))
-}
-
 /// The three sums of the account in an error line: seen, delivered, lost.
 fn account(text: &str) -> Result<[u64; 3]> {
     let after = |word: &str| -> Result<u64> {
@@ -65,11 +58,11 @@ fn account(text: &str) -> Result<[u64; 3]> {
 fn flood(lab: &mut Lab) -> Result<()> {
     let command = remap(&["trace", "--json", "--events", "--class", "irq"]);
     let trace = Running::start_ready(command, Output::Unread)?;
-    let attached = status(trace.pid(), "VmRSS:")?;
+    let attached = resident(trace.pid())?;
     let device = lab.open()?;
     let flood = Flood::start(&device, Then::Read)?;
     flood.wait(SIGNALS)?;
-    let used = status(trace.pid(), "VmRSS:")?;
+    let used = resident(trace.pid())?;
     // The flood goes on: the end needs no quiet moment.
     let ended = trace.end(Signal::INT)?;
     flood.end()?;
@@ -136,12 +129,6 @@ fn unread_drill(lab: &mut Lab) -> Result<()> {
 /// Runs a command of the shell.
 fn shell(command: &str) -> Result<Ended> {
     run(in_shell(command))
-}
-
-fn in_shell(command: &str) -> Command {
-    let mut shell = Command::new("busybox");
-    shell.args(["sh", "-c", command]);
-    shell
 }
 
 fn full(lab: &mut Lab) -> Result<()> {

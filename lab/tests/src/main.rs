@@ -21,6 +21,7 @@ mod recycle;
 mod replay;
 mod rig;
 mod rt;
+mod soak;
 mod states;
 mod stock;
 mod trust;
@@ -44,9 +45,8 @@ const ALL: &[Group] = &[Group::Bitmap, Group::Vectors];
 const ANY: &[Group] = &[Group::Bitmap, Group::Vectors, Group::Cdev];
 const BITMAP: &[Group] = &[Group::Bitmap];
 const VECTORS: &[Group] = &[Group::Vectors];
-/// Those, and a PREEMPT_RT kernel.
-const VECTORS_RT: &[Group] = &[Group::Vectors, Group::Rt];
 const RT: &[Group] = &[Group::Rt];
+const SOAK: &[Group] = &[Group::Soak];
 const QEMU: &[Group] = &[Group::Qemu];
 const CDEV: &[Group] = &[Group::Cdev];
 
@@ -63,6 +63,7 @@ fn tests() -> Vec<Test> {
         migration::tests(),
         attach::tests(),
         rt::tests(),
+        soak::tests(),
         replay::tests(),
     ];
     let shared = [
@@ -92,6 +93,7 @@ fn run() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1);
     match words.next().as_deref() {
         Some(peer::OPTION) => return peer::main(words),
+        Some(soak::OPTION) => return soak::main(words),
         Some(play::OPTION) => return play::play(&words.next().context("which scenario?")?),
         Some(recording::OPTION) => {
             return recording::make(&words.next().context("which recording?")?);

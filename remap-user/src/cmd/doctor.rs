@@ -193,7 +193,7 @@ fn layout(kernel: &Kernel) -> Vec<Check> {
 /// What a PREEMPT_RT kernel means; nothing on any other.
 fn realtime(kernel: &Kernel) -> Option<Check> {
     let name = "realtime";
-    Some(match Realtime::of(kernel)? {
+    Some(match Realtime::of(&kernel.core)? {
         Realtime::Traceable => Check::ok(
             name,
             "PREEMPT_RT: devices' interrupts are handled by threads; a run that the kernel skips \

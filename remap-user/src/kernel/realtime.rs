@@ -1,6 +1,6 @@
 //! PREEMPT_RT: kernels in which a spinlock may sleep.
 
-use super::{Kernel, btf::Btf};
+use super::btf::Btf;
 
 /// What a PREEMPT_RT kernel means for a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +13,8 @@ pub enum Realtime {
 }
 
 impl Realtime {
-    /// `None` if this is no PREEMPT_RT kernel.
-    pub fn of(kernel: &Kernel) -> Option<Self> {
-        let core = &kernel.core;
+    /// By the types of the core kernel; `None` if this is no PREEMPT_RT kernel.
+    pub fn of(core: &Btf) -> Option<Self> {
         may_sleep(core, "spinlock").then(|| {
             if may_sleep(core, "bpf_ringbuf.spinlock") {
                 Self::SleepingRing
@@ -30,4 +29,19 @@ impl Realtime {
 fn may_sleep(core: &Btf, lock: &str) -> bool {
     core.member_offset(&format!("{lock}.lock.waiters"))
         .is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::btf::tests::locks;
+
+    #[test]
+    fn the_locks_of_a_kernel_are_distinguished() {
+        let realtime =
+            |spinlock, ring| Realtime::of(&Btf::parse(locks(spinlock, ring), None).unwrap());
+        assert_eq!(realtime(false, false), None);
+        assert_eq!(realtime(true, false), Some(Realtime::Traceable));
+        assert_eq!(realtime(true, true), Some(Realtime::SleepingRing));
+    }
 }

@@ -97,7 +97,7 @@ impl Probes {
         if !kernel.has_vfio() {
             return Err(LoadError::Unloaded);
         }
-        if Realtime::of(&kernel) == Some(Realtime::SleepingRing) {
+        if Realtime::of(&kernel.core) == Some(Realtime::SleepingRing) {
             return Err(LoadError::SleepingRing);
         }
         let measured = measure(&kernel);

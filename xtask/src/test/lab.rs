@@ -79,6 +79,12 @@ const GROUPS: &[Group] = &[
         ..GROUP
     },
     Group {
+        name: "soak",
+        series: &[Series::V6_12],
+        equip: equip_with_two,
+        ..GROUP
+    },
+    Group {
         name: "rt",
         series: &[Series::Rt],
         equip: equip_rt,
@@ -87,15 +93,14 @@ const GROUPS: &[Group] = &[
 ];
 
 /// A second device, whose interrupts flood the tracer.
-fn equip_with_two(spec: &mut Spec) -> Result<()> {
+pub fn equip_with_two(spec: &mut Spec) -> Result<()> {
     spec.devices = vec![Device::Nvme, Device::Nvme];
     Ok(())
 }
 
-/// The same, and one that raises interrupts.
+/// A second device, which raises interrupts.
 fn equip_rt(spec: &mut Spec) -> Result<()> {
-    equip_with_two(spec)?;
-    spec.devices.push(Device::Edu);
+    spec.devices = vec![Device::Nvme, Device::Edu];
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! each kernel; one plain line at the end.
 
 mod fuzz;
-mod lab;
+pub mod lab;
 mod lint;
 mod report;
 mod unit;

@@ -124,6 +124,22 @@ pub fn as_unprivileged(mut command: Command) -> Command {
     command
 }
 
+/// A command of the shell.
+pub fn in_shell(command: &str) -> Command {
+    let mut shell = Command::new("busybox");
+    shell.args(["sh", "-c", command]);
+    shell
+}
+
+/// The resident memory of a process, KiB.
+pub fn resident(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_ascii_whitespace().next());
+    let number = number.context("no VmRSS")?;
+    number.parse().with_context(|| format!("VmRSS {number}"))
+}
+
 /// Runs a command to its end.
 pub fn run(command: Command) -> Result<Ended> {
     Running::start(command, Output::Kept)?.wait()

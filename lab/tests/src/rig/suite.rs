@@ -19,6 +19,8 @@ pub enum Group {
     Cdev,
     /// Three devices bound to vfio-pci.
     Stock,
+    /// As [`Self::Vectors`], for a round of everything that happens on a host.
+    Soak,
     /// As [`Self::Vectors`], on a PREEMPT_RT kernel; the last device raises interrupts.
     Rt,
 }
@@ -33,7 +35,8 @@ impl Group {
             "cdev" => Self::Cdev,
             "stock" => Self::Stock,
             "rt" => Self::Rt,
-            _ => bail!("unknown group {name}: use bitmap, vectors, qemu, cdev, stock or rt"),
+            "soak" => Self::Soak,
+            _ => bail!("unknown group {name}: use bitmap, vectors, qemu, cdev, stock, rt or soak"),
         })
     }
 
@@ -41,7 +44,9 @@ impl Group {
     pub fn encoding(self) -> &'static str {
         match self {
             Self::Bitmap => "bitmap",
-            Self::Vectors | Self::Qemu | Self::Cdev | Self::Stock | Self::Rt => "vectors",
+            Self::Vectors | Self::Qemu | Self::Cdev | Self::Stock | Self::Rt | Self::Soak => {
+                "vectors"
+            }
         }
     }
 }

@@ -82,6 +82,16 @@ impl Trace {
         self.lines.count(part)
     }
 
+    /// Drops the lines since the last call of [`Self::take`].
+    pub fn drop_lines(&self) {
+        self.lines.take();
+    }
+
+    /// Ends it by a signal that it does not survive.
+    pub fn kill(self, signal: Signal) -> Result<Ended> {
+        self.process.end(signal)
+    }
+
     /// The lines since the last call.
     pub fn take(&self) -> Result<Lines> {
         parse(self.lines.take())

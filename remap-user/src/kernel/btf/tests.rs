@@ -52,6 +52,32 @@ impl Builder {
     }
 }
 
+/// A kernel whose spinlock and whose ring's lock may sleep or not: `struct spinlock`, and
+/// `struct bpf_ringbuf` with the lock that it names.
+pub(in crate::kernel) fn locks(spinlock_sleeps: bool, ring_sleeps: bool) -> Vec<u8> {
+    let mut b = Builder::new(0);
+    b.add("int", 1, 0, 4, &[0]); // 1
+    let (waiters, lock, raw) = (b.name("waiters"), b.name("lock"), b.name("raw_lock"));
+    b.add("rt_mutex_base", 4, 1, 4, &[waiters, 1, 0]); // 2
+    b.add("raw_spinlock", 4, 1, 4, &[raw, 1, 0]); // 3
+    if spinlock_sleeps {
+        b.add("spinlock", 4, 1, 4, &[lock, 2, 0]); // 4
+    } else {
+        b.add("spinlock", 4, 1, 4, &[lock, 3, 0]); // 4
+    }
+    b.add("spinlock_t", 8, 0, 4, &[]); // 5
+    b.add("raw_spinlock_t", 8, 0, 3, &[]); // 6
+    let name = b.name("spinlock");
+    b.add(
+        "bpf_ringbuf",
+        4,
+        1,
+        4,
+        &[name, if ring_sleeps { 5 } else { 6 }, 0],
+    ); // 7
+    b.build()
+}
+
 /// A kernel with eventfds: a context with two members, the function that signals, `ITER_UBUF`.
 pub(in crate::kernel) fn kernel() -> Vec<u8> {
     let mut b = Builder::new(0);
