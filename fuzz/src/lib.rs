@@ -4,6 +4,7 @@
 //!
 //! libFuzzer runs them (`cargo xtask fuzz`); the tests of this crate run them over their seeds.
 
+pub mod forged;
 pub mod recording;
 pub mod sink;
 pub mod stream;

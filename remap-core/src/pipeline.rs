@@ -37,6 +37,9 @@ const SETTLE_NS: u64 = 1_500_000_000;
 /// So many events wait at most for a watermark before a source must not wait for one any longer.
 const MANY: usize = 4096;
 
+/// So many losses of different devices and kinds are distinguished at a time: more than the programs do.
+const DOUBTS: usize = 256;
+
 /// The event of a loss of records.
 fn loss(time_ns: u64, lost: Lost) -> Event {
     let task = Task {
@@ -206,6 +209,17 @@ impl<S: Sink> Pipeline<S> {
                 Some(doubt) => doubt.until_ns = doubt.until_ns.max(lost.until_ns),
                 None => self.doubts.push(lost),
             }
+            self.merge_doubts();
+        }
+    }
+
+    /// Too many doubts: one of any records about any device takes their place.
+    fn merge_doubts(&mut self) {
+        if self.doubts.len() > DOUBTS {
+            let from_ns = self.doubts.iter().map(|doubt| doubt.from_ns).min();
+            let until_ns = self.doubts.iter().map(|doubt| doubt.until_ns).max();
+            let all = (from_ns.unwrap_or(0), until_ns.unwrap_or(u64::MAX));
+            self.doubts = vec![Loss::any(0, all)];
         }
     }
 
@@ -332,6 +346,10 @@ impl<S: Sink> Pipeline<S> {
 
     /// A loss may have been just after this event.
     fn doubt(&mut self, event: &Event) -> io::Result<()> {
+        if matches!(event.body, Body::Lost(_)) {
+            // Nothing is stored from it.
+            return Ok(());
+        }
         let (time_ns, device) = (event.time_ns, event.device());
         let mut doubts: Vec<Lost> = Vec::new();
         for doubt in &self.doubts {

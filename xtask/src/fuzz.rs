@@ -95,7 +95,7 @@ pub fn main(args: &Args) -> Result<u8> {
     build()?;
     interrupt::watch()?;
     if let Some(input) = &args.input {
-        run(first.command().arg(input))?;
+        run(first.command(&first.program()).arg(input))?;
         return Ok(0);
     }
     let minutes = args
@@ -165,10 +165,14 @@ fn fuzz(targets: &[Target], seconds: u64) -> Result<usize> {
 }
 
 impl Target {
-    fn command(&self) -> Command {
+    /// Where the build leaves its binary.
+    fn program(&self) -> PathBuf {
         let name = format!("remap-fuzz-{}", self.name);
-        let at = cache::target().join(PLATFORM).join("fuzz").join(name);
-        let mut command = command(&at.to_string_lossy(), NO_WORDS);
+        cache::target().join(PLATFORM).join("fuzz").join(name)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = command(&program.to_string_lossy(), NO_WORDS);
         command.args([
             format!("-max_len={}", self.longest),
             format!("-rss_limit_mb={RSS_MIB}"),
@@ -193,7 +197,7 @@ impl Target {
         // What an earlier run has left would change the order of the inputs.
         let _absent = fs::remove_dir_all(place.join("corpus"));
         fs::create_dir_all(place.join("corpus"))?;
-        let mut command = self.command();
+        let mut command = self.command(&self.program());
         command.args([format!("-runs={}", self.runs), "-seed=1".to_owned()]);
         command.arg(place.join("corpus")).arg(self.seeds(&place)?);
         let log = self.run(command, &place)?;
@@ -209,7 +213,11 @@ impl Target {
     fn fuzz(&self, seconds: u64) -> Result<String> {
         let place = cache::directory()?.join("fuzz").join(self.name);
         fs::create_dir_all(place.join("corpus"))?;
-        let mut command = self.command();
+        // libFuzzer starts itself again and again: a build meanwhile must not change it.
+        let program = place.join("program");
+        let _absent = fs::remove_file(&program);
+        fs::copy(self.program(), &program)?;
+        let mut command = self.command(&program);
         command.args([
             "-fork=1",
             "-ignore_crashes=1",

@@ -12,11 +12,11 @@ impl Correlator {
             return;
         }
         let by = exit.device;
-        let own = self.devices.get(&by).and_then(|by| by.identity().bus());
+        let own = self.devices.get(by).and_then(|by| by.identity().bus());
         let Some(bus) = own.map(str::to_owned) else {
             return;
         };
-        for (key, device) in &mut self.devices {
+        for (key, device) in self.devices.iter_mut() {
             if *key != by && device.identity().bus() == Some(&bus) {
                 device.bus_reset(&mut self.queue, now);
             }
@@ -33,7 +33,7 @@ impl Correlator {
             (DmaKind::Map, None) => {}
             (DmaKind::Unmap | DmaKind::UnmapAll, _) => {
                 for part in self.dma.unmap(call) {
-                    if let Some(device) = self.devices.get(&part.device) {
+                    if let Some(device) = self.devices.get(part.device) {
                         device.dma_unmapped(&mut self.queue, at, part.place(), call.kind);
                     }
                 }
@@ -44,7 +44,7 @@ impl Correlator {
     /// A range of a process's memory is mapped for DMA, with the parts of regions in it.
     fn map_dma(&mut self, at: Moment<'_>, call: &DmaCall, vaddr: u64) {
         let pid = at.task.pid;
-        for (key, device) in &self.devices {
+        for (key, device) in self.devices.iter() {
             for (region, area, address) in device.mapped_at(pid, vaddr, call.size) {
                 let part = Part {
                     node: call.node,
@@ -56,14 +56,16 @@ impl Correlator {
                     reported: false,
                 };
                 device.dma_mapped(&mut self.queue, at, part.place());
-                self.dma.map(part);
+                if !self.dma.map(part) {
+                    self.queue.stats_mut().shed();
+                }
             }
         }
     }
 
     /// Reports the parts of the regions that were just acknowledged and are still mapped for DMA.
     pub(super) fn report_trapped(&mut self, key: DeviceKey, now: u64) {
-        let Some(device) = self.devices.get_mut(&key) else {
+        let Some(device) = self.devices.get_mut(key) else {
             return;
         };
         for ack in device.acknowledged() {

@@ -87,6 +87,8 @@ pub(super) struct Calls {
     found: BTreeMap<u32, InFlightCall>,
     /// Eventfds that a `SET_IRQS` in flight has looked up.
     looked_up: BTreeMap<u32, Vec<LookedUp>>,
+    /// How many these are.
+    eventfds: usize,
 }
 
 impl Calls {
@@ -103,11 +105,14 @@ impl Calls {
     /// A `SET_IRQS` in flight looked an eventfd up.
     pub(super) fn look_up(&mut self, tid: u32, eventfd: LookedUp) {
         self.looked_up.entry(tid).or_default().push(eventfd);
+        self.eventfds += 1;
     }
 
     /// The eventfds that the `SET_IRQS` of a thread looked up, once it has returned.
     pub(super) fn looked_up(&mut self, tid: u32) -> Vec<LookedUp> {
-        self.looked_up.remove(&tid).unwrap_or_default()
+        let looked_up = self.looked_up.remove(&tid).unwrap_or_default();
+        self.eventfds -= looked_up.len();
+        looked_up
     }
 
     /// Whether the thread was seen to begin a call that has not returned.
@@ -153,6 +158,12 @@ impl Calls {
     pub(super) fn lose(&mut self) {
         self.seen.clear();
         self.looked_up.clear();
+        self.eventfds = 0;
+    }
+
+    /// How much is stored ([`super::room`]).
+    pub(super) fn room(&self) -> usize {
+        2 * self.seen.len() + 4 * self.found.len() + self.eventfds
     }
 
     /// The device was closed: no thread is in a call on it any more.

@@ -41,6 +41,7 @@ mod queue;
 mod region;
 mod remap;
 mod report;
+mod room;
 mod rules;
 mod span;
 mod stats;
@@ -49,23 +50,21 @@ mod user;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeMap;
-
 pub use identity::UNKNOWN_DEVICE;
 pub use options::Options;
 
-use crate::event::{DeviceKey, Event, Lost, LostKind};
+use crate::event::{Event, Lost, LostKind};
 use crate::model::{Output, Stats};
-use device::Device;
 use dma::{Dma, PendingDmaFinding};
 use queue::OutputQueue;
+use room::Devices;
 use user::Machines;
 
 /// Turns a trace's events, in order of time, into what they mean.
 #[derive(Debug)]
 pub struct Correlator {
     queue: OutputQueue,
-    devices: BTreeMap<DeviceKey, Device>,
+    devices: Devices,
     dma: Dma,
     machines: Machines,
     /// When records were last lost.
@@ -77,7 +76,7 @@ impl Correlator {
     pub fn new(options: Options) -> Self {
         Self {
             queue: OutputQueue::new(options),
-            devices: BTreeMap::new(),
+            devices: Devices::default(),
             dma: Dma::default(),
             machines: Machines::default(),
             lost_ns: None,
@@ -100,10 +99,7 @@ impl Correlator {
     /// The trace ended at `end_ns` (CLOCK_MONOTONIC): emits everything that is still open.
     pub fn finish(&mut self, end_ns: u64) -> Vec<Output> {
         self.settle(end_ns);
-        for device in self.devices.values_mut() {
-            device.finish(&mut self.queue, end_ns);
-        }
-        self.devices.clear();
+        self.devices.finish(&mut self.queue, end_ns);
         self.dma.lose();
         self.queue.release(u64::MAX);
         self.queue.take()
@@ -120,9 +116,7 @@ impl Correlator {
     }
 
     fn settle(&mut self, now: u64) {
-        for device in self.devices.values_mut() {
-            device.settle(&mut self.queue, now);
-        }
+        self.devices.settle(&mut self.queue, now);
         let lasting = self.dma.settle(now);
         self.report_dma(lasting);
         self.queue.release(now);
@@ -131,7 +125,7 @@ impl Correlator {
     /// DMA mappings exist whose mmaps were removed: reports them.
     fn report_dma(&mut self, findings: Vec<PendingDmaFinding>) {
         for finding in findings {
-            if let Some(device) = self.devices.get(&finding.device) {
+            if let Some(device) = self.devices.get(finding.device) {
                 device.finding(&mut self.queue, finding.time_ns, finding.verdict);
             }
         }
@@ -147,10 +141,6 @@ impl Correlator {
             (LostKind::Other, Some(device)) => self.dma.lose_device(device),
             _ => {}
         }
-        for (key, device) in &mut self.devices {
-            if lost.device.is_none_or(|device| device == *key) {
-                device.lose(&mut self.queue, now, lost.records);
-            }
-        }
+        self.devices.lose(&mut self.queue, now, lost);
     }
 }

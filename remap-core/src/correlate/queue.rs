@@ -4,10 +4,15 @@
 //! is held until its evidence has settled: a record of another CPU may still arrive that explains
 //! it, or the report of a loss, which retracts it.
 
+use std::collections::BTreeMap;
+
 use super::lost::Effect as _;
 use super::options::Options;
 use crate::event::LostKind;
 use crate::model::{Outcome, Output, Reason, Stats};
+
+/// So many outputs are held at most; the first of more go out before their evidence has settled.
+const MOST: usize = 4096;
 
 /// Outputs, by the time at which they may go out.
 #[derive(Debug)]
@@ -15,15 +20,9 @@ pub(super) struct OutputQueue {
     options: Options,
     stats: Stats,
     ready: Vec<Output>,
-    held: Vec<Held>,
+    /// Outputs whose evidence has not settled, by the time at which it has, and by number.
+    held: BTreeMap<(u64, u64), Output>,
     ids: Ids,
-}
-
-/// An output whose evidence has not settled.
-#[derive(Debug)]
-struct Held {
-    due_ns: u64,
-    output: Output,
 }
 
 /// The last number of each kind, within the trace.
@@ -32,6 +31,7 @@ pub(super) struct Ids {
     triggers: u64,
     changes: u64,
     zaps: u64,
+    held: u64,
 }
 
 impl Ids {
@@ -60,7 +60,7 @@ impl OutputQueue {
             options,
             stats: Stats::default(),
             ready: Vec::new(),
-            held: Vec::new(),
+            held: BTreeMap::new(),
             ids: Ids::default(),
         }
     }
@@ -95,24 +95,25 @@ impl OutputQueue {
     /// Holds an output of `now` until its evidence has settled.
     pub(super) fn hold(&mut self, now: u64, output: Output) {
         let due_ns = self.settled(now);
-        self.held.push(Held { due_ns, output });
+        self.ids.held += 1;
+        self.held.insert((due_ns, self.ids.held), output);
     }
 
     /// Releases what has settled by `now`.
     pub(super) fn release(&mut self, now: u64) {
-        let due: Vec<Held> = self
-            .held
-            .extract_if(.., |held| held.due_ns <= now)
-            .collect();
-        for held in due {
-            self.emit(held.output);
+        while let Some(first) = self.held.first_entry()
+            && (first.key().0 <= now || self.held.len() > MOST)
+        {
+            if let Some((_, output)) = self.held.pop_first() {
+                self.emit(output);
+            }
         }
     }
 
     /// Records of `device` were lost: findings about it that are held, and that such a record could
     /// refute, are not evident any more, and a stage that is missing may be one of those.
     pub(super) fn retract(&mut self, device: &str, lost: LostKind) {
-        self.held.retain_mut(|held| match &mut held.output {
+        self.held.retain(|_, output| match output {
             Output::Finding(finding) if finding.device == device => !lost.refutes(finding.rule()),
             Output::Cycle(cycle) if cycle.device == device && lost.can_be_stage() => {
                 cycle.outcome = Outcome::Incomplete;

@@ -75,6 +75,11 @@ struct Facts {
 }
 
 impl Regions {
+    /// How much is stored ([`super::room`]): a description has a list of areas.
+    pub(super) fn room(&self) -> usize {
+        4 * self.by_index.len()
+    }
+
     /// The last description of a region.
     pub(super) fn last(&self, region: u32) -> Option<&Described> {
         self.by_index.get(&region)?.last.as_ref()

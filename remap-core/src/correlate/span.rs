@@ -44,6 +44,11 @@ pub(super) struct Cover {
 }
 
 impl Cover {
+    /// How much is stored ([`super::room`]).
+    pub(super) fn room(&self) -> usize {
+        self.spans.len() / 16
+    }
+
     /// One more span. They come nearly in order of their ends.
     pub(super) fn add(&mut self, begin: u64, end: u64) {
         let begin = begin.max(self.folded_until);
@@ -107,6 +112,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// How much is stored ([`super::room`]).
+    pub(super) fn room(&self) -> usize {
+        self.faults.room() + self.data.room()
+    }
+
     /// A fault returned at `end_ns`. One that the kernel retries (`again`) at a smaller order is not
     /// counted.
     pub(super) fn fault(&mut self, begin_ns: u64, end_ns: u64, again: bool) {

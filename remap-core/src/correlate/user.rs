@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::report::Reporter;
 use crate::event::Task;
 
-/// So many processes are distinguished while a device is open; further ones are not counted.
+/// So many processes are distinguished while a device is open; further ones are not counted. So many
+/// virtual machines are known at a time.
 const MOST: usize = 4096;
 
 /// The virtual machine that each process runs.
@@ -16,7 +17,12 @@ impl Machines {
     /// From now on the process `pid` runs the virtual machine `vm`; `None`: another program.
     pub(super) fn learn(&mut self, pid: u32, vm: Option<&str>) {
         match vm {
-            Some(vm) => drop(self.0.insert(pid, vm.to_owned())),
+            Some(vm) => {
+                if self.0.len() >= MOST && !self.0.contains_key(&pid) {
+                    self.0.clear();
+                }
+                self.0.insert(pid, vm.to_owned());
+            }
             None => drop(self.0.remove(&pid)),
         }
     }
@@ -33,6 +39,11 @@ pub(super) struct Users {
 }
 
 impl Users {
+    /// How much is stored ([`super::room`]).
+    pub(super) fn room(&self) -> usize {
+        self.pids.len() / 4
+    }
+
     /// A process uses the device.
     pub(super) fn used(&mut self, out: &mut Reporter<'_>, task: &Task, vm: Option<&str>) {
         if self.pids.len() < MOST && self.pids.insert(task.pid) {

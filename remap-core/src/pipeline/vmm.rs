@@ -1,5 +1,6 @@
 //! The checkpoints of the VMMs' logs, sorted in between the events of the probes.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use crate::{
@@ -12,12 +13,16 @@ use crate::{
     },
 };
 
+/// So many checkpoints wait at most; the first of more are not sorted in.
+const MOST: usize = 4096;
+
 /// The checkpoints of a trace, and what they add up to.
 #[derive(Default)]
 pub(super) struct Vmm {
     downtimes: Downtimes,
-    /// Checkpoints that are later than the last event.
-    waiting: Vec<Checkpoint>,
+    /// Checkpoints that are later than the last event, by time and number.
+    waiting: BTreeMap<(u64, u64), Checkpoint>,
+    pushed: u64,
     /// What was read of each log.
     pub(super) accounts: Vec<LogAccount>,
 }
@@ -25,7 +30,9 @@ pub(super) struct Vmm {
 impl Vmm {
     /// One more, in whatever order the logs are read.
     pub(super) fn push(&mut self, checkpoint: Checkpoint) {
-        self.waiting.push(checkpoint);
+        self.pushed += 1;
+        self.waiting
+            .insert((checkpoint.time_ns, self.pushed), checkpoint);
     }
 
     /// An event, after [`Self::until`] its time.
@@ -35,13 +42,15 @@ impl Vmm {
 
     /// Emits the checkpoints before `now_ns`, in order of time.
     pub(super) fn until(&mut self, now_ns: u64, sink: &mut impl Sink) -> io::Result<()> {
-        let due = |checkpoint: &mut Checkpoint| checkpoint.time_ns < now_ns;
-        let mut due: Vec<Checkpoint> = self.waiting.extract_if(.., due).collect();
-        due.sort_by_key(|checkpoint| checkpoint.time_ns);
-        due.iter().try_for_each(|checkpoint| {
-            self.downtimes.checkpoint(checkpoint);
-            sink.checkpoint(checkpoint)
-        })
+        while let Some(first) = self.waiting.first_entry()
+            && (first.key().0 < now_ns || self.waiting.len() > MOST)
+        {
+            if let Some((_, checkpoint)) = self.waiting.pop_first() {
+                self.downtimes.checkpoint(&checkpoint);
+                sink.checkpoint(&checkpoint)?;
+            }
+        }
+        Ok(())
     }
 
     /// The same, and emits the downtimes that have settled by then.

@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::event::Task;
 
+/// So many are known at a time.
+const MOST: usize = 4096;
+
 /// The virtual machines by the process that runs them.
 #[derive(Debug, Default)]
 pub(super) struct Vms(HashMap<u32, String>);
@@ -13,9 +16,14 @@ impl Vms {
     /// As [`super::Sink::owner`] says.
     pub(super) fn learn(&mut self, pid: u32, vm: Option<&str>) {
         match vm {
-            Some(vm) => self.0.insert(pid, vm.to_owned()),
-            None => self.0.remove(&pid),
-        };
+            Some(vm) => {
+                if self.0.len() >= MOST && !self.0.contains_key(&pid) {
+                    self.0.clear();
+                }
+                self.0.insert(pid, vm.to_owned());
+            }
+            None => drop(self.0.remove(&pid)),
+        }
     }
 
     /// The virtual machine that the process `pid` runs, if it is known.

@@ -72,6 +72,9 @@ pub struct Span {
 /// How many calls are kept: about 20 MB, enough for hours of most migrations.
 const KEPT: usize = 1 << 19;
 
+/// So many calls are in flight at a time; then all that began earlier are dropped.
+const IN_FLIGHT: usize = 4096;
+
 /// The calls of a trace, the newest of them.
 #[derive(Debug, Default)]
 pub struct Calls {
@@ -88,6 +91,10 @@ impl Calls {
     /// Records the call that `event` begins or ends.
     pub fn record(&mut self, event: &Event) {
         let mut begin = |device, kind| {
+            if self.in_flight.len() >= IN_FLIGHT {
+                self.in_flight.clear();
+                self.dropped_ns = self.dropped_ns.max(Some(event.time_ns));
+            }
             let entry = (event.time_ns, kind, event.task.pid);
             self.in_flight.insert((device, event.task.tid), entry);
         };

@@ -144,6 +144,12 @@ struct Window {
     due_ns: u64,
 }
 
+/// So many devices have a name, and so many are named by one log.
+const MOST: usize = 1024;
+
+/// So many steps of a downtime are distinguished; QEMU has a dozen.
+const STEPS: usize = 64;
+
 /// Finds downtimes.
 #[derive(Debug, Default)]
 pub struct Downtimes {
@@ -159,6 +165,9 @@ impl Downtimes {
     /// The next event.
     pub fn event(&mut self, event: &Event) {
         if let Body::Device(seen) = &event.body {
+            if self.names.len() >= MOST && !self.names.contains_key(&seen.device) {
+                self.names.clear();
+            }
             self.names.insert(seen.device, seen.name.clone());
         }
         self.calls.record(event);
@@ -168,7 +177,9 @@ impl Downtimes {
     pub fn checkpoint(&mut self, checkpoint: &Checkpoint) {
         if let Some(device) = &checkpoint.device {
             let named = self.named.entry(checkpoint.log.clone()).or_default();
-            named.insert(device.clone());
+            if named.len() < MOST {
+                named.insert(device.clone());
+            }
         }
         let own = |window: &Window| window.begin.log == checkpoint.log;
         let place = match self.windows.iter().position(own) {
@@ -294,7 +305,7 @@ impl Window {
 
     fn record(&mut self, checkpoint: &Checkpoint, meaning: Meaning) {
         let own = self.begin.log == checkpoint.log;
-        if checkpoint.event == "vmstate_downtime_checkpoint" {
+        if checkpoint.event == "vmstate_downtime_checkpoint" && self.steps.len() < STEPS {
             self.steps.push(checkpoint.clone());
         }
         let end = match meaning {

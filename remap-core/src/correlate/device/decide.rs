@@ -28,6 +28,40 @@ impl Device {
         self.remap.settle(out, now, live);
     }
 
+    /// Whether no later time alone decides anything.
+    pub(in crate::correlate) fn is_quiet(&self) -> bool {
+        self.mappings.is_quiet() && self.migration.is_quiet() && self.remap.is_quiet()
+    }
+
+    /// How much is stored ([`crate::correlate::room`]).
+    pub(in crate::correlate) fn room(&self) -> usize {
+        let calls = self.calls.room() + self.users.room();
+        let described = self.interrupts.room() + self.regions.room();
+        calls + described + self.mappings.room() + self.migration.room() + self.remap.room()
+    }
+
+    /// There is no room for what is stored: all of it is dropped, as if records of any kind had been lost.
+    pub(in crate::correlate) fn shed(&mut self, queue: &mut OutputQueue, now: u64) {
+        self.lose(queue, now, LostKind::Other);
+        let cut = Cut {
+            outcome: Outcome::Incomplete,
+            reason: Reason::RecordsLost,
+        };
+        for change in self.migration.take_returned() {
+            self.decide(queue, now, change);
+        }
+        self.end_changes(queue, now, cut);
+        let out = &mut Reporter::new(&self.identity, queue);
+        let live = self.mappings.live();
+        self.remap.end(out, now, cut, live);
+        *self = Self {
+            identity: std::mem::take(&mut self.identity),
+            lost_ns: self.lost_ns,
+            used: self.used,
+            ..Self::default()
+        };
+    }
+
     /// Decides the state changes that timed out, before the user's reaction to the timeout.
     pub(super) fn decide_timeouts(&mut self, queue: &mut OutputQueue, now: u64) {
         for change in self.migration.timed_out() {

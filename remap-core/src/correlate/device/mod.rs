@@ -39,6 +39,8 @@ pub(super) struct Device {
     pub(super) mappings: Mappings,
     pub(super) migration: Migration,
     remap: Remap,
+    /// When it was last used, by a count of events.
+    pub(super) used: u64,
 }
 
 impl Device {

@@ -15,6 +15,9 @@ use crate::parse::region::Area;
 use parts::DmaParts;
 pub(super) use parts::Part;
 
+/// So many parts of regions are mapped for DMA at a time.
+const MOST: usize = 4096;
+
 /// A region lost its mmap while it was mapped for DMA: a finding, if its process runs on.
 #[derive(Clone, Debug)]
 pub(super) struct PendingDmaFinding {
@@ -50,9 +53,15 @@ impl Dma {
         self.parts.of(device)
     }
 
-    /// A part of a region is mapped.
-    pub(super) fn map(&mut self, part: Part) {
+    /// A part of a region is mapped. Returns whether there was room for it: else nothing is stored any
+    /// more, as if records had been lost.
+    pub(super) fn map(&mut self, part: Part) -> bool {
+        let room = self.parts.len() < MOST;
+        if !room {
+            self.lose();
+        }
         self.parts.map(part);
+        room
     }
 
     /// A range of a container or iommufd is unmapped, or all of it: the parts that were mapped

@@ -37,6 +37,10 @@ pub(in crate::correlate) struct DmaParts {
 }
 
 impl DmaParts {
+    pub(in crate::correlate) fn len(&self) -> usize {
+        self.live.len()
+    }
+
     /// A part of a region is mapped.
     pub(in crate::correlate) fn map(&mut self, part: Part) {
         self.live.push(part);

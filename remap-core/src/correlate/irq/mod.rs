@@ -57,6 +57,11 @@ impl Interrupts {
         }
     }
 
+    /// How much is stored ([`super::room`]): a vector keeps the times of its unread signals.
+    pub(super) fn room(&self) -> usize {
+        4 * self.vectors.len()
+    }
+
     /// The kernel asks the user to close the device.
     pub(super) fn requested(&mut self, now: u64) {
         self.requested_ns.get_or_insert(now);

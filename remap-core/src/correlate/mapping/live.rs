@@ -21,6 +21,11 @@ pub(in crate::correlate) struct LiveMappings {
 }
 
 impl LiveMappings {
+    /// How much is stored ([`crate::correlate::room`]): each event may look at all of them.
+    pub(super) fn room(&self) -> usize {
+        64 * self.live.len() + self.ever.len()
+    }
+
     /// A new mapping. It replaces one at the same addresses (`MAP_FIXED`).
     pub(in crate::correlate) fn map(&mut self, pid: u32, address: u64, region: u32, area: Area) {
         self.unmap(pid, address, area.size);

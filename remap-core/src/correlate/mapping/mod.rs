@@ -35,6 +35,16 @@ impl Mappings {
         &self.live
     }
 
+    /// How much is stored ([`super::room`]).
+    pub(super) fn room(&self) -> usize {
+        self.live.room() + self.zaps.room() + self.refused.len()
+    }
+
+    /// Whether anything is open that ends without a further event.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.zaps.is_empty()
+    }
+
     /// A part of a region is mapped.
     pub(super) fn map(
         &mut self,

@@ -22,6 +22,10 @@ pub(super) struct MappedNow<'a> {
 /// So many populated places are distinguished; a zap with more ends when no more are populated.
 const PLACES: usize = 65_536;
 
+/// So many different ranges are zapped in one zap: one for each mapping on 6.1. A further one begins
+/// another zap.
+const STEPS: usize = 256;
+
 /// A zap that is not over.
 #[derive(Clone, Debug)]
 pub(super) struct OpenZap {
@@ -40,6 +44,12 @@ pub(super) struct OpenZap {
 }
 
 impl OpenZap {
+    /// How much is stored ([`crate::correlate::room`]).
+    pub(super) fn room(&self) -> usize {
+        let places = self.touched.len() / 4 + self.faults.room();
+        128 + self.steps.len() / 2 + 2 * self.regions.len() + places
+    }
+
     pub(super) fn new(
         id: u64,
         device: String,
@@ -80,12 +90,15 @@ impl OpenZap {
     pub(super) fn continues(&self, at: Moment<'_>, cause: Cause, settle_ns: u64) -> bool {
         let same = self.zap.cause == cause && self.zap.task == *at.task;
         let soon = at.ns.saturating_sub(self.last_step_ns) <= settle_ns;
-        same && soon && self.calling && self.zap.first_ns.is_none()
+        let room = self.steps.len() < STEPS;
+        same && soon && room && self.calling && self.zap.first_ns.is_none()
     }
 
     /// One step: a range is zapped.
     pub(super) fn step(&mut self, now: u64, step: &ZapStep, mapped: &MappedNow<'_>) {
-        self.steps.push(step.clone());
+        if !self.steps.contains(step) {
+            self.steps.push(step.clone());
+        }
         self.last_step_ns = now;
         self.zap.steps += 1;
         let for_dma = mapped.dma.keys().copied();
@@ -94,7 +107,7 @@ impl OpenZap {
             let mapped_bytes = mapped.live.overlap(region, &zapped);
             let dma = mapped.dma.get(&region).map_or(&[][..], Vec::as_slice);
             let dma_bytes = areas::total(&areas::common(dma, &zapped));
-            if mapped_bytes + dma_bytes > 0 {
+            if mapped_bytes > 0 || dma_bytes > 0 {
                 let region = self.region(region);
                 region.mapped_bytes = mapped_bytes;
                 region.dma_bytes = mapped.dma_complete.then_some(dma_bytes);

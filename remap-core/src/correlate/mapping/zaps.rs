@@ -13,6 +13,15 @@ use crate::model::{Cause, Output, TransitionRef, ZapEnd};
 pub(super) struct OpenZaps(Vec<OpenZap>);
 
 impl OpenZaps {
+    /// How much is stored ([`crate::correlate::room`]): each event may look at all of them.
+    pub(super) fn room(&self) -> usize {
+        self.0.iter().map(OpenZap::room).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A range is zapped: a further step of an open zap, or the first of a new one, which ends those
     /// that it overlaps. `dma`: the ranges that are mapped for DMA. Returns whether it begins a zap.
     pub(super) fn step(

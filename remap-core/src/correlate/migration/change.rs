@@ -25,6 +25,11 @@ pub(in crate::correlate) struct Change {
 }
 
 impl Change {
+    /// How much is stored ([`crate::correlate::room`]).
+    pub(super) fn room(&self) -> usize {
+        64 + self.inside.room()
+    }
+
     /// A change that begins at that moment.
     pub(super) fn new(id: u64, to: Option<DeviceState>, at: Moment<'_>) -> Self {
         Self {

@@ -68,6 +68,22 @@ pub(super) struct Migration {
 }
 
 impl Migration {
+    /// How much is stored ([`super::room`]): each event may look at all changes.
+    pub(super) fn room(&self) -> usize {
+        let returned = self.returned.iter().map(|(_, change)| change);
+        let changes = self.in_flight.iter().chain(returned).map(Change::room);
+        let interval = self
+            .interval
+            .as_ref()
+            .map_or(0, |interval| interval.tally.room());
+        changes.sum::<usize>() + interval + self.unknown.room()
+    }
+
+    /// Whether nothing waits to be decided.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.returned.is_empty()
+    }
+
     /// A driver was bound: another one, or the same one loaded anew, may have other features.
     pub(super) fn bound(&mut self) {
         self.flags = None;

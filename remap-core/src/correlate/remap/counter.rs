@@ -82,6 +82,16 @@ pub(super) struct Counter {
 }
 
 impl Counter {
+    /// How much is stored ([`crate::correlate::room`]).
+    pub(super) fn room(&self) -> usize {
+        self.pending.len() + self.doubt.as_ref().map_or(0, |doubt| doubt.items.len())
+    }
+
+    /// Whether no read waits to be explained.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.doubt.is_none()
+    }
+
     /// A context that was just given to the kernel.
     pub(super) fn new() -> Self {
         Self {

@@ -29,9 +29,20 @@ pub(super) struct Cycles {
     opened: u64,
     /// By the number of each state change that is not decided.
     changes: BTreeMap<u64, Answered>,
+    /// How many times of waiting these have.
+    waits: usize,
 }
 
 impl Cycles {
+    /// How much is stored ([`crate::correlate::room`]): each event may look at all open cycles.
+    pub(super) fn room(&self) -> usize {
+        16 * (self.open.len() + self.changes.len()) + self.waits
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// A cycle begins.
     pub(super) fn open(&mut self, cycle: OpenCycle) -> CycleId {
         self.opened += 1;
@@ -80,7 +91,8 @@ impl Cycles {
 
     /// A state change is decided.
     pub(super) fn change_over(&mut self, change: u64) {
-        self.changes.remove(&change);
+        let over = self.changes.remove(&change);
+        self.waits -= over.map_or(0, |over| over.waits.len());
     }
 
     /// Reports a finding about open cycles, unless one of them is explained already or records
@@ -170,6 +182,7 @@ impl Cycles {
         if let Some(change) = reference.and_then(|change| self.changes.get_mut(&change.id)) {
             if cycle.awaited {
                 change.waits.push(cycle.wait());
+                self.waits += 1;
             }
             change.is_settled |= cycle.is_settled();
         }

@@ -87,6 +87,12 @@ pub(super) struct InferredEventfds {
 }
 
 impl InferredEventfds {
+    /// How much is stored ([`crate::correlate::room`]): signals until they are read.
+    pub(super) fn room(&self) -> usize {
+        let eventfds = self.by_context.values();
+        eventfds.map(|eventfd| 16 + eventfd.triggers.len()).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_context.is_empty()
     }

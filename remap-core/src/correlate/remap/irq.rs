@@ -30,6 +30,20 @@ pub(super) struct Irq {
 }
 
 impl Irq {
+    /// How much is stored ([`crate::correlate::room`]).
+    pub(super) fn room(&self) -> usize {
+        let next = self.next.as_ref().map_or(0, |(_, counter)| counter.room());
+        let readers: usize = self.readers.values().map(BTreeSet::len).sum();
+        let subs = self.enabled.len() + readers;
+        4 + subs / 2 + self.counter.room() + next
+    }
+
+    /// Whether no read waits to be explained.
+    pub(super) fn is_quiet(&self) -> bool {
+        let next = self.next.as_ref();
+        self.counter.is_quiet() && next.is_none_or(|(_, counter)| counter.is_quiet())
+    }
+
     /// An IRQ that is described for the first time. It may have been enabled, or found enabled,
     /// before: `eventfds`, which are all `certain`ly known.
     pub(super) fn new(

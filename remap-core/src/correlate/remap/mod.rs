@@ -65,6 +65,19 @@ pub(super) struct Remap {
 }
 
 impl Remap {
+    /// How much is stored ([`super::room`]).
+    pub(super) fn room(&self) -> usize {
+        let irqs: usize = self.irqs.values().map(Irq::room).sum();
+        let described = irqs + 2 * self.named.len() + 4 * self.malformed.len();
+        described + self.cycles.room() + self.inferred.room() + 4 * self.pending.len()
+    }
+
+    /// Whether nothing is open that a later time decides.
+    pub(super) fn is_quiet(&self) -> bool {
+        let quiet = self.irqs.values().all(Irq::is_quiet);
+        quiet && self.cycles.is_empty() && self.pending.is_empty()
+    }
+
     /// Whether an IRQ index is that of a remap IRQ.
     pub(super) fn is_remap(&self, index: u32) -> bool {
         self.irqs.contains_key(&index)

@@ -15,6 +15,7 @@ mod loss;
 mod mainline;
 mod played;
 mod property;
+mod room;
 mod states;
 mod step;
 mod users;
@@ -30,9 +31,9 @@ use remap_common::uapi::{
 
 use super::*;
 use crate::event::{
-    Answer, Body, Call, Context, ContextKey, DeviceSeen, DeviceState, Errno, Exit, FeatureData,
-    FeatureOp, IrqAction, IrqData, Map, Origin, Place, Read, Role, Signal, Target, Task, Unmap,
-    Write,
+    Answer, Body, Call, Context, ContextKey, DeviceKey, DeviceSeen, DeviceState, Errno, Exit,
+    FeatureData, FeatureOp, IrqAction, IrqData, Map, Origin, Place, Read, Role, Signal, Target,
+    Task, Unmap, Write,
 };
 use crate::model::*;
 use crate::parse::irq::{Encoding, IrqInfo, RemapIrq};

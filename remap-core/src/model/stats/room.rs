@@ -30,6 +30,9 @@ pub struct Evicted {
     pub users: u64,
     /// Signals, reads and calls of IRQ indexes and vectors that are not listed.
     pub interrupts: u64,
+    /// How often the tables of a device (calls, mappings, cycles, …) had no room: they were emptied, as if
+    /// records about the device had been lost.
+    pub tables: u64,
 }
 
 /// What is not written of the sums.
@@ -55,6 +58,11 @@ impl Stats {
     /// What the sums had no room for.
     pub fn evicted(&self) -> Evicted {
         self.room.evicted
+    }
+
+    /// The tables of a device were emptied.
+    pub(crate) fn shed(&mut self) {
+        self.room.evicted.tables += 1;
     }
 
     /// The sums of a device.

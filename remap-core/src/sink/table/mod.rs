@@ -139,6 +139,7 @@ impl Table<'_> {
             devices,
             users,
             interrupts,
+            tables,
         } = self.0.evicted;
         for (count, what) in [
             (devices, "devices are only counted in “other devices”"),
@@ -146,6 +147,10 @@ impl Table<'_> {
             (
                 interrupts,
                 "signals, reads and calls of interrupts are not listed",
+            ),
+            (
+                tables,
+                "times what was open about a device was dropped, as if records had been lost",
             ),
         ] {
             if count > 0 {

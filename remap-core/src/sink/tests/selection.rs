@@ -80,6 +80,7 @@ fn the_table_says_what_is_missing_from_the_lines_and_from_the_sums() {
         devices: 5,
         users: 6,
         interrupts: 7,
+        tables: 8,
     };
     let table = text(&summary);
     for words in [
@@ -87,6 +88,7 @@ fn the_table_says_what_is_missing_from_the_lines_and_from_the_sums() {
         "5 devices are only counted in",
         "6 users of devices",
         "7 signals",
+        "8 times",
     ] {
         assert!(table.contains(words), "no {words:?} in {table}");
     }
