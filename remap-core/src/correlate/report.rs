@@ -54,8 +54,8 @@ impl<'a> Reporter<'a> {
 
     /// The sums of the mappings of one of its regions.
     pub(super) fn mapping_stats(&mut self, region: u32) -> &mut MappingStats {
-        let regions = &mut self.stats().regions;
-        &mut regions.entry(region).or_default().mapping
+        let stats = self.queue.stats_mut();
+        &mut stats.region(&self.device.name, region).mapping
     }
 
     /// The source of numbers that are unique in the trace.

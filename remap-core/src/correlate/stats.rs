@@ -81,13 +81,14 @@ impl Stats {
     /// Adds an output up.
     pub(super) fn add(&mut self, output: &Output) {
         match output {
-            Output::Cycle(cycle) => self.device(&cycle.device).cycle(cycle),
-            Output::Transition(transition) => {
-                self.device(&transition.device).transition(transition);
-            }
-            Output::Finding(finding) => self.device(&finding.device).finding(finding),
+            Output::Cycle(cycle) => self.region(&cycle.device, cycle.region).record(cycle),
+            Output::Transition(transition) => self.transition(transition),
+            Output::Finding(finding) => self.finding(finding),
             Output::StateInterval(interval) => {
-                self.device(&interval.device).migration.interval(interval);
+                let state = &interval.state;
+                if self.has_row(&interval.device, state, |device| &device.migration.states) {
+                    self.device(&interval.device).migration.interval(interval);
+                }
             }
             Output::Zap(zap) => self.device(&zap.device).zap(zap),
             Output::Opened(opened) => self.device(&opened.device).opens += 1,
@@ -100,19 +101,30 @@ impl Stats {
             | Output::InFlightCall(_) => {}
         }
     }
+
+    fn transition(&mut self, transition: &Transition) {
+        let device = &transition.device;
+        self.device(device).transitions += 1;
+        let key = FromTo {
+            from: transition.from,
+            to: transition.to,
+        };
+        if self.has_row(device, &key, |device| &device.migration.changes) {
+            self.device(device).migration.transition(transition);
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        let rule = finding.rule();
+        let device = self.device(&finding.device);
+        let evidence = || finding.evidence.clone();
+        device.examples.entry(rule).or_insert_with(evidence);
+        let findings = self.findings_of(&finding.device, finding.region);
+        *findings.entry(rule).or_default() += 1;
+    }
 }
 
 impl DeviceStats {
-    fn cycle(&mut self, cycle: &Cycle) {
-        let region = self.regions.entry(cycle.region).or_default();
-        region.record(cycle);
-    }
-
-    fn transition(&mut self, transition: &Transition) {
-        self.transitions += 1;
-        self.migration.transition(transition);
-    }
-
     fn zap(&mut self, zap: &Zap) {
         let cause = self.zaps.entry(zap.cause.kind).or_default();
         cause.record(zap);
@@ -121,17 +133,5 @@ impl DeviceStats {
     fn closed(&mut self, closed: &Closed) {
         self.closes += 1;
         self.deaths += u64::from(closed.dying == Some(true));
-    }
-
-    fn finding(&mut self, finding: &Finding) {
-        let rule = finding.rule();
-        self.examples
-            .entry(rule)
-            .or_insert_with(|| finding.evidence.clone());
-        let findings = match finding.region {
-            Some(region) => &mut self.regions.entry(region).or_default().findings,
-            None => &mut self.findings,
-        };
-        *findings.entry(rule).or_default() += 1;
     }
 }

@@ -6,7 +6,7 @@ mod open_zap;
 mod range;
 mod zaps;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use live::LiveMappings;
 
@@ -183,12 +183,22 @@ impl Mappings {
 fn count(stats: &mut MappingStats, fault: &Fault) {
     match fault.outcome {
         FaultOutcome::Populated => match fault.bytes {
-            Some(bytes) => *stats.pages.entry(bytes).or_default() += 1,
-            None => stats.unsized_faults += 1,
+            Some(bytes) if has_size(&stats.pages, bytes) => {
+                *stats.pages.entry(bytes).or_default() += 1;
+            }
+            _ => stats.unsized_faults += 1,
         },
         FaultOutcome::Refused => stats.refused_faults += 1,
         FaultOutcome::Fallback | FaultOutcome::RefusedForDma | FaultOutcome::Other => {
             stats.other_faults += 1;
         }
     }
+}
+
+/// So many sizes of pages are distinguished; an architecture has a few.
+const SIZES: usize = 32;
+
+/// Whether a size has a count, or room for one.
+fn has_size(pages: &BTreeMap<u64, u64>, bytes: u64) -> bool {
+    pages.len() < SIZES || pages.contains_key(&bytes)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::has_size;
 use super::live::LiveMappings;
 use crate::correlate::areas::{self, RegionAreas};
 use crate::correlate::moment::Moment;
@@ -123,8 +124,10 @@ impl OpenZap {
         match fault.outcome {
             FaultOutcome::Populated => {
                 match fault.bytes {
-                    Some(bytes) => *region.pages.entry(bytes).or_default() += 1,
-                    None => region.unsized_faults += 1,
+                    Some(bytes) if has_size(&region.pages, bytes) => {
+                        *region.pages.entry(bytes).or_default() += 1;
+                    }
+                    _ => region.unsized_faults += 1,
                 }
                 self.touch(at.task.pid, fault.address, fault.bytes.unwrap_or(0));
                 self.zap.first_ns.get_or_insert(now);

@@ -1,12 +1,14 @@
 //! The room of the sums: a trace on any host, for any time, stays within its memory. What has no room
 //! is merged or left out, and counted.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceStats, IrqStats, Stats, User, VectorStats};
+use super::{DeviceStats, IrqStats, RegionStats, Stats, User, VectorStats};
 use crate::event::Task;
-use crate::model::IrqName;
+use crate::model::{IrqName, Rule};
 
 /// So many devices have sums of their own.
 pub const DEVICES: usize = 1024;
@@ -14,6 +16,10 @@ pub const DEVICES: usize = 1024;
 const INDEXES: usize = 64;
 /// So many vectors of all devices.
 pub const VECTORS: usize = 16_384;
+/// So many regions of one device, states, and kinds of state changes.
+const ROWS: usize = 64;
+/// So many regions of all devices.
+const REGIONS: usize = 8192;
 /// So many users of one device are listed.
 const USERS: usize = 64;
 
@@ -33,6 +39,8 @@ pub struct Evicted {
     /// How often the tables of a device (calls, mappings, cycles, …) had no room: they were emptied, as if
     /// records about the device had been lost.
     pub tables: u64,
+    /// Cycles, mappings, faults, state changes and the like of regions and states that are not listed.
+    pub rows: u64,
 }
 
 /// What is not written of the sums.
@@ -43,8 +51,11 @@ pub(crate) struct Room {
     clock: u64,
     /// The vectors of all devices.
     vectors: usize,
+    /// The regions of all devices.
+    regions: usize,
     /// The sums of what has no room.
     beyond: Option<Box<IrqStats>>,
+    beyond_regions: Box<RegionStats>,
 }
 
 impl Room {
@@ -74,6 +85,60 @@ impl Stats {
         let device = self.devices.entry(name.to_owned()).or_default();
         device.used = self.room.clock;
         device
+    }
+
+    /// The sums of a region of a device; `None` if there is no room.
+    fn listed_region(&mut self, device: &str, region: u32) -> Option<&mut RegionStats> {
+        let regions = &self.device(device).regions;
+        if !regions.contains_key(&region) {
+            if regions.len() >= ROWS || self.room.regions >= REGIONS {
+                self.room.evicted.rows += 1;
+                return None;
+            }
+            self.room.regions += 1;
+        }
+        let regions = &mut self.device(device).regions;
+        Some(regions.entry(region).or_default())
+    }
+
+    /// The sums of a region of a device.
+    pub(crate) fn region(&mut self, device: &str, region: u32) -> &mut RegionStats {
+        if self.listed_region(device, region).is_none() {
+            return &mut self.room.beyond_regions;
+        }
+        self.device(device).regions.entry(region).or_default()
+    }
+
+    /// The findings about a region of a device, or about none.
+    pub(crate) fn findings_of(
+        &mut self,
+        device: &str,
+        region: Option<u32>,
+    ) -> &mut BTreeMap<Rule, u64> {
+        match region {
+            Some(region) if self.listed_region(device, region).is_some() => {
+                &mut self
+                    .device(device)
+                    .regions
+                    .entry(region)
+                    .or_default()
+                    .findings
+            }
+            _ => &mut self.device(device).findings,
+        }
+    }
+
+    /// Whether there is a row for a key of a table, or room for it.
+    pub(crate) fn has_row<K: Ord, V>(
+        &mut self,
+        device: &str,
+        key: &K,
+        of: impl Fn(&DeviceStats) -> &BTreeMap<K, V>,
+    ) -> bool {
+        let rows = of(self.device(device));
+        let room = rows.len() < ROWS || rows.contains_key(key);
+        self.room.evicted.rows += u64::from(!room);
+        room
     }
 
     /// The sums of an IRQ index of a device.
@@ -148,6 +213,7 @@ impl Stats {
         };
         let vectors = device.irqs.values().map(|irq| irq.vectors.len());
         self.room.vectors = self.room.vectors.saturating_sub(vectors.sum());
+        self.room.regions = self.room.regions.saturating_sub(device.regions.len());
         self.room.evicted.devices += 1;
         self.devices
             .entry(OTHERS.to_owned())
@@ -176,7 +242,6 @@ impl DeviceStats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Rule;
 
     #[test]
     fn the_device_that_was_used_last_keeps_its_sums() {
@@ -214,6 +279,34 @@ mod tests {
         }
         assert_eq!(stats.devices["two"].irqs[&2].vectors.len(), VECTORS);
         assert_eq!(stats.evicted().interrupts, 3 + 5);
+    }
+
+    #[test]
+    fn regions_beyond_the_room_are_counted_and_their_findings_kept() {
+        let mut stats = Stats::default();
+        let rule = Rule::ALL[0];
+        for region in 0..ROWS as u32 + 3 {
+            stats.region("one", region).mapping.maps += 1;
+            *stats
+                .findings_of("one", Some(region))
+                .entry(rule)
+                .or_default() += 1;
+        }
+        assert_eq!(stats.devices["one"].regions.len(), ROWS);
+        assert_eq!(stats.evicted().rows, 2 * 3);
+        assert_eq!(stats.findings()[&rule], ROWS as u64 + 3);
+        for device in 0..REGIONS / ROWS {
+            (0..ROWS as u32)
+                .for_each(|region| stats.region(&device.to_string(), region).mapping.maps += 1);
+        }
+        let listed: usize = stats
+            .devices
+            .values()
+            .map(|device| device.regions.len())
+            .sum();
+        assert_eq!(listed, REGIONS);
+        assert!(stats.has_row("one", &0, |device| &device.regions));
+        assert!(!stats.has_row("one", &u32::MAX, |device| &device.regions));
     }
 
     #[test]

@@ -140,6 +140,7 @@ impl Table<'_> {
             users,
             interrupts,
             tables,
+            rows,
         } = self.0.evicted;
         for (count, what) in [
             (devices, "devices are only counted in “other devices”"),
@@ -152,6 +153,7 @@ impl Table<'_> {
                 tables,
                 "times what was open about a device was dropped, as if records had been lost",
             ),
+            (rows, "sums of regions and states are not listed"),
         ] {
             if count > 0 {
                 writeln!(f, "{count} {what}: a trace holds no more")?;

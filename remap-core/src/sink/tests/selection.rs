@@ -81,6 +81,7 @@ fn the_table_says_what_is_missing_from_the_lines_and_from_the_sums() {
         users: 6,
         interrupts: 7,
         tables: 8,
+        rows: 9,
     };
     let table = text(&summary);
     for words in [
@@ -89,6 +90,7 @@ fn the_table_says_what_is_missing_from_the_lines_and_from_the_sums() {
         "6 users of devices",
         "7 signals",
         "8 times",
+        "9 sums",
     ] {
         assert!(table.contains(words), "no {words:?} in {table}");
     }
