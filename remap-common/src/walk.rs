@@ -14,6 +14,32 @@ pub mod interrupts {
     pub const UNREADABLE: u32 = 3;
 }
 
+/// What a thread is doing. User space inserts threads into the map `THREADS`, and runs `walk_threads`.
+#[derive(Clone, Copy, Debug, Default, IntoBytes, FromBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Thread {
+    /// One of [`thread`].
+    pub state: u64,
+    /// The number of its system call; -1 outside of one.
+    pub number: i64,
+    /// The arguments.
+    pub arguments: [u64; 6],
+    /// The stack pointer and the program counter of the caller.
+    pub place: [u64; 2],
+}
+
+/// How a walk has found a thread; the map carries the number.
+pub mod thread {
+    /// The walk has not met it: it has exited.
+    pub const ABSENT: u64 = 0;
+    /// It runs, or it could not be read: its registers are not those of a system call.
+    pub const UNKNOWN: u64 = 1;
+    /// It is blocked, and the other fields are valid.
+    pub const BLOCKED: u64 = 2;
+    /// It has exited, and its process has not been waited for.
+    pub const DEAD: u64 = 3;
+}
+
 /// A device that the walk has found.
 #[derive(Clone, Copy, Debug, IntoBytes, FromBytes, KnownLayout, Immutable)]
 #[repr(C)]

@@ -19,6 +19,8 @@ use remap_common::{
     uapi::VFIO_PCI_NUM_IRQS,
 };
 
+use crate::phase;
+
 /// All records, in the order in which they were reserved. User space chooses the size.
 #[map]
 static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
@@ -163,6 +165,9 @@ fn add_one(words: &Array<u64>, at: u32) {
 /// Something that should have become a record is lost before it could be made.
 #[inline(always)]
 pub fn lose(reason: Counter, loss: Loss) {
+    if phase::has_ended() {
+        return;
+    }
     count(Counter::Seen);
     fail(reason, loss, now());
 }
@@ -224,6 +229,9 @@ pub fn emit_about<T: Record<Trail = ()>>(
 /// preempt the program: in a kprobe.
 #[inline(always)]
 pub fn emit_at<T: Record<Trail = ()>>(time_ns: u64, loss: Loss, body: impl FnOnce() -> T) -> bool {
+    if phase::has_ended() {
+        return false;
+    }
     count(Counter::Seen);
     send(&Subject::current(), time_ns, loss, |_| body())
 }
@@ -236,6 +244,9 @@ pub fn emit_in_place<T: Record>(
     loss: Loss,
     body: impl FnOnce(&mut MaybeUninit<T::Trail>) -> T,
 ) -> bool {
+    if phase::has_ended() {
+        return false;
+    }
     // In this order: a reader of the counter expects a record of all that was counted before a time,
     // also of a program that loses its processor between the two.
     count(Counter::Seen);

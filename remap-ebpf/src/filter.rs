@@ -14,7 +14,7 @@ use remap_common::{
 
 use crate::{
     emit::{self, Loss},
-    maps::{CONTEXTS, GENERATIONS, INODE_MAPPINGS, Index, MMS, OPEN, OPERATIONS, WHOLE_DEVICE},
+    maps::{CONTEXTS, GENERATIONS, INODE_MAPPINGS, Index, MMS, OPERATIONS, WHOLE_DEVICE},
     read,
 };
 
@@ -78,14 +78,6 @@ pub fn learn_prior() {
 #[inline(always)]
 pub fn something_is_prior() -> bool {
     SOMETHING_IS_PRIOR.test(0)
-}
-
-/// Whether every hook is in place.
-#[inline(always)]
-pub fn is_open() -> bool {
-    // SAFETY: an aligned word that lives as long as the programs.
-    OPEN.get_ptr(0)
-        .is_some_and(|open| unsafe { open.read_volatile() } != 0)
 }
 
 /// Stores the file operations of VFIO devices, if user space could not find their address.

@@ -8,7 +8,7 @@ use aya_ebpf::{
 use remap_common::{
     in_flight,
     record::{ARGUMENT_BYTES, NodeKind, Role, Target, Wire},
-    walk::Met,
+    walk::{Met, Thread},
 };
 
 /// eventfd context → its target: the device, IRQ index, sub-index and role.
@@ -50,9 +50,10 @@ pub static MET: HashMap<u64, Met> = HashMap::with_max_entries(4096, 0);
 #[map]
 pub static DEVICE_FILES: HashMap<u64, u64> = HashMap::with_max_entries(4096, 0);
 
-/// Not 0 once every hook is attached: from then on each entry of a call is followed by its return.
+/// The threads (tgid in the upper half, tid in the lower) that user space asks about; a walk fills in
+/// what they do.
 #[map]
-pub static OPEN: Array<u32> = Array::with_max_entries(1, 0);
+pub static THREADS: HashMap<u64, Thread> = HashMap::with_max_entries(4096, 0);
 
 /// The threads whose device ioctl began before that, and may return after it.
 #[map]

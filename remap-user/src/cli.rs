@@ -5,11 +5,12 @@ use clap::{Parser, Subcommand};
 use crate::cmd::{
     doctor::Doctor, drill::Drill, list::List, schema::Schema, serve::Serve, trace::Trace,
 };
+use crate::confine::needs;
 use crate::exit::Error;
 
 /// Traces VFIO device passthrough, and serves the remap IRQ.
 #[derive(Debug, Parser)]
-#[command(name = "remap", version)]
+#[command(name = "remap", version, after_long_help = needs::section())]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

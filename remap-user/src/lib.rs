@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod cmd;
+pub mod confine;
 pub mod exit;
 pub mod kernel;
 pub mod live;

@@ -9,6 +9,9 @@ use crate::exit::{Code, Error};
 /// Longer than any command runs.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// As many threads for work that blocks as there is such work.
+pub const MANY: usize = 512;
+
 /// Starts a thread.
 ///
 /// # Errors
@@ -19,17 +22,19 @@ pub fn spawn<T: Send + 'static>(
     thread::Builder::new().spawn(run)
 }
 
-/// A runtime of the current thread, with a thread for work that blocks.
+/// A runtime of the current thread, with up to `blocking` threads for work that blocks; one of them is
+/// there from the beginning to the end.
 ///
 /// # Errors
 /// If the system refuses a thread, or what the reactor needs.
-pub fn runtime() -> io::Result<Runtime> {
+pub fn runtime(blocking: usize) -> io::Result<Runtime> {
     // Tokio panics if it cannot start its first thread for work that blocks. So start it here, after
     // a thread of the same size was possible, and keep it.
     let _ = spawn(|| ())?.join();
     let runtime = Builder::new_current_thread()
         .enable_all()
         .thread_keep_alive(YEAR)
+        .max_blocking_threads(blocking)
         .build()?;
     drop(runtime.spawn_blocking(|| ()));
     Ok(runtime)

@@ -83,6 +83,7 @@ const NO_NAMES: &str = "devices have no names";
 const NO_DRIVERS: &str = "the drivers of devices are unknown";
 const NO_GROUPS: &str = "the numbers of groups are unknown";
 const NO_FILES: &str = "which device a migration data fd or a device file belongs to is unknown";
+const NO_ACTIVITY: &str = "a call whose return was lost is counted only once its thread has exited";
 const NO_OPEN_DATA: &str = "migration data fds from before the trace are not recognised";
 const NO_OPEN_DEVICES: &str = "devices and mappings from before the trace are not found";
 const NO_OPEN_IRQS: &str = "interrupts that were enabled before the trace are not found";
@@ -104,6 +105,8 @@ kernel_layout! {
     task_active_mm: core("task_struct.active_mm").impact(STALE_MM),
     task_tgid: core("task_struct.tgid").impact(NO_OPEN_DEVICES),
     task_pid: core("task_struct.pid").impact(NO_OPEN_DEVICES),
+    task_state: core("task_struct.__state").impact(NO_ACTIVITY),
+    task_on_cpu: core("task_struct.on_cpu").impact(NO_ACTIVITY),
     task_comm: core("task_struct.comm").impact("the users of devices from before the trace have no names"),
 
     // Files.

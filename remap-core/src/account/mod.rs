@@ -1,7 +1,8 @@
 //! The account: how many records the programs saw, sent and lost.
 //!
 //! A trace checks this identity at its end: `seen = delivered + lost`, where `lost` is a sum
-//! by reason: the loss counters of the programs; program runs that the kernel skipped (`recursion`) and
+//! by reason: the loss counters of the programs; records that they had not finished (`unfinished`);
+//! program runs that the kernel skipped (`recursion`) and
 //! kprobes that it did not fire (`probe_missed`) on functions of VFIO; calls without a return record;
 //! and records that user space did not read or could not decode. Runs that were skipped on a function
 //! that any task or interrupt may call are `skipped`, not lost: the call may have been another's.
@@ -36,6 +37,13 @@ impl Counters {
     /// One sum.
     pub fn get(&self, counter: Counter) -> u64 {
         self.values.get(&(counter as u32)).copied().unwrap_or(0)
+    }
+
+    /// Records that programs have begun to send, and neither sent nor lost: a program that loses its
+    /// processor in between finishes later.
+    pub fn unfinished(&self) -> u64 {
+        let done = self.get(Counter::Sent) + self.lost();
+        self.get(Counter::Seen).saturating_sub(done)
     }
 
     /// The sum of the programs' loss counters.
@@ -112,6 +120,7 @@ impl Account {
         lose("return_missed", returns);
         lose(RECURSION, skipped.total());
         lose(PROBE_MISSED, missed.total());
+        lose("unfinished", counters.unfinished());
         lose("undecodable", taken.undecodable);
         let sent = counters.get(Counter::Sent);
         lose(

@@ -25,7 +25,7 @@ use crate::{
     emit::{self, Loss},
     filter, infer,
     maps::{self, Ioctl},
-    read,
+    phase, read,
 };
 
 /// 1 where the user has enabled the programs' own diagnostics; otherwise the verifier removes them.
@@ -55,7 +55,7 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     };
     filter::involve_process();
     introduce(device);
-    if !filter::is_open() {
+    if !phase::is_open() {
         // The map drops the least used thread by itself.
         let _ = maps::EARLY.insert(emit::thread(), 1, 0);
         return 0;

@@ -28,6 +28,44 @@ pub fn subject_of(task: u64) -> Option<Subject> {
     })
 }
 
+/// The ids of a task in the initial namespace: tgid in the upper half, tid in the lower.
+#[inline(always)]
+pub fn thread_of(task: u64) -> Option<u64> {
+    let pid: u32 = word(task, layout!(task_tgid))?;
+    let tid: u32 = word(task, layout!(task_pid))?;
+    Some(u64::from(pid) << 32 | u64::from(tid))
+}
+
+/// `__state` of a task, and whether a CPU runs it.
+#[inline(always)]
+pub fn state_of(task: u64) -> Option<(u32, u32)> {
+    Some((
+        word(task, layout!(task_state))?,
+        word(task, layout!(task_on_cpu))?,
+    ))
+}
+
+/// A system call, from the registers that were saved at its entry.
+pub struct SystemCall {
+    /// Its number; -1 after an exception.
+    pub number: i64,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+    /// The stack pointer and the program counter of its caller.
+    pub place: [u64; 2],
+}
+
+/// `struct pt_regs` of x86_64 (arch/x86/include/asm/ptrace.h).
+#[inline(always)]
+pub fn system_call(registers: u64) -> Option<SystemCall> {
+    let at = |offset: u32| word::<u64>(registers, offset);
+    Some(SystemCall {
+        number: at(120)? as i64,
+        arguments: [at(112)?, at(104)?, at(96)?, at(56)?, at(72)?, at(64)?],
+        place: [at(152)?, at(128)?],
+    })
+}
+
 /// The name of a module; it stays as it is if it cannot be read.
 #[inline(always)]
 pub fn module_name(module: u64, name: &mut [u8]) {

@@ -5,6 +5,7 @@
 mod files;
 mod interrupts;
 mod mappings;
+mod threads;
 
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 use remap_common::{

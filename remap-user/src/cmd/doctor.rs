@@ -10,11 +10,16 @@ use std::{
     path::Path,
 };
 
-use check::{Check, OTHER_KERNEL, RIGHTS, Status, VFIO};
+use check::{CAPABILITIES, Check, OTHER_KERNEL, RIGHTS, Status, VFIO};
 use clap::Args;
+use rustix::thread::CapabilitySet;
 
 use crate::{
     cmd::format::Format,
+    confine::{
+        self,
+        needs::{NEEDS, Need},
+    },
     exit::{Code, Error},
     kernel::{
         Kernel,
@@ -159,12 +164,48 @@ fn processes() -> Check {
 /// Whether this user and this kernel allow programs to be loaded and attached.
 fn rights(rights: &Rights) -> Vec<Check> {
     let obstacles = rights.obstacles();
+    let mut checks = Vec::new();
     if obstacles.is_empty() {
-        return vec![Check::ok(RIGHTS, rights.summary())];
+        checks.push(Check::ok(RIGHTS, rights.summary()));
     }
     let check =
         |obstacle: Obstacle| Check::new(RIGHTS, Status::Failed, obstacle.reason, obstacle.remedy);
-    obstacles.into_iter().map(check).collect()
+    checks.extend(obstacles.into_iter().map(check));
+    let own = rights.capabilities.map(CapabilitySet::from_bits_retain);
+    let need = |need: &Need| {
+        let (what, words) = (need.what(), need.words());
+        match own.is_none_or(|own| need.is_met(own)) {
+            true => Check::ok(CAPABILITIES, format!("{what}: {words}")),
+            false => Check::new(
+                CAPABILITIES,
+                Status::Absent,
+                format!("{what}: needs {words}"),
+                "",
+            ),
+        }
+    };
+    checks.extend(NEEDS.iter().map(need));
+    checks.extend(confinement());
+    checks
+}
+
+/// What a trace cannot give up here.
+fn confinement() -> Vec<Check> {
+    let lacks = [
+        (!confine::has_landlock()).then_some("Landlock: a trace may open any file of its user"),
+        (!confine::has_seccomp())
+            .then_some("filters of system calls: a trace may make any call of its user"),
+    ];
+    let check = |lack| {
+        let detail = format!("this kernel has no {lack}");
+        Check::new("confinement", Status::Limited, detail, OTHER_KERNEL)
+    };
+    let checks: Vec<Check> = lacks.into_iter().flatten().map(check).collect();
+    if checks.is_empty() {
+        let detail = "a trace is confined by Landlock and a filter of system calls";
+        return vec![Check::ok("confinement", detail)];
+    }
+    checks
 }
 
 fn layout(kernel: &Kernel) -> Vec<Check> {

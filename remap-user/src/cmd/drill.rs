@@ -77,7 +77,7 @@ impl Drill {
             is_wrong_or_last
         };
         limits::require(&limits::RESPOND)?;
-        let runtime = threads::runtime().map_err(|error| threads::refused(&error))?;
+        let runtime = threads::runtime(threads::MANY).map_err(|error| threads::refused(&error))?;
         let (lines, printer) = Printer::start(Format::new(self.json), wanted)?;
         let outbox = printer.outbox();
         let drilled = runtime.block_on(async {

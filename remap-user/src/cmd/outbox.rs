@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::{
     cmd::format::Format,
+    confine::disarm_thread,
     exit::{Code, Error},
     threads,
 };
@@ -185,6 +186,8 @@ impl Outbox {
         });
         let writing = Arc::clone(&shared);
         let written = threads::spawn(move || {
+            // What it writes to is open. Where the kernel refuses this, the thread writes all the same.
+            let _ = disarm_thread();
             let ended = writing.write();
             writing.failed.store(ended.is_err(), Ordering::Release);
             writing.lock().ended = Some(ended);
@@ -195,6 +198,7 @@ impl Outbox {
         let watching = Arc::clone(&shared);
         // It ends with the process: the wait cannot be interrupted.
         let watched = threads::spawn(move || {
+            let _ = disarm_thread();
             wait_for_hang_up();
             watching.gone.notify_one();
         });

@@ -9,7 +9,8 @@ use crate::cmd::limits;
 use crate::cmd::machine::{create_ready_file, open_device};
 use crate::cmd::output::Printer;
 use crate::cmd::signals::stop_signal;
-use crate::exit::Error;
+use crate::confine::user::User;
+use crate::exit::{Code, Error};
 use crate::respond::ack::AckForm;
 use crate::respond::serve::Service;
 use crate::threads;
@@ -44,18 +45,33 @@ pub struct Serve {
     /// Create this file as soon as the IRQs are enabled and the regions are mapped.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Become this user once the device is open, without groups and capabilities: a name of
+    /// /etc/passwd, or UID:GID. It creates the ready file.
+    #[arg(long, value_name = "USER")]
+    user: Option<User>,
+}
+
+fn refused(error: &std::io::Error) -> Error {
+    let errno = remap_core::event::Errno::of(error);
+    let message = format!("becoming the user of --user failed: {errno}; only root may");
+    Error::with_message(Code::Machine, message)
 }
 
 impl Serve {
     /// Serves until SIGINT, SIGTERM, or the reader of the output is gone.
     pub fn run(self) -> Result<(), Error> {
         limits::require(&limits::RESPOND)?;
-        let runtime = threads::runtime().map_err(|error| threads::refused(&error))?;
+        // First: threads that are started later are those of the user too.
+        let device = open_device(&self.device, self.via, self.device_fd)?;
+        if let Some(user) = self.user {
+            user.become_it().map_err(|error| refused(&error))?;
+        }
+        let runtime = threads::runtime(threads::MANY).map_err(|error| threads::refused(&error))?;
         let (lines, printer) = Printer::start(Format::new(self.json), |_| true)?;
         let outbox = printer.outbox();
         let served = runtime.block_on(async {
+            let device = device;
             let stop = stop_signal()?;
-            let device = open_device(&self.device, self.via, self.device_fd)?;
             let report = Box::new(move |report| {
                 // A closed channel does not end the service here: `gone` does.
                 let _ = lines.send(report);

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     time::Duration,
 };
@@ -12,7 +11,6 @@ use clap::Args;
 use remap_core::{
     account::{Miss, RECURSION},
     correlate::Options,
-    event::Errno,
     model::{BlindCause, Class, Ns, Summary},
     pipeline::{Pipeline, VmNames},
     replay::{Capture, Feed, Start, VERSION},
@@ -30,12 +28,13 @@ use crate::{
     cmd::{
         format::Format,
         limits,
-        machine::create_ready_file,
+        machine::{ReadyFile, create_private, not_created},
         outbox::{self, Outbox},
         select::Filters,
         signals::stop_signal,
         writer::{Bounded, Writer},
     },
+    confine::Confinement,
     exit::{Code, Error, say},
     live::{
         clock::monotonic_ns,
@@ -92,6 +91,10 @@ pub struct Trace {
     /// more, but a preemptible kernel (PREEMPT full or lazy) skips none of them.
     #[arg(long)]
     kprobes: bool,
+    /// Do not trace modules that are loaded later. The trace then gives up every capability once its
+    /// probes are attached; with --qemu-log it keeps CAP_DAC_READ_SEARCH.
+    #[arg(long)]
+    no_reattach: bool,
     /// Write the diagnostics of the probes to stderr.
     #[arg(long)]
     probe_log: bool,
@@ -106,6 +109,7 @@ struct Began {
     start_ns: u64,
     /// The file of `--capture`.
     recording: Option<File>,
+    ready: ReadyFile,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -133,7 +137,7 @@ impl Trace {
             log::set_max_level(log::LevelFilter::Trace);
         }
         limits::require(&limits::TRACE)?;
-        let runtime = threads::runtime().map_err(|error| threads::refused(&error))?;
+        let runtime = threads::runtime(1).map_err(|error| threads::refused(&error))?;
         runtime.block_on(self.trace())
     }
 
@@ -149,6 +153,7 @@ impl Trace {
         let began = Began {
             start_ns,
             recording,
+            ready: ReadyFile::prepare(self.ready_file.as_deref())?,
         };
         let outbox = Outbox::start(Format::new(self.json))?;
         let out = Writer::new(outbox.clone());
@@ -204,9 +209,10 @@ impl Trace {
         let filter = self.filters.filter()?;
         let sink = Select::new(sink, selection);
         let pipeline = Pipeline::new(options, filter, names, self.events, sink);
-        let on_ready = || create_ready_file(self.ready_file.as_deref());
         let feed = Feed::new(pipeline, capture);
-        session.run(feed, logs, on_ready, end).await
+        let confinement = Confinement::new(!self.no_reattach, &self.qemu_log);
+        let on_ready = || began.ready.create();
+        session.run(feed, logs, confinement, on_ready, end).await
     }
 
     /// The file of `--capture`, which keeps its contents until the hooks are attached. A fifo is
@@ -215,15 +221,12 @@ impl Trace {
         let Some(path) = &self.capture else {
             return Ok(None);
         };
-        let mut options = File::options();
-        // O_NONBLOCK: the open of a fifo without a reader fails in place of waiting for one.
-        options.write(true).create(true).truncate(false);
-        let file = options.custom_flags(libc::O_NONBLOCK).open(path);
+        let file = create_private(path, false);
         let is_file = |file: &File| file.metadata().map(|meta| meta.is_file());
         let reason = match file.and_then(|file| Ok((is_file(&file)?, file))) {
             Ok((true, file)) => return Ok(Some(file)),
             Ok((false, _)) => "it is not a regular file".to_owned(),
-            Err(error) => Errno::of(&error).to_string(),
+            Err(error) => not_created(&error),
         };
         let path = path.display();
         let message = format!("creating the recording {path} failed: {reason}");

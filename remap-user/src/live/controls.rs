@@ -9,9 +9,9 @@ pub(super) fn set_device_operations(ebpf: &mut Ebpf, address: u64) -> Result<(),
     set_word(ebpf, "OPERATIONS", address)
 }
 
-/// Sets whether every hook is in place, so that each call that is entered is seen to return.
-pub(super) fn set_open(ebpf: &mut Ebpf, open: bool) -> Result<(), String> {
-    set_word(ebpf, "OPEN", u32::from(open))
+/// Sets what the programs are to do: a value of [`remap_common::phase`].
+pub(super) fn set_phase(ebpf: &mut Ebpf, phase: u32) -> Result<(), String> {
+    set_word(ebpf, "PHASE", phase)
 }
 
 fn set_word<T: Pod>(ebpf: &mut Ebpf, name: &str, value: T) -> Result<(), String> {

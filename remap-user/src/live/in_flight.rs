@@ -1,6 +1,6 @@
 //! Calls on devices that were in flight when the trace began. The kernel arms a return probe at the
-//! entry, so no probe sees them return. `/proc` shows what the threads of their processes are doing,
-//! and when each of them does something else.
+//! entry, so no probe sees them return. `/proc` shows what the threads of their processes are doing
+//! when the trace begins; a walk over threads shows when each of them does something else.
 
 use std::{
     fs::{self, File},
@@ -18,9 +18,16 @@ use remap_core::{
     event::{DeviceKey, Task},
 };
 
+/// Of the time, a part in so many at most is spent on what their threads do.
+const SHARE: u64 = 10;
+
 /// The calls that are still in flight.
 #[derive(Debug, Default)]
-pub struct InFlightCalls(Vec<Watched>);
+pub struct InFlightCalls {
+    calls: Vec<Watched>,
+    /// When their threads are looked at next.
+    next_ns: u64,
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -33,7 +40,7 @@ struct Watched {
 impl InFlightCalls {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.calls.is_empty()
     }
 
     /// Checks every thread of the processes that have these files. `is_traced` returns whether the
@@ -83,7 +90,7 @@ impl InFlightCalls {
         let file = files
             .iter()
             .find(|file| (file.pid, u64::from(file.fd)) == (pid, syscall.arguments[0]))?;
-        let is_new = !self.0.iter().any(known);
+        let is_new = !self.calls.iter().any(known);
         (is_new && in_flight::is_traced(syscall.number, &syscall.arguments))
             .then_some((file.device, syscall))
     }
@@ -109,7 +116,7 @@ impl InFlightCalls {
             memory,
             stack: if lasts { stack } else { String::new() },
         };
-        self.0.push(Watched {
+        self.calls.push(Watched {
             device,
             task,
             syscall,
@@ -118,17 +125,29 @@ impl InFlightCalls {
         Ok(observed)
     }
 
-    /// Checks which of them have returned.
+    /// Checks which of them have returned. `activities` returns what threads (tgid in the upper half,
+    /// tid in the lower) do. That may take long where there are many threads, so it is not asked again
+    /// before [`SHARE`] times as long has passed.
     ///
     /// # Errors
-    /// If the clock fails.
-    pub fn poll(&mut self, mut emit: impl FnMut(ObservedReturn)) -> io::Result<()> {
+    /// If the clock or `activities` fails.
+    pub fn poll(
+        &mut self,
+        activities: impl FnOnce(&[u64]) -> io::Result<Vec<Activity>>,
+        mut emit: impl FnMut(ObservedReturn),
+    ) -> io::Result<()> {
+        let asked_ns = monotonic_ns()?;
+        if self.calls.is_empty() || asked_ns < self.next_ns {
+            return Ok(());
+        }
+        let threads: Vec<u64> = self.calls.iter().map(|call| key(&call.task)).collect();
+        let seen = activities(&threads)?;
+        let now = monotonic_ns()?;
+        self.next_ns = now + SHARE * (now - asked_ns);
         let mut lasting = Vec::new();
-        for mut call in std::mem::take(&mut self.0) {
-            let seen = activity(call.task.pid, call.task.tid);
-            let now = monotonic_ns()?;
+        for (mut call, seen) in std::mem::take(&mut self.calls).into_iter().zip(seen) {
             if seen == Activity::Syscall(call.syscall) {
-                call.seen_ns = now;
+                call.seen_ns = asked_ns;
                 lasting.push(call);
             } else if seen == Activity::Unknown {
                 // A running thread may still be in that call.
@@ -142,9 +161,13 @@ impl InFlightCalls {
                 });
             }
         }
-        self.0 = lasting;
+        self.calls = lasting;
         Ok(())
     }
+}
+
+fn key(task: &Task) -> u64 {
+    u64::from(task.pid) << 32 | u64::from(task.tid)
 }
 
 /// The threads of a process; empty if it has exited.
@@ -196,6 +219,11 @@ mod tests {
         (receiver.recv().unwrap(), handle)
     }
 
+    fn by_proc(threads: &[u64]) -> io::Result<Vec<Activity>> {
+        let ask = |thread: &u64| activity((thread >> 32) as u32, *thread as u32);
+        Ok(threads.iter().map(ask).collect())
+    }
+
     #[test]
     fn a_call_is_in_flight_until_its_thread_does_something_else() {
         let (pipe, mut other) = io::pipe().unwrap();
@@ -215,11 +243,13 @@ mod tests {
             .add(DeviceKey(1), task(pid, tid), syscall, Vec::new())
             .unwrap();
         let mut returned = Vec::new();
-        calls.poll(|call| returned.push(call)).unwrap();
+        calls.next_ns = 0;
+        calls.poll(by_proc, |call| returned.push(call)).unwrap();
         assert!(!calls.is_empty() && returned.is_empty(), "{returned:?}");
         other.write_all(&[1]).unwrap();
         handle.join().unwrap();
-        calls.poll(|call| returned.push(call)).unwrap();
+        calls.next_ns = 0;
+        calls.poll(by_proc, |call| returned.push(call)).unwrap();
         assert!(calls.is_empty());
         let [
             ObservedReturn {

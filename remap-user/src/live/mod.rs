@@ -5,7 +5,8 @@
 //! module uses bpf(2); it also reads `/proc` for processes and follows QEMU's logs.
 
 pub mod account;
-pub mod attaching;
+pub mod activities;
+mod attaching;
 pub mod clock;
 mod controls;
 pub mod error;

@@ -51,13 +51,19 @@ impl Modules {
     }
 
     /// Attaches the hooks of loaded modules, removes those of unloaded ones, and reports both on
-    /// stderr.
-    pub fn apply(&mut self, probes: &mut Probes) -> Result<ModuleAction, Error> {
+    /// stderr. Without `reattach` it only reports which modules are not traced.
+    pub fn apply(&mut self, probes: &mut Probes, reattach: bool) -> Result<ModuleAction, Error> {
         let mut attach = false;
         for event in self.pending.drain(..) {
-            if event.loaded {
-                attach |= may_have_hooks(&event.name);
-            } else {
+            if event.loaded && may_have_hooks(&event.name) {
+                attach |= reattach;
+                if !reattach {
+                    say(format_args!(
+                        "the module {} was loaded, and is not traced: this trace does not attach again",
+                        event.name
+                    ));
+                }
+            } else if !event.loaded {
                 remove(&event.name, probes)?;
             }
         }

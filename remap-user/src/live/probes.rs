@@ -11,18 +11,20 @@ use aya_log::EbpfLogger;
 use remap_common::{
     counter::STRIDE,
     layout::{KernelAddresses, KernelLayout},
-    loss,
+    loss, phase,
 };
 use remap_core::account::{Counters, Loss, Losses, Misses};
 use zerocopy::IntoBytes as _;
 
 use super::{
     account::{counters::CounterMap, stale_calls},
+    activities,
     clock::monotonic_ns,
     controls,
     error::LoadError,
     hooks::{lookup, row::Requirement, set::HookSet, table::TABLE},
     module_events,
+    process::Activity,
     rights::Rights,
     self_test::SelfTest,
     silence::Silence,
@@ -43,7 +45,7 @@ const DEVICE_OPERATIONS: &str = "vfio_device_fops";
 /// Reported if the address of [`DEVICE_OPERATIONS`] is unknown.
 const OPERATIONS_HIDDEN: &str = "the address of vfio_device_fops is hidden or missing: devices \
                                  that were open before the trace are not found; \
-                                 `sysctl kernel.kptr_restrict=1` shows it to root";
+                                 CAP_SYSLOG and `sysctl kernel.kptr_restrict=1` show it";
 
 /// How to load the programs.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +119,7 @@ impl Probes {
         probes
             .missing
             .extend(module_events::watch(&mut probes.ebpf));
-        controls::set_open(&mut probes.ebpf, true).map_err(LoadError::Loader)?;
+        controls::set_phase(&mut probes.ebpf, phase::OPEN).map_err(LoadError::Loader)?;
         Ok(probes)
     }
 
@@ -287,8 +289,16 @@ impl Probes {
     ///
     /// # Errors
     /// If a map cannot be read.
-    pub fn stale_calls(&self) -> io::Result<u64> {
-        stale_calls::count(&self.ebpf)
+    pub fn stale_calls(&mut self) -> io::Result<u64> {
+        stale_calls::count(&mut self.ebpf)
+    }
+
+    /// What each of these threads (tgid in the upper half, tid in the lower) does.
+    ///
+    /// # Errors
+    /// If the walk over threads fails.
+    pub fn activities(&mut self, threads: &[u64]) -> io::Result<Vec<Activity>> {
+        activities::of(&mut self.ebpf, threads)
     }
 
     /// Whether the programs have seen a thread enter a call on a device that has not returned.
@@ -299,13 +309,13 @@ impl Probes {
         stale_calls::is_in_call(&self.ebpf, pid, tid)
     }
 
-    /// Detaches every program; counters and records can still be read.
-    pub fn detach(&mut self) {
-        // From here on the entries ignore new calls. If this fails, such a call is counted as a
-        // missed return.
-        let _ = controls::set_open(&mut self.ebpf, false);
-        self.self_test.detach();
-        self.hooks.detach();
+    /// Ends the recording: no program counts or sends anything from now on, but what it is about to.
+    /// Counters and records can still be read.
+    ///
+    /// # Errors
+    /// If the map cannot be written.
+    pub fn end(&mut self) -> io::Result<()> {
+        controls::set_phase(&mut self.ebpf, phase::ENDED).map_err(io::Error::other)
     }
 
     /// Passes the programs' own diagnostics to the logger, if they were enabled.
@@ -313,6 +323,12 @@ impl Probes {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        self.hooks.detach();
     }
 }
 

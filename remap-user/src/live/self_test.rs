@@ -69,10 +69,6 @@ impl SelfTest {
             cause: cause(),
         }))
     }
-
-    pub(super) fn detach(&mut self) {
-        (self.traced, self.probed) = (None, None);
-    }
 }
 
 fn attach_one(ebpf: &mut Ebpf, name: &'static str, btf: Option<&Btf>) -> Result<Link, String> {

@@ -19,7 +19,7 @@ use super::error::one_line;
 use remap_core::{event::DeviceKey, printable::from_bytes};
 
 /// One walk: its program, its iterator (`bpf_iter_…`), and what a trace lacks without it.
-struct Step {
+pub(super) struct Step {
     program: &'static str,
     over: &'static str,
     impact: &'static str,
@@ -40,10 +40,17 @@ const STEPS: [Step; 2] = [
     },
 ];
 
+/// What threads do; see [`super::activities`].
+pub(super) const THREADS: Step = Step {
+    program: "walk_threads",
+    over: "task",
+    impact: "a call whose return was lost is counted only once its thread has exited",
+};
+
 /// Loads the programs of the walks. Returns a sentence for each that this kernel refuses.
 pub(super) fn load(ebpf: &mut Ebpf, btf: &Btf) -> Vec<String> {
     let mut missing = Vec::new();
-    for step in &STEPS {
+    for step in STEPS.iter().chain([&THREADS]) {
         let loaded = program(ebpf, step).and_then(|program| {
             program
                 .load(step.over, btf)
@@ -76,14 +83,7 @@ impl Walk {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, String> {
         let mut steps = VecDeque::new();
         for step in &STEPS {
-            let program = program(ebpf, step)?;
-            if program.fd().is_err() {
-                // It was not loaded, which `load` has reported.
-                continue;
-            }
-            let file = program.attach().and_then(|link| program.take_link(link));
-            let file = file.map_err(|error| one_line(&error))?;
-            steps.push_back(file.into_file().map_err(|error| one_line(&error))?);
+            steps.extend(iterator(ebpf, step)?);
         }
         Ok(Self { steps })
     }
@@ -99,19 +99,10 @@ impl Walk {
     /// # Errors
     /// If a read of the iterator fails.
     pub fn step(mut self) -> io::Result<Self> {
-        let mut nothing = [0; 64];
-        let Some(mut file) = self.steps.pop_front() else {
-            return Ok(self);
-        };
-        loop {
-            match file.read(&mut nothing) {
-                Ok(0) => return Ok(self),
-                Ok(_) => {}
-                // EAGAIN: the kernel pauses an iterator after a million objects without output.
-                Err(error) if is_retry(&error) => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(file) = self.steps.pop_front() {
+            visit_all(file)?;
         }
+        Ok(self)
     }
 
     /// Runs all steps.
@@ -123,6 +114,31 @@ impl Walk {
             self = self.step()?;
         }
         Ok(())
+    }
+}
+
+/// An iterator that runs a step's program; `None` if that was not loaded, which [`load`] has reported.
+pub(super) fn iterator(ebpf: &mut Ebpf, step: &Step) -> Result<Option<File>, String> {
+    let program = program(ebpf, step)?;
+    if program.fd().is_err() {
+        return Ok(None);
+    }
+    let link = program.attach().and_then(|link| program.take_link(link));
+    let file = link.map_err(|error| one_line(&error))?.into_file();
+    file.map(Some).map_err(|error| one_line(&error))
+}
+
+/// Runs the program of an iterator on each object.
+pub(super) fn visit_all(mut file: File) -> io::Result<()> {
+    let mut nothing = [0; 64];
+    loop {
+        match file.read(&mut nothing) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            // EAGAIN: the kernel pauses an iterator after a million objects without output.
+            Err(error) if is_retry(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

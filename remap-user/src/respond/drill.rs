@@ -147,7 +147,7 @@ fn start_service(
         let _ = lines.send(Line::Service(report));
     });
     let service = threads::spawn(move || {
-        let runtime = threads::runtime().map_err(ServeError::Wait)?;
+        let runtime = threads::runtime(threads::MANY).map_err(ServeError::Wait)?;
         runtime.block_on(async {
             let mut service = Service::start(&device, ack, report)?;
             let _ = handover.send(Started {

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(super) const VFIO: &str = "vfio";
 /// The name of the check of capabilities, lockdown and the like.
 pub(super) const RIGHTS: &str = "rights";
+/// The name of the checks of what each command needs.
+pub(super) const CAPABILITIES: &str = "capabilities";
 /// The remedy where the kernel itself lacks something.
 pub(super) const OTHER_KERNEL: &str = "use a kernel that has it, or report this one to remap";
 

@@ -2,7 +2,7 @@
 //! so the return was lost.
 //!
 //! A thread that is still in its call when a trace ends has lost no record. So a call counts only
-//! with a proof: the thread has exited, or `/proc` shows it in a system call that cannot contain
+//! with a proof: the thread has exited, or is seen in a system call that cannot contain
 //! such a call.
 
 use std::io;
@@ -16,14 +16,20 @@ use remap_common::in_flight::{
     REGION_WRITES,
 };
 
-use crate::live::process::{Activity, Syscall, activity};
+use crate::live::{
+    activities,
+    process::{Activity, Syscall},
+};
+
+/// A call in a map of the programs, and its bytes.
+type Entries<const N: usize> = Vec<(u64, [u8; N])>;
 
 /// How many calls are stale. The programs must still be attached: then the return of a call that
 /// ends meanwhile removes its entry.
 ///
 /// # Errors
 /// If a map cannot be read.
-pub fn count(ebpf: &Ebpf) -> io::Result<u64> {
+pub fn count(ebpf: &mut Ebpf) -> io::Result<u64> {
     Ok(stale::<{ IOCTLS.bytes }>(ebpf, IOCTLS)?
         + stale::<{ MMAPS.bytes }>(ebpf, MMAPS)?
         + stale::<{ REGION_WRITES.bytes }>(ebpf, REGION_WRITES)?
@@ -58,21 +64,28 @@ fn calls<const N: usize>(
     HashMap::try_from(map).map_err(io::Error::other)
 }
 
-fn stale<const N: usize>(ebpf: &Ebpf, of: InFlight) -> io::Result<u64> {
+fn stale<const N: usize>(ebpf: &mut Ebpf, of: InFlight) -> io::Result<u64> {
+    let before: Entries<N> = entries(&calls(ebpf, of)?)?;
+    let threads: Vec<u64> = before.iter().map(|(thread, _)| *thread).collect();
+    let seen = activities::of(ebpf, &threads)?;
     let map = calls::<N>(ebpf, of)?;
     let mut count = 0;
-    for thread in map.keys() {
-        let thread = thread.map_err(io::Error::other)?;
-        let Ok(before) = map.get(&thread, 0) else {
-            continue;
-        };
+    for ((thread, before), activity) in before.into_iter().zip(seen) {
         // The map contains the same call before and after the thread was seen outside of it.
-        if !can_be_in(activity_of(thread), of) && map.get(&thread, 0).is_ok_and(|now| now == before)
-        {
+        if !can_be_in(activity, of) && map.get(&thread, 0).is_ok_and(|now| now == before) {
             count += 1;
         }
     }
     Ok(count)
+}
+
+fn entries<const N: usize>(map: &HashMap<&MapData, u64, [u8; N]>) -> io::Result<Entries<N>> {
+    let mut entries = Vec::new();
+    for thread in map.keys() {
+        let thread = thread.map_err(io::Error::other)?;
+        entries.extend(map.get(&thread, 0).ok().map(|call| (thread, call)));
+    }
+    Ok(entries)
 }
 
 fn can_be_in(activity: Activity, calls: InFlight) -> bool {
@@ -84,10 +97,6 @@ fn can_be_in(activity: Activity, calls: InFlight) -> bool {
             calls.syscalls.is_empty() || calls.syscalls.contains(&number)
         }
     }
-}
-
-fn activity_of(thread: u64) -> Activity {
-    activity((thread >> 32) as u32, thread as u32)
 }
 
 #[cfg(test)]
@@ -110,15 +119,5 @@ mod tests {
         assert!(can_be_in(parse("-1 0x7ffd 0x7f"), FAULTS));
         assert!(!can_be_in(Activity::Exited, FAULTS));
         assert!(can_be_in(ioctl, FAULTS));
-    }
-
-    #[test]
-    fn an_exited_thread_is_recognized() {
-        let this = u64::from(std::process::id());
-        assert_ne!(activity_of(this << 32 | this), Activity::Exited);
-        assert_eq!(
-            activity_of(this << 32 | u64::from(u32::MAX)),
-            Activity::Exited
-        );
     }
 }

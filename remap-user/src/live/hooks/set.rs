@@ -1,6 +1,10 @@
 //! The hooks that are attached, and those whose module was unloaded.
 
-use std::io;
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use aya::{Btf, Ebpf};
 use remap_core::account::Misses;
@@ -14,6 +18,13 @@ use super::{
     table::TABLE,
 };
 use crate::{kernel::Kernel, live::error::one_line};
+
+/// How many threads detach programs.
+const DETACHING: u32 = 8;
+
+fn next<T>(all: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
+    all.lock().unwrap_or_else(PoisonError::into_inner).next()
+}
 
 /// All hooks of a trace.
 pub struct HookSet {
@@ -184,10 +195,23 @@ impl HookSet {
         Ok(misses)
     }
 
-    /// Detaches every program, in reverse order of attachment: entries before returns.
+    /// Detaches every program, entries before returns. For each the kernel waits until no CPU can be in
+    /// it any more: several at once wait together.
     pub(in crate::live) fn detach(&mut self) {
-        for hook in self.hooks.iter_mut().rev() {
-            hook.detach();
-        }
+        let links = self.hooks.iter_mut().rev();
+        let links: Vec<_> = links.flat_map(|hook| hook.links.drain(..).rev()).collect();
+        let links = Mutex::new(links.into_iter());
+        let detach = || {
+            while let Some(link) = next(&links) {
+                drop(link);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..DETACHING {
+                // Without further threads it takes longer.
+                let _ = thread::Builder::new().spawn_scoped(scope, detach);
+            }
+            detach();
+        });
     }
 }

@@ -1,12 +1,13 @@
-//! The draining state: the programs are detached, and their last records are taken.
+//! The draining state: the programs record nothing more, and their last records are taken.
 //!
-//! A trace that is far behind its programs does not take all of them: the rest is lost as `unread`.
+//! The programs stay attached until the summary is written: detaching them takes longer than a user
+//! waits for it. A trace that is far behind its programs does not take all of them: the rest is lost as `unread`.
 
 use std::time::{Duration, Instant};
 
 use remap_common::counter::Counter;
 use remap_core::{
-    account::{Account, Loss, Misses, Missing},
+    account::{Account, Counters, Loss, Missing},
     model::Summary,
     order::SLACK_NS,
     replay::Feed,
@@ -38,42 +39,44 @@ pub(super) struct Draining<S> {
     feed: Feed<S>,
     logs: QemuLogs,
     watermark: Watermark,
-    /// Calls whose return was lost.
-    stale_calls: u64,
-    /// Kprobes that did not fire.
-    missed: Misses,
+    /// The counters of the programs, once they had nothing more to send.
+    counters: Counters,
+    /// What no program saw.
+    missing: Missing,
 }
 
 impl<S: Sink> Draining<S> {
-    /// Detaches the programs, after the queries that need them attached.
+    /// Ends the recording. What the kernel skips is counted after that: a run that it skips before
+    /// would be missing otherwise.
     pub fn begin(
         mut probes: Probes,
         ring: Ring,
-        mut feed: Feed<S>,
+        feed: Feed<S>,
         logs: QemuLogs,
         watermark: Watermark,
     ) -> Result<Self, Error> {
-        feed.losses(probes.losses()?);
-        let stale_calls = probes.stale_calls()?;
-        let missed = probes.hooks.missed()?;
-        probes.detach();
+        probes.end()?;
+        let missing = Missing {
+            skipped: probes.skipped()?,
+            missed: probes.hooks.missed()?,
+            returns: probes.stale_calls()?,
+        };
         Ok(Self {
+            counters: probes.counters(),
             probes,
             ring,
             feed,
             logs,
             watermark,
-            stale_calls,
-            missed,
+            missing,
         })
     }
 
-    /// Takes the last records. A program that was running when it was detached may still submit
-    /// one. All records that are counted as sent must arrive; the number of polls and the time are
+    /// Takes the last records. A program that was running when the recording ended may still submit
+    /// one. All records that are counted as seen must arrive; the number of polls and the time are
     /// bounded.
     pub fn drain(&mut self) -> Result<(), Error> {
         let begin = Instant::now();
-        let mut counters = self.probes.counters();
         self.feed.losses(self.probes.losses()?);
         for _ in 0..MAX_POLLS {
             let feed = &mut self.feed;
@@ -83,9 +86,9 @@ impl<S: Sink> Draining<S> {
                 }
                 feed.advance(self.watermark.behind(feed.latest_ns()))?;
             }
-            let before = std::mem::replace(&mut counters, self.probes.counters());
-            let sent = counters.get(Counter::Sent);
-            if counters == before && sent == self.feed.taken().all() {
+            let before = std::mem::replace(&mut self.counters, self.probes.counters());
+            let is_complete = self.counters == before && self.counters.unfinished() == 0;
+            if is_complete && self.counters.get(Counter::Sent) == self.feed.taken().all() {
                 return Ok(());
             }
             std::thread::yield_now();
@@ -97,15 +100,10 @@ impl<S: Sink> Draining<S> {
     pub fn finish(mut self) -> Result<Summary, Error> {
         let taken = self.feed.taken();
         self.feed.losses(self.probes.losses()?);
-        let missing = Missing {
-            skipped: self.probes.skipped()?,
-            missed: self.missed,
-            returns: self.stale_calls,
-        };
-        let counters = self.probes.counters();
-        let unread = counters.get(Counter::Sent).saturating_sub(taken.all());
-        let returns = missing.returns;
-        let account = Account::close(&counters, taken, missing);
+        let sent = self.counters.get(Counter::Sent);
+        let unread = sent.saturating_sub(taken.all()) + self.counters.unfinished();
+        let returns = self.missing.returns;
+        let account = Account::close(&self.counters, taken, self.missing);
         let now_ns = monotonic_ns()?;
         // What was not read lies behind the last record in the ring.
         let unread_ns = self.feed.latest_ns().saturating_sub(SLACK_NS);

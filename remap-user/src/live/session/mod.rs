@@ -7,8 +7,8 @@
 //!
 //! Attaching loads the programs, and waits for the module `vfio` where it is missing. Running walks
 //! over everything that was there before, and feeds the pipeline with records, losses and
-//! watermarks until the end. Draining detaches the programs, takes the last records and closes the
-//! account. Each state is a type; a replay feeds the same pipeline from a recording.
+//! watermarks until the end. Draining ends the recording, takes the last records and closes the
+//! account; then the programs are detached. Each state is a type; a replay feeds the same pipeline from a recording.
 
 mod blindness;
 mod draining;
@@ -24,7 +24,7 @@ use super::{
     probes::{LoadOptions, Probes},
     qemu_log::QemuLogs,
 };
-use crate::exit::Error;
+use crate::{confine::Confinement, exit::Error};
 
 /// A trace whose hooks are attached.
 pub struct Session {
@@ -55,8 +55,8 @@ impl Session {
         probes.is_some_and(|probes| probes.hooks.has(hook))
     }
 
-    /// Feeds the pipeline until `end` completes, then drains and closes the account. `on_ready` is
-    /// called whenever a walk over everything that was there before is complete.
+    /// Feeds the pipeline until `end` completes, then drains and closes the account. Meanwhile it has
+    /// only the rights of `confinement`. `on_ready` is called whenever a walk over everything that was there before is complete.
     ///
     /// # Errors
     /// If a map, the ring, a log or the output fails, or `on_ready` does.
@@ -64,13 +64,14 @@ impl Session {
         self,
         feed: Feed<S>,
         logs: QemuLogs,
+        confinement: Confinement,
         on_ready: impl Fn() -> Result<(), Error>,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
         let Some(probes) = self.probes else {
             return Ok(feed.finish(monotonic_ns()?, &Account::default())?);
         };
-        let mut running = Running::new(self.options, probes, feed, logs)?;
+        let mut running = Running::new(self.options, probes, feed, logs, confinement)?;
         running.run(on_ready, end).await?;
         let mut draining = running.end()?;
         draining.drain()?;

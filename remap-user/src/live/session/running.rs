@@ -8,10 +8,14 @@ use std::{
 
 use remap_common::counter::Counter;
 use remap_core::{account::Taken, replay::Feed, sink::Sink};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::{
+    task::spawn_blocking,
+    time::{Interval, MissedTickBehavior, interval},
+};
 
 use super::{blindness::Blindness, draining::Draining, walking::Walking};
 use crate::{
+    confine::Confinement,
     exit::{Error, say},
     live::{
         attaching::attach,
@@ -50,6 +54,9 @@ pub(super) struct Running<S> {
     tick: Interval,
     blindness: Blindness,
     test: Interval,
+    confinement: Confinement,
+    /// Whether every right was given up that the trace does not need.
+    sealed: bool,
 }
 
 /// The programs, and what reads from them: replaced when the programs are loaded again.
@@ -93,8 +100,13 @@ impl<S: Sink> Running<S> {
         probes: Probes,
         feed: Feed<S>,
         logs: QemuLogs,
+        confinement: Confinement,
     ) -> Result<Self, Error> {
+        // Before the walk, on the same thread.
+        let walker = confinement.clone();
+        drop(spawn_blocking(move || walker.reduce_thread()));
         let attached = Attached::new(probes)?;
+        confinement.reduce_thread()?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut test = interval(TEST_INTERVAL);
@@ -115,6 +127,8 @@ impl<S: Sink> Running<S> {
             // Attaching ended with a test.
             blindness: Blindness::new(monotonic_ns()?),
             test,
+            confinement,
+            sealed: false,
         })
     }
 
@@ -136,6 +150,7 @@ impl<S: Sink> Running<S> {
                 }
                 Wake::WalkStep(rest) => {
                     if self.walk_step(rest)? {
+                        self.seal().await?;
                         on_ready()?;
                         self.advance()?;
                     }
@@ -207,7 +222,7 @@ impl<S: Sink> Running<S> {
             walking,
             ..
         } = &mut self.attached;
-        match modules.apply(probes)? {
+        match modules.apply(probes, self.confinement.reattaches())? {
             ModuleAction::None => {}
             ModuleAction::Walk => walking.repeat(probes)?,
             ModuleAction::Reload if self.feed.taken() == Taken::default() => {
@@ -250,7 +265,8 @@ impl<S: Sink> Running<S> {
         if !read && watermark_ns.is_some() {
             return Ok(());
         }
-        self.calls.poll(|call| feed.returned(call))?;
+        let activities = |threads: &[u64]| probes.activities(threads);
+        self.calls.poll(activities, |call| feed.returned(call))?;
         feed.losses(probes.losses()?);
         let watermark_ns = match watermark_ns {
             Some(watermark_ns) => watermark_ns,
@@ -258,6 +274,24 @@ impl<S: Sink> Running<S> {
         };
         feed.advance(watermark_ns)?;
         probes.flush_diagnostics();
+        Ok(())
+    }
+
+    /// Gives up every right that the trace does not need from now on, once: when the first walk is
+    /// complete.
+    async fn seal(&mut self) -> Result<(), Error> {
+        if std::mem::replace(&mut self.sealed, true) {
+            return Ok(());
+        }
+        let walker = self.confinement.clone();
+        let sealed = spawn_blocking(move || walker.seal_thread().map(drop));
+        sealed.await.map_err(io::Error::other)??;
+        for sentence in self.confinement.seal_thread()? {
+            say(format_args!("{sentence}"));
+        }
+        if let Some(sentence) = self.confinement.filter_calls() {
+            say(format_args!("{sentence}"));
+        }
         Ok(())
     }
 
@@ -274,13 +308,16 @@ impl<S: Sink> Running<S> {
         Ok(changed)
     }
 
-    /// Ends the running state: detaches the programs.
+    /// Ends the running state.
     pub fn end(mut self) -> Result<Draining<S>, Error> {
         self.test_hooks()?;
+        let Attached {
+            mut probes, ring, ..
+        } = self.attached;
         // Calls that have returned by now are not in flight at the end.
         let feed = &mut self.feed;
-        self.calls.poll(|call| feed.returned(call))?;
-        let Attached { probes, ring, .. } = self.attached;
+        let activities = |threads: &[u64]| probes.activities(threads);
+        self.calls.poll(activities, |call| feed.returned(call))?;
         Draining::begin(probes, ring, self.feed, self.logs, self.watermark)
     }
 }
