@@ -20,6 +20,7 @@ mod qemu;
 mod recycle;
 mod replay;
 mod rig;
+mod rights;
 mod rt;
 mod soak;
 mod states;
@@ -65,6 +66,7 @@ fn tests() -> Vec<Test> {
         rt::tests(),
         soak::tests(),
         replay::tests(),
+        rights::tests(),
     ];
     let shared = [
         ack::tests(),
@@ -76,7 +78,8 @@ fn tests() -> Vec<Test> {
         cdev::tests(),
         qemu::tests(),
     ];
-    own.into_iter().chain(shared).flatten().collect()
+    let all = own.into_iter().chain(shared).flatten();
+    all.chain([rights::last()]).collect()
 }
 
 fn main() -> ExitCode {
