@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use remap_core::printable;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -90,21 +91,42 @@ pub fn say(text: fmt::Arguments<'_>) {
     }
 }
 
+/// Work that is left once the outcome is reported.
+static AFTERWARDS: Mutex<Vec<Box<dyn FnOnce() + Send>>> = Mutex::new(Vec::new());
+
+/// Leaves work that takes long until [`report`] has reported the outcome of the command.
+pub fn afterwards(work: impl FnOnce() + Send + 'static) {
+    let mut left = AFTERWARDS.lock().unwrap_or_else(PoisonError::into_inner);
+    left.push(Box::new(work));
+}
+
 /// The exit code of the process. Writes an error as one line to stderr, except a broken pipe.
 pub fn report(result: Result<(), Error>) -> ExitCode {
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("{error}"));
             ExitCode::from(error.code as u8)
         }
-    }
+    };
+    let left = std::mem::take(&mut *AFTERWARDS.lock().unwrap_or_else(PoisonError::into_inner));
+    left.into_iter().for_each(|work| work());
+    code
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_is_done_after_the_report() {
+        let (done, wait) = std::sync::mpsc::channel();
+        afterwards(move || done.send(()).unwrap());
+        assert!(wait.try_recv().is_err());
+        report(Ok(()));
+        assert_eq!(wait.try_recv(), Ok(()));
+    }
 
     #[test]
     fn an_error_is_one_line() {

@@ -7,7 +7,6 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use remap_user::confine::capabilities::{ATTACHING, names};
-use rustix::mount::{MountFlags, mount};
 use rustix::process::{Gid, Signal, Uid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities,
@@ -16,6 +15,7 @@ use rustix::thread::{
 
 use crate::rig::judge::driver;
 use crate::rig::lab::Lab;
+use crate::rig::lockdown;
 use crate::rig::process::{Ended, Output, Running, remap, run};
 use crate::rig::suite::Group;
 use crate::rig::trace::Trace;
@@ -38,7 +38,11 @@ pub fn tests() -> Vec<Test> {
 
 /// The last test of a guest: lockdown is not switched off again, and forbids what the other tests need.
 pub fn last() -> Test {
-    Test::new("rights::lockdown", &[Group::Bitmap, Group::Cdev], lockdown)
+    Test::new(
+        "rights::lockdown",
+        &[Group::Bitmap, Group::Cdev],
+        locked_down,
+    )
 }
 
 /// A word of each `/proc/PID/task/TID/status`: the value of a field.
@@ -353,21 +357,11 @@ fn files(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-const SECURITY: &str = "/sys/kernel/security";
-const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
-
 /// In each mode of lockdown: integrity allows a trace, confidentiality does not.
-fn lockdown(_: &mut Lab) -> Result<()> {
-    mount(
-        "securityfs",
-        SECURITY,
-        "securityfs",
-        MountFlags::empty(),
-        None,
-    )?;
-    fs::write(LOCKDOWN, "integrity").context("lockdown")?;
+fn locked_down(_: &mut Lab) -> Result<()> {
+    lockdown::switch_to("integrity")?;
     run(remap(&["trace", "--duration", "0.1"]))?.expect(0)?;
-    fs::write(LOCKDOWN, "confidentiality").context("lockdown")?;
+    lockdown::switch_to("confidentiality")?;
     let words = "lockdown is in the mode confidentiality";
     run(remap(&["trace", "--duration", "0.1"]))?.fails(3, &[words])?;
     let doctor = run(remap(&["doctor"]))?;

@@ -17,6 +17,7 @@ pub mod flood;
 pub mod judge;
 pub mod lab;
 pub mod line;
+pub mod lockdown;
 pub mod log;
 pub mod peer;
 pub mod process;

@@ -1,13 +1,13 @@
 //! The draining state: the programs record nothing more, and their last records are taken.
 //!
-//! The programs stay attached until the summary is written: detaching them takes longer than a user
+//! The programs stay attached until the outcome is reported: detaching them takes longer than a user
 //! waits for it. A trace that is far behind its programs does not take all of them: the rest is lost as `unread`.
 
 use std::time::{Duration, Instant};
 
 use remap_common::counter::Counter;
 use remap_core::{
-    account::{Account, Counters, Loss, Missing},
+    account::{Account, Loss, Missing},
     model::Summary,
     order::SLACK_NS,
     replay::Feed,
@@ -15,7 +15,7 @@ use remap_core::{
 };
 
 use crate::{
-    exit::Error,
+    exit::{self, Error},
     live::{
         clock::monotonic_ns,
         probes::Probes,
@@ -39,8 +39,6 @@ pub(super) struct Draining<S> {
     feed: Feed<S>,
     logs: QemuLogs,
     watermark: Watermark,
-    /// The counters of the programs, once they had nothing more to send.
-    counters: Counters,
     /// What no program saw.
     missing: Missing,
 }
@@ -62,7 +60,6 @@ impl<S: Sink> Draining<S> {
             returns: probes.stale_calls()?,
         };
         Ok(Self {
-            counters: probes.counters(),
             probes,
             ring,
             feed,
@@ -77,6 +74,7 @@ impl<S: Sink> Draining<S> {
     /// bounded.
     pub fn drain(&mut self) -> Result<(), Error> {
         let begin = Instant::now();
+        let mut counters = self.probes.counters();
         self.feed.losses(self.probes.losses()?);
         for _ in 0..MAX_POLLS {
             let feed = &mut self.feed;
@@ -86,9 +84,9 @@ impl<S: Sink> Draining<S> {
                 }
                 feed.advance(self.watermark.behind(feed.latest_ns()))?;
             }
-            let before = std::mem::replace(&mut self.counters, self.probes.counters());
-            let is_complete = self.counters == before && self.counters.unfinished() == 0;
-            if is_complete && self.counters.get(Counter::Sent) == self.feed.taken().all() {
+            let before = std::mem::replace(&mut counters, self.probes.counters());
+            let is_complete = counters == before && counters.unfinished() == 0;
+            if is_complete && counters.get(Counter::Sent) == self.feed.taken().all() {
                 return Ok(());
             }
             std::thread::yield_now();
@@ -100,10 +98,12 @@ impl<S: Sink> Draining<S> {
     pub fn finish(mut self) -> Result<Summary, Error> {
         let taken = self.feed.taken();
         self.feed.losses(self.probes.losses()?);
-        let sent = self.counters.get(Counter::Sent);
-        let unread = sent.saturating_sub(taken.all()) + self.counters.unfinished();
+        // After the last record was taken: what was sent later is unread.
+        let counters = self.probes.counters();
+        let sent = counters.get(Counter::Sent);
+        let unread = sent.saturating_sub(taken.all()) + counters.unfinished();
         let returns = self.missing.returns;
-        let account = Account::close(&self.counters, taken, self.missing);
+        let account = Account::close(&counters, taken, self.missing);
         let now_ns = monotonic_ns()?;
         // What was not read lies behind the last record in the ring.
         let unread_ns = self.feed.latest_ns().saturating_sub(SLACK_NS);
@@ -118,6 +118,8 @@ impl<S: Sink> Draining<S> {
         self.feed.logs(logs);
         let summary = self.feed.finish(monotonic_ns()?, &account)?;
         self.probes.flush_diagnostics();
+        let probes = self.probes;
+        exit::afterwards(move || drop(probes));
         Ok(summary)
     }
 }
