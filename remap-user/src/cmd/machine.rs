@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -124,10 +124,7 @@ type Creator = (Sender<()>, JoinHandle<Result<(), Error>>);
 
 /// The readiness file of a command that gives up its rights before it is ready: a thread creates it,
 /// which can still open files, and keeps the capability that this needs.
-pub struct ReadyFile {
-    path: Option<PathBuf>,
-    thread: RefCell<Option<Creator>>,
-}
+pub struct ReadyFile(RefCell<Option<Creator>>);
 
 impl ReadyFile {
     /// Starts the thread, if there is a path.
@@ -149,19 +146,16 @@ impl ReadyFile {
             let thread = threads::spawn(create).map_err(|error| threads::refused(&error))?;
             Ok::<_, Error>((ready, thread))
         });
-        Ok(Self {
-            path: path.map(Path::to_owned),
-            thread: RefCell::new(thread.transpose()?),
-        })
+        Ok(Self(RefCell::new(thread.transpose()?)))
     }
 
-    /// Creates the file. The thread ends: a second time is without the rights that were given up.
+    /// Creates the file, once.
     ///
     /// # Errors
     /// If that fails.
     pub fn create(&self) -> Result<(), Error> {
-        let Some((ready, thread)) = self.thread.take() else {
-            return create_ready_file(self.path.as_deref());
+        let Some((ready, thread)) = self.0.take() else {
+            return Ok(());
         };
         let _ = ready.send(());
         let panicked = || Error::with_message(Code::Failed, "creating the ready file panicked");

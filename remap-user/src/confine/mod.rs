@@ -8,6 +8,7 @@ pub mod user;
 
 use std::{
     fs,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 
@@ -60,26 +61,16 @@ impl Confinement {
     }
 
     /// Drops what this thread does not need while it traces. Returns a sentence for each part that this
-    /// kernel does not have, and for each capability that is kept.
+    /// kernel does not have; on a terminal also what is kept, which is no news to a script.
     ///
     /// # Errors
     /// If the kernel refuses it.
     pub fn seal_thread(&self) -> Result<Vec<String>, Error> {
         let left = capabilities::keep(self.kept()).map_err(|error| refused(&error))?;
-        let mut sentences = Vec::new();
-        let attaching = left & capabilities::ATTACHING;
-        if !attaching.is_empty() {
-            sentences.push(format!(
-                "kept {} to trace modules that are loaded later; --no-reattach drops that",
-                capabilities::names(attaching)
-            ));
-        }
-        if !(left & capabilities::LOGS).is_empty() {
-            sentences.push(format!(
-                "kept {} to open logs that appear or are replaced",
-                capabilities::names(capabilities::LOGS)
-            ));
-        }
+        let mut sentences = match io::stderr().is_terminal() {
+            true => kept(left),
+            false => Vec::new(),
+        };
         if !files::restrict(&self.readable()).map_err(|error| refused(&error))? {
             sentences.push(
                 "this kernel has no Landlock: the trace may open any file of its user".to_owned(),
@@ -131,6 +122,25 @@ pub fn disarm_thread() -> Result<(), Error> {
     Ok(())
 }
 
+/// A sentence for each purpose that capabilities are kept for.
+fn kept(left: CapabilitySet) -> Vec<String> {
+    let purposes = [
+        (
+            capabilities::ATTACHING,
+            "to trace modules that are loaded later; --no-reattach drops that",
+        ),
+        (
+            capabilities::LOGS,
+            "to open logs that appear or are replaced",
+        ),
+    ];
+    let sentence = |(set, purpose)| {
+        let names = capabilities::names(left & set);
+        (!names.is_empty()).then(|| format!("kept {names} {purpose}"))
+    };
+    purposes.into_iter().filter_map(sentence).collect()
+}
+
 /// The nearest folder of a path that exists.
 fn folder(path: &Path) -> PathBuf {
     let mut folders = path.ancestors().skip(1);
@@ -160,6 +170,11 @@ mod tests {
             logs: Vec::new(),
         };
         assert_eq!(reattaching.kept(), capabilities::ATTACHING);
+        assert_eq!(kept(CapabilitySet::empty()), Vec::<String>::new());
+        let [sentence] = &kept(CapabilitySet::BPF)[..] else {
+            panic!("not one");
+        };
+        assert!(sentence.starts_with("kept CAP_BPF to trace modules"));
     }
 
     #[test]
