@@ -13,6 +13,7 @@ mod json;
 pub mod model;
 pub mod order;
 pub mod parse;
+pub mod perfdata;
 pub mod pipeline;
 pub mod printable;
 pub mod replay;

@@ -1,0 +1,272 @@
+//! Writes a recording.
+
+use std::{
+    collections::HashMap,
+    io::{self, Seek, SeekFrom, Write},
+};
+
+use remap_common::record::{Header, LostKind};
+use zerocopy::FromBytes as _;
+
+use super::{
+    ClockPair, FILLED, FIRST_EVENT, MAGIC, Machine, PIPE_HEADER, STEP,
+    format::STEP_FIELDS,
+    header::{Bytes, Head, feature},
+    id_of, kind,
+};
+use crate::account::Loss;
+
+/// The longest part of a step, bytes: a sample has at most 64 KiB.
+const PART: usize = 32 << 10;
+/// Of how many threads the name is known.
+const THREADS: usize = 16 << 10;
+
+/// A recording that grows.
+pub struct Writer<W> {
+    out: W,
+    head: Head,
+    /// How much was written, and where the data begins.
+    written: u64,
+    data: u64,
+    comms: HashMap<u32, [u8; 16]>,
+    /// CLOCK_MONOTONIC ns of the last record.
+    latest_ns: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// What `out` returns.
+    pub fn new(out: W, machine: Machine, clocks: ClockPair) -> io::Result<Self> {
+        let mut writer = Self {
+            out,
+            head: Head::new(machine, clocks),
+            written: 0,
+            data: 0,
+            comms: HashMap::new(),
+            latest_ns: clocks.monotonic_ns,
+        };
+        writer.begin()?;
+        writer.data = writer.written;
+        Ok(writer)
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        self.raw(MAGIC)?;
+        self.raw(&PIPE_HEADER.to_le_bytes())?;
+        let filler = usize::try_from(FILLED - PIPE_HEADER).unwrap_or_default() - 8 - 8 - 4;
+        let host = Bytes::default().bytes(self.head.machine.host.as_bytes());
+        let mut host = host.0;
+        host.truncate(255);
+        host.resize(filler, 0);
+        let length = u32::try_from(filler).unwrap_or_default();
+        let body = Bytes::default()
+            .u64(feature::HOSTNAME.into())
+            .u32(length)
+            .bytes(&host);
+        self.record(kind::HEADER_FEATURE, &body.0)?;
+        for event in self.events() {
+            let body = Bytes::default()
+                .bytes(&Head::attribute(event))
+                .u64(id_of(event));
+            self.record(kind::HEADER_ATTR, &body.0)?;
+        }
+        // Its data follows the record.
+        let data = self.head.tracing_data();
+        let length = u32::try_from(data.len()).unwrap_or_default();
+        self.record(kind::HEADER_TRACING_DATA, &length.to_le_bytes())?;
+        self.raw(&data)?;
+        let names: Vec<(u16, &str)> = self
+            .head
+            .tracepoints
+            .iter()
+            .map(|tracepoint| (tracepoint.id, tracepoint.name))
+            .collect();
+        for (event, name) in names {
+            // 2: PERF_EVENT_UPDATE__NAME
+            let body = Bytes::default().u64(2).u64(id_of(event));
+            let body = body.bytes(b"remap:").bytes(name.as_bytes()).bytes(&[0]);
+            self.record(kind::EVENT_UPDATE, &body.pad(8).0)?;
+        }
+        for (number, section) in self.head.features() {
+            if number != feature::HOSTNAME {
+                let body = Bytes::default().u64(number.into()).bytes(&section).pad(8);
+                self.record(kind::HEADER_FEATURE, &body.0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn events(&self) -> Vec<u16> {
+        let all = self.head.tracepoints.iter();
+        all.map(|tracepoint| tracepoint.id).collect()
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn record(&mut self, kind: u32, body: &[u8]) -> io::Result<()> {
+        let length = u16::try_from(8 + body.len()).map_err(io::Error::other)?;
+        let head = Bytes::default().u32(kind).u16(0).u16(length).0;
+        self.raw(&head)?;
+        self.raw(body)
+    }
+
+    /// Writes a record of the ring.
+    ///
+    /// # Errors
+    /// What the output returns.
+    pub fn sample(&mut self, record: &[u8]) -> io::Result<()> {
+        let Ok((header, _)) = Header::read_from_prefix(record) else {
+            return Ok(());
+        };
+        self.latest_ns = self.latest_ns.max(header.time_ns);
+        if self.comms.get(&header.tid) != Some(&header.comm) {
+            if self.comms.len() >= THREADS {
+                self.comms.clear();
+            }
+            self.comms.insert(header.tid, header.comm);
+            self.comm(&header)?;
+        }
+        let event = u16::try_from(header.kind)
+            .ok()
+            .and_then(|kind| FIRST_EVENT.checked_add(kind));
+        let event = event.unwrap_or(u16::MAX);
+        self.event(event, &header, record)
+    }
+
+    /// The name of a thread.
+    fn comm(&mut self, header: &Header) -> io::Result<()> {
+        let body = Bytes::default()
+            .u32(header.pid)
+            .u32(header.tid)
+            .bytes(&header.comm)
+            .bytes(&[0; 8]);
+        let body = body.bytes(&origin(header.pid, header.tid, header.time_ns));
+        self.record(kind::COMM, &body.0)
+    }
+
+    fn event(&mut self, event: u16, header: &Header, fields: &[u8]) -> io::Result<()> {
+        let raw = Bytes::default()
+            .u16(event)
+            .u16(0)
+            .u32(header.tid)
+            .bytes(fields);
+        // The length before it makes 4 bytes more.
+        let raw = Bytes(raw.0);
+        let padded = (raw.0.len() + 4).next_multiple_of(8) - 4;
+        let body = Bytes::default()
+            .u64(id_of(event))
+            .u64(0)
+            .u32(header.pid)
+            .u32(header.tid)
+            .u64(header.time_ns)
+            .u32(header.cpu)
+            .u32(0)
+            .u64(1)
+            .u32(u32::try_from(padded).map_err(io::Error::other)?)
+            .bytes(&raw.0)
+            .pad(8);
+        self.record(kind::SAMPLE, &body.0)
+    }
+
+    /// Writes a step: the text of a JSON object.
+    ///
+    /// # Errors
+    /// What the output returns.
+    pub fn step(&mut self, json: &str) -> io::Result<()> {
+        let parts: Vec<&[u8]> = json.as_bytes().chunks(PART).collect();
+        let count = u32::try_from(parts.len()).map_err(io::Error::other)?;
+        let header = Header {
+            kind: 0,
+            cpu: 0,
+            time_ns: self.latest_ns,
+            pid: 0,
+            tid: 0,
+            comm: [0; 16],
+        };
+        for (number, part) in (0..).zip(parts) {
+            // A string that ends in 0, and where it lies in the sample.
+            let length = u32::try_from(part.len() + 1).map_err(io::Error::other)?;
+            let at = u32::try_from(STEP_FIELDS).map_err(io::Error::other)?;
+            let fields = Bytes::default()
+                .u32(number)
+                .u32(count)
+                .u32(length << 16 | at)
+                .bytes(part)
+                .bytes(&[0]);
+            self.event(STEP, &header, &fields.0)?;
+        }
+        Ok(())
+    }
+
+    /// Writes how many records were lost; the steps say which, and why.
+    ///
+    /// # Errors
+    /// What the output returns.
+    pub fn lost(&mut self, loss: &Loss) -> io::Result<()> {
+        if loss.count == 0 {
+            return Ok(());
+        }
+        let event = match loss.records {
+            LostKind::Other => STEP,
+            _ => FIRST_EVENT + 6,
+        };
+        let body = Bytes::default().u64(id_of(event)).u64(loss.count);
+        let body = body.bytes(&origin(0, 0, loss.until_ns));
+        self.record(kind::LOST, &body.0)
+    }
+
+    /// What was written so far is complete up to some time: perf may sort and show it.
+    ///
+    /// # Errors
+    /// What the output returns.
+    pub fn round(&mut self) -> io::Result<()> {
+        self.record(kind::FINISHED_ROUND, &[])
+    }
+
+    /// The output.
+    pub fn out(&self) -> &W {
+        &self.out
+    }
+
+    /// Passes on what the output buffers.
+    ///
+    /// # Errors
+    /// What it returns.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl<W: Write + Seek> Writer<W> {
+    /// Makes it a file of perf's file mode, and returns the output. `begin`: where the recording begins
+    /// in it.
+    ///
+    /// # Errors
+    /// What the output returns.
+    pub fn finish(mut self, begin: u64) -> io::Result<W> {
+        let (data, end) = (self.data, self.written);
+        self.out.write_all(&self.head.file_trailer(end))?;
+        self.out.flush()?;
+        self.out.seek(SeekFrom::Start(begin))?;
+        self.out.write_all(&self.head.file_header(data, end))?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+/// `sample_id` of a record that is no sample.
+fn origin(pid: u32, tid: u32, time_ns: u64) -> Vec<u8> {
+    Bytes::default()
+        .u32(pid)
+        .u32(tid)
+        .u64(time_ns)
+        .u64(0)
+        .u64(id_of(STEP))
+        .0
+}
