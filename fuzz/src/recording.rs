@@ -1,63 +1,60 @@
 //! The recordings of real traces, taken apart: the seeds are made of them.
 
+use remap_core::perfdata::{Part, Reader};
 use remap_core::replay::Step;
 
 /// The recordings that remap-core's own tests replay.
 pub const ALL: [(&str, &[u8]); 6] = [
     (
         "drill-6.1",
-        include_bytes!("../../remap-core/tests/fixtures/drill-6.1.recording"),
+        include_bytes!("../../remap-core/tests/fixtures/drill-6.1.perf.data"),
     ),
     (
         "drill-6.12",
-        include_bytes!("../../remap-core/tests/fixtures/drill-6.12.recording"),
+        include_bytes!("../../remap-core/tests/fixtures/drill-6.12.perf.data"),
     ),
     (
         "drill-newest",
-        include_bytes!("../../remap-core/tests/fixtures/drill-newest.recording"),
+        include_bytes!("../../remap-core/tests/fixtures/drill-newest.perf.data"),
     ),
     (
         "migration-6.1",
-        include_bytes!("../../remap-core/tests/fixtures/migration-6.1.recording"),
+        include_bytes!("../../remap-core/tests/fixtures/migration-6.1.perf.data"),
     ),
     (
         "migration-6.12",
-        include_bytes!("../../remap-core/tests/fixtures/migration-6.12.recording"),
+        include_bytes!("../../remap-core/tests/fixtures/migration-6.12.perf.data"),
     ),
     (
         "migration-newest",
-        include_bytes!("../../remap-core/tests/fixtures/migration-newest.recording"),
+        include_bytes!("../../remap-core/tests/fixtures/migration-newest.perf.data"),
     ),
 ];
 
 /// One frame of a recording.
-pub enum Frame<'a> {
+pub enum Frame {
     /// A record of the ring.
-    Record(&'a [u8]),
+    Record(Vec<u8>),
     /// A step.
     Step(Box<Step>),
 }
 
 /// The frames of a recording, up to the first that is not whole.
-pub fn frames(mut bytes: &[u8]) -> Vec<Frame<'_>> {
+pub fn frames(bytes: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
-    while let Some((frame, rest)) = split(bytes) {
-        frames.push(frame);
-        bytes = rest;
+    let Ok(mut reader) = Reader::new(bytes) else {
+        return frames;
+    };
+    while let Ok(Some(part)) = reader.next() {
+        frames.push(match part {
+            Part::Record(record) => Frame::Record(record.to_vec()),
+            Part::Step(json) => match serde_json::from_slice(&json) {
+                Ok(step) => Frame::Step(step),
+                Err(_) => return frames,
+            },
+        });
     }
     frames
-}
-
-fn split(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
-    let (kind, rest) = bytes.split_first_chunk::<4>()?;
-    let (length, rest) = rest.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let (payload, rest) = rest.split_at_checked(length)?;
-    let frame = match u32::from_le_bytes(*kind) {
-        0 => Frame::Record(payload),
-        _ => Frame::Step(serde_json::from_slice(payload).ok()?),
-    };
-    Some((frame, rest))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn file(name: &str, ending: &str) -> PathBuf {
 
 /// Replays a recording into the sink that `make` makes of a writer and the time of the start.
 fn replay<S: Sink>(name: &str, make: impl FnOnce(Shared, u64) -> S) -> String {
-    let recording = std::fs::read(file(name, "recording")).unwrap();
+    let recording = std::fs::read(file(name, "perf.data")).unwrap();
     let recording = Recording::open(recording.as_slice()).unwrap();
     let options = Options {
         sees_consumers: recording.start.sees_consumers,
@@ -55,8 +55,9 @@ fn replay<S: Sink>(name: &str, make: impl FnOnce(Shared, u64) -> S) -> String {
     let sink = Select::new(sink, Selection::default());
     let names = recording.vm_names();
     let pipeline = Pipeline::new(options, Filter::default(), names, false, sink);
-    let summary = recording.replay(pipeline).unwrap();
-    assert_eq!(summary.lost_total(), 0, "{name} has lost records");
+    let replayed = recording.replay(pipeline).unwrap();
+    assert_eq!(replayed.cut, None, "{name} was cut off");
+    assert_eq!(replayed.summary.lost_total(), 0, "{name} has lost records");
     String::from_utf8(out.0.take()).unwrap()
 }
 

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::{
-    doctor::Doctor, drill::Drill, list::List, schema::Schema, serve::Serve, trace::Trace,
+    doctor::Doctor, drill::Drill, list::List, record::Record, report::Report, schema::Schema,
+    serve::Serve, trace::Trace,
 };
 use crate::confine::needs;
 use crate::exit::Error;
@@ -21,6 +22,8 @@ enum Command {
     Doctor(Doctor),
     List(List),
     Trace(Trace),
+    Record(Record),
+    Report(Report),
     Serve(Serve),
     Drill(Drill),
     Schema(Schema),
@@ -32,6 +35,8 @@ impl Cli {
         match self.command {
             Command::Doctor(doctor) => doctor.run(),
             Command::Trace(trace) => trace.run(),
+            Command::Record(record) => record.run(),
+            Command::Report(report) => report.run(),
             Command::List(list) => list.run(),
             Command::Serve(serve) => serve.run(),
             Command::Drill(drill) => drill.run(),

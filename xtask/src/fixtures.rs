@@ -58,7 +58,7 @@ pub fn main(args: &Args) -> Result<u8> {
             interrupt::check()?;
             let name = format!("{}-{}", fixture.name, series.label());
             let bytes = step(&name, || fixture.capture(series)).context(name.clone())?;
-            let at = folder().join(format!("{name}.recording"));
+            let at = folder().join(format!("{name}.perf.data"));
             fs::create_dir_all(folder())?;
             fs::write(&at, &bytes)?;
             println!("{} bytes: {}", bytes.len(), at.display());

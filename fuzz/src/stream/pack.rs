@@ -23,7 +23,7 @@ struct Packer {
 }
 
 /// The items of a recording, each with its bytes.
-pub fn pack(frames: &[Frame<'_>]) -> Vec<Vec<u8>> {
+pub fn pack(frames: &[Frame]) -> Vec<Vec<u8>> {
     let mut packer = Packer {
         now_ns: super::play::START_NS,
         tasks: BTreeMap::new(),
@@ -60,7 +60,7 @@ pub fn excerpts(items: &[Vec<u8>], switches: u8) -> Vec<Vec<u8>> {
 }
 
 impl Packer {
-    fn item(&mut self, frame: &Frame<'_>) -> Option<(u8, Vec<u8>)> {
+    fn item(&mut self, frame: &Frame) -> Option<(u8, Vec<u8>)> {
         match frame {
             Frame::Record(bytes) => self.record(bytes),
             Frame::Step(step) => self.step(step),

@@ -15,7 +15,7 @@ pub fn answers() -> Vec<(u32, Vec<u8>)> {
             };
             let mut aligned = vec![0_u64; record.len().div_ceil(8)];
             let aligned = &mut aligned.as_mut_bytes()[..record.len()];
-            aligned.copy_from_slice(record);
+            aligned.copy_from_slice(&record);
             if let Ok((_, RecordRef::Exit(exit, answer))) = parse(aligned) {
                 let length = exit.answer_len as usize;
                 let answer = (exit.request, answer[..length.min(answer.len())].to_vec());

@@ -16,7 +16,6 @@ pub(super) mod feature {
     pub const NRCPUS: u32 = 7;
     pub const CPUDESC: u32 = 8;
     pub const EVENT_DESC: u32 = 12;
-    pub const STAT: u32 = 21;
     pub const CLOCK_DATA: u32 = 29;
 }
 
@@ -184,7 +183,9 @@ impl Head {
         let entry = u64::from(ATTR_BYTES) + 16;
         let mut features = self.feature_numbers();
         features.sort_unstable();
-        let bits = features.iter().fold(0, |bits, number| bits | 1_u64 << number);
+        let bits = features
+            .iter()
+            .fold(0, |bits, number| bits | 1_u64 << number);
         let mut header = Bytes::default()
             .bytes(MAGIC)
             .u64(FILE_HEADER)
@@ -201,10 +202,7 @@ impl Head {
             header = header.u64(id_of(tracepoint.id));
         }
         for (at, tracepoint) in (FILE_HEADER..).step_by(8).zip(&self.tracepoints) {
-            header = header
-                .bytes(&Self::attribute(tracepoint.id))
-                .u64(at)
-                .u64(8);
+            header = header.bytes(&Self::attribute(tracepoint.id)).u64(at).u64(8);
         }
         header.0
     }

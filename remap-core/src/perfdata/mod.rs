@@ -18,7 +18,7 @@ mod write;
 
 pub use header::{ClockPair, Machine};
 pub use read::{Part, Place, Reader};
-pub use write::Writer;
+pub use write::{Output, Writer};
 
 /// The numbers of the tracepoints: this, plus the kind of the record.
 const FIRST_EVENT: u16 = 0x7260;

@@ -103,6 +103,11 @@ impl<R: Read> Reader<R> {
         self.cut
     }
 
+    /// The place after the last whole record that was read.
+    pub fn place(&self) -> Place {
+        self.cut.unwrap_or(Place(self.at))
+    }
+
     /// The next part; `None` at the end.
     ///
     /// # Errors
@@ -185,7 +190,12 @@ impl<R: Read> Reader<R> {
     /// Adds the part of a step that the current sample has. Returns the step if it is the last one.
     fn part(&mut self) -> Option<Option<Vec<u8>>> {
         let raw = self.body.get(SAMPLE..)?;
-        let half = |at: usize| raw.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
+        let half = |at: usize| {
+            raw.get(at..)?
+                .first_chunk()
+                .copied()
+                .map(u32::from_le_bytes)
+        };
         let (number, count) = (half(COMMON)?, half(COMMON + 4)?);
         let place = half(COMMON + 8)?;
         let (at, length) = ((place & 0xffff) as usize, (place >> 16) as usize);
@@ -229,7 +239,9 @@ impl<R: Read> Reader<R> {
         let mut left = bytes;
         let mut buffer = [0; 4096];
         while left > 0 {
-            let step = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let step = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             self.whole(&mut buffer[..step])?;
             left -= step as u64;
         }
@@ -246,7 +258,11 @@ enum Sample {
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .copied()
+        .map(u64::from_le_bytes)
 }
 
 fn invalid(reason: &'static str) -> io::Error {

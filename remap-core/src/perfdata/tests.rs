@@ -92,6 +92,21 @@ fn read(bytes: &[u8]) -> (Vec<Written>, std::io::Result<Option<Place>>) {
     }
 }
 
+impl Output for Cursor<Vec<u8>> {
+    fn is_file(&self) -> bool {
+        true
+    }
+
+    fn rewind(&mut self) -> std::io::Result<()> {
+        self.set_position(0);
+        Ok(())
+    }
+
+    fn close(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -103,7 +118,7 @@ proptest! {
             .filter(|part| **part != Written::Step(String::new()))
             .cloned()
             .collect();
-        let writer = recording(&parts);
+        let mut writer = recording(&parts);
         let growing = writer.out().get_ref().clone();
         let (seen, cut) = read(&growing);
         prop_assert_eq!(&seen, &expected);
@@ -119,7 +134,8 @@ proptest! {
             Err(error) => prop_assert!(length < FILLED as usize, "{}", error),
         }
 
-        let file = writer.finish(0).unwrap().into_inner();
+        writer.finish().unwrap();
+        let file = writer.out().get_ref().clone();
         prop_assert_eq!(&file[FILLED as usize..growing.len()], &growing[FILLED as usize..]);
         let (seen, cut) = read(&file);
         prop_assert_eq!(seen, expected);
@@ -179,7 +195,18 @@ fn the_filler_has_room_for_the_header() {
 fn each_kind_has_a_format() {
     let formats = format::tracepoints();
     assert_eq!(formats.len(), remap_common::record::KINDS.len() + 1);
-    let signal = formats.iter().find(|format| format.name == "signal").unwrap();
-    assert!(signal.format.contains("field:u64 addend;"), "{}", signal.format);
-    assert!(signal.format.contains("field:u32 index;"), "{}", signal.format);
+    let signal = formats
+        .iter()
+        .find(|format| format.name == "signal")
+        .unwrap();
+    assert!(
+        signal.format.contains("field:u64 addend;"),
+        "{}",
+        signal.format
+    );
+    assert!(
+        signal.format.contains("field:u32 index;"),
+        "{}",
+        signal.format
+    );
 }

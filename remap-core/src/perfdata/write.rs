@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Write},
 };
 
 use remap_common::record::{Header, LostKind};
@@ -20,6 +20,38 @@ use crate::account::Loss;
 const PART: usize = 32 << 10;
 /// Of how many threads the name is known.
 const THREADS: usize = 16 << 10;
+
+/// Where a recording goes.
+pub trait Output: Write {
+    /// Whether what was written can be overwritten: not in a pipe.
+    fn is_file(&self) -> bool;
+
+    /// Goes back to where the recording began.
+    ///
+    /// # Errors
+    /// If that fails.
+    fn rewind(&mut self) -> io::Result<()>;
+
+    /// Waits until everything has arrived: nothing more is written.
+    ///
+    /// # Errors
+    /// If something could not be written.
+    fn close(&mut self) -> io::Result<()>;
+}
+
+impl<W: Output + ?Sized> Output for Box<W> {
+    fn is_file(&self) -> bool {
+        (**self).is_file()
+    }
+
+    fn rewind(&mut self) -> io::Result<()> {
+        (**self).rewind()
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        (**self).close()
+    }
+}
 
 /// A recording that grows.
 pub struct Writer<W> {
@@ -221,42 +253,38 @@ impl<W: Write> Writer<W> {
         self.record(kind::LOST, &body.0)
     }
 
-    /// What was written so far is complete up to some time: perf may sort and show it.
+    /// What was written so far is complete up to some time: perf may sort and show it. It is passed on, so
+    /// that no more than this is missing if the recording is cut off.
     ///
     /// # Errors
     /// What the output returns.
     pub fn round(&mut self) -> io::Result<()> {
-        self.record(kind::FINISHED_ROUND, &[])
+        self.record(kind::FINISHED_ROUND, &[])?;
+        self.out.flush()
     }
 
     /// The output.
     pub fn out(&self) -> &W {
         &self.out
     }
-
-    /// Passes on what the output buffers.
-    ///
-    /// # Errors
-    /// What it returns.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
-impl<W: Write + Seek> Writer<W> {
-    /// Makes it a file of perf's file mode, and returns the output. `begin`: where the recording begins
-    /// in it.
+impl<W: Output> Writer<W> {
+    /// Makes it a file of perf's file mode, where the output can go back.
     ///
     /// # Errors
     /// What the output returns.
-    pub fn finish(mut self, begin: u64) -> io::Result<W> {
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()?;
         let (data, end) = (self.data, self.written);
-        self.out.write_all(&self.head.file_trailer(end))?;
-        self.out.flush()?;
-        self.out.seek(SeekFrom::Start(begin))?;
-        self.out.write_all(&self.head.file_header(data, end))?;
-        self.out.flush()?;
-        Ok(self.out)
+        if self.out.is_file() {
+            self.out.write_all(&self.head.file_trailer(end))?;
+            self.out.flush()?;
+            self.out.rewind()?;
+            self.out.write_all(&self.head.file_header(data, end))?;
+            self.out.flush()?;
+        }
+        self.out.close()
     }
 }
 

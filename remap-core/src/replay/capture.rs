@@ -1,18 +1,15 @@
 //! The recording side: a pipeline whose every input is written too.
 
-use std::{
-    cell::RefCell,
-    io::{self, Write},
-    rc::Rc,
-};
+use std::{cell::RefCell, io, rc::Rc};
 
 use zerocopy::IntoBytes as _;
 
-use super::{Start, Step, addresses::Numbers, frame};
+use super::{Start, Step, addresses::Numbers};
 use crate::{
     account::{Account, Loss, Taken},
     decode::in_flight::{ObservedCall, ObservedReturn},
     model::{Blind, Summary},
+    perfdata::{ClockPair, Machine, Output, Writer},
     pipeline::{Pipeline, VmNames},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
@@ -20,7 +17,7 @@ use crate::{
 
 /// Writes a recording.
 pub struct Capture {
-    out: Box<dyn Write>,
+    out: Writer<Box<dyn Output>>,
     numbers: Numbers,
     /// The record with its addresses replaced; words, so that it is aligned.
     record: Vec<u64>,
@@ -31,12 +28,17 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Begins a recording.
+    /// Begins a recording of a machine. `clocks`: a moment by both of its clocks.
     ///
     /// # Errors
     /// What the writer returns.
-    pub fn new(mut out: Box<dyn Write>, start: Start) -> io::Result<Self> {
-        frame::write_step(&mut out, &Step::Start(start))?;
+    pub fn new(
+        out: Box<dyn Output>,
+        (machine, clocks): (Machine, ClockPair),
+        start: Start,
+    ) -> io::Result<Self> {
+        let mut out = Writer::new(out, machine, clocks)?;
+        out.step(&serde_json::to_string(&Step::Start(start))?)?;
         Ok(Self {
             out,
             numbers: Numbers::default(),
@@ -71,20 +73,29 @@ impl Capture {
 
     fn write_record(&mut self, length: usize) {
         self.write_owners();
-        let written = frame::write_record(&mut self.out, &self.record.as_bytes()[..length]);
+        let written = self.out.sample(&self.record.as_bytes()[..length]);
         self.keep(written);
     }
 
     fn write(&mut self, step: &Step) {
         self.write_owners();
-        let written = frame::write_step(&mut self.out, step);
+        let written = self.write_step(step);
         self.keep(written);
+    }
+
+    fn write_step(&mut self, step: &Step) -> io::Result<()> {
+        self.out.step(&serde_json::to_string(step)?)?;
+        match step {
+            Step::Losses { losses } => losses.iter().try_for_each(|loss| self.out.lost(loss)),
+            Step::Advance { .. } => self.out.round(),
+            _ => Ok(()),
+        }
     }
 
     /// Before the input that asked for them.
     fn write_owners(&mut self) {
         for step in self.owners.take() {
-            let written = frame::write_step(&mut self.out, &step);
+            let written = self.write_step(&step);
             self.keep(written);
         }
     }
@@ -238,7 +249,7 @@ impl<S: Sink> Feed<S> {
         });
         if let Some(capture) = &mut self.capture {
             capture.checked()?;
-            capture.out.flush().map_err(of_recording)?;
+            capture.out.finish().map_err(of_recording)?;
         }
         self.pipeline.finish(end_ns, account)
     }

@@ -1,26 +1,17 @@
 //! A trace as a recording of everything that went into its pipeline: a [`Capture`] writes it while
 //! the trace runs, and [`replay`](Recording::replay) feeds the same steps into another pipeline, on any machine.
 //!
-//! The format is a sequence of frames, each with an 8-byte header in little-endian order:
-//!
-//! ```text
-//! u32 kind      0: a record of the ring    1: a step, in JSON
-//! u32 length    of the payload, bytes; at most 1 MiB
-//! payload
-//! ```
-//!
-//! Records are stored as the programs wrote them, except that each kernel address is replaced by a
-//! small number in the order of appearance ([`addresses`]).
+//! It is a perf.data file ([`crate::perfdata`]). Records are stored as the programs wrote them, except that
+//! each kernel address is replaced by a small number in the order of appearance ([`addresses`]).
 
-pub mod addresses;
+mod addresses;
 mod capture;
-mod frame;
 #[cfg(test)]
 mod tests;
 
 use std::{
     cell::RefCell,
-    collections::VecDeque,
+    collections::HashMap,
     io::{self, Read},
     rc::Rc,
 };
@@ -28,12 +19,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use capture::{Capture, Feed};
-use frame::{Frame, Reader};
 
 use crate::{
     account::{Account, Loss},
     decode::in_flight::{ObservedCall, ObservedReturn},
     model::{Blind, Summary},
+    perfdata::{Part, Place, Reader},
     pipeline::{Pipeline, VmNames},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
@@ -41,6 +32,9 @@ use crate::{
 
 /// The version of the format.
 pub const VERSION: u32 = 2;
+
+/// Of how many processes the virtual machine is known at once.
+const MOST_OWNERS: usize = 16 << 10;
 
 /// What a replay must know before the first step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +99,7 @@ pub struct Recording<R> {
     reader: Reader<R>,
     /// What a pipeline for it must know.
     pub start: Start,
-    owners: Rc<RefCell<VecDeque<Option<String>>>>,
+    owners: Rc<RefCell<HashMap<u32, Option<String>>>>,
 }
 
 impl<R: Read> Recording<R> {
@@ -114,46 +108,83 @@ impl<R: Read> Recording<R> {
     /// # Errors
     /// If it cannot be read, or is none of this version.
     pub fn open(source: R) -> io::Result<Self> {
-        let mut reader = Reader::new(source);
-        match reader.next()? {
-            Some(Frame::Step(Step::Start(start))) if start.version == VERSION => Ok(Self {
+        let mut reader = Reader::new(source)?;
+        let start = match reader.next()? {
+            Some(Part::Step(json)) => serde_json::from_slice(&json)?,
+            Some(Part::Record(_)) => return Err(invalid("it does not begin with a start")),
+            None => return Err(invalid(NOTHING)),
+        };
+        match start {
+            Step::Start(start) if start.version == VERSION => Ok(Self {
                 reader,
                 start,
                 owners: Rc::default(),
             }),
-            _ => Err(invalid("not a recording of this version")),
+            Step::Start(_) => Err(invalid("it is of another version of remap")),
+            _ => Err(invalid("it does not begin with a start")),
         }
     }
 
     /// Answers the names of virtual machines as the trace did: for the pipeline of the replay.
     pub fn vm_names(&self) -> VmNames {
         let owners = Rc::clone(&self.owners);
-        Box::new(move |_| owners.borrow_mut().pop_front().flatten())
+        Box::new(move |pid| owners.borrow().get(&pid).cloned().flatten())
     }
 
     /// Feeds the whole recording into a pipeline.
     ///
+    /// If the recording was cut off, the trace ends there, and how many records it saw is unknown.
+    ///
     /// # Errors
-    /// If the recording cannot be read or is cut off, and what the sink's writer returns.
-    pub fn replay<S: Sink>(mut self, mut pipeline: Pipeline<S>) -> io::Result<Summary> {
+    /// If the recording cannot be read or is damaged, and what the sink's writer returns.
+    pub fn replay<S: Sink>(mut self, mut pipeline: Pipeline<S>) -> io::Result<Replayed> {
         if self.start.logs {
             pipeline = pipeline.with_logs();
         }
         loop {
-            match self.reader.next()? {
-                None => return Err(invalid("a recording without an end")),
-                Some(Frame::Record(bytes)) => pipeline.record(bytes),
-                Some(Frame::Step(Step::Finish { end_ns, account })) => {
-                    return pipeline.finish(end_ns, &account);
+            let step = match self.reader.next()? {
+                None => return self.cut(pipeline),
+                Some(Part::Record(bytes)) => {
+                    pipeline.record(bytes);
+                    continue;
                 }
-                Some(Frame::Step(step)) => self.step(step, &mut pipeline)?,
+                Some(Part::Step(json)) => serde_json::from_slice(&json)?,
+            };
+            if let Step::Finish { end_ns, account } = step {
+                let summary = pipeline.finish(end_ns, &account)?;
+                return Ok(Replayed { summary, cut: None });
             }
+            self.step(step, &mut pipeline)?;
         }
+    }
+
+    /// The end of a recording that has none.
+    fn cut<S: Sink>(&self, pipeline: Pipeline<S>) -> io::Result<Replayed> {
+        let taken = pipeline.taken();
+        let undecodable = (taken.undecodable > 0).then_some(taken.undecodable);
+        let account = Account {
+            delivered: taken.delivered,
+            lost: undecodable
+                .map(|count| ("undecodable".to_owned(), count))
+                .into_iter()
+                .collect(),
+            ..Account::default()
+        };
+        let end_ns = pipeline.latest_ns().max(self.start.start_ns);
+        let summary = pipeline.finish(end_ns, &account)?;
+        let cut = Some(self.reader.place());
+        Ok(Replayed { summary, cut })
     }
 
     fn step<S: Sink>(&self, step: Step, pipeline: &mut Pipeline<S>) -> io::Result<()> {
         match step {
-            Step::Owner { vm, .. } => self.owners.borrow_mut().push_back(vm),
+            Step::Owner { pid, vm } => {
+                let mut owners = self.owners.borrow_mut();
+                if owners.len() >= MOST_OWNERS {
+                    owners.clear();
+                }
+                owners.insert(pid, vm);
+            }
             Step::Call(call) => call
                 .event()
                 .into_iter()
@@ -169,6 +200,18 @@ impl<R: Read> Recording<R> {
         Ok(())
     }
 }
+
+/// What a replay has come to.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// The summary of the trace.
+    pub summary: Summary,
+    /// Where the recording was cut off, if it was.
+    pub cut: Option<Place>,
+}
+
+/// The reason why a recording has no start.
+const NOTHING: &str = "it has no event of remap, or was cut off before the first";
 
 fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)

@@ -3,6 +3,8 @@
 pub mod doctor;
 pub mod drill;
 pub mod list;
+pub mod record;
+pub mod report;
 pub mod schema;
 pub mod serve;
 pub mod signals;
@@ -13,5 +15,7 @@ mod limits;
 mod machine;
 mod outbox;
 mod output;
+mod recording;
 mod select;
+mod tracing;
 mod writer;

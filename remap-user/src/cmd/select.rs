@@ -1,13 +1,17 @@
 //! The filters of a trace on the command line.
 
+use std::io::{self, IsTerminal as _, Write};
+
 use clap::Args;
 
 use crate::exit::{Code, Error};
 use crate::live::process::sees_all_pids;
 use crate::vfio::sysfs::{Bdf, Host};
+use remap_core::correlate::Options;
 use remap_core::model::Class;
 use remap_core::pipeline::Filter;
 use remap_core::sink::select::Selection;
+use remap_core::sink::text::{Text, TextOptions};
 
 /// Which events are traced, and which of their lines are shown.
 #[derive(Args, Debug)]
@@ -57,6 +61,24 @@ impl Filters {
         }
         Ok(Filter {
             device,
+            pid: self.pid,
+            vm: self.vm.clone(),
+        })
+    }
+
+    /// Which devices and processes of a recording are shown.
+    ///
+    /// # Errors
+    /// If the device's address is malformed.
+    pub fn of_recording(&self) -> Result<Filter, Error> {
+        let named = |text: &str| match text.parse::<Bdf>() {
+            Ok(bdf) => bdf.to_string(),
+            Err(_) if is_uuid(text) => text.to_ascii_lowercase(),
+            // Of a device that need not exist here.
+            Err(_) => text.to_owned(),
+        };
+        Ok(Filter {
+            device: self.device.as_deref().map(named),
             pid: self.pid,
             vm: self.vm.clone(),
         })
@@ -116,6 +138,21 @@ fn nanoseconds(text: &str) -> Result<u64, String> {
     let seconds = digits.parse::<f64>().map_err(|_| wrong())? * unit / 1e9;
     let time = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
     u64::try_from(time.as_nanos()).map_err(|_| wrong())
+}
+
+/// How a trace is correlated of which these lines are shown.
+pub fn options(selection: &Selection) -> Options {
+    Options {
+        interrupts: selection.names(Class::Irq),
+        mappings: selection.names(Class::Mapping) || selection.names(Class::Dma),
+        ..Options::default()
+    }
+}
+
+/// The text of a trace that began at `start_ns` (CLOCK_MONOTONIC), in colour on a terminal.
+pub fn text<W: Write>(out: W, start_ns: u64) -> Text<W> {
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    Text::new(out, TextOptions { colour, start_ns })
 }
 
 #[cfg(test)]

@@ -64,6 +64,11 @@ impl WallClock {
         u64::try_from(i128::from(wall_ns) - self.ahead_ns).ok()
     }
 
+    /// The time of CLOCK_REALTIME at a time of CLOCK_MONOTONIC, ns.
+    pub fn wall_of(self, monotonic_ns: u64) -> u64 {
+        u64::try_from(i128::from(monotonic_ns) + self.ahead_ns).unwrap_or(0)
+    }
+
     /// The error of a converted time, ns.
     pub fn error_ns(self) -> u64 {
         self.error_ns

@@ -35,7 +35,7 @@ pub fn make(name: &str) -> Result<ExitCode> {
 /// A drill of two cycles, from before the open to after the close.
 fn drill() -> Result<()> {
     let lab = Lab::new(Group::Vectors)?;
-    let trace = Trace::start(&["--capture", FILE])?;
+    let trace = Trace::start(&["--record", FILE])?;
     lab.drill(&["--cycles", "2"])?.expect(0)?;
     trace.end(0)?.found(&[])
 }
@@ -46,7 +46,7 @@ fn migration() -> Result<()> {
     let mut hosts = Hosts::new()?;
     let logs: Vec<String> = scenario.logs().collect();
     let logs = logs.iter().flat_map(|log| ["--qemu-log", log]);
-    let arguments: Vec<&str> = ["--capture", FILE].into_iter().chain(logs).collect();
+    let arguments: Vec<&str> = ["--record", FILE].into_iter().chain(logs).collect();
     let trace = Trace::start(&arguments)?;
     scenario.play(&mut hosts)?;
     hosts.clean()?;

@@ -1,0 +1,131 @@
+//! `remap report`: a recording, shown as a trace would have shown it.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use remap_core::{
+    correlate::Options,
+    event::Errno,
+    pipeline::Pipeline,
+    replay::{Recording, Replayed},
+    sink::{Sink, json::Json, select::Select},
+};
+
+use crate::{
+    cmd::select::{Filters, options, text},
+    exit::{Code, Error, say},
+};
+
+/// Shows a recording of `remap record` or `remap trace --record` as a live trace would have done.
+///
+/// Needs no rights, and runs on any machine. A recording that was cut off is shown as far as it goes.
+#[derive(Args, Debug)]
+pub struct Report {
+    /// The recording; `-`: stdin.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    filters: Filters,
+    /// Write JSON Lines.
+    #[arg(long)]
+    json: bool,
+    /// Write every event too.
+    #[arg(long)]
+    events: bool,
+    /// Write a line for each stage of a cycle.
+    #[arg(long)]
+    stages: bool,
+    /// Exit with 4 if any record was lost, hooks did not fire for a time, or the recording was cut
+    /// off.
+    #[arg(long)]
+    fail_on_loss: bool,
+}
+
+impl Report {
+    /// Shows it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no recording; and with `--fail-on-loss`, if it is incomplete.
+    pub fn run(self) -> Result<(), Error> {
+        let recording = Recording::open(self.open()?).map_err(|error| self.unreadable(&error))?;
+        let out = BufWriter::new(io::stdout().lock());
+        let start_ns = recording.start.start_ns;
+        let replayed = match self.json {
+            true => self.replay(recording, Json::new(out)),
+            false => self.replay(recording, text(out, start_ns)),
+        }?;
+        self.judge(&replayed)
+    }
+
+    fn open(&self) -> Result<Box<dyn Read>, Error> {
+        if self.file == Path::new("-") {
+            return Ok(Box::new(io::stdin().lock()));
+        }
+        match File::open(&self.file) {
+            Ok(file) => Ok(Box::new(BufReader::with_capacity(1 << 18, file))),
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    fn replay<S: Sink>(&self, recording: Recording<impl Read>, sink: S) -> Result<Replayed, Error> {
+        let selection = self.filters.selection();
+        let options = Options {
+            sees_consumers: recording.start.sees_consumers,
+            stages: self.stages,
+            ..options(&selection)
+        };
+        let filter = self.filters.of_recording()?;
+        let names = recording.vm_names();
+        let sink = Select::new(sink, selection);
+        let pipeline = Pipeline::new(options, filter, names, self.events, sink);
+        recording
+            .replay(pipeline)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => error.into(),
+                io::ErrorKind::InvalidData => self.unreadable(&error),
+                _ => Error::new(Code::Failed, error),
+            })
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Error {
+        let reason = match error.raw_os_error() {
+            Some(_) => Errno::of(error).to_string(),
+            None => error.to_string(),
+        };
+        let file = self.file.display();
+        let message = format!("reading the recording {file} failed: {reason}");
+        Error::with_message(Code::Failed, message)
+    }
+
+    /// What is incomplete.
+    fn judge(&self, replayed: &Replayed) -> Result<(), Error> {
+        let file = self.file.display();
+        let mut incomplete = None;
+        if let Some(place) = replayed.cut {
+            let sentence = format!(
+                "{file} was cut off at byte {}: what followed is not shown",
+                place.0
+            );
+            match self.fail_on_loss {
+                true => incomplete = Some(sentence),
+                false => say(format_args!("{sentence}")),
+            }
+        }
+        let lost = replayed.summary.lost_total();
+        if lost > 0 {
+            incomplete.get_or_insert_with(|| format!("{lost} records of {file} were lost"));
+        }
+        if !replayed.summary.blind.is_empty() {
+            let sentence = || format!("hooks did not fire for a part of {file}");
+            incomplete.get_or_insert_with(sentence);
+        }
+        match incomplete {
+            Some(sentence) if self.fail_on_loss => Err(Error::with_message(Code::Lost, sentence)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What `trace` and `record` have in common: their arguments, and a live session.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+use remap_core::{
+    account::{Miss, RECURSION},
+    correlate::Options,
+    model::{BlindCause, Ns, Summary},
+    perfdata::Output,
+    pipeline::{Pipeline, VmNames},
+    replay::{Capture, Feed, Start, VERSION},
+    sink::{
+        Sink,
+        select::{Select, Selection},
+    },
+};
+use tokio::sync::Notify;
+
+use crate::{
+    cmd::{
+        limits,
+        machine::ReadyFile,
+        recording,
+        select::{Filters, options},
+        signals::stop_signal,
+    },
+    confine::Confinement,
+    exit::{Code, Error, say},
+    live::{
+        clock::monotonic_ns,
+        hooks::lookup::can_be_probed,
+        probes::LoadOptions,
+        process::vm_name,
+        qemu_log::{self, QemuLogs},
+        session::Session,
+    },
+    threads,
+};
+
+/// How a trace runs.
+#[derive(Args, Debug)]
+pub struct Tracing {
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Add the checkpoints of QEMU's trace log to the time line; may be repeated, once for each QEMU.
+    ///
+    /// QEMU writes it with `-msg timestamp=on -D FILE -trace 'vmstate_downtime_*' -trace
+    /// 'migrat*_*' -trace vm_state_notify -trace 'vfio_*state*'`. The file may still grow, and
+    /// need not exist yet.
+    #[arg(long, value_name = "FILE")]
+    qemu_log: Vec<PathBuf>,
+    /// End after this many seconds.
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// Create this file as soon as the probes are attached.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Exit with 4 if any record was lost, or hooks did not fire for a time.
+    #[arg(long)]
+    fail_on_loss: bool,
+    /// Size of the ring between the probes and this process, MiB; a power of two.
+    #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = power_of_two)]
+    buffer: u32,
+    /// Use kprobes in place of fentry and fexit for functions that interrupts do not call. They cost
+    /// more, but a preemptible kernel (PREEMPT full or lazy) skips none of them.
+    #[arg(long)]
+    kprobes: bool,
+    /// Do not trace modules that are loaded later. The trace then gives up every capability once its
+    /// probes are attached; with --qemu-log it keeps CAP_DAC_READ_SEARCH.
+    #[arg(long)]
+    no_reattach: bool,
+    /// Write the diagnostics of the probes to stderr.
+    #[arg(long)]
+    probe_log: bool,
+}
+
+/// A trace whose hooks are attached.
+pub struct Began {
+    session: Session,
+    logs: QemuLogs,
+    ready: ReadyFile,
+    /// The first signal.
+    pub stop: Arc<Notify>,
+    /// CLOCK_MONOTONIC ns.
+    pub start_ns: u64,
+}
+
+/// What is made of a trace.
+pub struct Wanted {
+    /// Which lines.
+    pub selection: Selection,
+    /// Every event too.
+    pub events: bool,
+    /// A line for each stage.
+    pub stages: bool,
+    /// Where it is recorded.
+    pub recording: Option<Box<dyn Output>>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn power_of_two(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(mib @ 1..=1024) if u32::is_power_of_two(mib) => Ok(mib),
+        _ => Err("not a power of two from 1 to 1024".to_owned()),
+    }
+}
+
+impl Tracing {
+    /// Runs `trace`, which begins with [`Self::begin`], on a runtime of its own.
+    ///
+    /// # Errors
+    /// If the limits of this process are too low, and what `trace` returns.
+    pub fn run<T>(&self, trace: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        if self.probe_log {
+            log::set_logger(&Stderr).map_err(anyhow::Error::msg)?;
+            log::set_max_level(log::LevelFilter::Trace);
+        }
+        limits::require(&limits::TRACE)?;
+        let runtime = threads::runtime(1).map_err(|error| threads::refused(&error))?;
+        runtime.block_on(trace)
+    }
+
+    /// Checks the arguments: a wrong one fails before the first step that takes time.
+    ///
+    /// # Errors
+    /// If one is wrong.
+    pub fn check(&self) -> Result<(), Error> {
+        self.filters.filter()?;
+        qemu_log::check(&self.qemu_log)
+    }
+
+    /// Attaches the hooks.
+    ///
+    /// # Errors
+    /// If they cannot be attached.
+    pub async fn begin(&self) -> Result<Began, Error> {
+        let stop = stop_signal()?;
+        let options = LoadOptions {
+            ring_bytes: self.buffer << 20,
+            tracing: !self.kprobes,
+            diagnostics: self.probe_log,
+        };
+        let session = Session::attach(options, self.ended(&stop)).await?;
+        let start_ns = monotonic_ns()?;
+        Ok(Began {
+            session,
+            logs: QemuLogs::new(&self.qemu_log, start_ns)?,
+            ready: ReadyFile::prepare(self.ready_file.as_deref())?,
+            stop,
+            start_ns,
+        })
+    }
+
+    /// Runs the session into a sink.
+    ///
+    /// # Errors
+    /// If the session or the output fails.
+    pub async fn follow<S: Sink>(
+        &self,
+        began: Began,
+        wanted: Wanted,
+        sink: S,
+        end: impl Future<Output = ()>,
+    ) -> Result<Summary, Error> {
+        let session = began.session;
+        let options = Options {
+            sees_consumers: session.has("eventfd_ctx_do_read") && session.has("eventfd_read"),
+            stages: wanted.stages,
+            ..options(&wanted.selection)
+        };
+        let start = Start {
+            version: VERSION,
+            start_ns: began.start_ns,
+            sees_consumers: options.sees_consumers,
+            logs: !began.logs.is_empty(),
+        };
+        let capture = wanted
+            .recording
+            .map(|out| Capture::new(out, recording::origin()?, start))
+            .transpose()?;
+        let names: VmNames = Box::new(vm_name);
+        let names = match &capture {
+            Some(capture) => capture.vm_names(names),
+            None => names,
+        };
+        let filter = self.filters.filter()?;
+        let sink = Select::new(sink, wanted.selection);
+        let pipeline = Pipeline::new(options, filter, names, wanted.events, sink);
+        let confinement = Confinement::new(!self.no_reattach, &self.qemu_log);
+        let on_ready = || began.ready.create();
+        let feed = Feed::new(pipeline, capture);
+        session
+            .run(feed, began.logs, confinement, on_ready, end)
+            .await
+    }
+
+    /// Waits until the user ends the trace, or for its duration from now on.
+    pub async fn ended(&self, stop: &Notify) {
+        let duration = async {
+            match self.duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.notified() => {}
+            () = duration => {}
+        }
+    }
+
+    /// Whether the account of the trace is as it should be.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn judge(&self, summary: &Summary) -> Result<(), Error> {
+        if summary.exact() == Some(false) {
+            return Err(Error::with_message(
+                Code::Failed,
+                "the account does not balance: more or fewer records were delivered and lost \
+                 than seen; please report this",
+            ));
+        }
+        if self.fail_on_loss && !summary.blind.is_empty() {
+            return Err(Error::with_message(Code::Lost, blind(summary)));
+        }
+        if self.fail_on_loss && summary.lost_total() > 0 {
+            return Err(Error::with_message(Code::Lost, self.lost(summary)));
+        }
+        Ok(())
+    }
+
+    /// The records that were lost, and the remedies.
+    fn lost(&self, summary: &Summary) -> String {
+        let mut remedies = Vec::new();
+        if summary.lost.contains_key("ring_full") {
+            remedies.push("with a larger --buffer");
+        }
+        // A function that interrupts call stays traced with --kprobes.
+        let helps = |miss: &Miss| miss.reason == RECURSION && can_be_probed(&miss.program);
+        if !self.kprobes && summary.missed.iter().any(helps) {
+            remedies.push("with --kprobes");
+        }
+        let reasons: Vec<&str> = summary.lost.keys().map(String::as_str).collect();
+        let (count, reasons) = (summary.lost_total(), reasons.join(", "));
+        match remedies.as_slice() {
+            [] => format!("{count} records were lost ({reasons})"),
+            _ => format!(
+                "{count} records were lost ({reasons}); trace again {}",
+                remedies.join(" and ")
+            ),
+        }
+    }
+}
+
+/// How long hooks did not fire, and the remedies.
+fn blind(summary: &Summary) -> String {
+    let (count, time) = (summary.blind.len(), Ns(summary.blind_ns()));
+    let mut causes: Vec<BlindCause> = summary.blind.iter().map(|blind| blind.cause).collect();
+    causes.sort_unstable();
+    causes.dedup();
+    let causes = causes
+        .iter()
+        .map(|cause| format!("{}; {}", cause.words(), cause.remedy()));
+    let causes: Vec<String> = causes.collect();
+    format!(
+        "hooks did not fire {count} times, for up to {time}: {}",
+        causes.join("; ")
+    )
+}
+
+/// Writes the probes' own diagnostics to stderr.
+struct Stderr;
+
+impl log::Log for Stderr {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        // The reactor and the loader log too, under other targets.
+        metadata.target().starts_with("remap")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            say(format_args!("probe: {}", record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
