@@ -45,7 +45,7 @@ pub fn frames(bytes: &[u8]) -> Vec<Frame> {
     let Ok(mut reader) = Reader::new(bytes) else {
         return frames;
     };
-    while let Ok(Some(part)) = reader.next() {
+    while let Ok(Some(part)) = reader.next_part() {
         frames.push(match part {
             Part::Record(record) => Frame::Record(record.to_vec()),
             Part::Step(json) => match serde_json::from_slice(&json) {

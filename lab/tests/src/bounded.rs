@@ -15,7 +15,7 @@ use crate::rig::line::Line;
 use crate::rig::process::{
     Ended, Output, Running, as_unprivileged, in_shell, remap, resident, run,
 };
-use crate::{ALL, Test, VECTORS};
+use crate::{ONCE, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -25,12 +25,12 @@ pub fn tests() -> Vec<Test> {
             VECTORS,
             duration,
         ),
-        Test::new("bounded::the_second_signal_needs_no_reactor", ALL, second),
-        Test::new("bounded::a_drill_without_a_reader", ALL, unread_drill),
-        Test::new("bounded::a_full_disk_is_named", VECTORS, full),
-        Test::new("bounded::a_log_is_a_regular_file", VECTORS, |_| logs()),
-        Test::new("bounded::a_ready_file_does_not_block", VECTORS, ready),
-        Test::new("bounded::a_limit_is_named", VECTORS, limits),
+        Test::new("bounded::the_second_signal_needs_no_reactor", ONCE, second),
+        Test::new("bounded::a_drill_without_a_reader", ONCE, unread_drill),
+        Test::new("bounded::a_full_disk_is_named", ONCE, full),
+        Test::new("bounded::a_log_is_a_regular_file", ONCE, |_| logs()),
+        Test::new("bounded::a_ready_file_does_not_block", ONCE, ready),
+        Test::new("bounded::a_limit_is_named", ONCE, limits),
     ]
 }
 

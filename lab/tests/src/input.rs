@@ -9,25 +9,25 @@ use serde_json::Value;
 use crate::rig::lab::Lab;
 use crate::rig::process::{Output, Running, as_unprivileged, remap, run};
 use crate::rig::trace::{Trace, Traced};
-use crate::{ALL, ANY, Test, VECTORS};
+use crate::{ALL, ANY, ONCE, Test};
 
 pub fn tests() -> Vec<Test> {
     vec![
         Test::new("input::no_such_device", ALL, no_such_device),
-        Test::new("input::malformed_arguments", ALL, malformed),
+        Test::new("input::malformed_arguments", ONCE, malformed),
         Test::new("input::not_bound_to_vfio", ALL, not_bound),
         Test::new("input::a_device_without_the_remap_irq", ALL, without_irq),
         Test::new("input::a_busy_group_names_its_holder", ALL, busy),
-        Test::new("input::without_rights", ALL, without_rights),
+        Test::new("input::without_rights", ONCE, without_rights),
         Test::new("input::list_shows_regions_and_irqs", ALL, list),
         Test::new("input::doctor_finds_every_hook", ANY, doctor),
-        Test::new("input::filters_of_a_trace", VECTORS, filters),
-        Test::new("input::in_a_pid_namespace", VECTORS, |_| inside()),
-        Test::new("input::a_trace_ends_after_its_duration", ALL, duration),
-        Test::new("input::ctrl_c_ends_a_trace_with_a_table", ALL, ctrl_c),
+        Test::new("input::filters_of_a_trace", ONCE, filters),
+        Test::new("input::in_a_pid_namespace", ONCE, |_| inside()),
+        Test::new("input::a_trace_ends_after_its_duration", ONCE, duration),
+        Test::new("input::ctrl_c_ends_a_trace_with_a_table", ONCE, ctrl_c),
         Test::new(
             "input::a_closed_pipe_ends_a_trace_silently",
-            ALL,
+            ONCE,
             broken_pipe,
         ),
     ]

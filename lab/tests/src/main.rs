@@ -50,6 +50,8 @@ const RT: &[Group] = &[Group::Rt];
 const SOAK: &[Group] = &[Group::Soak];
 const QEMU: &[Group] = &[Group::Qemu];
 const CDEV: &[Group] = &[Group::Cdev];
+/// What the kernel and the encoding have no part in: once, on the device that has a cdev.
+const ONCE: &[Group] = CDEV;
 
 /// Every test on the reference driver's device, in the order in which they run: those with a tracer
 /// of their own come first, before the shared one is started.

@@ -19,7 +19,7 @@ use crate::rig::lockdown;
 use crate::rig::process::{Ended, Output, Running, remap, run};
 use crate::rig::suite::Group;
 use crate::rig::trace::Trace;
-use crate::{ALL, Test, VECTORS};
+use crate::{ALL, ONCE, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
     vec![
@@ -27,12 +27,12 @@ pub fn tests() -> Vec<Test> {
         Test::new("rights::a_trace_keeps_what_attaching_needs", ALL, keeps),
         Test::new(
             "rights::a_module_is_not_traced_without_them",
-            VECTORS,
+            ONCE,
             untraced,
         ),
-        Test::new("rights::each_set_of_capabilities", VECTORS, sets),
+        Test::new("rights::each_set_of_capabilities", ONCE, sets),
         Test::new("rights::serve_becomes_another_user", ALL, serves),
-        Test::new("rights::files_are_private", VECTORS, files),
+        Test::new("rights::files_are_private", ONCE, files),
     ]
 }
 

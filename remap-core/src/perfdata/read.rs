@@ -112,7 +112,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// If the source cannot be read, or is damaged.
-    pub fn next(&mut self) -> io::Result<Option<Part<'_>>> {
+    pub fn next_part(&mut self) -> io::Result<Option<Part<'_>>> {
         loop {
             let begin = self.at;
             if self.end.is_some_and(|end| begin >= end) {
@@ -174,7 +174,7 @@ impl<R: Read> Reader<R> {
         }
         let fields = raw.get(COMMON..)?;
         if event == STEP {
-            let part = self.part()?;
+            let part = self.add_part()?;
             return Some(part.map_or(Sample::Other, Sample::Step));
         }
         self.fields.clear();
@@ -188,7 +188,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Adds the part of a step that the current sample has. Returns the step if it is the last one.
-    fn part(&mut self) -> Option<Option<Vec<u8>>> {
+    fn add_part(&mut self) -> Option<Option<Vec<u8>>> {
         let raw = self.body.get(SAMPLE..)?;
         let half = |at: usize| {
             raw.get(at..)?

@@ -81,7 +81,7 @@ fn read(bytes: &[u8]) -> (Vec<Written>, std::io::Result<Option<Place>>) {
         Err(error) => return (parts, Err(error)),
     };
     loop {
-        match reader.next() {
+        match reader.next_part() {
             Ok(None) => return (parts, Ok(reader.cut())),
             Ok(Some(Part::Record(record))) => parts.push(Written::Record(record.to_vec())),
             Ok(Some(Part::Step(json))) => {
@@ -112,7 +112,7 @@ proptest! {
 
     /// An empty step is no step: it has no part.
     #[test]
-    fn what_was_written_is_read(parts in written(), at in 0.0..1.0_f64) {
+    fn what_was_written_is_read(parts in written(), at in any::<prop::sample::Index>()) {
         let expected: Vec<Written> = parts
             .iter()
             .filter(|part| **part != Written::Step(String::new()))
@@ -125,7 +125,7 @@ proptest! {
         prop_assert_eq!(cut.unwrap(), None);
 
         // Cut anywhere: a prefix, and the place.
-        let length = (growing.len() as f64 * at) as usize;
+        let length = at.index(growing.len());
         let (seen, cut) = read(&growing[..length]);
         prop_assert!(expected.starts_with(&seen));
         match cut {
@@ -145,12 +145,12 @@ proptest! {
     #[test]
     fn damage_is_an_error_or_a_difference(
         parts in written(),
-        at in 0.0..1.0_f64,
+        at in any::<prop::sample::Index>(),
         flip in 1_u8..=255,
         noise in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut bytes = recording(&parts).out().get_ref().clone();
-        let place = (bytes.len() as f64 * at) as usize;
+        let place = at.index(bytes.len());
         bytes[place] ^= flip;
         let mut parts = read_any(&bytes);
         bytes.truncate(place);
@@ -166,7 +166,7 @@ fn read_any(bytes: &[u8]) -> usize {
         return 0;
     };
     let mut parts = 0;
-    while let Ok(Some(_)) = reader.next() {
+    while let Ok(Some(_)) = reader.next_part() {
         parts += 1;
     }
     parts

@@ -109,7 +109,7 @@ impl<R: Read> Recording<R> {
     /// If it cannot be read, or is none of this version.
     pub fn open(source: R) -> io::Result<Self> {
         let mut reader = Reader::new(source)?;
-        let start = match reader.next()? {
+        let start = match reader.next_part()? {
             Some(Part::Step(json)) => serde_json::from_slice(&json)?,
             Some(Part::Record(_)) => return Err(invalid("it does not begin with a start")),
             None => return Err(invalid(NOTHING)),
@@ -142,7 +142,7 @@ impl<R: Read> Recording<R> {
             pipeline = pipeline.with_logs();
         }
         loop {
-            let step = match self.reader.next()? {
+            let step = match self.reader.next_part()? {
                 None => return self.cut(pipeline),
                 Some(Part::Record(bytes)) => {
                     pipeline.record(bytes);
