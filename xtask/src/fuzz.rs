@@ -49,12 +49,12 @@ pub struct Target {
 pub const TARGETS: [Target; 4] = [
     Target {
         name: "pipeline",
-        runs: 60_000,
+        runs: 40_000,
         longest: 2048,
     },
     Target {
         name: "log",
-        runs: 1_940_000,
+        runs: 460_000,
         longest: 1024,
     },
     Target {
@@ -64,7 +64,7 @@ pub const TARGETS: [Target; 4] = [
     },
     Target {
         name: "chain",
-        runs: 4_000_000,
+        runs: 5_500_000,
         longest: 1024,
     },
 ];

@@ -121,14 +121,14 @@ fn untraced(lab: &mut Lab) -> Result<()> {
 }
 
 /// A user of its own, so that nothing is allowed because a file is root's.
-const NOBODY: u32 = 65534;
+const OTHER: u32 = 65534;
 
 /// Runs a command of another user with these capabilities only.
 fn run_with(set: CapabilitySet, arguments: &[&str]) -> Result<Ended> {
     let ended = thread::scope(|scope| {
         // A thread has capabilities of its own, and its children get them.
         let run = || {
-            become_nobody(set)?;
+            become_other(set)?;
             run(remap(arguments))
         };
         scope.spawn(run).join()
@@ -136,8 +136,8 @@ fn run_with(set: CapabilitySet, arguments: &[&str]) -> Result<Ended> {
     ended.map_err(|_| anyhow!("the thread panicked"))?
 }
 
-fn become_nobody(set: CapabilitySet) -> Result<()> {
-    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+fn become_other(set: CapabilitySet) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(OTHER), Gid::from_raw(OTHER));
     set_keep_capabilities(true)?;
     set_thread_groups(&[])?;
     set_thread_res_gid(gid, gid, gid)?;

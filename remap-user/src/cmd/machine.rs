@@ -119,7 +119,7 @@ fn keep_for(path: &Path) {
     let _ = capabilities::keep(kept);
 }
 
-/// A thread that creates a file once it is told to.
+/// A thread that creates a file when it is asked to.
 type Creator = (Sender<()>, JoinHandle<Result<(), Error>>);
 
 /// The readiness file of a command that gives up its rights before it is ready: a thread creates it,
