@@ -125,6 +125,11 @@ impl InFlightCalls {
         Ok(observed)
     }
 
+    /// The next [`Self::poll`] looks at their threads, however soon it is.
+    pub fn look_again(&mut self) {
+        self.next_ns = 0;
+    }
+
     /// Checks which of them have returned. `activities` returns what threads (tgid in the upper half,
     /// tid in the lower) do. That may take long where there are many threads, so it is not asked again
     /// before [`SHARE`] times as long has passed.
@@ -243,12 +248,12 @@ mod tests {
             .add(DeviceKey(1), task(pid, tid), syscall, Vec::new())
             .unwrap();
         let mut returned = Vec::new();
-        calls.next_ns = 0;
+        calls.look_again();
         calls.poll(by_proc, |call| returned.push(call)).unwrap();
         assert!(!calls.is_empty() && returned.is_empty(), "{returned:?}");
         other.write_all(&[1]).unwrap();
         handle.join().unwrap();
-        calls.next_ns = 0;
+        calls.look_again();
         calls.poll(by_proc, |call| returned.push(call)).unwrap();
         assert!(calls.is_empty());
         let [

@@ -315,6 +315,7 @@ impl<S: Sink> Running<S> {
             mut probes, ring, ..
         } = self.attached;
         // Calls that have returned by now are not in flight at the end.
+        self.calls.look_again();
         let feed = &mut self.feed;
         let activities = |threads: &[u64]| probes.activities(threads);
         self.calls.poll(activities, |call| feed.returned(call))?;
