@@ -2,7 +2,7 @@
 
 use remap_common::record::{Field, KINDS, Kind, Unit};
 
-use super::{COMMON, FIRST_EVENT, STEP};
+use super::{COMMON, STEP, event_of};
 
 /// A tracepoint.
 pub(super) struct Tracepoint {
@@ -17,7 +17,7 @@ pub(super) struct Tracepoint {
 /// The tracepoints of a recording, by number.
 pub(super) fn tracepoints() -> Vec<Tracepoint> {
     let kinds = KINDS.iter().map(|kind| {
-        let id = FIRST_EVENT + u16::try_from(kind.number).unwrap_or_default();
+        let id = event_of(kind.number);
         Tracepoint {
             id,
             name: kind.name,

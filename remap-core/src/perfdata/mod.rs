@@ -25,6 +25,13 @@ const FIRST_EVENT: u16 = 0x7260;
 /// The tracepoint of steps.
 const STEP: u16 = FIRST_EVENT;
 
+/// The tracepoint of a kind of record.
+fn event_of(kind: u32) -> u16 {
+    let kind = u16::try_from(kind).ok();
+    let event = kind.and_then(|kind| FIRST_EVENT.checked_add(kind));
+    event.unwrap_or(u16::MAX)
+}
+
 /// The id of the samples of a tracepoint.
 fn id_of(event: u16) -> u64 {
     u64::from(event) << 16

@@ -1,7 +1,7 @@
 use std::io::Cursor;
 
 use proptest::prelude::*;
-use remap_common::record::{Device, Frame, Header, NAME_BYTES, Origin, Record as _};
+use remap_common::record::{Device, Frame, Header, LostKind, NAME_BYTES, Origin, Record as _};
 use zerocopy::IntoBytes as _;
 
 use super::*;
@@ -99,10 +99,6 @@ impl Output for Cursor<Vec<u8>> {
 
     fn rewind(&mut self) -> std::io::Result<()> {
         self.set_position(0);
-        Ok(())
-    }
-
-    fn close(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }
@@ -209,4 +205,24 @@ fn each_kind_has_a_format() {
         "{}",
         signal.format
     );
+}
+
+/// A loss is one of the tracepoint that the lost records can have been of.
+#[test]
+fn a_loss_has_the_event_of_its_records() {
+    let loss = |records| {
+        let mut writer = recording(&[]);
+        let before = writer.out().get_ref().len();
+        let loss = Loss {
+            records,
+            ..Loss::any(3, (1, 2))
+        };
+        writer.lost(&loss).unwrap();
+        let id = &writer.out().get_ref()[before + 8..before + 16];
+        u64::from_le_bytes(id.try_into().unwrap())
+    };
+    let fault = id_of(event_of(remap_common::record::Fault::KIND));
+    assert_eq!(loss(LostKind::Fault), fault);
+    assert_eq!(loss(LostKind::Other), id_of(STEP));
+    assert_eq!(loss(LostKind::Signal), loss(LostKind::Interrupt));
 }

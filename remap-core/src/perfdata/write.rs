@@ -5,11 +5,11 @@ use std::{
     io::{self, Write},
 };
 
-use remap_common::record::{Header, LostKind};
+use remap_common::record::{Consumed, Data, Fault, Header, LostKind, Read, Record as _, Signal};
 use zerocopy::FromBytes as _;
 
 use super::{
-    ClockPair, FILLED, FIRST_EVENT, MAGIC, Machine, PIPE_HEADER, STEP,
+    ClockPair, FILLED, MAGIC, Machine, PIPE_HEADER, STEP, event_of,
     format::STEP_FIELDS,
     header::{Bytes, Head, feature},
     id_of, kind,
@@ -21,22 +21,28 @@ const PART: usize = 32 << 10;
 /// Of how many threads the name is known.
 const THREADS: usize = 16 << 10;
 
-/// Where a recording goes.
+/// Where a recording goes: a stream, unless it says otherwise.
 pub trait Output: Write {
-    /// Whether what was written can be overwritten: not in a pipe.
-    fn is_file(&self) -> bool;
+    /// Whether what was written can be overwritten.
+    fn is_file(&self) -> bool {
+        false
+    }
 
-    /// Goes back to where the recording began.
+    /// Goes back to where the recording began; only in a file.
     ///
     /// # Errors
     /// If that fails.
-    fn rewind(&mut self) -> io::Result<()>;
+    fn rewind(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::NotSeekable.into())
+    }
 
     /// Waits until everything has arrived: nothing more is written.
     ///
     /// # Errors
     /// If something could not be written.
-    fn close(&mut self) -> io::Result<()>;
+    fn close(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<W: Output + ?Sized> Output for Box<W> {
@@ -98,10 +104,16 @@ impl<W: Write> Writer<W> {
             .u32(length)
             .bytes(&host);
         self.record(kind::HEADER_FEATURE, &body.0)?;
-        for event in self.events() {
+        let tracepoints: Vec<(u16, &str)> = self
+            .head
+            .tracepoints
+            .iter()
+            .map(|tracepoint| (tracepoint.id, tracepoint.name))
+            .collect();
+        for (event, _) in &tracepoints {
             let body = Bytes::default()
-                .bytes(&Head::attribute(event))
-                .u64(id_of(event));
+                .bytes(&Head::attribute(*event))
+                .u64(id_of(*event));
             self.record(kind::HEADER_ATTR, &body.0)?;
         }
         // Its data follows the record.
@@ -109,13 +121,7 @@ impl<W: Write> Writer<W> {
         let length = u32::try_from(data.len()).unwrap_or_default();
         self.record(kind::HEADER_TRACING_DATA, &length.to_le_bytes())?;
         self.raw(&data)?;
-        let names: Vec<(u16, &str)> = self
-            .head
-            .tracepoints
-            .iter()
-            .map(|tracepoint| (tracepoint.id, tracepoint.name))
-            .collect();
-        for (event, name) in names {
+        for (event, name) in tracepoints {
             // 2: PERF_EVENT_UPDATE__NAME
             let body = Bytes::default().u64(2).u64(id_of(event));
             let body = body.bytes(b"remap:").bytes(name.as_bytes()).bytes(&[0]);
@@ -128,11 +134,6 @@ impl<W: Write> Writer<W> {
             }
         }
         Ok(())
-    }
-
-    fn events(&self) -> Vec<u16> {
-        let all = self.head.tracepoints.iter();
-        all.map(|tracepoint| tracepoint.id).collect()
     }
 
     fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -164,11 +165,7 @@ impl<W: Write> Writer<W> {
             self.comms.insert(header.tid, header.comm);
             self.comm(&header)?;
         }
-        let event = u16::try_from(header.kind)
-            .ok()
-            .and_then(|kind| FIRST_EVENT.checked_add(kind));
-        let event = event.unwrap_or(u16::MAX);
-        self.event(event, &header, record)
+        self.event(event_of(header.kind), &header, record)
     }
 
     /// The name of a thread.
@@ -189,7 +186,6 @@ impl<W: Write> Writer<W> {
             .u32(header.tid)
             .bytes(fields);
         // The length before it makes 4 bytes more.
-        let raw = Bytes(raw.0);
         let padded = (raw.0.len() + 4).next_multiple_of(8) - 4;
         let body = Bytes::default()
             .u64(id_of(event))
@@ -244,11 +240,16 @@ impl<W: Write> Writer<W> {
         if loss.count == 0 {
             return Ok(());
         }
-        let event = match loss.records {
-            LostKind::Other => STEP,
-            _ => FIRST_EVENT + 6,
+        let kind = match loss.records {
+            LostKind::Signal | LostKind::Interrupt => Signal::KIND,
+            LostKind::Read => Read::KIND,
+            LostKind::Consumed => Consumed::KIND,
+            LostKind::Fault => Fault::KIND,
+            LostKind::Data => Data::KIND,
+            // It can have been any: perf needs some event.
+            LostKind::Other => 0,
         };
-        let body = Bytes::default().u64(id_of(event)).u64(loss.count);
+        let body = Bytes::default().u64(id_of(event_of(kind))).u64(loss.count);
         let body = body.bytes(&origin(0, 0, loss.until_ns));
         self.record(kind::LOST, &body.0)
     }

@@ -77,33 +77,8 @@ fn origin() -> (Machine, ClockPair) {
     (Machine::default(), ClockPair::default())
 }
 
-impl Output for Shared {
-    fn is_file(&self) -> bool {
-        false
-    }
-
-    fn rewind(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::NotSeekable.into())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Output for Disk {
-    fn is_file(&self) -> bool {
-        false
-    }
-
-    fn rewind(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::NotSeekable.into())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+impl Output for Shared {}
+impl Output for Disk {}
 
 fn start() -> Start {
     Start {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cmd::files::create_ready_file;
 use crate::cmd::format::Format;
 use crate::cmd::limits;
-use crate::cmd::machine::{create_ready_file, open_device};
+use crate::cmd::machine::open_device;
 use crate::cmd::output::Printer;
 use crate::cmd::signals::stop_signal;
 use crate::exit::{Code, Error, say};

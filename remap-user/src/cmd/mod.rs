@@ -10,6 +10,7 @@ pub mod serve;
 pub mod signals;
 pub mod trace;
 
+mod files;
 mod format;
 mod limits;
 mod machine;

@@ -13,7 +13,7 @@ use std::{
 use remap_core::perfdata::{ClockPair, Machine, Output};
 
 use crate::{
-    cmd::machine::{create_private, not_created},
+    cmd::files::{create_private, not_created},
     confine::disarm_thread,
     exit::{Code, Error},
     live::clock::{WallClock, monotonic_ns},
@@ -108,10 +108,6 @@ impl Output for Recorded {
     fn rewind(&mut self) -> io::Result<()> {
         self.0.seek(SeekFrom::Start(0)).map(drop)
     }
-
-    fn close(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Stdout, written by a thread of its own: a reader that stops reading ends the recording, and does not
@@ -181,14 +177,6 @@ impl Write for Piped {
 }
 
 impl Output for Piped {
-    fn is_file(&self) -> bool {
-        false
-    }
-
-    fn rewind(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::NotSeekable.into())
-    }
-
     fn close(&mut self) -> io::Result<()> {
         self.pieces = None;
         match self.ended.recv_timeout(PATIENCE) {

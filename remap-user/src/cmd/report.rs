@@ -16,7 +16,7 @@ use remap_core::{
 };
 
 use crate::{
-    cmd::select::{Filters, options, text},
+    cmd::select::{Filters, Shown, options, text},
     exit::{Code, Error, say},
 };
 
@@ -30,15 +30,8 @@ pub struct Report {
     file: PathBuf,
     #[command(flatten)]
     filters: Filters,
-    /// Write JSON Lines.
-    #[arg(long)]
-    json: bool,
-    /// Write every event too.
-    #[arg(long)]
-    events: bool,
-    /// Write a line for each stage of a cycle.
-    #[arg(long)]
-    stages: bool,
+    #[command(flatten)]
+    shown: Shown,
     /// Exit with 4 if any record was lost, hooks did not fire for a time, or the recording was cut
     /// off.
     #[arg(long)]
@@ -54,7 +47,7 @@ impl Report {
         let recording = Recording::open(self.open()?).map_err(|error| self.unreadable(&error))?;
         let out = BufWriter::new(io::stdout().lock());
         let start_ns = recording.start.start_ns;
-        let replayed = match self.json {
+        let replayed = match self.shown.json {
             true => self.replay(recording, Json::new(out)),
             false => self.replay(recording, text(out, start_ns)),
         }?;
@@ -75,13 +68,13 @@ impl Report {
         let selection = self.filters.selection();
         let options = Options {
             sees_consumers: recording.start.sees_consumers,
-            stages: self.stages,
+            stages: self.shown.stages,
             ..options(&selection)
         };
         let filter = self.filters.of_recording()?;
         let names = recording.vm_names();
         let sink = Select::new(sink, selection);
-        let pipeline = Pipeline::new(options, filter, names, self.events, sink);
+        let pipeline = Pipeline::new(options, filter, names, self.shown.events, sink);
         recording
             .replay(pipeline)
             .map_err(|error| match error.kind() {

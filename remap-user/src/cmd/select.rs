@@ -41,6 +41,20 @@ pub struct Filters {
     min_latency: Option<u64>,
 }
 
+/// What is shown of a trace, and how.
+#[derive(Args, Debug)]
+pub struct Shown {
+    /// Write JSON Lines.
+    #[arg(long)]
+    pub json: bool,
+    /// Write every event too.
+    #[arg(long)]
+    pub events: bool,
+    /// Write a line for each stage of a cycle, as it is observed.
+    #[arg(long)]
+    pub stages: bool,
+}
+
 impl Filters {
     /// Which devices and processes are traced.
     ///

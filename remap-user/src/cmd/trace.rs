@@ -10,7 +10,7 @@ use crate::{
         format::Format,
         outbox::{self, Outbox},
         recording::{self, Destination},
-        select::text,
+        select::{Shown, text},
         tracing::{Began, Tracing, Wanted},
         writer::{Bounded, Writer},
     },
@@ -29,15 +29,8 @@ use crate::{
 pub struct Trace {
     #[command(flatten)]
     tracing: Tracing,
-    /// Write JSON Lines.
-    #[arg(long)]
-    json: bool,
-    /// Write every event too.
-    #[arg(long)]
-    events: bool,
-    /// Write a line for each stage of a cycle, as it is observed.
-    #[arg(long)]
-    stages: bool,
+    #[command(flatten)]
+    shown: Shown,
     /// Write a recording too, which `remap report` and perf read.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -62,9 +55,9 @@ impl Trace {
             .map(|path| recording::create(path, self.force))
             .transpose()?;
         let began = self.tracing.begin().await?;
-        let outbox = Outbox::start(Format::new(self.json))?;
+        let outbox = Outbox::start(Format::new(self.shown.json))?;
         let out = Writer::new(outbox.clone());
-        let summary = if self.json {
+        let summary = if self.shown.json {
             let sink = Bounded::new(Json::new(out), outbox.clone());
             self.follow(began, record, sink, &outbox).await
         } else {
@@ -95,8 +88,8 @@ impl Trace {
         };
         let wanted = Wanted {
             selection: self.tracing.filters.selection(),
-            events: self.events,
-            stages: self.stages,
+            events: self.shown.events,
+            stages: self.shown.stages,
             recording: record.map(Destination::begin).transpose()?,
         };
         self.tracing.follow(began, wanted, sink, end).await

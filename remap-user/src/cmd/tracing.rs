@@ -19,9 +19,8 @@ use tokio::sync::Notify;
 
 use crate::{
     cmd::{
-        limits,
-        machine::ReadyFile,
-        recording,
+        files::ReadyFile,
+        limits, recording,
         select::{Filters, options},
         signals::stop_signal,
     },

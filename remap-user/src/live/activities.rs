@@ -36,18 +36,18 @@ pub(super) fn of(ebpf: &mut Ebpf, threads: &[u64]) -> io::Result<Vec<Activity>> 
     let map = map.ok_or_else(|| io::Error::other("the object has no map THREADS"))?;
     let map: Result<HashMap<_, u64, Value>, _> = map.try_into();
     let mut map = map.map_err(|error| io::Error::other(one_line(&error)))?;
-    // One that the map has no room for is unknown.
-    let asked: Vec<bool> = threads
-        .iter()
-        .map(|thread| map.insert(thread, [0; size_of::<Thread>()], 0).is_ok())
-        .collect();
+    for thread in threads {
+        // One that the map has no room for is not found there below, and so unknown.
+        let _ = map.insert(thread, [0; size_of::<Thread>()], 0);
+    }
     let visited = visit_all(walk);
     let mut found = Vec::new();
-    for (thread, asked) in threads.iter().zip(asked) {
+    for thread in threads {
         let value = map.get(thread, 0);
         let _ = map.remove(thread);
-        let value = value.ok().filter(|_| asked);
-        let thread = value.and_then(|value| Thread::read_from_bytes(&value).ok());
+        let thread = value
+            .ok()
+            .and_then(|value| Thread::read_from_bytes(&value).ok());
         found.push(thread.map_or(Activity::Unknown, activity_of));
     }
     visited.map(|()| found)

@@ -40,8 +40,8 @@ const LAST: u64 = 10;
 const ENOUGH: usize = 5;
 
 pub fn tests() -> Vec<Test> {
-    let minute = |lab: &mut Lab| soak(lab, Duration::ZERO, 1);
-    vec![Test::new("soak::a_round_of_everything", SOAK, minute)]
+    let round = |lab: &mut Lab| soak(lab, Duration::ZERO, 1);
+    vec![Test::new("soak::a_round_of_everything", SOAK, round)]
 }
 
 /// Runs `--soak MINUTES SEED`.
