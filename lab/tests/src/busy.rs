@@ -35,7 +35,7 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Enough that a loss would be seen.
-const CYCLES: u64 = 50;
+const CYCLES: u64 = 250;
 /// Between two signals from interrupts, ns. The clock of a guest on a busy host runs several times too
 /// fast; with a shorter period it has no time left for anything else.
 const PERIOD_NS: u64 = 200_000;

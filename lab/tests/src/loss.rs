@@ -4,14 +4,15 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 use remap_core::event::DeviceState;
+use remap_core::model::Cycle;
 use remap_user::live::process::{Activity, activity};
 
 use crate::rig::judge::driver;
 use crate::rig::lab::Lab;
-use crate::rig::line::{is_complete, is_lossy, trigger_ns};
+use crate::rig::line::{Lines, is_complete, is_lossy, trigger_ns};
 use crate::rig::trace::Trace;
-use crate::rig::until;
 use crate::rig::user::User;
+use crate::rig::{now, until};
 use crate::{ALL, Test, VECTORS};
 
 pub fn tests() -> Vec<Test> {
@@ -89,22 +90,28 @@ fn overflow(lab: &mut Lab) -> Result<()> {
     lab.driver.clear_log()?;
     trace.process().stop()?;
     lab.drill(&["--cycles", CYCLES])?.expect(0)?;
+    let from_ns = now()?;
     trace.process().signal(Signal::CONT)?;
-    // The tracer has emptied the ring when it has written a line.
-    until("the tracer to continue", || {
-        Ok(trace.has_lines().then_some(()))
+    // The tracer has emptied the ring, and knows its losses, when it reports a cycle of now as complete.
+    let mut lines = Lines::default();
+    until("the tracer to catch up", || {
+        lab.drill(&[])?.expect(0)?;
+        lines.0.extend(trace.take()?.0);
+        let is_new = |cycle: &Cycle| trigger_ns(cycle) > Some(from_ns) && is_complete(cycle);
+        Ok(lines.cycles().any(is_new).then_some(()))
     })?;
     lab.drill(&["--cycles", &AFTER.to_string()])?.expect(0)?;
     let traced = trace.end(4)?;
+    lines.0.extend(traced.lines.0);
     let summary = &traced.summary;
     ensure!(
         summary.lost.get("ring_full").is_some_and(|n| *n > 0),
         "{summary:?}"
     );
-    driver::agree_in_part(&traced.lines, &lab.driver.log()?)?;
-    let lossy = traced.lines.cycles().filter(|cycle| is_lossy(cycle));
+    driver::agree_in_part(&lines, &lab.driver.log()?)?;
+    let lossy = lines.cycles().filter(|cycle| is_lossy(cycle));
     ensure!(lossy.count() > 0, "no cycle was touched by the loss");
-    let mut last: Vec<_> = traced.lines.cycles().collect();
+    let mut last: Vec<_> = lines.cycles().collect();
     last.sort_by_key(|cycle| trigger_ns(cycle));
     let last = last.iter().rev().take(AFTER * REGIONS);
     ensure!(last.len() == AFTER * REGIONS, "too few cycles after it");

@@ -108,8 +108,8 @@ fn run() -> Result<ExitCode> {
     let (name, rest) = group(std::env::args())?;
     let arguments = Arguments::from_iter(rest);
     match Group::named(&name)? {
-        group @ Group::Stock => suite::run(arguments, group, Stock::new()?, stock::tests()),
-        group => suite::run(arguments, group, Lab::new(group)?, tests()),
+        group @ Group::Stock => suite::run(arguments, group, Stock::new, stock::tests()),
+        group => suite::run(arguments, group, || Lab::new(group), tests()),
     }
 }
 

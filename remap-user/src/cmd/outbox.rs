@@ -29,7 +29,7 @@ const MOST: usize = 16 << 20;
 /// How many bytes one write(2) passes on.
 const PIECE: usize = 16 << 10;
 /// At the end: how long the reader may read nothing.
-const STALLED: Duration = Duration::from_millis(300);
+const STALLED: Duration = Duration::from_millis(150);
 /// At the end: how long it may read.
 const LONGEST: Duration = Duration::from_secs(10);
 

@@ -11,11 +11,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::report::Report;
-use crate::build;
+use crate::build::{self, Binary};
 use crate::device::Device;
 use crate::kernel::{self, Series};
 use crate::lab::{self, Outcome};
 use crate::overlay;
+use crate::process::{command, text};
 use crate::scenario::equip_with_qemu;
 use crate::spec::{Driver, Spec};
 use crate::suite::Suite;
@@ -119,6 +120,19 @@ impl Group {
         format!("lab {} {}", series.label(), self.name)
     }
 
+    /// Whether it has a test whose name contains `filter`.
+    fn has(&self, filter: Option<&str>) -> Result<bool> {
+        let Some(filter) = filter else {
+            return Ok(true);
+        };
+        let list = ["--group", self.name, "--list", filter];
+        let names = text(&mut command(
+            &Binary::LabTests.path().display().to_string(),
+            list,
+        ))?;
+        Ok(!names.is_empty())
+    }
+
     /// The run of its tests whose name contains `filter`.
     fn spec(&self, series: Series, filter: Option<&str>) -> Result<Spec> {
         let mut kernel = kernel::ensure(series, false)?;
@@ -155,6 +169,9 @@ pub fn run(series: &[Series], filter: Option<&str>, report: &mut Report) -> Resu
     build::binaries(&build::LAB)?;
     let mut queue = VecDeque::new();
     for group in GROUPS {
+        if !group.has(filter)? {
+            continue;
+        }
         for series in group.series.iter().filter(|one| series.contains(one)) {
             let label = group.label(*series);
             match group.spec(*series, filter) {

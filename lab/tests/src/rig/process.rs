@@ -84,11 +84,6 @@ impl Collected {
         lines.iter().filter(|line| line.contains(part)).count()
     }
 
-    /// Whether nothing has been written since the last [`Self::take`].
-    pub fn is_empty(&self) -> bool {
-        self.lines().is_empty()
-    }
-
     /// Takes them.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.lines())

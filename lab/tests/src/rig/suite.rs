@@ -84,18 +84,22 @@ impl<R> Test<R> {
     }
 }
 
-/// Runs the tests of `group`, in their order, on `rig`.
+/// Runs the tests of `group`, in their order, on `rig`; or only lists them, which needs no rig.
 pub fn run<R: Rig>(
     mut arguments: Arguments,
     group: Group,
-    rig: R,
+    rig: impl FnOnce() -> Result<R>,
     tests: Vec<Test<R>>,
 ) -> Result<ExitCode> {
     arguments.test_threads = Some(1);
-    let rig = Arc::new(Mutex::new(rig));
+    let tests = tests.into_iter();
+    let tests = tests.filter(|test| test.groups.contains(&group));
+    if arguments.list {
+        let names = tests.map(|test| Trial::test(test.name, || Ok(())));
+        return Ok(libtest_mimic::run(&arguments, names.collect()).exit_code());
+    }
+    let rig = Arc::new(Mutex::new(rig()?));
     let trials = tests
-        .into_iter()
-        .filter(|test| test.groups.contains(&group))
         .map(|test| {
             let rig = Arc::clone(&rig);
             Trial::test(test.name, move || {

@@ -72,11 +72,6 @@ impl Trace {
         &self.process
     }
 
-    /// Whether a line was written that has not been taken.
-    pub fn has_lines(&self) -> bool {
-        !self.lines.is_empty()
-    }
-
     /// How many of the lines that were not taken contain this.
     pub fn count(&self, part: &str) -> usize {
         self.lines.count(part)

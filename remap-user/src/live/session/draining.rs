@@ -30,7 +30,7 @@ use crate::{
 const MAX_POLLS: u32 = 10_000;
 
 /// How long it takes the last records.
-const MAX_TIME: Duration = Duration::from_millis(300);
+const MAX_TIME: Duration = Duration::from_millis(150);
 
 /// A trace that ends.
 pub(super) struct Draining<S> {
