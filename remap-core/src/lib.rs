@@ -5,6 +5,7 @@
 //! what is to be shown goes out to a writer.
 
 pub mod account;
+pub mod c_header;
 pub mod correlate;
 pub mod decode;
 pub mod errno;

@@ -43,6 +43,8 @@ pub struct Field {
     pub length: Option<usize>,
     /// What it counts.
     pub unit: Unit,
+    /// Of an enumeration, its Rust name; empty for any other number.
+    pub enumeration: &'static str,
     /// Of an enumeration, number and name of each value.
     pub values: &'static [(u32, &'static str)],
 }
@@ -56,6 +58,7 @@ impl Field {
         signed: false,
         length: None,
         unit: Unit::None,
+        enumeration: "",
         values: &[],
     };
 }
@@ -90,6 +93,7 @@ pub enum Shape {
     Integer {
         size: usize,
         signed: bool,
+        enumeration: &'static str,
         values: &'static [(u32, &'static str)],
     },
     Bytes(usize),
@@ -108,6 +112,7 @@ macro_rules! integers {
                 const SHAPE: Shape = Shape::Integer {
                     size: size_of::<Self>(),
                     signed: Self::MIN != 0,
+                    enumeration: "",
                     values: &[],
                 };
             }
@@ -121,6 +126,7 @@ impl<E: Enumeration> FieldType for Wire<E> {
     const SHAPE: Shape = Shape::Integer {
         size: size_of::<Self>(),
         signed: false,
+        enumeration: E::NAME,
         values: E::NAMES,
     };
 }
@@ -192,10 +198,12 @@ const fn field(member: &Member, offset: usize) -> Field {
         Shape::Integer {
             size,
             signed,
+            enumeration,
             values,
         } => Field {
             size,
             signed,
+            enumeration,
             values,
             ..common
         },

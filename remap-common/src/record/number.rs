@@ -6,6 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// An enum whose variants have a number on the wire and a name.
 pub trait Enumeration: Copy + Eq + 'static {
+    /// Its name in Rust.
+    const NAME: &'static str;
     /// Number and name of each variant.
     const NAMES: &'static [(u32, &'static str)];
 
@@ -74,6 +76,7 @@ macro_rules! enumeration {
         }
 
         impl Enumeration for $name {
+            const NAME: &'static str = stringify!($name);
             const NAMES: &'static [(u32, &'static str)] = &[$(($number, $text)),*];
 
             fn of_number(number: u32) -> Option<Self> {

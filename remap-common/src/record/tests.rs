@@ -76,6 +76,7 @@ fn a_description_has_offset_sign_unit_and_values() {
     // Of the nested target.
     assert_eq!(field("sub").offset, HEADER + 8 + 12);
     assert_eq!(field("role").values[3], (3, "wakeup"));
+    assert_eq!(field("role").enumeration, "Role");
     assert!(!field("count").signed);
     let last = Exit::FIELDS.last().unwrap();
     assert_eq!((last.name, last.length), ("answer", Some(ANSWER_BYTES)));

@@ -1,4 +1,4 @@
-//! `remap schema`: what the lines of `--json` look like.
+//! `remap schema`: what the lines of `--json` look like, and the records of the programs.
 
 use std::io::{self, Write};
 
@@ -8,11 +8,16 @@ use schemars::JsonSchema;
 
 use crate::exit::Error;
 use crate::respond::verdict;
-use remap_core::sink::line;
+use remap_core::{c_header, sink::line};
 
-/// Prints the JSON Schema of the lines of trace, serve and drill with --json.
+/// Prints the JSON Schema of the lines of trace, serve and drill with --json, or the records of the
+/// programs as a C header.
 #[derive(Args, Debug)]
-pub struct Schema {}
+pub struct Schema {
+    /// Print the C header.
+    #[arg(long)]
+    c: bool,
+}
 
 impl Schema {
     /// Prints it.
@@ -20,7 +25,11 @@ impl Schema {
     /// # Errors
     /// If standard output cannot be written.
     pub fn run(self) -> Result<(), Error> {
-        let written = io::stdout().lock().write_all(schema().as_bytes());
+        let text = match self.c {
+            true => c_header::text(),
+            false => schema(),
+        };
+        let written = io::stdout().lock().write_all(text.as_bytes());
         Ok(written.context("writing the schema to stdout")?)
     }
 }
