@@ -4,12 +4,14 @@ mod answer;
 mod chain;
 mod log;
 mod pipeline;
+mod recording;
 mod seeds;
 
 pub use answer::ANSWER;
 pub use chain::CHAIN;
 pub use log::LOG;
 pub use pipeline::PIPELINE;
+pub use recording::RECORDING;
 
 /// A function of arbitrary bytes, with examples of what it usually gets.
 pub struct Target {
@@ -22,7 +24,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [&Target; 4] = [&PIPELINE, &CHAIN, &ANSWER, &LOG];
+pub const ALL: [&Target; 5] = [&PIPELINE, &CHAIN, &ANSWER, &LOG, &RECORDING];
 
 /// The target with this name.
 pub fn named(name: &str) -> Option<&'static Target> {
