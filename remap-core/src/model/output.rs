@@ -81,6 +81,58 @@ impl Output {
         }
     }
 
+    /// The regions that it is about; empty if it is about none in particular.
+    pub fn regions(&self) -> Vec<u32> {
+        match self {
+            Self::Cycle(cycle) => vec![cycle.region],
+            Self::Stage(stage) => vec![stage.region],
+            Self::Zap(zap) => zap.regions.iter().map(|region| region.region).collect(),
+            Self::Mapped(mapped) => vec![mapped.region],
+            Self::Finding(finding) => finding.region.into_iter().collect(),
+            Self::Inferred(inferred) => inferred.region.into_iter().collect(),
+            Self::Closed(closed) => closed.unanswered.clone(),
+            Self::Transition(_)
+            | Self::StateInterval(_)
+            | Self::IrqChange(_)
+            | Self::Interrupt(_)
+            | Self::Opened(_)
+            | Self::InFlightCall(_) => Vec::new(),
+        }
+    }
+
+    /// From its first to its last known moment (CLOCK_MONOTONIC ns); all times if none is known.
+    pub fn span(&self) -> (u64, u64) {
+        let at = |ns| (ns, ns);
+        match self {
+            Self::Cycle(cycle) => {
+                let times = Stage::ALL
+                    .iter()
+                    .filter_map(|stage| cycle.stages.ns(*stage));
+                let times = times.chain(cycle.ack_return_ns);
+                let span = times.fold(None, |span: Option<(u64, u64)>, ns| {
+                    let (first, last) = span.unwrap_or((ns, ns));
+                    Some((first.min(ns), last.max(ns)))
+                });
+                span.unwrap_or((0, u64::MAX))
+            }
+            Self::Transition(change) => (change.begin_ns, change.end_ns.unwrap_or(change.begin_ns)),
+            Self::StateInterval(interval) => (interval.since_ns, interval.until_ns),
+            Self::Zap(zap) => (zap.time_ns, zap.end_ns),
+            Self::Interrupt(interrupt) => {
+                let first = interrupt.signal_ns.unwrap_or(interrupt.time_ns);
+                (first, interrupt.time_ns)
+            }
+            Self::IrqChange(change) => (change.begin_ns, change.time_ns),
+            Self::Finding(finding) => at(finding.time_ns),
+            Self::Stage(stage) => at(stage.time_ns),
+            Self::Mapped(mapped) => at(mapped.time_ns),
+            Self::Opened(opened) => at(opened.time_ns),
+            Self::Closed(closed) => at(closed.time_ns),
+            Self::Inferred(inferred) => at(inferred.time_ns),
+            Self::InFlightCall(call) => at(call.time_ns),
+        }
+    }
+
     /// How long it took, ns; `None` for what takes no time, and where that is not known.
     pub fn duration(&self) -> Option<u64> {
         match self {

@@ -19,6 +19,12 @@ pub struct Withheld {
     pub by_class: u64,
     /// Outputs that took less than the minimum latency: not shown, but counted in the sums.
     pub by_latency: u64,
+    /// Lines about other regions, or about none.
+    #[serde(default)]
+    pub by_region: u64,
+    /// Lines and events of another time.
+    #[serde(default)]
+    pub by_time: u64,
     /// Lines that were dropped because the reader of the output did not read: not shown, but counted
     /// in the sums.
     #[serde(default)]

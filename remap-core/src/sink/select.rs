@@ -6,7 +6,7 @@ use std::io;
 
 use super::Sink;
 use crate::event::Event;
-use crate::model::{Blind, Class, Output, Summary};
+use crate::model::{Blind, Class, Output, Summary, Withheld};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
 
 /// What is shown.
@@ -16,6 +16,18 @@ pub struct Selection {
     pub classes: Option<BTreeSet<Class>>,
     /// Only what took at least so long, ns. What has no duration, or an unknown one, is shown.
     pub min_latency_ns: Option<u64>,
+    /// Only what is about one of these regions; `None` for all.
+    pub regions: Option<BTreeSet<u32>>,
+    /// Only what was between these moments, in part at least (CLOCK_MONOTONIC ns); `None` for all.
+    pub between: Option<(u64, u64)>,
+}
+
+/// A line, as far as a selection cares.
+struct Subject {
+    class: Class,
+    duration_ns: Option<u64>,
+    regions: Vec<u32>,
+    span: (u64, u64),
 }
 
 impl Selection {
@@ -35,15 +47,25 @@ impl Selection {
             _ => true,
         }
     }
+
+    fn has_region(&self, regions: &[u32]) -> bool {
+        let wanted = self.regions.as_ref();
+        wanted.is_none_or(|wanted| regions.iter().any(|region| wanted.contains(region)))
+    }
+
+    fn is_between(&self, (first, last): (u64, u64)) -> bool {
+        let between = self.between;
+        between.is_none_or(|(from, until)| first <= until && last >= from)
+    }
 }
 
-/// A sink that only gets what is selected. Single events, and what holds for the whole trace, pass.
+/// A sink that only gets what is selected. Of single events only the time is selected; what holds for the
+/// whole trace passes.
 #[derive(Debug)]
 pub struct Select<S> {
     sink: S,
     selection: Selection,
-    by_class: u64,
-    by_latency: u64,
+    withheld: Withheld,
 }
 
 impl<S: Sink> Select<S> {
@@ -52,8 +74,7 @@ impl<S: Sink> Select<S> {
         Self {
             sink,
             selection,
-            by_class: 0,
-            by_latency: 0,
+            withheld: Withheld::default(),
         }
     }
 
@@ -62,38 +83,67 @@ impl<S: Sink> Select<S> {
         self.sink
     }
 
-    fn passes(&mut self, class: Class, duration_ns: Option<u64>) -> bool {
-        let (wanted, long) = (
-            self.selection.has(class),
-            self.selection.is_long(duration_ns),
-        );
-        self.by_class += u64::from(!wanted);
-        self.by_latency += u64::from(wanted && !long);
-        wanted && long
+    fn passes(&mut self, subject: &Subject) -> bool {
+        let count = if !self.selection.has(subject.class) {
+            &mut self.withheld.by_class
+        } else if !self.selection.has_region(&subject.regions) {
+            &mut self.withheld.by_region
+        } else if !self.selection.is_between(subject.span) {
+            &mut self.withheld.by_time
+        } else if !self.selection.is_long(subject.duration_ns) {
+            &mut self.withheld.by_latency
+        } else {
+            return true;
+        };
+        *count += 1;
+        false
     }
 }
 
 impl<S: Sink> Sink for Select<S> {
     fn output(&mut self, output: &Output) -> io::Result<()> {
-        match self.passes(output.class(), output.duration()) {
+        let subject = Subject {
+            class: output.class(),
+            duration_ns: output.duration(),
+            regions: output.regions(),
+            span: output.span(),
+        };
+        match self.passes(&subject) {
             true => self.sink.output(output),
             false => Ok(()),
         }
     }
 
     fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
-        self.sink.event(event, device)
+        if self.selection.is_between((event.time_ns, event.time_ns)) {
+            return self.sink.event(event, device);
+        }
+        self.withheld.by_time += 1;
+        Ok(())
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        match self.passes(Class::Vmm, None) {
+        let subject = Subject {
+            class: Class::Vmm,
+            duration_ns: None,
+            regions: Vec::new(),
+            span: (checkpoint.time_ns, checkpoint.time_ns),
+        };
+        match self.passes(&subject) {
             true => self.sink.checkpoint(checkpoint),
             false => Ok(()),
         }
     }
 
     fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
-        match self.passes(Class::Vmm, Some(downtime.total.duration())) {
+        let total = &downtime.total;
+        let subject = Subject {
+            class: Class::Vmm,
+            duration_ns: Some(total.duration()),
+            regions: Vec::new(),
+            span: (total.begin_ns, total.end_ns),
+        };
+        match self.passes(&subject) {
             true => self.sink.downtime(downtime),
             false => Ok(()),
         }
@@ -109,8 +159,10 @@ impl<S: Sink> Sink for Select<S> {
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         let mut summary = summary.clone();
-        summary.withheld.by_class = self.by_class;
-        summary.withheld.by_latency = self.by_latency;
+        summary.withheld = Withheld {
+            records: summary.withheld.records,
+            ..self.withheld
+        };
         self.sink.summary(&summary)
     }
 

@@ -4,15 +4,21 @@ use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Read},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Args;
 use remap_core::{
     correlate::Options,
     event::Errno,
+    model::Class,
     pipeline::Pipeline,
     replay::{Recording, Replayed},
-    sink::{Sink, json::Json, select::Select},
+    sink::{
+        Sink,
+        json::Json,
+        select::{Select, Selection},
+    },
 };
 
 use crate::{
@@ -30,12 +36,40 @@ pub struct Report {
     file: PathBuf,
     #[command(flatten)]
     filters: Filters,
+    /// Only what is about this region, by its index; may be repeated.
+    #[arg(long, value_name = "INDEX", value_delimiter = ',')]
+    region: Vec<u32>,
+    /// Only what was in this time, in part at least: seconds since the recording began, as the text shows
+    /// them, such as 1.5..2.25; either may be left out.
+    #[arg(long, value_name = "T1..T2", value_parser = between)]
+    between: Option<(u64, u64)>,
+    /// Only findings; the same as --class finding.
+    #[arg(long, conflicts_with = "class")]
+    findings: bool,
     #[command(flatten)]
     shown: Shown,
     /// Exit with 4 if any record was lost, hooks did not fire for a time, or the recording was cut
     /// off.
     #[arg(long)]
     fail_on_loss: bool,
+}
+
+/// Parses a time: two numbers of seconds, ns here.
+fn between(text: &str) -> Result<(u64, u64), String> {
+    let wrong = || "not a time in seconds, as in 1.5..2.25, ..2 or 1.5..".to_owned();
+    let (from, until) = text.split_once("..").ok_or_else(wrong)?;
+    let ns = |text: &str, absent| match text {
+        "" => Ok(absent),
+        _ => {
+            let seconds = text.parse::<f64>().map_err(|_| wrong())?;
+            let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+            u64::try_from(time.as_nanos()).map_err(|_| wrong())
+        }
+    };
+    match (ns(from, 0)?, ns(until, u64::MAX)?) {
+        (from, until) if from <= until => Ok((from, until)),
+        _ => Err("it ends before it begins".to_owned()),
+    }
 }
 
 impl Report {
@@ -65,7 +99,7 @@ impl Report {
     }
 
     fn replay<S: Sink>(&self, recording: Recording<impl Read>, sink: S) -> Result<Replayed, Error> {
-        let selection = self.filters.selection();
+        let selection = self.selection(recording.start.start_ns);
         let options = Options {
             sees_consumers: recording.start.sees_consumers,
             stages: self.shown.stages,
@@ -82,6 +116,20 @@ impl Report {
                 io::ErrorKind::InvalidData => self.unreadable(&error),
                 _ => Error::new(Code::Failed, error),
             })
+    }
+
+    fn selection(&self, start_ns: u64) -> Selection {
+        let mut selection = self.filters.selection();
+        if self.findings {
+            selection.classes = Some([Class::Finding].into());
+        }
+        selection.regions =
+            (!self.region.is_empty()).then(|| self.region.iter().copied().collect());
+        let since = |ns| start_ns.saturating_add(ns);
+        selection.between = self
+            .between
+            .map(|(from, until)| (since(from), since(until)));
+        selection
     }
 
     fn unreadable(&self, error: &io::Error) -> Error {
@@ -119,6 +167,23 @@ impl Report {
         match incomplete {
             Some(sentence) if self.fail_on_loss => Err(Error::with_message(Code::Lost, sentence)),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_be_open() {
+        assert_eq!(between("1.5..2"), Ok((1_500_000_000, 2_000_000_000)));
+        assert_eq!(between("..0"), Ok((0, 0)));
+        assert_eq!(between("3.."), Ok((3_000_000_000, u64::MAX)));
+        for wrong in [
+            "", "1", "2..1", "a..b", "-1..2", "1...2", "1..1e300", "nan..",
+        ] {
+            assert!(between(wrong).is_err(), "{wrong}");
         }
     }
 }

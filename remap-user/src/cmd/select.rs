@@ -37,7 +37,7 @@ pub struct Filters {
     class: Vec<Class>,
     /// Only cycles, state changes, interrupts and zaps that took at least this long, such as 500us
     /// or 1.5ms; the summary counts all.
-    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
+    #[arg(long, visible_alias = "slower-than", value_name = "TIME", value_parser = nanoseconds)]
     min_latency: Option<u64>,
 }
 
@@ -103,6 +103,7 @@ impl Filters {
         Selection {
             classes: (!self.class.is_empty()).then(|| self.class.iter().copied().collect()),
             min_latency_ns: self.min_latency,
+            ..Selection::default()
         }
     }
 }

@@ -108,6 +108,8 @@ impl Table<'_> {
             records,
             by_class,
             by_latency,
+            by_region,
+            by_time,
             unread,
         } = self.0.withheld;
         if records > 0 {
@@ -117,7 +119,12 @@ impl Table<'_> {
                 "{records} of other devices or processes left out (--device, --pid, --vm)"
             )?;
         }
-        for (count, option) in [(by_class, "--class"), (by_latency, "--min-latency")] {
+        for (count, option) in [
+            (by_class, "--class"),
+            (by_region, "--region"),
+            (by_time, "--between"),
+            (by_latency, "--min-latency"),
+        ] {
             if count > 0 {
                 let lines = Count(count, "line");
                 writeln!(f, "{lines} not shown ({option}), but counted above")?;

@@ -55,6 +55,45 @@ fn what_was_short_is_not_shown_and_what_is_unknown_is() {
 }
 
 #[test]
+fn a_region_is_shown_and_what_is_about_none_is_not() {
+    let all = selected(Selection::default());
+    let regions = all.iter().filter(|line| line["type"] == "cycle");
+    let regions: Vec<u64> = regions.filter_map(|line| line["region"].as_u64()).collect();
+    let wanted = regions[0];
+    assert!(regions.iter().any(|region| *region != wanted));
+    let got = selected(Selection {
+        regions: Some([u32::try_from(wanted).unwrap()].into()),
+        ..Selection::default()
+    });
+    let shown = regions.iter().filter(|region| **region == wanted).count();
+    assert_eq!(count(&got, "cycle"), shown);
+    assert_eq!(count(&got, "transition"), 0);
+    let summary = got.iter().find(|line| line["type"] == "summary").unwrap();
+    let withheld = summary["withheld"]["by_region"].as_u64().unwrap();
+    // A checkpoint and a downtime come behind the summary, and are not counted in it.
+    assert_eq!(withheld + 2 + got.len() as u64, all.len() as u64);
+}
+
+#[test]
+fn what_reaches_into_the_time_is_shown() {
+    let all = selected(Selection::default());
+    let change = all.iter().find(|line| line["type"] == "transition");
+    let change = change.unwrap();
+    let end_ns = change["end_ns"].as_u64().unwrap();
+    let shown = |from_ns, until_ns| {
+        let got = selected(Selection {
+            between: Some((from_ns, until_ns)),
+            ..Selection::default()
+        });
+        let same = |line: &Value| line["type"] == "transition" && line["id"] == change["id"];
+        got.iter().any(same)
+    };
+    assert!(shown(end_ns, end_ns));
+    assert!(shown(0, end_ns));
+    assert!(!shown(end_ns + 1, u64::MAX));
+}
+
+#[test]
 fn a_single_event_has_no_class() {
     let selection = Selection {
         classes: Some([Class::Remap].into()),
