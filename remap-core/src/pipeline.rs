@@ -24,7 +24,7 @@ use crate::{
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
 };
-use blindness::Blindness;
+pub(crate) use blindness::Blindness;
 use owners::Owners;
 use registry::Registry;
 use scope::{Admission, Scope};
@@ -32,10 +32,10 @@ use vmm::Vmm;
 
 /// How long after an event the correlation may still emit something without a further event, ns: longer than
 /// [`Options::stuck_ns`], [`Options::settle_ns`] and the slack of the order together.
-const SETTLE_NS: u64 = 1_500_000_000;
+pub(crate) const SETTLE_NS: u64 = 1_500_000_000;
 
 /// So many events wait at most for a watermark before a source must not wait for one any longer.
-const MANY: usize = 4096;
+pub(crate) const MANY: usize = 4096;
 
 /// So many losses of different devices and kinds are distinguished at a time: more than the programs do.
 const DOUBTS: usize = 256;

@@ -30,17 +30,22 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the subcommand.
-    pub fn run(self) -> Result<(), Error> {
-        match self.command {
+    /// Runs the subcommand. Returns the exit code: 0, but for `record`, which passes on that of its
+    /// command.
+    ///
+    /// # Errors
+    /// What the subcommand returns.
+    pub fn run(self) -> Result<u8, Error> {
+        let done = match self.command {
             Command::Doctor(doctor) => doctor.run(),
             Command::Trace(trace) => trace.run(),
-            Command::Record(record) => record.run(),
+            Command::Record(record) => return record.run(),
             Command::Report(report) => report.run(),
             Command::List(list) => list.run(),
             Command::Serve(serve) => serve.run(),
             Command::Drill(drill) => drill.run(),
             Command::Schema(schema) => schema.run(),
-        }
+        };
+        done.map(|()| 0)
     }
 }

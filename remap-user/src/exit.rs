@@ -100,10 +100,11 @@ pub fn afterwards(work: impl FnOnce() + Send + 'static) {
     left.push(Box::new(work));
 }
 
-/// The exit code of the process. Writes an error as one line to stderr, except a broken pipe.
-pub fn report(result: Result<(), Error>) -> ExitCode {
+/// The exit code of the process, for that of its command. Writes an error as one line to stderr, except a
+/// broken pipe.
+pub fn report(result: Result<u8, Error>) -> ExitCode {
     let code = match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("{error}"));
@@ -124,7 +125,7 @@ mod tests {
         let (done, wait) = std::sync::mpsc::channel();
         afterwards(move || done.send(()).unwrap());
         assert!(wait.try_recv().is_err());
-        report(Ok(()));
+        report(Ok(0));
         assert_eq!(wait.try_recv(), Ok(()));
     }
 

@@ -9,7 +9,7 @@ use remap_common::record::{Consumed, Data, Fault, Header, LostKind, Read, Record
 use zerocopy::FromBytes as _;
 
 use super::{
-    ClockPair, FILLED, MAGIC, Machine, PIPE_HEADER, STEP, event_of,
+    COMMON, ClockPair, FILLED, MAGIC, Machine, PIPE_HEADER, STEP, event_of,
     format::STEP_FIELDS,
     header::{Bytes, Head, feature},
     id_of, kind,
@@ -69,6 +69,8 @@ pub struct Writer<W> {
     comms: HashMap<u32, [u8; 16]>,
     /// CLOCK_MONOTONIC ns of the last record.
     latest_ns: u64,
+    /// Room for the body of a sample.
+    body: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
@@ -84,6 +86,7 @@ impl<W: Write> Writer<W> {
             data: 0,
             comms: HashMap::new(),
             latest_ns: clocks.monotonic_ns,
+            body: Vec::new(),
         };
         writer.begin()?;
         writer.data = writer.written;
@@ -180,14 +183,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn event(&mut self, event: u16, header: &Header, fields: &[u8]) -> io::Result<()> {
-        let raw = Bytes::default()
-            .u16(event)
-            .u16(0)
-            .u32(header.tid)
-            .bytes(fields);
-        // The length before it makes 4 bytes more.
-        let padded = (raw.0.len() + 4).next_multiple_of(8) - 4;
-        let body = Bytes::default()
+        // The length before the raw data makes 4 bytes more.
+        let padded = (COMMON + fields.len() + 4).next_multiple_of(8) - 4;
+        let body = Bytes(std::mem::take(&mut self.body));
+        let body = body
             .u64(id_of(event))
             .u64(0)
             .u32(header.pid)
@@ -197,9 +196,15 @@ impl<W: Write> Writer<W> {
             .u32(0)
             .u64(1)
             .u32(u32::try_from(padded).map_err(io::Error::other)?)
-            .bytes(&raw.0)
+            .u16(event)
+            .u16(0)
+            .u32(header.tid)
+            .bytes(fields)
             .pad(8);
-        self.record(kind::SAMPLE, &body.0)
+        let written = self.record(kind::SAMPLE, &body.0);
+        self.body = body.0;
+        self.body.clear();
+        written
     }
 
     /// Writes a step: the text of a JSON object.

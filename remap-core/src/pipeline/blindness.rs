@@ -14,9 +14,9 @@ use crate::sink::Sink;
 
 /// The times that are over, and the present one.
 #[derive(Debug, Default)]
-pub(super) struct Blindness {
+pub(crate) struct Blindness {
     now: Option<Blind>,
-    pub(super) ended: Vec<Blind>,
+    pub(crate) ended: Vec<Blind>,
 }
 
 impl Blindness {
@@ -25,8 +25,18 @@ impl Blindness {
         self.now.is_some()
     }
 
+    /// Hooks have not fired since `blind.since_ns`, or, with an end, fire again.
+    pub(crate) fn take(&mut self, blind: Blind) {
+        if blind.until_ns.is_some() {
+            self.now = None;
+            self.ended.push(blind);
+        } else {
+            self.now = Some(blind);
+        }
+    }
+
     /// The trace ends. Returns the time that ends with it.
-    pub(super) fn end(&mut self, end_ns: u64) -> Option<Blind> {
+    pub(crate) fn end(&mut self, end_ns: u64) -> Option<Blind> {
         let blind = Blind {
             until_ns: Some(end_ns),
             ..self.now.take()?
@@ -48,12 +58,7 @@ impl<S: Sink> Pipeline<S> {
         let until_ns = blind.until_ns.unwrap_or(blind.since_ns);
         self.losses([Loss::any(0, (from_ns, until_ns.max(self.watermark_ns)))]);
         self.sink.blind(&blind)?;
-        if blind.until_ns.is_some() {
-            self.blind.now = None;
-            self.blind.ended.push(blind);
-        } else {
-            self.blind.now = Some(blind);
-        }
+        self.blind.take(blind);
         Ok(())
     }
 }

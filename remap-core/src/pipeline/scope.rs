@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::registry::Registry;
 use crate::event::{Body, DeviceKey, Event};
 
 /// Which devices are of interest; all of them by default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Only the device with this name.
     pub device: Option<String>,

@@ -6,8 +6,10 @@
 
 mod addresses;
 mod capture;
+mod feed;
 #[cfg(test)]
 mod tests;
+mod unexamined;
 
 use std::{
     cell::RefCell,
@@ -18,14 +20,16 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use capture::{Capture, Feed};
+pub use capture::Capture;
+pub use feed::Feed;
+pub use unexamined::Nowhere;
 
 use crate::{
     account::{Account, Loss},
     decode::in_flight::{ObservedCall, ObservedReturn},
     model::{Blind, Summary},
     perfdata::{Part, Place, Reader},
-    pipeline::{Pipeline, VmNames},
+    pipeline::{Filter, Pipeline, VmNames},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
 };
@@ -47,6 +51,12 @@ pub struct Start {
     pub sees_consumers: bool,
     /// Whether logs of VMMs were read.
     pub logs: bool,
+    /// Which devices and processes the trace was about; the recording has them all.
+    #[serde(default)]
+    pub filter: Filter,
+    /// Whether it has kernel addresses, and no numbers in their place.
+    #[serde(default)]
+    pub addresses: bool,
 }
 
 /// One step of a trace beside its records.

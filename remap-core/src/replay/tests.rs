@@ -86,6 +86,8 @@ fn start() -> Start {
         start_ns: 5,
         sees_consumers: true,
         logs: true,
+        filter: Filter::default(),
+        addresses: false,
     }
 }
 
@@ -153,7 +155,7 @@ fn account() -> Account {
 }
 
 /// Feeds a short trace.
-fn play(mut feed: Feed<Text<Shared>>) {
+fn play<S: Sink>(mut feed: Feed<S>) {
     assert!(feed.is_idle());
     feed.record(opened().as_bytes());
     assert!(!feed.is_idle());
@@ -193,6 +195,22 @@ fn capture() -> (Vec<u8>, Vec<u8>) {
     let names = capture.vm_names(web());
     play(Feed::new(pipeline(names, output.clone()), Some(capture)).with_logs());
     (output.0.take(), recording.0.take())
+}
+
+#[test]
+fn what_is_only_recorded_replays_as_what_is_traced_too() {
+    let (live, recording) = capture();
+    let alone = Shared::default();
+    let capture = Capture::new(Box::new(alone.clone()), origin(), start()).unwrap();
+    play(Feed::recording(capture, web()));
+    let alone = alone.0.take();
+    for recording in [recording, alone] {
+        let recording = Recording::open(&recording[..]).unwrap();
+        let output = Shared::default();
+        let pipeline = pipeline(recording.vm_names(), output.clone());
+        recording.replay(pipeline).unwrap();
+        assert_eq!(output.0.take(), live);
+    }
 }
 
 #[test]
@@ -274,7 +292,7 @@ fn a_recording_has_no_kernel_address() {
 
 #[test]
 fn user_addresses_stay() {
-    let mut numbers = addresses::Numbers::default();
+    let mut numbers = addresses::Addresses::new(false);
     let map = record::Map {
         device: DEVICE,
         address: 0x7f00_0000_1000,
@@ -353,7 +371,7 @@ fn each_kind_of_record_loses_its_own_addresses() {
         for offset in &offsets {
             record[*offset..offset + 8].copy_from_slice(&DEVICE.to_ne_bytes());
         }
-        addresses::Numbers::default().replace(&mut record);
+        addresses::Addresses::new(false).replace(&mut record);
         for offset in offsets {
             assert_eq!(
                 record[offset..offset + 8],

@@ -12,6 +12,7 @@ pub mod trace;
 
 mod files;
 mod format;
+mod launch;
 mod limits;
 mod machine;
 mod outbox;

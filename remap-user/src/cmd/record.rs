@@ -1,19 +1,19 @@
 //! `remap record`: a live session into a recording.
 
-use std::{io, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
-use remap_core::{
-    event::Event,
-    model::{Blind, Output, Summary},
-    sink::Sink,
-    vmm::{checkpoint::Checkpoint, downtime::Downtime},
-};
+use remap_core::model::Summary;
 
 use crate::{
     cmd::{
-        recording::{self, Destination},
-        tracing::{Tracing, Wanted},
+        launch::{self, Ended, Launcher},
+        recording,
+        tracing::Tracing,
     },
     exit::{Error, say},
 };
@@ -22,8 +22,14 @@ use crate::{
 ///
 /// The recording is a perf.data file with a tracepoint for each kind of record, such as remap:signal. While it
 /// grows it can be read at any time (`perf script -i FILE`), and it may be cut off at any byte; at the
-/// end it becomes a file that every command of perf opens. It has no address of the kernel. Ends as a
-/// trace does: at Ctrl-C, or after --duration.
+/// end it becomes a file that every command of perf opens. It has no address of the kernel, unless
+/// --addresses asks for them. It always has the records of all devices; a report shows those of
+/// --device, --pid and --vm, unless it is asked for others. Recording costs less than tracing: nothing is
+/// correlated.
+///
+/// Ends as a trace does, at Ctrl-C or after --duration; or when CMD has ended, whose exit status is
+/// then that of remap. CMD is started once the probes are attached, with the rights of remap. It is
+/// not ended with the recording.
 #[derive(Args, Debug)]
 pub struct Record {
     #[command(flatten)]
@@ -35,72 +41,81 @@ pub struct Record {
     /// Overwrite FILE.
     #[arg(long)]
     force: bool,
+    /// Record kernel addresses as they are; else a number stands for each.
+    #[arg(long)]
+    addresses: bool,
+    /// Record while this command runs. With `-o -` its output goes to stderr.
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
 }
 
 impl Record {
-    /// Records until it is ended.
+    /// Records until it is ended. Returns the exit code of the command, or 0.
     ///
     /// # Errors
-    /// If an argument is wrong, the recording cannot be written, or records were lost and
-    /// `--fail-on-loss` is set.
-    pub fn run(self) -> Result<(), Error> {
-        let summary = self.tracing.run(self.record())?;
+    /// If an argument is wrong, the recording cannot be written, the command cannot be started, or
+    /// records were lost and `--fail-on-loss` is set.
+    pub fn run(self) -> Result<u8, Error> {
+        let (summary, code) = self.tracing.run(self.record())?;
         let lost = summary.lost_total();
         let file = self.output.display();
         say(format_args!(
             "{} records, {lost} lost: {file}",
             summary.delivered
         ));
-        self.tracing.judge(&summary)
+        self.tracing.judge(&summary)?;
+        Ok(code)
     }
 
-    async fn record(&self) -> Result<Summary, Error> {
+    async fn record(&self) -> Result<(Summary, u8), Error> {
         self.tracing.check()?;
         let recording = recording::create(&self.output, self.force)?;
-        let began = self.tracing.begin().await?;
-        let stop = std::sync::Arc::clone(&began.stop);
-        let wanted = Wanted {
-            selection: self.tracing.filters.selection(),
-            events: false,
-            stages: false,
-            recording: Some(Destination::begin(recording)?),
+        let command = self.command()?;
+        let (launcher, mut ended) = match command {
+            Some((launcher, ended)) => (Some(launcher), Some(ended)),
+            None => (None, None),
         };
-        let end = self.tracing.ended(&stop);
-        self.tracing.follow(began, wanted, Nothing, end).await
+        let began = self.tracing.begin().await?;
+        let stop = Arc::clone(&began.stop);
+        let mut code = None;
+        let end = async {
+            tokio::select! {
+                () = self.tracing.ended(&stop) => {}
+                status = of_command(ended.as_mut()) => code = Some(status),
+            }
+        };
+        let out = (recording.begin()?, self.addresses);
+        let summary = self
+            .tracing
+            .record(began, out, launcher.as_ref(), end)
+            .await?;
+        if let Some((name, pid)) = launcher.as_ref().and_then(Launcher::process)
+            && code.is_none()
+        {
+            say(format_args!(
+                "the recording has ended; {name} (pid {pid}) still runs"
+            ));
+        }
+        Ok((summary, code.unwrap_or(0)))
+    }
+
+    fn command(&self) -> Result<Option<(Launcher, Ended)>, Error> {
+        if self.command.is_empty() {
+            return Ok(None);
+        }
+        let uses_stdout = self.output == Path::new("-");
+        Launcher::prepare(&self.command, uses_stdout).map(Some)
     }
 }
 
-/// Shows nothing.
-struct Nothing;
-
-impl Sink for Nothing {
-    fn output(&mut self, _: &Output) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn event(&mut self, _: &Event, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn checkpoint(&mut self, _: &Checkpoint) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn downtime(&mut self, _: &Downtime) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn blind(&mut self, _: &Blind) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn owner(&mut self, _: u32, _: Option<&str>) {}
-
-    fn summary(&mut self, _: &Summary) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Waits for the end of the command, if there is one. Returns its exit code.
+async fn of_command(ended: Option<&mut Ended>) -> u8 {
+    let Some(ended) = ended else {
+        return std::future::pending().await;
+    };
+    match ended.await {
+        Ok(Ok(status)) => launch::code(status),
+        // It was not started, which is an error elsewhere.
+        Ok(Err(_)) | Err(_) => std::future::pending().await,
     }
 }

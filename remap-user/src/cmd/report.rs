@@ -22,20 +22,23 @@ use remap_core::{
 };
 
 use crate::{
-    cmd::select::{Filters, Shown, options, text},
+    cmd::select::{Lines, Scope, Shown, options, text},
     exit::{Code, Error, say},
 };
 
 /// Shows a recording of `remap record` or `remap trace --record` as a live trace would have done.
 ///
-/// Needs no rights, and runs on any machine. A recording that was cut off is shown as far as it goes.
+/// Of a recording with --device, --pid or --vm only those are shown, unless others are named here. Needs no
+/// rights, and runs on any machine. A recording that was cut off is shown as far as it goes.
 #[derive(Args, Debug)]
 pub struct Report {
     /// The recording; `-`: stdin.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    filters: Filters,
+    scope: Scope,
+    #[command(flatten)]
+    lines: Lines,
     /// Only what is about this region, by its index; may be repeated.
     #[arg(long, value_name = "INDEX", value_delimiter = ',')]
     region: Vec<u32>,
@@ -105,7 +108,7 @@ impl Report {
             stages: self.shown.stages,
             ..options(&selection)
         };
-        let filter = self.filters.of_recording()?;
+        let filter = self.scope.of_recording(&recording.start.filter);
         let names = recording.vm_names();
         let sink = Select::new(sink, selection);
         let pipeline = Pipeline::new(options, filter, names, self.shown.events, sink);
@@ -119,7 +122,7 @@ impl Report {
     }
 
     fn selection(&self, start_ns: u64) -> Selection {
-        let mut selection = self.filters.selection();
+        let mut selection = self.lines.selection();
         if self.findings {
             selection.classes = Some([Class::Finding].into());
         }

@@ -1,4 +1,4 @@
-//! The filters of a trace on the command line.
+//! The filters of a trace on the command line, and what is shown of it.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -13,9 +13,9 @@ use remap_core::pipeline::Filter;
 use remap_core::sink::select::Selection;
 use remap_core::sink::text::{Text, TextOptions};
 
-/// Which events are traced, and which of their lines are shown.
+/// Which devices and processes a trace is about.
 #[derive(Args, Debug)]
-pub struct Filters {
+pub struct Scope {
     /// Only this device: domain:bus:device.function, as in 0000:01:00.0; for a device that is no PCI
     /// device its name, such as the UUID of an mdev.
     #[arg(long, value_name = "DEVICE")]
@@ -26,6 +26,11 @@ pub struct Filters {
     /// Only devices that the virtual machine with this name uses (QEMU: -name).
     #[arg(long, value_name = "NAME")]
     vm: Option<String>,
+}
+
+/// Which lines of a trace are shown.
+#[derive(Args, Debug)]
+pub struct Lines {
     /// Only lines of these classes, separated by commas; the summary counts all.
     ///
     /// remap: the remap IRQ. migration: state changes, and the activity in each state. irq: each
@@ -55,7 +60,7 @@ pub struct Shown {
     pub stages: bool,
 }
 
-impl Filters {
+impl Scope {
     /// Which devices and processes are traced.
     ///
     /// # Errors
@@ -80,24 +85,27 @@ impl Filters {
         })
     }
 
-    /// Which devices and processes of a recording are shown.
-    ///
-    /// # Errors
-    /// If the device's address is malformed.
-    pub fn of_recording(&self) -> Result<Filter, Error> {
+    /// Which devices and processes of a recording are shown: those that it was made for, unless others
+    /// are named.
+    pub fn of_recording(&self, recorded: &Filter) -> Filter {
+        if self.device.is_none() && self.pid.is_none() && self.vm.is_none() {
+            return recorded.clone();
+        }
         let named = |text: &str| match text.parse::<Bdf>() {
             Ok(bdf) => bdf.to_string(),
             Err(_) if is_uuid(text) => text.to_ascii_lowercase(),
             // Of a device that need not exist here.
             Err(_) => text.to_owned(),
         };
-        Ok(Filter {
+        Filter {
             device: self.device.as_deref().map(named),
             pid: self.pid,
             vm: self.vm.clone(),
-        })
+        }
     }
+}
 
+impl Lines {
     /// Which lines are shown.
     pub fn selection(&self) -> Selection {
         Selection {

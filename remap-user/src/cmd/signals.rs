@@ -7,7 +7,11 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, IntoRawFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, IntoRawFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicI32, AtomicU32, Ordering},
@@ -55,6 +59,17 @@ extern "C" fn on_signal(signal: libc::c_int) {
 pub fn ignore_file_size_signal() {
     // SAFETY: SIG_IGN is no code of this process.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// The program that `command` starts handles that signal as if remap had not started it.
+pub fn restore_file_size_signal(command: &mut Command) {
+    let restore = || {
+        // SAFETY: SIG_DFL is no code of this process.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: a new process may call signal(2).
+    unsafe { command.pre_exec(restore) };
 }
 
 /// Notified at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once. Must be

@@ -10,7 +10,7 @@ use crate::{
         format::Format,
         outbox::{self, Outbox},
         recording::{self, Destination},
-        select::{Shown, text},
+        select::{Lines, Shown, text},
         tracing::{Began, Tracing, Wanted},
         writer::{Bounded, Writer},
     },
@@ -29,6 +29,8 @@ use crate::{
 pub struct Trace {
     #[command(flatten)]
     tracing: Tracing,
+    #[command(flatten)]
+    lines: Lines,
     #[command(flatten)]
     shown: Shown,
     /// Write a recording too, which `remap report` and perf read.
@@ -87,7 +89,7 @@ impl Trace {
             }
         };
         let wanted = Wanted {
-            selection: self.tracing.filters.selection(),
+            selection: self.lines.selection(),
             events: self.shown.events,
             stages: self.shown.stages,
             recording: record.map(Destination::begin).transpose()?,

@@ -20,8 +20,9 @@ use tokio::sync::Notify;
 use crate::{
     cmd::{
         files::ReadyFile,
+        launch::Launcher,
         limits, recording,
-        select::{Filters, options},
+        select::{Scope, options},
         signals::stop_signal,
     },
     confine::Confinement,
@@ -32,7 +33,7 @@ use crate::{
         probes::LoadOptions,
         process::vm_name,
         qemu_log::{self, QemuLogs},
-        session::Session,
+        session::{Progress, Session},
     },
     threads,
 };
@@ -41,7 +42,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub struct Tracing {
     #[command(flatten)]
-    pub filters: Filters,
+    scope: Scope,
     /// Add the checkpoints of QEMU's trace log to the time line; may be repeated, once for each QEMU.
     ///
     /// QEMU writes it with `-msg timestamp=on -D FILE -trace 'vmstate_downtime_*' -trace
@@ -83,6 +84,29 @@ pub struct Began {
     pub stop: Arc<Notify>,
     /// CLOCK_MONOTONIC ns.
     pub start_ns: u64,
+}
+
+impl Began {
+    /// Whether all consumers of eventfds are traced.
+    fn sees_consumers(&self) -> bool {
+        self.session.has("eventfd_ctx_do_read") && self.session.has("eventfd_read")
+    }
+}
+
+/// What waits for a trace to begin.
+struct Starting<'a> {
+    ready: &'a ReadyFile,
+    launcher: Option<&'a Launcher>,
+}
+
+impl Progress for Starting<'_> {
+    fn attached(&self) -> Result<(), Error> {
+        self.launcher.map_or(Ok(()), Launcher::start)
+    }
+
+    fn ready(&self) -> Result<(), Error> {
+        self.ready.create()
+    }
 }
 
 /// What is made of a trace.
@@ -131,7 +155,7 @@ impl Tracing {
     /// # Errors
     /// If one is wrong.
     pub fn check(&self) -> Result<(), Error> {
-        self.filters.filter()?;
+        self.scope.filter()?;
         qemu_log::check(&self.qemu_log)
     }
 
@@ -168,35 +192,76 @@ impl Tracing {
         sink: S,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
-        let session = began.session;
         let options = Options {
-            sees_consumers: session.has("eventfd_ctx_do_read") && session.has("eventfd_read"),
+            sees_consumers: began.sees_consumers(),
             stages: wanted.stages,
             ..options(&wanted.selection)
         };
-        let start = Start {
-            version: VERSION,
-            start_ns: began.start_ns,
-            sees_consumers: options.sees_consumers,
-            logs: !began.logs.is_empty(),
+        let filter = self.scope.filter()?;
+        let capture = match wanted.recording {
+            Some(out) => Some(self.capture(&began, out, false)?),
+            None => None,
         };
-        let capture = wanted
-            .recording
-            .map(|out| Capture::new(out, recording::origin()?, start))
-            .transpose()?;
         let names: VmNames = Box::new(vm_name);
         let names = match &capture {
             Some(capture) => capture.vm_names(names),
             None => names,
         };
-        let filter = self.filters.filter()?;
         let sink = Select::new(sink, wanted.selection);
         let pipeline = Pipeline::new(options, filter, names, wanted.events, sink);
+        self.session(began, Feed::new(pipeline, capture), None, end)
+            .await
+    }
+
+    /// Runs the session into a recording alone; with `addresses` it has kernel addresses. `launcher`
+    /// starts a command once the hooks are attached.
+    ///
+    /// # Errors
+    /// If the session, the recording or the start of the command fails.
+    pub async fn record(
+        &self,
+        began: Began,
+        (out, addresses): (Box<dyn Output>, bool),
+        launcher: Option<&Launcher>,
+        end: impl Future<Output = ()>,
+    ) -> Result<Summary, Error> {
+        let capture = self.capture(&began, out, addresses)?;
+        let feed = Feed::recording(capture, Box::new(vm_name));
+        self.session(began, feed, launcher, end).await
+    }
+
+    fn capture(
+        &self,
+        began: &Began,
+        out: Box<dyn Output>,
+        addresses: bool,
+    ) -> Result<Capture, Error> {
+        let start = Start {
+            version: VERSION,
+            start_ns: began.start_ns,
+            sees_consumers: began.sees_consumers(),
+            logs: !began.logs.is_empty(),
+            filter: self.scope.filter()?,
+            addresses,
+        };
+        Ok(Capture::new(out, recording::origin()?, start)?)
+    }
+
+    async fn session<S: Sink>(
+        &self,
+        began: Began,
+        feed: Feed<S>,
+        launcher: Option<&Launcher>,
+        end: impl Future<Output = ()>,
+    ) -> Result<Summary, Error> {
         let confinement = Confinement::new(!self.no_reattach, &self.qemu_log);
-        let on_ready = || began.ready.create();
-        let feed = Feed::new(pipeline, capture);
-        session
-            .run(feed, began.logs, confinement, on_ready, end)
+        let progress = Starting {
+            ready: &began.ready,
+            launcher,
+        };
+        began
+            .session
+            .run(feed, began.logs, confinement, progress, end)
             .await
     }
 

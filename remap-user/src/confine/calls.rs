@@ -58,6 +58,9 @@ const TRACING: &[c_long] = &[
     libc::SYS_sigaltstack,
     libc::SYS_statx,
     libc::SYS_tgkill,
+    // For the command of `remap record`.
+    libc::SYS_wait4,
+    libc::SYS_waitid,
     libc::SYS_write,
     libc::SYS_writev,
 ];

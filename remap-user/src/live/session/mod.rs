@@ -26,6 +26,23 @@ use super::{
 };
 use crate::{confine::Confinement, exit::Error};
 
+/// What others wait for while a trace begins.
+pub trait Progress {
+    /// The walk over everything that was there before is complete, and processes can still be started;
+    /// called once.
+    ///
+    /// # Errors
+    /// If something that waited for it fails; this ends the trace.
+    fn attached(&self) -> Result<(), Error>;
+
+    /// Such a walk is complete, and the trace has given up what it does not need; called for each
+    /// walk.
+    ///
+    /// # Errors
+    /// If something that waited for it fails; this ends the trace.
+    fn ready(&self) -> Result<(), Error>;
+}
+
 /// A trace whose hooks are attached.
 pub struct Session {
     options: LoadOptions,
@@ -56,23 +73,23 @@ impl Session {
     }
 
     /// Feeds the pipeline until `end` completes, then drains and closes the account. Meanwhile it has
-    /// only the rights of `confinement`. `on_ready` is called whenever a walk over everything that was there before is complete.
+    /// only the rights of `confinement`.
     ///
     /// # Errors
-    /// If a map, the ring, a log or the output fails, or `on_ready` does.
+    /// If a map, the ring, a log or the output fails, or what `progress` starts.
     pub async fn run<S: Sink>(
         self,
         feed: Feed<S>,
         logs: QemuLogs,
         confinement: Confinement,
-        on_ready: impl Fn() -> Result<(), Error>,
+        progress: impl Progress,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
         let Some(probes) = self.probes else {
             return Ok(feed.finish(monotonic_ns()?, &Account::default())?);
         };
         let mut running = Running::new(self.options, probes, feed, logs, confinement)?;
-        running.run(on_ready, end).await?;
+        running.run(progress, end).await?;
         let mut draining = running.end()?;
         draining.drain()?;
         draining.finish()

@@ -13,7 +13,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{blindness::Blindness, draining::Draining, walking::Walking};
+use super::{Progress, blindness::Blindness, draining::Draining, walking::Walking};
 use crate::{
     confine::Confinement,
     exit::{Error, say},
@@ -135,7 +135,7 @@ impl<S: Sink> Running<S> {
     /// Runs until `end` completes.
     pub async fn run(
         &mut self,
-        on_ready: impl Fn() -> Result<(), Error>,
+        progress: impl Progress,
         end: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let mut end = pin!(end);
@@ -150,8 +150,8 @@ impl<S: Sink> Running<S> {
                 }
                 Wake::WalkStep(rest) => {
                     if self.walk_step(rest)? {
-                        self.seal().await?;
-                        on_ready()?;
+                        self.seal(&progress).await?;
+                        progress.ready()?;
                         self.advance()?;
                     }
                 }
@@ -279,7 +279,7 @@ impl<S: Sink> Running<S> {
 
     /// Gives up every right that the trace does not need from now on, once: when the first walk is
     /// complete.
-    async fn seal(&mut self) -> Result<(), Error> {
+    async fn seal(&mut self, progress: &impl Progress) -> Result<(), Error> {
         if std::mem::replace(&mut self.sealed, true) {
             return Ok(());
         }
@@ -289,6 +289,8 @@ impl<S: Sink> Running<S> {
         for sentence in self.confinement.seal_thread()? {
             say(format_args!("{sentence}"));
         }
+        // Another thread starts what is to be started; the filter is for all of them.
+        progress.attached()?;
         if let Some(sentence) = self.confinement.filter_calls() {
             say(format_args!("{sentence}"));
         }
