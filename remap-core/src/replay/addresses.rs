@@ -1,8 +1,8 @@
 //! Kernel addresses, replaced by small numbers: a recording shows nothing of where a kernel lies.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem::offset_of};
 
-use remap_common::record::{KINDS, Unit};
+use remap_common::record::{Exit, Frame, KINDS, RecordRef, Unit, parse};
 
 /// What a recording has in place of kernel addresses.
 #[derive(Debug)]
@@ -31,8 +31,10 @@ impl Addresses {
         }
     }
 
-    /// Replaces the addresses in a record. A record that is cut off stays as it is.
+    /// Replaces the addresses in a record, and overwrites what the ring's memory had before behind an
+    /// answer. A record that is cut off stays as it is.
     pub(super) fn replace(&mut self, record: &mut [u8]) {
+        clear_unused(record);
         let Some(numbers) = &mut self.numbers else {
             return;
         };
@@ -57,6 +59,17 @@ fn number(numbers: &mut HashMap<u64, u64>, value: u64) -> u64 {
     *numbers.entry(value).or_insert(next)
 }
 
+/// Overwrites what is behind the answer of an ioctl: it may be of any earlier record.
+fn clear_unused(record: &mut [u8]) {
+    let Ok((_, RecordRef::Exit(exit, _))) = parse(record) else {
+        return;
+    };
+    let used = offset_of!(Frame<Exit>, trail) + exit.answer_len as usize;
+    if let Some(unused) = record.get_mut(used..size_of::<Frame<Exit>>()) {
+        unused.fill(0);
+    }
+}
+
 /// Where a kind of record has kernel addresses.
 fn offsets(number: u32) -> impl Iterator<Item = usize> {
     let kind = KINDS.iter().find(|kind| kind.number == number);
@@ -64,4 +77,29 @@ fn offsets(number: u32) -> impl Iterator<Item = usize> {
     fields
         .filter(|field| field.unit == Unit::KernelAddress)
         .map(|field| field.offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::IntoBytes as _;
+
+    use super::*;
+
+    #[test]
+    fn what_an_answer_does_not_use_is_overwritten() {
+        let mut words = [0xffff_8880_0123_4560_u64; size_of::<Frame<Exit>>() / 8];
+        let record = words.as_mut_bytes();
+        record[..4].copy_from_slice(&<Exit as remap_common::record::Record>::KIND.to_ne_bytes());
+        let length = offset_of!(Frame<Exit>, body) + offset_of!(Exit, answer_len);
+        record[length..length + 4].copy_from_slice(&8_u32.to_ne_bytes());
+        Addresses::new(false).replace(record);
+        let answer = offset_of!(Frame<Exit>, trail);
+        assert_ne!(record[answer..answer + 8], [0; 8]);
+        assert!(record[answer + 8..].iter().all(|byte| *byte == 0));
+        // One that is longer than there is room for.
+        record[length..length + 4].copy_from_slice(&u32::MAX.to_ne_bytes());
+        let before = record.to_vec();
+        Addresses::new(false).replace(record);
+        assert_eq!(record[answer..], before[answer..]);
+    }
 }
