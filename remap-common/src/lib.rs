@@ -8,6 +8,7 @@ pub mod in_flight;
 pub mod layout;
 pub mod loss;
 pub mod module;
+pub mod number;
 pub mod phase;
 pub mod record;
 pub mod self_test;

@@ -15,7 +15,7 @@ use remap_common::{
 };
 
 use crate::{
-    emit::{self, Loss, Subject},
+    emit::{self, Loss, Run, Subject},
     filter,
     maps::{CONTEXTS, DISPLACED, Displaced, EXISTING_ONLY, Ioctl, PREVIOUS, SLOTS, Slot},
     read,
@@ -101,7 +101,7 @@ pub fn wakeup_of(device: u64) -> Target {
 /// A `VFIO_DEVICE_FEATURE` has succeeded: if it was LOW_POWER_ENTRY_WITH_WAKEUP, its eventfd replaces
 /// the device's wakeup eventfd.
 #[inline(always)]
-pub fn settle_wakeup(call: &Ioctl) {
+pub fn settle_wakeup(run: Run, call: &Ioctl) {
     let context = call.wakeup_context;
     if context == 0 {
         return;
@@ -110,7 +110,7 @@ pub fn settle_wakeup(call: &Ioctl) {
     if replace(context, &target) {
         // struct vfio_device_feature: argsz, flags; behind it the eventfd.
         let fd = call.word(vfio_device_feature::DATA).cast_signed();
-        report(&Subject::current(), context, &target, fd, Origin::Seen);
+        report(run, &Subject::current(), context, &target, fd, Origin::Seen);
     }
 }
 
@@ -135,8 +135,8 @@ fn replace(context: u64, target: &Target) -> bool {
 
 /// Emits the target of a context and its origin. `fd` is -1 where no call named the eventfd.
 #[inline(always)]
-pub fn report(subject: &Subject, context: u64, target: &Target, fd: i32, origin: Origin) {
-    emit::emit_about(subject, Loss::of(target.device), || Context {
+pub fn report(run: Run, subject: &Subject, context: u64, target: &Target, fd: i32, origin: Origin) {
+    emit::emit_about(run, subject, Loss::of(target.device), || Context {
         context,
         target: *target,
         fd,

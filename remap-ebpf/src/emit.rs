@@ -1,12 +1,14 @@
 //! The only user of the ring: reserve, fill, submit, and count and place whatever does not get through.
+//! With `--perf-events` each record that gets into the ring is passed on to other readers too.
 #![expect(
     unsafe_code,
     reason = "reserved ring memory is filled through a raw pointer; helpers are unsafe to call"
 )]
 
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{
+    EbpfContext,
     bindings::{BPF_F_MMAPABLE, BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
     helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated},
     macros::map,
@@ -19,7 +21,32 @@ use remap_common::{
     uapi::VFIO_PCI_NUM_IRQS,
 };
 
-use crate::phase;
+use crate::{perf_events, phase};
+
+/// A run of a program: the context that the kernel has passed to it.
+#[derive(Clone, Copy)]
+pub struct Run(*mut c_void);
+
+impl Run {
+    /// The run with this context.
+    #[inline(always)]
+    pub fn of(context: &impl EbpfContext) -> Self {
+        Self(context.as_ptr())
+    }
+
+    /// The same of an iterator.
+    #[inline(always)]
+    pub const fn at(context: *mut c_void) -> Self {
+        Self(context)
+    }
+}
+
+impl EbpfContext for Run {
+    #[inline(always)]
+    fn as_ptr(&self) -> *mut c_void {
+        self.0
+    }
+}
 
 /// All records, in the order in which they were reserved. User space chooses the size.
 #[map]
@@ -211,35 +238,42 @@ impl Subject {
 /// Sends one record about the current task, now. `body` is asked once there is room in the ring, so
 /// that what it puts together is stored there directly. Returns whether the record was sent.
 #[inline(always)]
-pub fn emit<T: Record<Trail = ()>>(loss: Loss, body: impl FnOnce() -> T) -> bool {
-    emit_about(&Subject::current(), loss, body)
+pub fn emit<T: Record<Trail = ()>>(run: Run, loss: Loss, body: impl FnOnce() -> T) -> bool {
+    emit_about(run, &Subject::current(), loss, body)
 }
 
 /// The same about any task.
 #[inline(always)]
 pub fn emit_about<T: Record<Trail = ()>>(
+    run: Run,
     subject: &Subject,
     loss: Loss,
     body: impl FnOnce() -> T,
 ) -> bool {
-    emit_in_place(subject, loss, |_| body())
+    emit_in_place(run, subject, loss, |_| body())
 }
 
 /// The same about the current task, at a time that has just passed. Only where the kernel does not
 /// preempt the program: in a kprobe.
 #[inline(always)]
-pub fn emit_at<T: Record<Trail = ()>>(time_ns: u64, loss: Loss, body: impl FnOnce() -> T) -> bool {
+pub fn emit_at<T: Record<Trail = ()>>(
+    run: Run,
+    time_ns: u64,
+    loss: Loss,
+    body: impl FnOnce() -> T,
+) -> bool {
     if phase::has_ended() {
         return false;
     }
     count(Counter::Seen);
-    send(&Subject::current(), time_ns, loss, |_| body())
+    send(run, &Subject::current(), time_ns, loss, |_| body())
 }
 
 /// The same about any task, now, of a kind with a trail: `body` fills that in place, as far as its
 /// fields say.
 #[inline(always)]
 pub fn emit_in_place<T: Record>(
+    run: Run,
     subject: &Subject,
     loss: Loss,
     body: impl FnOnce(&mut MaybeUninit<T::Trail>) -> T,
@@ -250,11 +284,12 @@ pub fn emit_in_place<T: Record>(
     // In this order: a reader of the counter expects a record of all that was counted before a time,
     // also of a program that loses its processor between the two.
     count(Counter::Seen);
-    send(subject, now(), loss, body)
+    send(run, subject, now(), loss, body)
 }
 
 #[inline(always)]
 fn send<T: Record>(
+    run: Run,
     subject: &Subject,
     time_ns: u64,
     loss: Loss,
@@ -283,7 +318,13 @@ fn send<T: Record>(
     unsafe {
         (&raw mut (*frame).header).write(header);
         let trail = &mut *(&raw mut (*frame).trail).cast();
+        if perf_events::are_on() {
+            perf_events::clear(trail);
+        }
         (&raw mut (*frame).body).write(body(trail));
+    }
+    if perf_events::are_on() {
+        perf_events::pass_on(run, frame);
     }
     entry.submit(0);
     count(Counter::Sent);

@@ -14,7 +14,7 @@ use remap_common::uapi::{VFIO_DEVICE_SET_IRQS, vfio_region_info};
 
 use crate::{
     contexts,
-    emit::{self, Subject},
+    emit::{self, Run, Subject},
     filter,
     maps::{self, Ioctl, LAST_READS, LastRead, PRIOR, Slot},
     read,
@@ -28,7 +28,7 @@ const MOST: u32 = 8;
 
 /// An unknown context is signalled. Returns its target, if the call that the thread is in implies one.
 #[inline(always)]
-pub fn signalled(context: u64) -> Option<&'static Target> {
+pub fn signalled(run: Run, context: u64) -> Option<&'static Target> {
     if !is_of_interest() || is_known(context) {
         return None;
     }
@@ -40,7 +40,7 @@ pub fn signalled(context: u64) -> Option<&'static Target> {
     if !is_prior(device) || read::in_task() != Tristate::Yes {
         return None;
     }
-    learn(context, device, Origin::SignalledInside);
+    learn(run, context, device, Origin::SignalledInside);
     // SAFETY: see `filter::target_of`.
     unsafe { maps::CONTEXTS.get(context) }
 }
@@ -78,7 +78,7 @@ pub fn interrupted() {
 
 /// A `GET_REGION_INFO` has succeeded.
 #[inline(always)]
-pub fn described(call: &Ioctl) {
+pub fn described(run: Run, call: &Ioctl) {
     if !filter::something_is_prior() || (call.argument_len as usize) < vfio_region_info::INDEX + 4 {
         return;
     }
@@ -97,7 +97,7 @@ pub fn described(call: &Ioctl) {
             && names(last.value, region)
             && !is_known(last.context)
         {
-            learn(last.context, call.device, Origin::ReadBeforeRequery);
+            learn(run, last.context, call.device, Origin::ReadBeforeRequery);
         }
     }
     note_description(call.device, region);
@@ -140,7 +140,7 @@ fn is_known(context: u64) -> bool {
 }
 
 #[inline(always)]
-fn learn(context: u64, device: u64, origin: Origin) {
+fn learn(run: Run, context: u64, device: u64, origin: Origin) {
     let mut target = Target {
         device,
         index: UNKNOWN_INDEX,
@@ -151,7 +151,7 @@ fn learn(context: u64, device: u64, origin: Origin) {
     for sub in 0..MOST {
         target.sub = sub;
         if contexts::adopt(context, &target) {
-            contexts::report(&Subject::current(), context, &target, -1, origin);
+            contexts::report(run, &Subject::current(), context, &target, -1, origin);
             return;
         }
     }

@@ -15,6 +15,8 @@ mod infer;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod perf_events;
+#[cfg(target_arch = "bpf")]
 mod phase;
 #[cfg(target_arch = "bpf")]
 mod probe;

@@ -9,13 +9,13 @@ use remap_common::{
 };
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     maps,
 };
 
 /// Reports that `size` bytes (0: all) of the device file from `offset` on lose their pages.
 #[inline(always)]
-pub fn report(device: u64, offset: u64, size: u64) {
+pub fn report(run: Run, device: u64, offset: u64, size: u64) {
     let zap = in_call(Zap {
         device,
         offset,
@@ -25,7 +25,7 @@ pub fn report(device: u64, offset: u64, size: u64) {
         value: 0,
         value_known: 0,
     });
-    emit::emit(Loss::of(device), || zap);
+    emit::emit(run, Loss::of(device), || zap);
 }
 
 /// Adds in which call of this thread the zap happens.

@@ -11,7 +11,7 @@ use crate::device::Placed;
 use crate::guest_modules::Modules;
 use crate::initramfs::Cpio;
 use crate::spec::{Driver, Spec};
-use crate::{busybox, counter, driver};
+use crate::{busybox, c, driver};
 
 /// Where the modules that tests load themselves are.
 const MODULES: &str = "lib/remap";
@@ -76,11 +76,7 @@ fn base(spec: &Spec, modules: &Modules) -> Result<Cpio> {
         cpio.copy(&format!("bin/{}", binary.name()), 0o755, &binary.path())?;
     }
     if spec.binaries.contains(&Binary::LabTests) {
-        cpio.copy(
-            &format!("bin/{}", counter::NAME),
-            0o755,
-            &counter::ensure()?,
-        )?;
+        cpio.copy(&format!("bin/{}", c::COUNTER), 0o755, &c::counter()?)?;
     }
     let tree = format!("lib/modules/{}", spec.kernel.release);
     directories(&mut cpio, &tree, modules)?;

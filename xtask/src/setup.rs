@@ -25,7 +25,7 @@ pub struct Args {
 pub enum Requirement {
     /// The static binaries.
     Build,
-    /// The fuzz targets.
+    /// The fuzz targets, and the unit tests.
     Fuzz,
     /// Guests of these series.
     Lab(Vec<Series>),
@@ -41,7 +41,7 @@ const BUILD: &[&str] = &[
     // For llvm-strip: binutils does not support eBPF.
     "llvm",
 ];
-/// libFuzzer, which is C++.
+/// libFuzzer, which is C++, and a test that compiles the C header as C++.
 const FUZZ: &[&str] = &["g++"];
 /// Booting a guest, and building a module for it.
 const LAB: &[&str] = &[

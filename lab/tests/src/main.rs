@@ -16,6 +16,7 @@ mod finding;
 mod input;
 mod loss;
 mod migration;
+mod perf;
 mod qemu;
 mod recycle;
 mod replay;
@@ -49,6 +50,7 @@ const VECTORS: &[Group] = &[Group::Vectors];
 const RT: &[Group] = &[Group::Rt];
 const SOAK: &[Group] = &[Group::Soak];
 const QEMU: &[Group] = &[Group::Qemu];
+const PERF: &[Group] = &[Group::Perf];
 const CDEV: &[Group] = &[Group::Cdev];
 /// What the kernel and the encoding have no part in: once, on the device that has a cdev.
 const ONCE: &[Group] = CDEV;
@@ -68,6 +70,7 @@ fn tests() -> Vec<Test> {
         rt::tests(),
         soak::tests(),
         replay::tests(),
+        perf::tests(),
         rights::tests(),
     ];
     let shared = [

@@ -99,6 +99,8 @@ macro_rules! records {
             impl Record for $name {
                 const KIND: u32 = $number;
                 type Trail = trail!($($trail_type)?);
+                const ADDRESSES: [Option<usize>; field::MOST_ADDRESSES] =
+                    field::addresses($name::FIELDS);
             }
 
             impl $name {

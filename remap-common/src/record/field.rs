@@ -216,3 +216,21 @@ const fn field(member: &Member, offset: usize) -> Field {
         Shape::Struct(_) => common,
     }
 }
+
+/// The most kernel addresses that a record has.
+pub const MOST_ADDRESSES: usize = 3;
+
+/// Where these fields have kernel addresses.
+pub const fn addresses(fields: &[Field]) -> [Option<usize>; MOST_ADDRESSES] {
+    let mut offsets = [None; MOST_ADDRESSES];
+    let (mut found, mut at) = (0, 0);
+    while at < fields.len() {
+        if matches!(fields[at].unit, Unit::KernelAddress) {
+            // One more than there is room for does not compile.
+            offsets[found] = Some(fields[at].offset);
+            found += 1;
+        }
+        at += 1;
+    }
+    offsets
+}

@@ -46,6 +46,8 @@ pub trait Record: Copy + 'static {
     /// What follows the struct and is filled in place, because it is too large for a program's
     /// stack; `()` for most kinds.
     type Trail: 'static;
+    /// Where in its frame it has kernel addresses.
+    const ADDRESSES: [Option<usize>; field::MOST_ADDRESSES];
 }
 
 /// What a record of one kind is converted to; see [`RecordRef::convert`].

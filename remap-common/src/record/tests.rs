@@ -88,6 +88,14 @@ fn a_description_has_offset_sign_unit_and_values() {
 }
 
 #[test]
+fn addresses_are_where_fields_have_them() {
+    // The context, the target's device, and the device in whose call the thread is.
+    let places = [HEADER, HEADER + 8, HEADER + 48];
+    assert_eq!(Signal::ADDRESSES, places.map(Some));
+    assert_eq!(Device::ADDRESSES, [Some(HEADER), None, None]);
+}
+
+#[test]
 fn numbers_of_enumerations_come_back() {
     assert_eq!(Role::Unmask.wire().known(), Some(Role::Unmask));
     assert_eq!(

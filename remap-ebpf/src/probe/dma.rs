@@ -14,7 +14,7 @@ use remap_common::{
 };
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     maps::{self, NodeCall},
     read,
 };
@@ -89,11 +89,11 @@ const fn members(request: u32) -> (u64, u64, u64) {
     }
 }
 
-program!(kretprobe, dma_kretprobe, |result| emit::end(
+program!(kretprobe, dma_kretprobe, run, |result| emit::end(
     &maps::NODE_CALLS,
     |call| {
         let result = result as i64;
-        if is_of_dma(call.request) && report(call, result).is_none() && result != FAULT {
+        if is_of_dma(call.request) && report(run, call, result).is_none() && result != FAULT {
             emit::lose(Counter::Unreadable, Loss::UNKNOWN);
         }
     }
@@ -101,7 +101,7 @@ program!(kretprobe, dma_kretprobe, |result| emit::end(
 
 /// Reports a request; `None` if its arguments could not be read.
 #[inline(always)]
-fn report(call: &NodeCall, result: i64) -> Option<()> {
+fn report(run: Run, call: &NodeCall, result: i64) -> Option<()> {
     let (vaddr, iova, size) = members(call.request);
     let iova = read::user_word(call.pointer + iova)?;
     let size = read::user_word(call.pointer + size)?;
@@ -124,7 +124,7 @@ fn report(call: &NodeCall, result: i64) -> Option<()> {
         NodeCall::ALL => DmaKind::UnmapAll,
         _ => DmaKind::Unmap,
     };
-    emit::emit(Loss::UNKNOWN, || Dma {
+    emit::emit(run, Loss::UNKNOWN, || Dma {
         node: call.key,
         iova,
         size,

@@ -6,19 +6,20 @@
 use remap_common::record::{Consumed, LostKind};
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, read,
 };
 
 at_entry!(
     eventfd_ctx_do_read_fentry,
     eventfd_ctx_do_read_kprobe,
-    |argument| consumed(argument(0))
+    run,
+    |argument| consumed(run, argument(0))
 );
 
 /// The caller holds the lock of the counter, so its value is what the kernel consumes.
 #[inline(always)]
-fn consumed(context: u64) {
+fn consumed(run: Run, context: u64) {
     let Some(target) = filter::target_of(context) else {
         return;
     };
@@ -31,11 +32,13 @@ fn consumed(context: u64) {
         Some(false) => count,
         None => None,
     };
-    emit::emit(Loss::kind(target.device, LostKind::Consumed), || Consumed {
-        context,
-        target: *target,
-        value: value.unwrap_or(0),
-        value_known: u32::from(value.is_some()),
-        reserved: 0,
+    emit::emit(run, Loss::kind(target.device, LostKind::Consumed), || {
+        Consumed {
+            context,
+            target: *target,
+            value: value.unwrap_or(0),
+            value_known: u32::from(value.is_some()),
+            reserved: 0,
+        }
     });
 }

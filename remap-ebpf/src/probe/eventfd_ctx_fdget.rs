@@ -19,7 +19,7 @@ use remap_common::{
 use super::{is_no_pointer, vfio_ioctl};
 use crate::{
     contexts,
-    emit::{self, Loss, Subject},
+    emit::{self, Loss, Run, Subject},
     filter,
     maps::Ioctl,
     read,
@@ -29,21 +29,24 @@ use crate::{
 /// mostly unused vectors are usual.
 const HOLES: u32 = 512;
 
-program!(fexit, eventfd_ctx_fdget_fexit, |_argument, result| found(
-    result, false
+program!(fexit, eventfd_ctx_fdget_fexit, run, |_argument, result| {
+    found(run, result, false)
+});
+program!(kretprobe, eventfd_ctx_fdget_kretprobe, run, |result| found(
+    run, result, false
 ));
-program!(kretprobe, eventfd_ctx_fdget_kretprobe, |result| found(
-    result, false
-));
-program!(fexit, eventfd_ctx_fileget_fexit, |_argument, result| found(
-    result, true
-));
-program!(kretprobe, eventfd_ctx_fileget_kretprobe, |result| found(
-    result, true
-));
+program!(
+    fexit,
+    eventfd_ctx_fileget_fexit,
+    run,
+    |_argument, result| found(run, result, true)
+);
+program!(kretprobe, eventfd_ctx_fileget_kretprobe, run, |result| {
+    found(run, result, true)
+});
 
 #[inline(always)]
-fn found(context: u64, inner: bool) {
+fn found(run: Run, context: u64, inner: bool) {
     if !filter::process_is_involved() || is_no_pointer(context) {
         return;
     }
@@ -65,7 +68,7 @@ fn found(context: u64, inner: bool) {
         return;
     }
     if call.request == VFIO_DEVICE_SET_IRQS {
-        learn(call, context);
+        learn(run, call, context);
     } else if call.word(vfio_device_feature::FLAGS) & VFIO_DEVICE_FEATURE_MASK
         == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP
     {
@@ -74,7 +77,7 @@ fn found(context: u64, inner: bool) {
 }
 
 #[inline(always)]
-fn learn(call: &mut Ioctl, context: u64) -> Option<()> {
+fn learn(run: Run, call: &mut Ioctl, context: u64) -> Option<()> {
     let flags = call.word(vfio_irq_set::FLAGS);
     let index = call.word(vfio_irq_set::INDEX);
     let start = call.word(vfio_irq_set::START);
@@ -92,7 +95,7 @@ fn learn(call: &mut Ioctl, context: u64) -> Option<()> {
         generation: filter::generation(call.device, index),
     };
     if contexts::learn(context, &target) {
-        contexts::report(&Subject::current(), context, &target, fd, Origin::Seen);
+        contexts::report(run, &Subject::current(), context, &target, fd, Origin::Seen);
     }
     Some(())
 }

@@ -5,11 +5,12 @@
 use remap_common::record::{LostKind, Read};
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, infer, maps, read,
 };
 
-program!(fexit, eventfd_read_fexit, |argument, result| returned(
+program!(fexit, eventfd_read_fexit, run, |argument, result| returned(
+    run,
     argument(0),
     argument(1),
     result
@@ -29,13 +30,13 @@ program!(kprobe, eventfd_read_kprobe, |argument| {
     }
 });
 
-program!(kretprobe, eventfd_read_kretprobe, |result| emit::end(
+program!(kretprobe, eventfd_read_kretprobe, run, |result| emit::end(
     &maps::EVENTFD_READS,
-    |call| returned(call.file, call.iter, result)
+    |call| returned(run, call.file, call.iter, result)
 ));
 
 #[inline(always)]
-fn returned(kiocb: u64, iter: u64, result: u64) {
+fn returned(run: Run, kiocb: u64, iter: u64, result: u64) {
     let Some(context) = read::file_of_kiocb(kiocb).and_then(read::context_of) else {
         return;
     };
@@ -51,7 +52,7 @@ fn returned(kiocb: u64, iter: u64, result: u64) {
     } else {
         None
     };
-    emit::emit(Loss::eventfd(target, LostKind::Read), || Read {
+    emit::emit(run, Loss::eventfd(target, LostKind::Read), || Read {
         context,
         target: *target,
         value: value.unwrap_or(0),

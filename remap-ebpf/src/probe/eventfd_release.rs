@@ -4,19 +4,22 @@
 use remap_common::record::Release;
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, maps, read,
 };
 
-at_entry!(eventfd_release_fentry, eventfd_release_kprobe, |argument| {
-    released(argument(1))
-});
+at_entry!(
+    eventfd_release_fentry,
+    eventfd_release_kprobe,
+    run,
+    |argument| { released(run, argument(1)) }
+);
 
 #[inline(always)]
-fn released(file: u64) -> Option<()> {
+fn released(run: Run, file: u64) -> Option<()> {
     let context = read::context_of(file)?;
     let target = filter::target_of(context)?;
-    emit::emit(Loss::of(target.device), || Release {
+    emit::emit(run, Loss::of(target.device), || Release {
         context,
         target: *target,
     });

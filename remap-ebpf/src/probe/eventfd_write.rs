@@ -5,20 +5,22 @@
 use remap_common::{counter::Counter, record::Write, uapi::EFAULT};
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, maps, read,
 };
 
 at_entry!(eventfd_write_fentry, eventfd_write_kprobe, |argument| {
     entered(argument(0), argument(1))
 });
-program!(fexit, eventfd_write_fexit, |argument, result| returned(
-    argument(0),
-    result
-));
-program!(kretprobe, eventfd_write_kretprobe, |result| emit::end(
+program!(
+    fexit,
+    eventfd_write_fexit,
+    run,
+    |argument, result| returned(run, argument(0), result)
+);
+program!(kretprobe, eventfd_write_kretprobe, run, |result| emit::end(
     &maps::EVENTFD_WRITES,
-    |call| report(call, result)
+    |call| report(run, call, result)
 ));
 
 #[inline(always)]
@@ -41,14 +43,14 @@ fn entered(file: u64, buffer: u64) -> Option<()> {
 /// The flag again, before the map: every eventfd write of the machine runs this. Not the whole filter,
 /// since the target of the context may have changed during the write.
 #[inline(always)]
-fn returned(file: u64, result: u64) {
+fn returned(run: Run, file: u64, result: u64) {
     if read::context_of(file).is_some_and(filter::context_is_marked) {
-        emit::end(&maps::EVENTFD_WRITES, |call| report(call, result));
+        emit::end(&maps::EVENTFD_WRITES, |call| report(run, call, result));
     }
 }
 
 #[inline(always)]
-fn report(call: &maps::EventfdWrite, result: u64) {
+fn report(run: Run, call: &maps::EventfdWrite, result: u64) {
     let mut value = Some(call.value);
     if call.value_known == 0 {
         // It lay in a page without memory; the kernel has read it since.
@@ -57,7 +59,7 @@ fn report(call: &maps::EventfdWrite, result: u64) {
             emit::lose(Counter::Unreadable, Loss::of(call.target.device));
         }
     }
-    emit::emit(Loss::of(call.target.device), || Write {
+    emit::emit(run, Loss::of(call.target.device), || Write {
         context: call.context,
         target: call.target,
         begin_ns: call.begin_ns,

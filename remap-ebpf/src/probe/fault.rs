@@ -14,7 +14,7 @@ use remap_common::record::{Fault, LostKind, UNKNOWN_SIZE};
 
 use super::{probed_argument, probed_return};
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, maps, read,
 };
 
@@ -62,15 +62,19 @@ pub fn fault_kretprobe(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let for_dma = u32::from(emit::call_in(&maps::NODE_CALLS).is_some());
-    emit::emit(Loss::kind(call.device, LostKind::Fault), || Fault {
-        device: call.device,
-        offset: call.offset,
-        address: call.address,
-        begin_ns: call.begin_ns,
-        size: call.size,
-        result: probed_return(&ctx) as u32,
-        for_dma,
-    });
+    emit::emit(
+        Run::of(&ctx),
+        Loss::kind(call.device, LostKind::Fault),
+        || Fault {
+            device: call.device,
+            offset: call.offset,
+            address: call.address,
+            begin_ns: call.begin_ns,
+            size: call.size,
+            result: probed_return(&ctx) as u32,
+            for_dma,
+        },
+    );
     let _ = maps::FAULTS.remove(emit::thread());
     0
 }

@@ -22,7 +22,7 @@ use remap_common::{
 
 use super::{probed_argument, probed_return};
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     maps::{self, DataCall, Ioctl},
     read::{self, Operation},
 };
@@ -112,15 +112,19 @@ pub fn data_kretprobe(ctx: RetProbeContext) -> u32 {
     let Some(call) = returning(&ctx) else {
         return 0;
     };
-    emit::emit(Loss::kind(call.device, LostKind::Data), || Data {
-        device: call.device,
-        file: call.file,
-        begin_ns: call.begin_ns,
-        requested: call.argument,
-        result: probed_return(&ctx) as i64,
-        write: call.write as u32,
-        reserved: 0,
-    });
+    emit::emit(
+        Run::of(&ctx),
+        Loss::kind(call.device, LostKind::Data),
+        || Data {
+            device: call.device,
+            file: call.file,
+            begin_ns: call.begin_ns,
+            requested: call.argument,
+            result: probed_return(&ctx) as i64,
+            write: call.write as u32,
+            reserved: 0,
+        },
+    );
     let _ = maps::DATA_CALLS.remove(emit::thread());
     0
 }
@@ -138,16 +142,20 @@ pub fn data_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     if result == 0 && !known {
         emit::lose(Counter::Unreadable, Loss::kind(call.device, LostKind::Data));
     }
-    emit::emit(Loss::kind(call.device, LostKind::Data), || PrecopyInfo {
-        device: call.device,
-        file: call.file,
-        begin_ns: call.begin_ns,
-        result,
-        initial_bytes: initial.unwrap_or(0),
-        dirty_bytes: dirty.unwrap_or(0),
-        bytes_known: u32::from(known),
-        reserved: 0,
-    });
+    emit::emit(
+        Run::of(&ctx),
+        Loss::kind(call.device, LostKind::Data),
+        || PrecopyInfo {
+            device: call.device,
+            file: call.file,
+            begin_ns: call.begin_ns,
+            result,
+            initial_bytes: initial.unwrap_or(0),
+            dirty_bytes: dirty.unwrap_or(0),
+            bytes_known: u32::from(known),
+            reserved: 0,
+        },
+    );
     let _ = maps::DATA_CALLS.remove(emit::thread());
     0
 }

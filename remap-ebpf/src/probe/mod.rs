@@ -6,36 +6,40 @@
 
 /// Declares a program by its form, its name and a closure: at the entry of a function over its
 /// arguments by position, under fexit over these and the return value, under kretprobe over the
-/// return value.
+/// return value. One that emits names its run before the closure.
 macro_rules! program {
-    (fentry, $name:ident, |$argument:ident| $body:expr) => {
+    (fentry, $name:ident, $($run:ident,)? |$argument:ident| $body:expr) => {
         #[aya_ebpf::macros::fentry]
         pub fn $name(ctx: aya_ebpf::programs::FEntryContext) -> u32 {
+            $(let $run = $crate::emit::Run::of(&ctx);)?
             let $argument = |n| $crate::probe::traced_argument(&ctx, n);
             let _ = $body;
             0
         }
     };
-    (fexit, $name:ident, |$argument:ident, $result:ident| $body:expr) => {
+    (fexit, $name:ident, $($run:ident,)? |$argument:ident, $result:ident| $body:expr) => {
         #[aya_ebpf::macros::fexit]
         pub fn $name(ctx: aya_ebpf::programs::FExitContext) -> u32 {
+            $(let $run = $crate::emit::Run::of(&ctx);)?
             let $argument = |n| $crate::probe::traced_argument(&ctx, n);
             let $result = $crate::probe::traced_return(&ctx);
             let _ = $body;
             0
         }
     };
-    (kprobe, $name:ident, |$argument:ident| $body:expr) => {
+    (kprobe, $name:ident, $($run:ident,)? |$argument:ident| $body:expr) => {
         #[aya_ebpf::macros::kprobe]
         pub fn $name(ctx: aya_ebpf::programs::ProbeContext) -> u32 {
+            $(let $run = $crate::emit::Run::of(&ctx);)?
             let $argument = |n| $crate::probe::probed_argument(&ctx, n);
             let _ = $body;
             0
         }
     };
-    (kretprobe, $name:ident, |$result:ident| $body:expr) => {
+    (kretprobe, $name:ident, $($run:ident,)? |$result:ident| $body:expr) => {
         #[aya_ebpf::macros::kretprobe]
         pub fn $name(ctx: aya_ebpf::programs::RetProbeContext) -> u32 {
+            $(let $run = $crate::emit::Run::of(&ctx);)?
             let $result = $crate::probe::probed_return(&ctx);
             let _ = $body;
             0
@@ -45,9 +49,9 @@ macro_rules! program {
 
 /// Declares both forms of a program at the entry of a function of the core kernel.
 macro_rules! at_entry {
-    ($fentry:ident, $kprobe:ident, |$argument:ident| $body:expr) => {
-        program!(fentry, $fentry, |$argument| $body);
-        program!(kprobe, $kprobe, |$argument| $body);
+    ($fentry:ident, $kprobe:ident, $($run:ident,)? |$argument:ident| $body:expr) => {
+        program!(fentry, $fentry, $($run,)? |$argument| $body);
+        program!(kprobe, $kprobe, $($run,)? |$argument| $body);
     };
 }
 

@@ -10,7 +10,7 @@ use remap_common::{
 
 use super::vfio_ioctl::introduce;
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     maps::{self, NodeCall},
     read,
 };
@@ -47,58 +47,60 @@ fn opening(file: u64, call: NodeCall) {
     emit::begin(&maps::NODE_CALLS, Loss::UNKNOWN, &NodeCall { file, ..call });
 }
 
-program!(kretprobe, node_open_kretprobe, |result| emit::end(
+program!(kretprobe, node_open_kretprobe, run, |result| emit::end(
     &maps::NODE_CALLS,
     |call| {
-        opened(call, i64::from(result as i32));
+        opened(run, call, i64::from(result as i32));
     }
 ));
 
 /// The kernel object of a container or an iommufd, and the device of a node, exist after the open.
 #[inline(always)]
-fn opened(call: &NodeCall, result: i64) -> Option<()> {
+fn opened(run: Run, call: &NodeCall, result: i64) -> Option<()> {
     if call.node == NodeKind::Group.wire() || result != 0 {
-        report(call.node, call.key, call.number, true, result);
+        report(run, call.node, call.key, call.number, true, result);
         return None;
     }
     if call.node != NodeKind::Cdev.wire() {
         let key = read::private_of(call.file).unwrap_or(0);
-        report(call.node, key, UNKNOWN_NUMBER, true, result);
+        report(run, call.node, key, UNKNOWN_NUMBER, true, result);
         return None;
     }
     let device = emit::required(read::device_of(call.file))?;
-    introduce(device);
+    introduce(run, device);
     let number = read::device_number(device);
-    report(call.node, device, number, true, result);
-    report_file(device, call.node, device, number, -1);
+    report(run, call.node, device, number, true, result);
+    report_file(run, device, call.node, device, number, -1);
     Some(())
 }
 
-program!(kprobe, group_release_kprobe, |argument| {
+program!(kprobe, group_release_kprobe, run, |argument| {
     if let Some(group) = read::private_of(argument(1)) {
-        closed(NodeKind::Group, group, read::group_number(group));
+        closed(run, NodeKind::Group, group, read::group_number(group));
     }
 });
-program!(kprobe, container_release_kprobe, |argument| closing(
+program!(kprobe, container_release_kprobe, run, |argument| closing(
+    run,
     NodeKind::Container,
     argument(1)
 ));
-program!(kprobe, iommufd_release_kprobe, |argument| closing(
+program!(kprobe, iommufd_release_kprobe, run, |argument| closing(
+    run,
     NodeKind::Iommufd,
     argument(1)
 ));
 
 #[inline(always)]
-fn closing(node: NodeKind, file: u64) {
+fn closing(run: Run, node: NodeKind, file: u64) {
     if let Some(key) = read::private_of(file) {
-        closed(node, key, UNKNOWN_NUMBER);
+        closed(run, node, key, UNKNOWN_NUMBER);
     }
 }
 
 /// A node's last file is closed.
 #[inline(always)]
-pub fn closed(node: NodeKind, key: u64, number: u32) {
-    report(node.wire(), key, number, false, 0);
+pub fn closed(run: Run, node: NodeKind, key: u64, number: u32) {
+    report(run, node.wire(), key, number, false, 0);
 }
 
 program!(kprobe, group_ioctl_kprobe, |argument| asked(
@@ -121,28 +123,28 @@ fn asked(file: u64, request: u32) -> Option<()> {
     Some(())
 }
 
-program!(kretprobe, group_ioctl_kretprobe, |result| emit::end(
+program!(kretprobe, group_ioctl_kretprobe, run, |result| emit::end(
     &maps::NODE_CALLS,
     |call| {
         let fd = result as i64;
         if call.request == VFIO_GROUP_GET_DEVICE_FD && fd >= 0 {
-            made(call, fd as i32);
+            made(run, call, fd as i32);
         }
     }
 ));
 
 #[inline(always)]
-fn made(call: &NodeCall, fd: i32) -> Option<()> {
+fn made(run: Run, call: &NodeCall, fd: i32) -> Option<()> {
     let file = emit::required(read::file_of_fd(fd))?;
     let device = emit::required(read::device_of(file))?;
-    introduce(device);
-    report_file(device, call.node, call.key, call.number, fd);
+    introduce(run, device);
+    report_file(run, device, call.node, call.key, call.number, fd);
     Some(())
 }
 
 #[inline(always)]
-fn report(node: Wire<NodeKind>, key: u64, number: u32, opened: bool, result: i64) {
-    emit::emit(Loss::UNKNOWN, || Node {
+fn report(run: Run, node: Wire<NodeKind>, key: u64, number: u32, opened: bool, result: i64) {
+    emit::emit(run, Loss::UNKNOWN, || Node {
         key,
         result,
         node,
@@ -153,8 +155,8 @@ fn report(node: Wire<NodeKind>, key: u64, number: u32, opened: bool, result: i64
 }
 
 #[inline(always)]
-fn report_file(device: u64, node: Wire<NodeKind>, key: u64, number: u32, fd: i32) {
-    emit::emit(Loss::of(device), || DeviceFile {
+fn report_file(run: Run, device: u64, node: Wire<NodeKind>, key: u64, number: u32, fd: i32) {
+    emit::emit(run, Loss::of(device), || DeviceFile {
         device,
         key,
         node,

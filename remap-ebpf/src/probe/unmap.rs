@@ -8,14 +8,17 @@
 use remap_common::record::Unmap;
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, read,
 };
 
-at_entry!(unmap_fentry, unmap_kprobe, |argument| removed(argument(0)));
+at_entry!(unmap_fentry, unmap_kprobe, run, |argument| removed(
+    run,
+    argument(0)
+));
 
 #[inline(always)]
-fn removed(vma: u64) -> Option<()> {
+fn removed(run: Run, vma: u64) -> Option<()> {
     if !filter::mm_is_marked(vma) {
         return None;
     }
@@ -23,7 +26,7 @@ fn removed(vma: u64) -> Option<()> {
     let device = emit::required(read::device_of(file))?;
     let (start, end, offset) = emit::required(read::range_of_vma(vma))?;
     let owner = filter::owner_of(vma);
-    emit::emit_about(&owner, Loss::of(device), || Unmap {
+    emit::emit_about(run, &owner, Loss::of(device), || Unmap {
         device,
         address: start,
         size: end - start,

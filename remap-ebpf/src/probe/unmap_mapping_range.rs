@@ -9,9 +9,10 @@ use crate::{filter, zap};
 at_entry!(
     unmap_mapping_range_fentry,
     unmap_mapping_range_kprobe,
+    run,
     |argument| {
         if let Some(device) = filter::device_of_inode_mapping(argument(0)) {
-            zap::report(device, argument(1), argument(2));
+            zap::report(run, device, argument(1), argument(2));
         }
     }
 );

@@ -22,7 +22,7 @@ use remap_common::{
 use super::{migration_data, probed_argument, probed_return};
 use crate::{
     contexts,
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, infer,
     maps::{self, Ioctl},
     phase, read,
@@ -54,7 +54,7 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
         return 0;
     };
     filter::involve_process();
-    introduce(device);
+    introduce(Run::of(&ctx), device);
     if !phase::is_open() {
         // The map drops the least used thread by itself.
         let _ = maps::EARLY.insert(emit::thread(), 1, 0);
@@ -64,7 +64,7 @@ pub fn vfio_ioctl_kprobe(ctx: ProbeContext) -> u32 {
     if request != VFIO_DEVICE_GET_REGION_INFO {
         infer::interrupted();
     }
-    entered(device, request, probed_argument(&ctx, 2));
+    entered(Run::of(&ctx), device, request, probed_argument(&ctx, 2));
     if diagnostics() {
         info!(
             &ctx,
@@ -82,7 +82,7 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
     if let Some(call) = call_in_flight() {
         read_again(call);
     }
-    if !emit::end(&maps::IOCTLS, |call| returned(call, result)) {
+    if !emit::end(&maps::IOCTLS, |call| returned(Run::of(&ctx), call, result)) {
         // The entry hook was attached before this one: calls that began before it are in EARLY.
         if maps::EARLY.remove(thread).is_err() {
             emit::lose(Counter::EntryMissed, Loss::UNKNOWN);
@@ -96,17 +96,17 @@ pub fn vfio_ioctl_kretprobe(ctx: RetProbeContext) -> u32 {
 /// Emits the device's name once, before any other record about it.
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks a map")]
-pub fn introduce(device: u64) {
+pub fn introduce(run: Run, device: u64) {
     // SAFETY: only the presence is of interest.
     if unsafe { maps::DEVICES.get(device) }.is_none() {
-        introduce_as(device, Origin::Seen, &emit::Subject::current());
+        introduce_as(run, device, Origin::Seen, &emit::Subject::current());
     }
 }
 
 /// Emits the name of a device that is not known yet, and its origin.
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks a map")]
-pub fn introduce_as(device: u64, origin: Origin, subject: &emit::Subject) {
+pub fn introduce_as(run: Run, device: u64, origin: Origin, subject: &emit::Subject) {
     if maps::DEVICES.insert(device, 1, emit::NEW_ONLY).is_err() {
         // Another program may have been first: the hook of a call, or the walk.
         // SAFETY: only the presence is of interest.
@@ -126,7 +126,7 @@ pub fn introduce_as(device: u64, origin: Origin, subject: &emit::Subject) {
     if !read::driver_name(device, &mut driver) {
         driver = emit::NO_NAME;
     }
-    let introduced = emit::emit_about(subject, Loss::of(device), || Device {
+    let introduced = emit::emit_about(run, subject, Loss::of(device), || Device {
         device,
         name,
         driver,
@@ -140,7 +140,7 @@ pub fn introduce_as(device: u64, origin: Origin, subject: &emit::Subject) {
 
 #[inline(always)]
 #[expect(unsafe_code, reason = "fills a map value in place")]
-fn entered(device: u64, request: u32, pointer: u64) {
+fn entered(run: Run, device: u64, request: u32, pointer: u64) {
     let Some(call) = SCRATCH.get_ptr_mut(0) else {
         return;
     };
@@ -159,7 +159,7 @@ fn entered(device: u64, request: u32, pointer: u64) {
     if request != VFIO_DEVICE_RESET {
         read_argument(call);
     }
-    emit::emit_at(call.begin_ns, loss_of(call), || Enter {
+    emit::emit_at(run, call.begin_ns, loss_of(call), || Enter {
         device,
         request,
         argument_len: call.argument_len,
@@ -229,7 +229,7 @@ const fn has_argument(request: u32) -> bool {
 }
 
 #[inline(always)]
-fn returned(call: &Ioctl, result: i64) {
+fn returned(run: Run, call: &Ioctl, result: i64) {
     // The kernel could not read it either where it says so.
     if call.unread != 0 && has_argument(call.request) && result != -EFAULT {
         emit::lose(Counter::Unreadable, Loss::of(call.device));
@@ -242,11 +242,11 @@ fn returned(call: &Ioctl, result: i64) {
         }
     }
     if call.request == VFIO_DEVICE_GET_REGION_INFO && result == 0 {
-        infer::described(call);
+        infer::described(run, call);
     }
     if call.request == VFIO_DEVICE_FEATURE && result >= 0 {
         migration_data::learn(call);
-        contexts::settle_wakeup(call);
+        contexts::settle_wakeup(run, call);
     }
     let asks = matches!(
         call.request,
@@ -258,7 +258,7 @@ fn returned(call: &Ioctl, result: i64) {
     } else {
         0
     };
-    emit::emit_in_place(&emit::Subject::current(), loss_of(call), |answer| {
+    emit::emit_in_place(run, &emit::Subject::current(), loss_of(call), |answer| {
         let answer_len = read::user_bytes_in_place(answer, call.pointer, size);
         Exit {
             device: call.device,

@@ -34,10 +34,10 @@ fn entered(file: u64, vma: u64) -> Option<()> {
     Some(())
 }
 
-program!(kretprobe, vfio_mmap_kretprobe, |result| emit::end(
+program!(kretprobe, vfio_mmap_kretprobe, run, |result| emit::end(
     &maps::MMAPS,
     |call| {
-        emit::emit(Loss::of(call.device), || Map {
+        emit::emit(run, Loss::of(call.device), || Map {
             device: call.device,
             address: call.address,
             size: call.size,

@@ -11,16 +11,17 @@ use crate::{
     read,
 };
 
-program!(kprobe, vfio_release_kprobe, |argument| released(argument(
-    1
-)));
+program!(kprobe, vfio_release_kprobe, run, |argument| released(
+    run,
+    argument(1)
+));
 
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks a map")]
-fn released(file: u64) -> Option<()> {
+fn released(run: emit::Run, file: u64) -> Option<()> {
     let device = read::device_of(file)?;
     if read::is_of_own_node(file) {
-        node::closed(NodeKind::Cdev, device, read::device_number(device));
+        node::closed(run, NodeKind::Cdev, device, read::device_number(device));
     }
     // A node that was opened and never bound does not use the device.
     if !read::is_granted(file) {
@@ -35,7 +36,7 @@ fn released(file: u64) -> Option<()> {
         return None;
     }
     let dying = read::is_exiting();
-    emit::emit(emit::Loss::of(device), || Close {
+    emit::emit(run, emit::Loss::of(device), || Close {
         device,
         dying: dying.wire(),
         reserved: 0,

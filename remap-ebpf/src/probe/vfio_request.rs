@@ -5,17 +5,18 @@
 use remap_common::record::Request;
 
 use super::vfio_ioctl::introduce;
-use crate::emit::{self, Loss};
+use crate::emit::{self, Loss, Run};
 
-program!(kprobe, vfio_request_kprobe, |argument| requested(
+program!(kprobe, vfio_request_kprobe, run, |argument| requested(
+    run,
     argument(0),
     argument(1) as u32
 ));
 
 #[inline(always)]
-fn requested(device: u64, count: u32) {
-    introduce(device);
-    emit::emit(Loss::of(device), || Request {
+fn requested(run: Run, device: u64, count: u32) {
+    introduce(run, device);
+    emit::emit(run, Loss::of(device), || Request {
         device,
         count,
         reserved: 0,

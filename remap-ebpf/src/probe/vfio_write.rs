@@ -11,7 +11,7 @@ use remap_common::{
 
 use super::vfio_ioctl;
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     maps::{self, RegionWrite},
     read,
 };
@@ -19,7 +19,8 @@ use crate::{
 /// The offset within a region.
 const WITHIN: u64 = (1 << VFIO_PCI_OFFSET_SHIFT) - 1;
 
-program!(kprobe, vfio_write_kprobe, |argument| entered(
+program!(kprobe, vfio_write_kprobe, run, |argument| entered(
+    run,
     argument(0),
     argument(1),
     argument(2),
@@ -27,7 +28,7 @@ program!(kprobe, vfio_write_kprobe, |argument| entered(
 ));
 
 #[inline(always)]
-fn entered(file: u64, buffer: u64, count: u64, position: u64) -> Option<()> {
+fn entered(run: Run, file: u64, buffer: u64, count: u64, position: u64) -> Option<()> {
     let offset = read::kernel_word(position)?;
     let region = (offset >> VFIO_PCI_OFFSET_SHIFT) as u32;
     let is_state = region >= VFIO_PCI_NUM_REGIONS && offset & WITHIN == 0;
@@ -35,7 +36,7 @@ fn entered(file: u64, buffer: u64, count: u64, position: u64) -> Option<()> {
         return None;
     }
     let device = emit::required(read::device_of(file))?;
-    vfio_ioctl::introduce(device);
+    vfio_ioctl::introduce(run, device);
     let word = written(buffer, count, is_state);
     let call = RegionWrite {
         begin_ns: emit::now(),
@@ -47,7 +48,7 @@ fn entered(file: u64, buffer: u64, count: u64, position: u64) -> Option<()> {
         count,
     };
     if is_state {
-        emit::emit_at(call.begin_ns, Loss::of(device), || StateEnter {
+        emit::emit_at(run, call.begin_ns, Loss::of(device), || StateEnter {
             device,
             offset,
             word: call.word,
@@ -71,7 +72,7 @@ fn written(buffer: u64, count: u64, is_state: bool) -> Option<u32> {
     }
 }
 
-program!(kretprobe, vfio_write_kretprobe, |result| emit::end(
+program!(kretprobe, vfio_write_kretprobe, run, |result| emit::end(
     &maps::REGION_WRITES,
     |call| {
         let result = result as i64;
@@ -79,9 +80,9 @@ program!(kretprobe, vfio_write_kretprobe, |result| emit::end(
             call.offset >> VFIO_PCI_OFFSET_SHIFT == u64::from(VFIO_PCI_CONFIG_REGION_INDEX);
         let word = word_of(call, !is_config, result);
         if is_config {
-            end_config(call, word, result);
+            end_config(run, call, word, result);
         } else {
-            end_state(call, word, result);
+            end_state(run, call, word, result);
         }
     }
 ));
@@ -106,8 +107,8 @@ fn word_of(call: &RegionWrite, is_state: bool, result: i64) -> Option<u32> {
 }
 
 #[inline(always)]
-fn end_config(call: &RegionWrite, word: Option<u32>, result: i64) {
-    emit::emit(Loss::of(call.device), || ConfigWrite {
+fn end_config(run: Run, call: &RegionWrite, word: Option<u32>, result: i64) {
+    emit::emit(run, Loss::of(call.device), || ConfigWrite {
         device: call.device,
         offset: call.offset & WITHIN,
         begin_ns: call.begin_ns,
@@ -118,8 +119,8 @@ fn end_config(call: &RegionWrite, word: Option<u32>, result: i64) {
 }
 
 #[inline(always)]
-fn end_state(call: &RegionWrite, word: Option<u32>, result: i64) {
-    emit::emit(Loss::of(call.device), || StateExit {
+fn end_state(run: Run, call: &RegionWrite, word: Option<u32>, result: i64) {
+    emit::emit(run, Loss::of(call.device), || StateExit {
         device: call.device,
         offset: call.offset,
         begin_ns: call.begin_ns,

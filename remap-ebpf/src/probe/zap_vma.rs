@@ -9,7 +9,7 @@
 use remap_common::counter::Counter;
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter,
     maps::COPIES,
     read, zap,
@@ -31,7 +31,8 @@ fn is_of_copy(vma: u64) -> bool {
     copy == Some(vma) && COPIES.remove(thread).is_ok()
 }
 
-at_entry!(zap_vma_fentry, zap_vma_kprobe, |argument| zapped(
+at_entry!(zap_vma_fentry, zap_vma_kprobe, run, |argument| zapped(
+    run,
     argument(0),
     argument(1),
     argument(2)
@@ -39,13 +40,13 @@ at_entry!(zap_vma_fentry, zap_vma_kprobe, |argument| zapped(
 
 /// Another process than the owner of the VMA may zap it, so no process filter applies.
 #[inline(always)]
-fn zapped(vma: u64, address: u64, size: u64) -> Option<()> {
+fn zapped(run: Run, vma: u64, address: u64, size: u64) -> Option<()> {
     let file = filter::device_file_of_vma(vma)?;
     if is_of_copy(vma) {
         return None;
     }
     let device = read::device_of(file)?;
     let (start, _, offset) = read::range_of_vma(vma)?;
-    zap::report(device, offset + address.wrapping_sub(start), size);
+    zap::report(run, device, offset + address.wrapping_sub(start), size);
     Some(())
 }

@@ -6,7 +6,7 @@ use remap_common::counter::Counter;
 
 use super::{is_device_file, meet, visited};
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     maps, read,
 };
 
@@ -33,7 +33,7 @@ pub extern "C" fn walk_files(context: *mut core::ffi::c_void) -> i32 {
         && is_device_file(file)
         && let Some(subject) = read::subject_of(task)
     {
-        let Some(device) = meet(file, task, &subject) else {
+        let Some(device) = meet(Run::at(context), file, task, &subject) else {
             return 0;
         };
         // The fd is 32 bits, and padding follows it.

@@ -11,13 +11,18 @@ use remap_common::{
     walk::interrupts::{ELSEWHERE, WALKED},
 };
 
-use crate::{contexts, emit::Subject, filter, read};
+use crate::{
+    contexts,
+    emit::{Run, Subject},
+    filter, read,
+};
 
 /// The most vectors that MSI-X has.
 const MAX_VECTORS: u32 = 2048;
 
 /// The walk over one device's vectors.
 struct Vectors {
+    run: Run,
     core: u64,
     device: u64,
     index: u32,
@@ -28,7 +33,7 @@ struct Vectors {
 /// (`remap_common::walk::interrupts`); `None` if a structure could not be read.
 #[inline(always)]
 #[expect(unsafe_code, reason = "passes a callback and its argument to a helper")]
-pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
+pub fn walk(run: Run, device: u64, subject: &Subject) -> Option<u32> {
     let Some(core) = read::core_of(device) else {
         return Some(ELSEWHERE);
     };
@@ -40,14 +45,14 @@ pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
         role: Role::Trigger.wire(),
         generation: generation(index),
     };
-    adopt(subject, &target(VFIO_PCI_ERR_IRQ_INDEX), || {
+    adopt(run, subject, &target(VFIO_PCI_ERR_IRQ_INDEX), || {
         read::err_trigger(core)
     })?;
-    adopt(subject, &target(VFIO_PCI_REQ_IRQ_INDEX), || {
+    adopt(run, subject, &target(VFIO_PCI_REQ_IRQ_INDEX), || {
         read::req_trigger(core)
     })?;
     // Kernels before 6.1 have none.
-    let _ = adopt(subject, &contexts::wakeup_of(device), || {
+    let _ = adopt(run, subject, &contexts::wakeup_of(device), || {
         read::wake_context(device)
     });
     let index = read::enabled_index(core)?;
@@ -60,6 +65,7 @@ pub fn walk(device: u64, subject: &Subject) -> Option<u32> {
         _ => MAX_VECTORS,
     };
     let mut vectors = Vectors {
+        run,
         core,
         device,
         index,
@@ -93,18 +99,23 @@ unsafe extern "C" fn vector(number: u64, vectors: *mut Vectors) -> i64 {
         role: Role::Trigger.wire(),
         generation: filter::generation(vectors.device, vectors.index),
     };
-    let subject = &vectors.subject;
-    let _ = adopt(subject, &target, || read::trigger(interrupt));
+    let (run, subject) = (vectors.run, &vectors.subject);
+    let _ = adopt(run, subject, &target, || read::trigger(interrupt));
     target.role = Role::Mask.wire();
-    let _ = adopt(subject, &target, || read::mask(interrupt));
+    let _ = adopt(run, subject, &target, || read::mask(interrupt));
     target.role = Role::Unmask.wire();
-    let _ = adopt(subject, &target, || read::unmask(interrupt));
+    let _ = adopt(run, subject, &target, || read::unmask(interrupt));
     0
 }
 
 /// Stores the context that `held` reads, if there is one. `None` if it cannot be read.
 #[inline(always)]
-fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> Option<()> {
+fn adopt(
+    run: Run,
+    subject: &Subject,
+    target: &Target,
+    held: impl Fn() -> Option<u64>,
+) -> Option<()> {
     let context = held()?;
     if context == 0 || !contexts::adopt(context, target) {
         return Some(());
@@ -115,6 +126,6 @@ fn adopt(subject: &Subject, target: &Target, held: impl Fn() -> Option<u64>) -> 
         contexts::disown(context, target);
         return Some(());
     }
-    contexts::report(subject, context, target, -1, Origin::Found);
+    contexts::report(run, subject, context, target, -1, Origin::Found);
     Some(())
 }

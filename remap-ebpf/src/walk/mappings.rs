@@ -9,7 +9,7 @@ use remap_common::{
 
 use super::{is_device_file, meet, visited};
 use crate::{
-    emit::{self, Loss},
+    emit::{self, Loss, Run},
     filter, infer, read,
 };
 
@@ -35,21 +35,21 @@ pub extern "C" fn walk_mappings(context: *mut core::ffi::c_void) -> i32 {
         && let Some(file) = read::file_of_vma(vma)
         && is_device_file(file)
     {
-        found(task, vma, file);
+        found(Run::at(context), task, vma, file);
     }
     0
 }
 
 #[inline(always)]
-fn found(task: u64, vma: u64, file: u64) -> Option<()> {
+fn found(run: Run, task: u64, vma: u64, file: u64) -> Option<()> {
     let subject = read::subject_of(task)?;
-    let device = meet(file, task, &subject)?;
+    let device = meet(run, file, task, &subject)?;
     filter::learn_mm(vma, &subject);
     let (start, end, offset) = emit::required(read::range_of_vma(vma))?;
     if filter::something_is_prior() {
         infer::note_description(device, (offset >> VFIO_PCI_OFFSET_SHIFT) as u32);
     }
-    emit::emit_about(&subject, Loss::of(device), || Map {
+    emit::emit_about(run, &subject, Loss::of(device), || Map {
         device,
         address: start,
         size: end - start,

@@ -15,7 +15,7 @@ use remap_common::{
 };
 
 use crate::{
-    emit::{self, Loss, Subject},
+    emit::{self, Loss, Run, Subject},
     filter, maps,
     probe::introduce_as,
     read,
@@ -39,12 +39,12 @@ fn is_device_file(file: u64) -> bool {
 /// Emits the device behind a file and its interrupts, once in a walk.
 #[inline(always)]
 #[expect(unsafe_code, reason = "asks maps for presence")]
-fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
+fn meet(run: Run, file: u64, task: u64, subject: &Subject) -> Option<u64> {
     filter::involve(task, subject.pid);
     let device = emit::required(read::device_of(file))?;
     // SAFETY: only the presence is of interest.
     if unsafe { maps::DEVICES.get(device) }.is_none() {
-        introduce_as(device, Origin::Found, subject);
+        introduce_as(run, device, Origin::Found, subject);
     }
     if read::has_own_driver(device) {
         // Its user may have enabled interrupts that only this driver's own structures hold.
@@ -57,7 +57,7 @@ fn meet(file: u64, task: u64, subject: &Subject) -> Option<u64> {
     }
     let mut met = Met {
         name: emit::NO_NAME,
-        interrupts: interrupts::walk(device, subject).unwrap_or(UNREADABLE),
+        interrupts: interrupts::walk(run, device, subject).unwrap_or(UNREADABLE),
     };
     if !read::device_name(device, &mut met.name) {
         met.name = emit::NO_NAME;

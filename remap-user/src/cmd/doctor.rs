@@ -273,8 +273,9 @@ fn probes() -> Vec<Check> {
         ring_bytes: 1 << 20,
         tracing: true,
         diagnostics: false,
+        perf_events: None,
     };
-    match Probes::attach(options) {
+    match Probes::attach(&options) {
         Ok(mut probes) => {
             let attached = if probes.missing.is_empty() {
                 let count = probes.hooks.count();

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::Notify;
 
 use crate::{
-    cmd::format::Format,
+    cmd::{format::Format, signals},
     confine::disarm_thread,
     exit::{Code, Error},
     threads,
@@ -187,6 +187,7 @@ impl Outbox {
         let writing = Arc::clone(&shared);
         let written = threads::spawn(move || {
             // What it writes to is open. Where the kernel refuses this, the thread writes all the same.
+            signals::leave_to_others();
             let _ = disarm_thread();
             let ended = writing.write();
             writing.failed.store(ended.is_err(), Ordering::Release);
@@ -198,6 +199,7 @@ impl Outbox {
         let watching = Arc::clone(&shared);
         // It ends with the process: the wait cannot be interrupted.
         let watched = threads::spawn(move || {
+            signals::leave_to_others();
             let _ = disarm_thread();
             wait_for_hang_up();
             watching.gone.notify_one();

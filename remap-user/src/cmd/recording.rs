@@ -13,7 +13,10 @@ use std::{
 use remap_core::perfdata::{ClockPair, Machine, Output};
 
 use crate::{
-    cmd::files::{create_private, not_created},
+    cmd::{
+        files::{create_private, not_created},
+        signals,
+    },
     confine::disarm_thread,
     exit::{Code, Error},
     live::clock::{WallClock, monotonic_ns},
@@ -124,6 +127,7 @@ impl Piped {
         let (end, ended) = channel();
         let write = move || {
             // Stdout is open.
+            signals::leave_to_others();
             let _ = disarm_thread();
             let mut stdout = io::stdout().lock();
             let written = arriving

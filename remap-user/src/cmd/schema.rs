@@ -1,4 +1,4 @@
-//! `remap schema`: what the lines of `--json` look like, and the records of the programs.
+//! `remap schema`: what the lines of `--json` look like, and the records of `--perf-events`.
 
 use std::io::{self, Write};
 
@@ -10,8 +10,8 @@ use crate::exit::Error;
 use crate::respond::verdict;
 use remap_core::{c_header, sink::line};
 
-/// Prints the JSON Schema of the lines of trace, serve and drill with --json, or the records of the
-/// programs as a C header.
+/// Prints the JSON Schema of the lines of trace, serve and drill with --json, or the records of trace
+/// --perf-events as a C header.
 #[derive(Args, Debug)]
 pub struct Schema {
     /// Print the C header.

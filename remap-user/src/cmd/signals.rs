@@ -6,15 +6,18 @@
 #![expect(unsafe_code, reason = "sigaction(2), and what a handler may call")]
 
 use std::{
+    ffi::CString,
     io,
     os::{
         fd::{AsFd as _, IntoRawFd as _, OwnedFd},
-        unix::process::CommandExt as _,
+        unix::{ffi::OsStrExt as _, process::CommandExt as _},
     },
+    path::Path,
     process::Command,
+    ptr,
     sync::{
         Arc,
-        atomic::{AtomicI32, AtomicU32, Ordering},
+        atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering},
     },
 };
 
@@ -34,12 +37,29 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// The eventfd that the first one is written to; never closed.
 static EVENTFD: AtomicI32 = AtomicI32::new(-1);
 
+/// The file that the second one removes; never freed.
+static FILE: AtomicPtr<libc::c_char> = AtomicPtr::new(ptr::null_mut());
+
+/// Removes this file also where the second signal ends the process.
+pub fn remove_at_second(path: &Path) {
+    if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
+        FILE.store(path.into_raw(), Ordering::Release);
+    }
+}
+
 extern "C" fn on_signal(signal: libc::c_int) {
     // The second signal: something hangs, perhaps in a driver. The kernel closes the device of an
     // exited process, which disables its IRQs and ends the wait of its driver.
     if COUNT.fetch_add(1, Ordering::AcqRel) > 0 {
-        // SAFETY: a handler may call _exit(2), which does not return.
-        unsafe { libc::_exit(128 + signal) };
+        let file = FILE.load(Ordering::Acquire);
+        // SAFETY: a handler may call unlink(2), on a string that is never freed, and _exit(2), which
+        // does not return.
+        unsafe {
+            if !file.is_null() {
+                libc::unlink(file);
+            }
+            libc::_exit(128 + signal);
+        }
     }
     let one = 1_u64.to_ne_bytes();
     // SAFETY: a handler may call write(2); the buffer is local, and the errno is restored for the
@@ -98,13 +118,26 @@ pub fn stop_signal() -> Result<Arc<Notify>, Error> {
     Ok(notify)
 }
 
+/// Leaves the signals to other threads: this one gives up the right to remove a file.
+pub fn leave_to_others() {
+    // SAFETY: all zeroes is a set of signals; the calls change that, and the mask of this thread.
+    unsafe {
+        let mut ending: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut ending);
+        for signal in ENDING {
+            libc::sigaddset(&raw mut ending, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const ending, ptr::null_mut());
+    }
+}
+
 fn install(signal: libc::c_int) -> io::Result<()> {
     // SAFETY: all zeroes is a sigaction without flags, with an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = on_signal as *const () as libc::sighandler_t;
     action.sa_flags = libc::SA_RESTART;
     // SAFETY: the action is complete, and its handler calls only what a handler may.
-    match unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } {
+    match unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

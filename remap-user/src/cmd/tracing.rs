@@ -23,13 +23,14 @@ use crate::{
         launch::Launcher,
         limits, recording,
         select::{Scope, options},
-        signals::stop_signal,
+        signals::{remove_at_second, stop_signal},
     },
     confine::Confinement,
     exit::{Code, Error, say},
     live::{
         clock::monotonic_ns,
         hooks::lookup::can_be_probed,
+        pin::Pin,
         probes::LoadOptions,
         process::vm_name,
         qemu_log::{self, QemuLogs},
@@ -66,6 +67,13 @@ pub struct Tracing {
     /// more, but a preemptible kernel (PREEMPT full or lazy) skips none of them.
     #[arg(long)]
     kprobes: bool,
+    /// Pass each record on to other programs: a BPF perf event array that only its owner can open is
+    /// pinned at PATH in a BPF file system, such as /sys/fs/bpf/remap, and removed at the end.
+    ///
+    /// `bpftool map event_pipe pinned PATH` and the perf_buffer of libbpf read it; `remap schema --c`
+    /// prints the C header of the records. Numbers stand for the addresses of kernel objects.
+    #[arg(long, value_name = "PATH")]
+    perf_events: Option<PathBuf>,
     /// Do not trace modules that are loaded later. The trace then gives up every capability once its
     /// probes are attached; with --qemu-log it keeps CAP_DAC_READ_SEARCH.
     #[arg(long)]
@@ -80,6 +88,7 @@ pub struct Began {
     session: Session,
     logs: QemuLogs,
     ready: ReadyFile,
+    pin: Option<Arc<Pin>>,
     /// The first signal.
     pub stop: Arc<Notify>,
     /// CLOCK_MONOTONIC ns.
@@ -156,7 +165,12 @@ impl Tracing {
     /// If one is wrong.
     pub fn check(&self) -> Result<(), Error> {
         self.scope.filter()?;
+        self.pin()?;
         qemu_log::check(&self.qemu_log)
+    }
+
+    fn pin(&self) -> Result<Option<Pin>, Error> {
+        self.perf_events.as_deref().map(Pin::at).transpose()
     }
 
     /// Attaches the hooks.
@@ -165,10 +179,16 @@ impl Tracing {
     /// If they cannot be attached.
     pub async fn begin(&self) -> Result<Began, Error> {
         let stop = stop_signal()?;
+        let pin = self.pin()?;
+        if let Some(pin) = &pin {
+            remove_at_second(pin.path());
+        }
+        let pin = pin.map(Arc::new);
         let options = LoadOptions {
             ring_bytes: self.buffer << 20,
             tracing: !self.kprobes,
             diagnostics: self.probe_log,
+            perf_events: pin.clone(),
         };
         let session = Session::attach(options, self.ended(&stop)).await?;
         let start_ns = monotonic_ns()?;
@@ -176,6 +196,7 @@ impl Tracing {
             session,
             logs: QemuLogs::new(&self.qemu_log, start_ns)?,
             ready: ReadyFile::prepare(self.ready_file.as_deref())?,
+            pin,
             stop,
             start_ns,
         })
@@ -254,15 +275,18 @@ impl Tracing {
         launcher: Option<&Launcher>,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
-        let confinement = Confinement::new(!self.no_reattach, &self.qemu_log);
+        let pin = began.pin;
+        let confinement = Confinement::new(!self.no_reattach, &self.qemu_log)
+            .removing(pin.as_deref().map(Pin::path));
         let progress = Starting {
             ready: &began.ready,
             launcher,
         };
-        began
-            .session
-            .run(feed, began.logs, confinement, progress, end)
-            .await
+        let session = began.session;
+        let ran = session.run(feed, began.logs, confinement, progress, end);
+        let summary = ran.await?;
+        pin.as_deref().map_or(Ok(()), Pin::remove)?;
+        Ok(summary)
     }
 
     /// Waits until the user ends the trace, or for its duration from now on.

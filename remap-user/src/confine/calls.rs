@@ -96,15 +96,15 @@ const IOCTLS: &[u64] = &[
 ];
 
 /// Denies every thread of this process all other system calls; with `attaching` those that load and
-/// attach programs are among the allowed ones.
+/// attach programs are among the allowed ones, with `removing` that which removes a file.
 ///
 /// # Errors
 /// If the kernel has no seccomp filters, or refuses this one.
-pub fn restrict(attaching: bool) -> Result<(), Error> {
-    apply_filter_all_threads(&program(attaching)?)
+pub fn restrict(attaching: bool, removing: bool) -> Result<(), Error> {
+    apply_filter_all_threads(&program(attaching, removing)?)
 }
 
-fn program(attaching: bool) -> Result<BpfProgram, BackendError> {
+fn program(attaching: bool, removing: bool) -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
         TRACING.iter().map(|call| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?);
@@ -118,6 +118,9 @@ fn program(attaching: bool) -> Result<BpfProgram, BackendError> {
     rules.insert(libc::SYS_bpf, one_of(0, commands)?);
     if attaching {
         rules.extend(ATTACHING.iter().map(|call| (*call, Vec::new())));
+    }
+    if removing {
+        rules.insert(libc::SYS_unlink, Vec::new());
     }
     let refused = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     SeccompFilter::new(rules, refused, SeccompAction::Allow, TargetArch::x86_64)?.try_into()
@@ -189,7 +192,8 @@ mod tests {
     #[test]
     fn only_what_a_trace_needs_is_allowed() {
         let refused = Some(libc::ENOSYS.cast_unsigned());
-        let [sealed, attaching] = [false, true].map(|attaching| program(attaching).unwrap());
+        let [sealed, attaching] =
+            [false, true].map(|attaching| program(attaching, attaching).unwrap());
         for program in [&sealed, &attaching] {
             let errno = |call, arguments| errno(program, call, arguments);
             for call in [libc::SYS_read, libc::SYS_openat, libc::SYS_futex] {
@@ -217,6 +221,8 @@ mod tests {
         assert_eq!(errno(&sealed, libc::SYS_bpf, [load, 0]), refused);
         assert_eq!(errno(&sealed, libc::SYS_perf_event_open, [0, 0]), refused);
         assert_eq!(errno(&attaching, libc::SYS_bpf, [load, 0]), None);
+        assert_eq!(errno(&sealed, libc::SYS_unlink, [0, 0]), refused);
+        assert_eq!(errno(&attaching, libc::SYS_unlink, [0, 0]), None);
         assert_eq!(errno(&attaching, libc::SYS_perf_event_open, [0, 0]), None);
     }
 }

@@ -20,19 +20,22 @@ pub fn is_available() -> bool {
 }
 
 /// Denies this thread, and those that it starts, everything but to read files in these places (a
-/// folder, or a file). Files that are open stay so. Returns whether the kernel does that.
+/// folder, or a file), and to remove files in these folders. Files that are open stay so. Returns
+/// whether the kernel does that.
 ///
 /// # Errors
 /// If the kernel refuses the rules.
-pub fn restrict(readable: &[PathBuf]) -> Result<bool, RulesetError> {
-    let rules = path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir);
+pub fn restrict(readable: &[PathBuf], removable: &[PathBuf]) -> Result<bool, RulesetError> {
+    let read = path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir);
+    let remove = path_beneath_rules(removable, AccessFs::RemoveFile);
     let status: RestrictionStatus = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(VERSION))?
         .handle_access(AccessNet::from_all(VERSION))?
         .scope(Scope::from_all(VERSION))?
         .create()?
-        .add_rules(rules)?
+        .add_rules(read)?
+        .add_rules(remove)?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
@@ -45,16 +48,17 @@ mod tests {
 
     #[test]
     fn only_what_is_readable_can_be_opened() {
-        let [inside, outside] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let files = [&inside, &outside].map(|folder| folder.path().join("file"));
+        let [inside, outside, scratch] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let files = [&inside, &outside, &scratch].map(|folder| folder.path().join("file"));
         for file in &files {
             fs::write(file, "text").unwrap();
         }
         let readable = vec![inside.path().to_owned()];
-        let [inner, outer] = files;
+        let removable = vec![scratch.path().to_owned()];
+        let [inner, outer, left] = files;
         let thread = std::thread::spawn(move || {
             let available = is_available();
-            let enforced = restrict(&readable).unwrap();
+            let enforced = restrict(&readable, &removable).unwrap();
             assert_eq!(available, enforced);
             let denied = |result: std::io::Result<()>| {
                 result.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
@@ -63,10 +67,14 @@ mod tests {
                 fs::read(&inner).is_err(),
                 denied(fs::read(&outer).map(drop)),
                 denied(fs::write(&inner, "")),
+                denied(fs::write(&left, "")),
+                denied(fs::remove_file(&inner)),
+                fs::remove_file(&left).is_err(),
             ];
             (enforced, seen)
         });
         let (enforced, seen) = thread.join().unwrap();
-        assert_eq!(seen, [false, enforced, enforced]);
+        let expected = [false, enforced, enforced, enforced, enforced, false];
+        assert_eq!(seen, expected);
     }
 }

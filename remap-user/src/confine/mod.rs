@@ -25,6 +25,8 @@ pub struct Confinement {
     /// Whether it attaches to modules that are loaded later.
     reattach: bool,
     logs: Vec<PathBuf>,
+    /// The folder of a file that is removed at the end.
+    removable: Option<PathBuf>,
 }
 
 impl Confinement {
@@ -35,6 +37,16 @@ impl Confinement {
         Self {
             reattach: reattach && !disabled,
             logs: logs.to_vec(),
+            removable: None,
+        }
+    }
+
+    /// The same for a trace that removes this file at its end.
+    #[must_use]
+    pub fn removing(self, file: Option<&Path>) -> Self {
+        Self {
+            removable: file.map(folder),
+            ..self
         }
     }
 
@@ -71,7 +83,8 @@ impl Confinement {
             true => kept(left),
             false => Vec::new(),
         };
-        if !files::restrict(&self.readable()).map_err(|error| refused(&error))? {
+        let (readable, removable) = (self.readable(), self.removable.as_slice());
+        if !files::restrict(&readable, removable).map_err(|error| refused(&error))? {
             sentences.push(
                 "this kernel has no Landlock: the trace may open any file of its user".to_owned(),
             );
@@ -82,7 +95,7 @@ impl Confinement {
     /// Denies all threads the system calls that a trace does not need. Returns a sentence if this
     /// kernel cannot.
     pub fn filter_calls(&self) -> Option<String> {
-        let error = calls::restrict(self.reattach).err()?;
+        let error = calls::restrict(self.reattach, self.removable.is_some()).err()?;
         Some(format!(
             "no filter of system calls ({error}): the trace may make any call of its user"
         ))
@@ -118,7 +131,7 @@ pub fn has_seccomp() -> bool {
 /// If the kernel refuses it.
 pub fn disarm_thread() -> Result<(), Error> {
     capabilities::keep(CapabilitySet::empty()).map_err(|error| refused(&error))?;
-    files::restrict(&[]).map_err(|error| refused(&error))?;
+    files::restrict(&[], &[]).map_err(|error| refused(&error))?;
     Ok(())
 }
 
@@ -168,6 +181,7 @@ mod tests {
         let reattaching = Confinement {
             reattach: true,
             logs: Vec::new(),
+            removable: None,
         };
         assert_eq!(reattaching.kept(), capabilities::ATTACHING);
         assert_eq!(kept(CapabilitySet::empty()), Vec::<String>::new());

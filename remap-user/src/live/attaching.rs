@@ -19,7 +19,7 @@ const VFIO_STATE: &str = "/sys/module/vfio/initstate";
 ///
 /// # Errors
 /// See [`LoadError`]; never [`LoadError::Unloaded`].
-pub async fn attach(options: LoadOptions) -> Result<Probes, LoadError> {
+pub async fn attach(options: &LoadOptions) -> Result<Probes, LoadError> {
     let mut reported = false;
     loop {
         match Probes::attach(options) {

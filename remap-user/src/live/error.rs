@@ -63,6 +63,9 @@ pub enum LoadError {
         hooks = .0.hooks.words(), cause = .0.cause.words(), remedy = .0.cause.remedy()
     )]
     Silent(Silence),
+    /// The perf event array cannot be pinned.
+    #[error("{0}")]
+    Pin(Error),
     /// Any other error of the loader.
     #[error("cannot load the eBPF programs: {0}")]
     Loader(String),
@@ -107,6 +110,7 @@ fn list(obstacles: &[Obstacle]) -> String {
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
         let code = match error {
+            LoadError::Pin(error) => return error,
             LoadError::Loader(_) => Code::Failed,
             _ => Code::Machine,
         };

@@ -14,6 +14,7 @@ pub mod hooks;
 pub mod in_flight;
 mod module_events;
 mod modules;
+pub mod pin;
 pub mod probes;
 pub mod process;
 pub mod qemu_log;

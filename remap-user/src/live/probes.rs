@@ -1,6 +1,6 @@
 //! The loaded programs: hooks, walks, counters.
 
-use std::{io, os::fd::AsFd as _};
+use std::{io, os::fd::AsFd as _, sync::Arc};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
@@ -11,9 +11,12 @@ use aya_log::EbpfLogger;
 use remap_common::{
     counter::STRIDE,
     layout::{KernelAddresses, KernelLayout},
-    loss, phase,
+    loss,
+    number::Key,
+    phase,
 };
 use remap_core::account::{Counters, Loss, Losses, Misses};
+use rustix::rand::{GetRandomFlags, getrandom};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -24,6 +27,7 @@ use super::{
     error::LoadError,
     hooks::{lookup, row::Requirement, set::HookSet, table::TABLE},
     module_events,
+    pin::Pin,
     process::Activity,
     rights::Rights,
     self_test::SelfTest,
@@ -48,7 +52,7 @@ const OPERATIONS_HIDDEN: &str = "the address of vfio_device_fops is hidden or mi
                                  CAP_SYSLOG and `sysctl kernel.kptr_restrict=1` show it";
 
 /// How to load the programs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// Size of the ring, bytes: a power of two, and at least a page.
     pub ring_bytes: u32,
@@ -56,6 +60,8 @@ pub struct LoadOptions {
     pub tracing: bool,
     /// Whether the programs log their own diagnostics (aya-log).
     pub diagnostics: bool,
+    /// Where the records are passed on to other programs, if they are.
+    pub perf_events: Option<Arc<Pin>>,
 }
 
 /// Whether hooks of a newly loaded module could be attached.
@@ -90,11 +96,11 @@ impl Probes {
     ///
     /// # Errors
     /// See [`LoadError`]; a missing hook that is not essential is a sentence in `missing`.
-    pub fn attach(options: LoadOptions) -> Result<Self, LoadError> {
+    pub fn attach(options: &LoadOptions) -> Result<Self, LoadError> {
         Self::try_attach(options).map_err(|error| error.explained(&Rights::read()))
     }
 
-    fn try_attach(options: LoadOptions) -> Result<Self, LoadError> {
+    fn try_attach(options: &LoadOptions) -> Result<Self, LoadError> {
         let kernel = Kernel::running(&lookup::functions())?;
         if !kernel.has_vfio() {
             return Err(LoadError::Unloaded);
@@ -124,7 +130,7 @@ impl Probes {
     }
 
     /// Loads the object; nothing is attached yet.
-    fn load(options: LoadOptions, kernel: &Kernel, measured: Measured) -> Result<Self, LoadError> {
+    fn load(options: &LoadOptions, kernel: &Kernel, measured: Measured) -> Result<Self, LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
@@ -333,14 +339,18 @@ impl Drop for Probes {
 }
 
 fn load_object(
-    options: LoadOptions,
+    options: &LoadOptions,
     cpus: u32,
     btf: &Btf,
     layout: &KernelLayout,
     addresses: &KernelAddresses,
 ) -> Result<Ebpf, LoadError> {
     let diagnostics = u32::from(options.diagnostics);
-    EbpfLoader::new()
+    let pin = options.perf_events.as_deref();
+    let perf_events = u32::from(pin.is_some());
+    let key = number_key().map_err(|error| LoadError::Loader(error.to_string()))?;
+    let mut loader = EbpfLoader::new();
+    loader
         .btf(Some(btf))
         .map_max_entries("RECORDS", options.ring_bytes)
         .map_max_entries("COUNTERS", cpus * STRIDE)
@@ -348,8 +358,29 @@ fn load_object(
         .override_global("LAYOUT", layout.as_bytes(), true)
         .override_global("ADDRESSES", addresses.as_bytes(), true)
         .override_global("DIAGNOSTICS", &diagnostics, true)
-        .load(OBJECT)
-        .map_err(|error| LoadError::of(&error))
+        .override_global("PERF_EVENTS", &perf_events, true)
+        .override_global("NUMBER_KEY", &key, true);
+    if let Some(pin) = pin.filter(|pin| pin.is_there()) {
+        // Programs that are loaded again write to the array that has readers.
+        loader.map_pin_path("EVENTS", pin.path());
+    }
+    let ebpf = loader.load(OBJECT).map_err(|error| LoadError::of(&error))?;
+    if let Some(pin) = pin.filter(|pin| !pin.is_there()) {
+        let map = ebpf.map("EVENTS");
+        let map = map.ok_or_else(|| LoadError::Loader("the object has no map EVENTS".into()))?;
+        pin.pin(map).map_err(LoadError::Pin)?;
+    }
+    Ok(ebpf)
+}
+
+/// A key for the numbers that stand for kernel addresses.
+fn number_key() -> io::Result<Key> {
+    let mut key = Key::default();
+    let (bytes, wanted) = (key.as_mut_bytes(), size_of::<Key>());
+    match getrandom(bytes, GetRandomFlags::empty())? {
+        got if got == wanted => Ok(key),
+        _ => Err(io::Error::other("getrandom: too few bytes")),
+    }
 }
 
 /// How many CPUs the machine can have.

@@ -21,7 +21,7 @@ use crate::scenario::equip_with_qemu;
 use crate::spec::{Driver, Spec};
 use crate::suite::Suite;
 use crate::watch::Output;
-use crate::{driver, interrupt};
+use crate::{c, driver, interrupt};
 
 /// Tests that share a guest, and what that guest is made of.
 struct Group {
@@ -86,6 +86,12 @@ const GROUPS: &[Group] = &[
         ..GROUP
     },
     Group {
+        name: "perf",
+        series: &[Series::V6_12],
+        equip: equip_perf,
+        ..GROUP
+    },
+    Group {
         name: "rt",
         series: &[Series::Rt],
         equip: equip_rt,
@@ -111,6 +117,15 @@ fn equip_stock(spec: &mut Spec) -> Result<()> {
     spec.devices = vec![Device::Edu, Device::Nvme, Device::E1000e];
     spec.overlays
         .push(overlay::packages(Suite::Bookworm, &["bpftrace"])?);
+    Ok(())
+}
+
+/// Programs that read a trace beside its output.
+fn equip_perf(spec: &mut Spec) -> Result<()> {
+    let programs = ["bpftool", "bpftrace", "libbpf1", "linux-perf"];
+    spec.overlays
+        .push(overlay::packages(Suite::Bookworm, &programs)?);
+    spec.overlays.push(c::records()?);
     Ok(())
 }
 

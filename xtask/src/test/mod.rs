@@ -55,6 +55,7 @@ pub fn main(args: &Args) -> Result<u8> {
         lint::run(&series, filter, &mut report)?;
     }
     if wanted(Part::Unit) {
+        setup::run(&[setup::Requirement::Fuzz])?;
         unit::run(filter, &mut report)?;
     }
     if wanted(Part::Fuzz) {

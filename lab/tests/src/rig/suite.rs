@@ -21,6 +21,8 @@ pub enum Group {
     Stock,
     /// As [`Self::Vectors`], for a round of everything that happens on a host.
     Soak,
+    /// As [`Self::Vectors`], with programs that read a trace beside its output.
+    Perf,
     /// As [`Self::Vectors`], on a PREEMPT_RT kernel; the last device raises interrupts.
     Rt,
 }
@@ -36,7 +38,10 @@ impl Group {
             "stock" => Self::Stock,
             "rt" => Self::Rt,
             "soak" => Self::Soak,
-            _ => bail!("unknown group {name}: use bitmap, vectors, qemu, cdev, stock, rt or soak"),
+            "perf" => Self::Perf,
+            _ => bail!(
+                "unknown group {name}: use bitmap, vectors, qemu, cdev, stock, rt, soak or perf"
+            ),
         })
     }
 
@@ -44,9 +49,7 @@ impl Group {
     pub fn encoding(self) -> &'static str {
         match self {
             Self::Bitmap => "bitmap",
-            Self::Vectors | Self::Qemu | Self::Cdev | Self::Stock | Self::Rt | Self::Soak => {
-                "vectors"
-            }
+            _ => "vectors",
         }
     }
 }

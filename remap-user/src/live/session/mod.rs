@@ -60,7 +60,7 @@ impl Session {
         end: impl Future<Output = ()>,
     ) -> Result<Self, Error> {
         let probes = tokio::select! {
-            probes = attach(options) => Some(probes?),
+            probes = attach(&options) => Some(probes?),
             () = end => None,
         };
         Ok(Self { options, probes })

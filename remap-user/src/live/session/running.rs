@@ -226,7 +226,7 @@ impl<S: Sink> Running<S> {
             ModuleAction::None => {}
             ModuleAction::Walk => walking.repeat(probes)?,
             ModuleAction::Reload if self.feed.taken() == Taken::default() => {
-                self.attached = Attached::new(attach(self.options).await?)?;
+                self.attached = Attached::new(attach(&self.options).await?)?;
             }
             ModuleAction::Reload => say(format_args!("{NOT_MEASURED}")),
         }

@@ -1,0 +1,14 @@
+//! Programs that read a trace beside its own output.
+
+mod pin;
+mod pipe;
+
+use crate::{PERF, Test};
+
+pub fn tests() -> Vec<Test> {
+    [pin::TESTS, pipe::TESTS]
+        .into_iter()
+        .flatten()
+        .map(|(name, body)| Test::new(*name, PERF, *body))
+        .collect()
+}
