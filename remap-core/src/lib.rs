@@ -11,6 +11,7 @@ pub mod decode;
 pub mod errno;
 pub mod event;
 mod json;
+pub mod metrics;
 pub mod model;
 pub mod order;
 pub mod parse;

@@ -168,6 +168,11 @@ impl<S: Sink> Pipeline<S> {
         }
     }
 
+    /// Takes the account so far.
+    pub fn account(&mut self, so_far: &dyn Fn() -> Account) {
+        self.sink.account(so_far);
+    }
+
     /// Records taken so far.
     pub fn taken(&self) -> Taken {
         Taken {

@@ -100,40 +100,44 @@ pub struct Account {
 }
 
 impl Account {
-    /// Sums up the account.
-    pub fn close(counters: &Counters, taken: Taken, missing: Missing) -> Self {
+    /// The account of a trace that runs: what is under way is neither delivered nor lost yet.
+    pub fn so_far(counters: &Counters, taken: Taken, missing: Missing) -> Self {
         let counted = Counter::ALL
             .into_iter()
             .filter_map(|counter| Some((counter.loss()?, counters.get(counter))));
-        let mut lost: BTreeMap<String, u64> = BTreeMap::new();
-        let mut lose = |reason: &str, count: u64| {
-            if count > 0 {
-                *lost.entry(reason.to_owned()).or_insert(0) += count;
-            }
+        let mut account = Self {
+            delivered: taken.delivered,
+            ..Self::default()
         };
-        counted.for_each(|(reason, count)| lose(reason, count));
+        counted.for_each(|(reason, count)| account.lose(reason, count));
         let Missing {
             skipped,
             missed,
             returns,
         } = missing;
-        lose("return_missed", returns);
-        lose(RECURSION, skipped.total());
-        lose(PROBE_MISSED, missed.total());
-        lose("unfinished", counters.unfinished());
-        lose("undecodable", taken.undecodable);
-        let sent = counters.get(Counter::Sent);
-        lose(
-            "unread",
-            sent.saturating_sub(taken.delivered + taken.undecodable),
-        );
+        account.lose("return_missed", returns);
+        account.lose(RECURSION, skipped.total());
+        account.lose(PROBE_MISSED, missed.total());
+        account.lose("undecodable", taken.undecodable);
         let never = returns + skipped.total() + missed.total();
-        Self {
-            seen: skipped.known.then(|| counters.get(Counter::Seen) + never),
-            delivered: taken.delivered,
-            lost,
-            skipped: skipped.possible() + missed.possible(),
-            missed: [skipped.by, missed.by].concat(),
+        account.seen = skipped.known.then(|| counters.get(Counter::Seen) + never);
+        account.skipped = skipped.possible() + missed.possible();
+        account.missed = [skipped.by, missed.by].concat();
+        account
+    }
+
+    /// Sums up the account.
+    pub fn close(counters: &Counters, taken: Taken, missing: Missing) -> Self {
+        let mut account = Self::so_far(counters, taken, missing);
+        account.lose("unfinished", counters.unfinished());
+        let sent = counters.get(Counter::Sent);
+        account.lose("unread", sent.saturating_sub(taken.all()));
+        account
+    }
+
+    fn lose(&mut self, reason: &str, count: u64) {
+        if count > 0 {
+            *self.lost.entry(reason.to_owned()).or_insert(0) += count;
         }
     }
 

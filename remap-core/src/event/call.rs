@@ -265,11 +265,13 @@ pub fn feature_name(feature: u32) -> Option<&'static str> {
 }
 
 /// The name of a device's request without `VFIO_DEVICE_`, or its number.
+#[derive(Clone, Copy, Debug)]
 pub struct RequestName(pub u32);
 
-impl fmt::Display for RequestName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+impl RequestName {
+    /// The name; `None` if the request has none here.
+    pub fn known(self) -> Option<&'static str> {
+        Some(match self.0 {
             uapi::VFIO_DEVICE_GET_INFO => "GET_INFO",
             uapi::VFIO_DEVICE_GET_REGION_INFO => "GET_REGION_INFO",
             uapi::VFIO_DEVICE_GET_IRQ_INFO => "GET_IRQ_INFO",
@@ -284,8 +286,17 @@ impl fmt::Display for RequestName {
             uapi::VFIO_DEVICE_BIND_IOMMUFD => "BIND_IOMMUFD",
             uapi::VFIO_DEVICE_ATTACH_IOMMUFD_PT => "ATTACH_IOMMUFD_PT",
             uapi::VFIO_DEVICE_DETACH_IOMMUFD_PT => "DETACH_IOMMUFD_PT",
-            request => return write!(f, "ioctl {request:#x}"),
+            _ => return None,
         })
+    }
+}
+
+impl fmt::Display for RequestName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.known() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "ioctl {:#x}", self.0),
+        }
     }
 }
 

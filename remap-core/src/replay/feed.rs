@@ -165,6 +165,13 @@ impl<S: Sink> Feed<S> {
         }
     }
 
+    /// [`Pipeline::account`]; a recording has only the final one.
+    pub fn account(&mut self, so_far: &dyn Fn() -> Account) {
+        if let Intake::Pipeline(pipeline) = &mut self.intake {
+            pipeline.account(so_far);
+        }
+    }
+
     /// [`Pipeline::taken`].
     pub fn taken(&self) -> Taken {
         match &self.intake {

@@ -19,6 +19,7 @@ mod tests;
 
 use std::io;
 
+use crate::account::Account;
 use crate::event::Event;
 use crate::model::{Blind, Output, Summary};
 use crate::vmm::{checkpoint::Checkpoint, downtime::Downtime};
@@ -57,6 +58,9 @@ pub trait Sink {
 
     /// From now on the process `pid` runs the virtual machine `vm`; `None`: another program.
     fn owner(&mut self, pid: u32, vm: Option<&str>);
+
+    /// The account so far, of a trace that runs; lines have only the one of the summary.
+    fn account(&mut self, _so_far: &dyn Fn() -> Account) {}
 
     /// The end.
     ///
