@@ -6,6 +6,7 @@ pub mod confine;
 pub mod exit;
 pub mod kernel;
 pub mod live;
+pub mod metrics;
 pub mod respond;
 pub mod threads;
 pub mod vfio;

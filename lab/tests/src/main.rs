@@ -13,6 +13,7 @@ mod cycles;
 mod death;
 mod fault;
 mod finding;
+mod fleet;
 mod input;
 mod loss;
 mod migration;
@@ -71,6 +72,7 @@ fn tests() -> Vec<Test> {
         soak::tests(),
         replay::tests(),
         perf::tests(),
+        fleet::tests(),
         rights::tests(),
     ];
     let shared = [

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use remap_core::sink::{Sink, json::Json, table::Identity};
+use remap_core::{
+    metrics::Meter,
+    sink::{Sink, json::Json, table::Identity},
+};
 
 use crate::{
     cmd::{
@@ -15,6 +18,7 @@ use crate::{
         writer::{Bounded, Writer},
     },
     exit::Error,
+    metrics,
 };
 
 /// Shows remap cycles, state changes and findings of every VFIO device, live.
@@ -36,6 +40,13 @@ pub struct Trace {
     /// Write a recording too, which `remap report` and perf read.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Serve what is counted as OpenMetrics, at http://ADDR/metrics: to Prometheus, for example.
+    ///
+    /// ADDR is a port of 127.0.0.1, or an IP address with a port. It is served until the trace ends,
+    /// without encryption and to any reader: choose an address that other hosts can reach only in a
+    /// network that you trust.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<metrics::Address>,
     /// Overwrite the file of --record.
     #[arg(long, requires = "record")]
     force: bool,
@@ -56,16 +67,19 @@ impl Trace {
         let record = record
             .map(|path| recording::create(path, self.force))
             .transpose()?;
+        // Before the probes are attached: a port in use is an early error.
+        let served = self.metrics.map(metrics::serve).transpose()?;
+        let meter = served.map(|(meter, _)| meter);
         let began = self.tracing.begin().await?;
         let outbox = Outbox::start(Format::new(self.shown.json))?;
         let out = Writer::new(outbox.clone());
         let summary = if self.shown.json {
             let sink = Bounded::new(Json::new(out), outbox.clone());
-            self.follow(began, record, sink, &outbox).await
+            self.follow(began, (record, meter), sink, &outbox).await
         } else {
             let sink = text(out, began.start_ns);
             let sink = Bounded::new(sink, outbox.clone());
-            self.follow(began, record, sink, &outbox).await
+            self.follow(began, (record, meter), sink, &outbox).await
         };
         // The error of the output first: it also fails the trace.
         let unread = outbox.finish()?;
@@ -77,7 +91,7 @@ impl Trace {
     async fn follow<S: Sink>(
         &self,
         began: Began,
-        record: Option<Destination>,
+        (record, meter): (Option<Destination>, Option<Meter>),
         sink: S,
         outbox: &Outbox,
     ) -> Result<remap_core::model::Summary, Error> {
@@ -93,6 +107,7 @@ impl Trace {
             events: self.shown.events,
             stages: self.shown.stages,
             recording: record.map(Destination::begin).transpose()?,
+            meter,
         };
         self.tracing.follow(began, wanted, sink, end).await
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use remap_core::{
     account::{Miss, RECURSION},
     correlate::Options,
+    metrics::{Meter, Metered},
     model::{BlindCause, Ns, Summary},
     perfdata::Output,
     pipeline::{Pipeline, VmNames},
@@ -25,7 +26,7 @@ use crate::{
         select::{Scope, options},
         signals::{remove_at_second, stop_signal},
     },
-    confine::Confinement,
+    confine::{Confinement, Network},
     exit::{Code, Error, say},
     live::{
         clock::monotonic_ns,
@@ -128,6 +129,8 @@ pub struct Wanted {
     pub stages: bool,
     /// Where it is recorded.
     pub recording: Option<Box<dyn Output>>,
+    /// What counts it.
+    pub meter: Option<Meter>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -213,10 +216,13 @@ impl Tracing {
         sink: S,
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
+        let wants = options(&wanted.selection);
+        let metered = wanted.meter.is_some();
         let options = Options {
+            interrupts: wants.interrupts || metered,
             sees_consumers: began.sees_consumers(),
             stages: wanted.stages,
-            ..options(&wanted.selection)
+            ..wants
         };
         let filter = self.scope.filter()?;
         let capture = match wanted.recording {
@@ -229,8 +235,12 @@ impl Tracing {
             None => names,
         };
         let sink = Select::new(sink, wanted.selection);
-        let pipeline = Pipeline::new(options, filter, names, wanted.events, sink);
-        self.session(began, Feed::new(pipeline, capture), None, end)
+        let shown = (wanted.events, wants.interrupts);
+        let sink = Metered::new(sink, wanted.meter, shown);
+        let events = wanted.events || metered;
+        let pipeline = Pipeline::new(options, filter, names, events, sink);
+        let network = Network { serves: metered };
+        self.session(began, Feed::new(pipeline, capture), (None, network), end)
             .await
     }
 
@@ -248,7 +258,8 @@ impl Tracing {
     ) -> Result<Summary, Error> {
         let capture = self.capture(&began, out, addresses)?;
         let feed = Feed::recording(capture, Box::new(vm_name));
-        self.session(began, feed, launcher, end).await
+        let network = Network::default();
+        self.session(began, feed, (launcher, network), end).await
     }
 
     fn capture(
@@ -272,12 +283,13 @@ impl Tracing {
         &self,
         began: Began,
         feed: Feed<S>,
-        launcher: Option<&Launcher>,
+        (launcher, network): (Option<&Launcher>, Network),
         end: impl Future<Output = ()>,
     ) -> Result<Summary, Error> {
         let pin = began.pin;
         let confinement = Confinement::new(!self.no_reattach, &self.qemu_log)
-            .removing(pin.as_deref().map(Pin::path));
+            .removing(pin.as_deref().map(Pin::path))
+            .on(network);
         let progress = Starting {
             ready: &began.ready,
             launcher,

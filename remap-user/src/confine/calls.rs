@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Network;
 use aya_obj::generated::{
     PERF_EVENT_IOC_DISABLE, PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF, bpf_cmd,
 };
@@ -73,6 +74,19 @@ const ATTACHING: &[c_long] = &[
     libc::SYS_uname,
 ];
 
+/// What a server needs whose socket listens.
+const SERVING: &[c_long] = &[
+    libc::SYS_accept4,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_recvfrom,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+];
+
 /// The commands of bpf(2) on what is loaded: maps, and what the kernel counts.
 const ON_LOADED: &[bpf_cmd] = &[
     bpf_cmd::BPF_MAP_LOOKUP_ELEM,
@@ -96,15 +110,16 @@ const IOCTLS: &[u64] = &[
 ];
 
 /// Denies every thread of this process all other system calls; with `attaching` those that load and
-/// attach programs are among the allowed ones, with `removing` that which removes a file.
+/// attach programs are among the allowed ones, with `removing` that which removes a file, with `network`
+/// those on sockets.
 ///
 /// # Errors
 /// If the kernel has no seccomp filters, or refuses this one.
-pub fn restrict(attaching: bool, removing: bool) -> Result<(), Error> {
-    apply_filter_all_threads(&program(attaching, removing)?)
+pub fn restrict(attaching: bool, removing: bool, network: Network) -> Result<(), Error> {
+    apply_filter_all_threads(&program(attaching, removing, network)?)
 }
 
-fn program(attaching: bool, removing: bool) -> Result<BpfProgram, BackendError> {
+fn program(attaching: bool, removing: bool, network: Network) -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
         TRACING.iter().map(|call| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?);
@@ -116,6 +131,9 @@ fn program(attaching: bool, removing: bool) -> Result<BpfProgram, BackendError> 
     );
     let commands = ON_LOADED.iter().map(|command| *command as u64);
     rules.insert(libc::SYS_bpf, one_of(0, commands)?);
+    if network.serves {
+        rules.extend(SERVING.iter().map(|call| (*call, Vec::new())));
+    }
     if attaching {
         rules.extend(ATTACHING.iter().map(|call| (*call, Vec::new())));
     }
@@ -190,10 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn a_server_may_answer_and_make_no_socket() {
+        let program = program(false, false, Network { serves: true }).unwrap();
+        for call in SERVING {
+            assert_eq!(errno(&program, *call, [0, 0]), None);
+        }
+        for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_listen] {
+            assert!(errno(&program, call, [0, 0]).is_some());
+        }
+    }
+
+    #[test]
     fn only_what_a_trace_needs_is_allowed() {
         let refused = Some(libc::ENOSYS.cast_unsigned());
-        let [sealed, attaching] =
-            [false, true].map(|attaching| program(attaching, attaching).unwrap());
+        let [sealed, attaching] = [false, true]
+            .map(|attaching| program(attaching, attaching, Network::default()).unwrap());
         for program in [&sealed, &attaching] {
             let errno = |call, arguments| errno(program, call, arguments);
             for call in [libc::SYS_read, libc::SYS_openat, libc::SYS_futex] {
@@ -202,6 +231,7 @@ mod tests {
             for call in [
                 libc::SYS_execve,
                 libc::SYS_socket,
+                libc::SYS_accept4,
                 libc::SYS_ptrace,
                 libc::SYS_clone3,
                 libc::SYS_mount,

@@ -27,6 +27,14 @@ pub struct Confinement {
     logs: Vec<PathBuf>,
     /// The folder of a file that is removed at the end.
     removable: Option<PathBuf>,
+    network: Network,
+}
+
+/// What a trace does with sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// It answers on a socket that it listens on.
+    pub serves: bool,
 }
 
 impl Confinement {
@@ -38,6 +46,7 @@ impl Confinement {
             reattach: reattach && !disabled,
             logs: logs.to_vec(),
             removable: None,
+            network: Network::default(),
         }
     }
 
@@ -48,6 +57,12 @@ impl Confinement {
             removable: file.map(folder),
             ..self
         }
+    }
+
+    /// The same, for a trace that uses sockets.
+    #[must_use]
+    pub fn on(self, network: Network) -> Self {
+        Self { network, ..self }
     }
 
     /// Whether the trace attaches to modules that are loaded later.
@@ -95,7 +110,7 @@ impl Confinement {
     /// Denies all threads the system calls that a trace does not need. Returns a sentence if this
     /// kernel cannot.
     pub fn filter_calls(&self) -> Option<String> {
-        let error = calls::restrict(self.reattach, self.removable.is_some()).err()?;
+        let error = calls::restrict(self.reattach, self.removable.is_some(), self.network).err()?;
         Some(format!(
             "no filter of system calls ({error}): the trace may make any call of its user"
         ))
@@ -182,6 +197,7 @@ mod tests {
             reattach: true,
             logs: Vec::new(),
             removable: None,
+            network: Network::default(),
         };
         assert_eq!(reattaching.kept(), capabilities::ATTACHING);
         assert_eq!(kept(CapabilitySet::empty()), Vec::<String>::new());

@@ -15,7 +15,7 @@ use remap_common::{
     number::Key,
     phase,
 };
-use remap_core::account::{Counters, Loss, Losses, Misses};
+use remap_core::account::{Account, Counters, Loss, Losses, Misses, Missing, Taken};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zerocopy::IntoBytes as _;
 
@@ -81,6 +81,8 @@ pub struct Probes {
     losses: Losses,
     /// The sum of the loss counters when the table of losses was last read.
     placed: u64,
+    /// What no program saw, as of the same time.
+    unseen: Missing,
     /// The layout that the programs read by.
     layout: KernelLayout,
     /// The hooks.
@@ -152,6 +154,7 @@ impl Probes {
             counters,
             losses: Losses::default(),
             placed: 0,
+            unseen: Missing::default(),
             layout: measured.layout,
             hooks: HookSet::new(btf, options.tracing),
             self_test: SelfTest::default(),
@@ -277,10 +280,20 @@ impl Probes {
         let lost = self.counters().lost();
         let changed = lost != std::mem::replace(&mut self.placed, lost);
         let table = changed.then(|| self.counters.losses());
-        let mut skipped = self.skipped()?;
-        skipped.by.extend(self.hooks.missed()?.by);
+        self.unseen = Missing {
+            skipped: self.skipped()?,
+            missed: self.hooks.missed()?,
+            returns: 0,
+        };
+        let mut skipped = self.unseen.skipped.clone();
+        skipped.by.extend_from_slice(&self.unseen.missed.by);
         let times = (asked_ns, monotonic_ns()?);
         Ok(self.losses.since(times, table, &skipped))
+    }
+
+    /// The account as of the last call of [`Self::losses`].
+    pub fn account(&self, taken: Taken) -> Account {
+        Account::so_far(&self.counters(), taken, self.unseen.clone())
     }
 
     /// Whether hooks fire, by a call of this process; `None` if they do.

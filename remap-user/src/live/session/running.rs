@@ -268,6 +268,8 @@ impl<S: Sink> Running<S> {
         let activities = |threads: &[u64]| probes.activities(threads);
         self.calls.poll(activities, |call| feed.returned(call))?;
         feed.losses(probes.losses()?);
+        let taken = feed.taken();
+        feed.account(&|| probes.account(taken));
         let watermark_ns = match watermark_ns {
             Some(watermark_ns) => watermark_ns,
             None => self.watermark.behind(feed.latest_ns()),
