@@ -25,6 +25,7 @@ mod mutants;
 mod outcome;
 mod overlay;
 mod process;
+mod prometheus;
 mod qemu;
 mod scenario;
 mod setup;

@@ -10,7 +10,7 @@ use clap::Parser;
 
 use crate::kernel::{Choice, Series};
 use crate::process::{command, quiet};
-use crate::{apt, busybox, cache, kernel, linker};
+use crate::{apt, busybox, cache, kernel, linker, prometheus};
 
 /// Fetch and install what the other tasks need. Idempotent; they all run it.
 #[derive(Parser)]
@@ -77,6 +77,7 @@ pub fn main(args: &Args) -> Result<u8> {
     println!("bpf-linker in {}", linker::ensure()?.display());
     retry_build_script()?;
     println!("busybox: {}", busybox::ensure()?.display());
+    println!("prometheus: {}", prometheus::ensure()?.display());
     for series in Series::ALL {
         let kernel = kernel::ensure(series, args.refresh)?;
         println!("kernel {}: {}", series.label(), kernel.vmlinux().display());
