@@ -10,6 +10,7 @@ pub mod correlate;
 pub mod decode;
 pub mod errno;
 pub mod event;
+pub mod export;
 mod json;
 pub mod metrics;
 pub mod model;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::{
-    doctor::Doctor, drill::Drill, list::List, record::Record, report::Report, schema::Schema,
-    serve::Serve, trace::Trace,
+    doctor::Doctor, drill::Drill, export::Export, list::List, record::Record, report::Report,
+    schema::Schema, serve::Serve, trace::Trace,
 };
 use crate::confine::needs;
 use crate::exit::Error;
@@ -24,6 +24,7 @@ enum Command {
     Trace(Trace),
     Record(Record),
     Report(Report),
+    Export(Export),
     Serve(Serve),
     Drill(Drill),
     Schema(Schema),
@@ -41,6 +42,7 @@ impl Cli {
             Command::Trace(trace) => trace.run(),
             Command::Record(record) => return record.run(),
             Command::Report(report) => report.run(),
+            Command::Export(export) => export.run(),
             Command::List(list) => list.run(),
             Command::Serve(serve) => serve.run(),
             Command::Drill(drill) => drill.run(),

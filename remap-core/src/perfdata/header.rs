@@ -41,6 +41,14 @@ pub struct ClockPair {
     pub monotonic_ns: u64,
 }
 
+impl ClockPair {
+    /// The wall clock time (CLOCK_REALTIME ns) of a moment (CLOCK_MONOTONIC ns); `None` if that is before 1970.
+    pub fn wall_of(self, monotonic_ns: u64) -> Option<u64> {
+        let since = i128::from(monotonic_ns) - i128::from(self.monotonic_ns);
+        u64::try_from(i128::from(self.wall_ns) + since).ok()
+    }
+}
+
 /// Of `struct perf_event_attr` (`PERF_ATTR_SIZE_VER5`), bytes.
 const ATTR_BYTES: u32 = 112;
 /// `PERF_TYPE_TRACEPOINT`.

@@ -11,12 +11,14 @@
 
 mod format;
 mod header;
+mod origin;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use header::{ClockPair, Machine};
+pub use origin::Origin;
 pub use read::{Part, Place, Reader};
 pub use write::{Output, Writer};
 

@@ -6,7 +6,8 @@ use remap_common::record::KINDS;
 use zerocopy::IntoBytes as _;
 
 use super::{
-    COMMON, FILE_HEADER, FIRST_EVENT, MAGIC, PIPE_HEADER, STEP, format::STEP_FIELDS, id_of, kind,
+    COMMON, FILE_HEADER, FILLED, FIRST_EVENT, MAGIC, Origin, PIPE_HEADER, STEP,
+    format::STEP_FIELDS, id_of, kind,
 };
 
 /// What a recording consists of.
@@ -28,6 +29,9 @@ const MOST_PARTS: u32 = 64;
 /// What precedes the raw data in a sample: identifier, ip, pid, tid, time, cpu, period, length.
 const SAMPLE: usize = 8 + 8 + 8 + 8 + 8 + 8 + 4;
 
+/// What a finished file keeps of pipe mode before its data, bytes: at most so much of it is looked at.
+const MOST_HEADERS: u64 = 1 << 20;
+
 /// A recording that is read from its beginning on.
 pub struct Reader<R> {
     source: R,
@@ -41,6 +45,7 @@ pub struct Reader<R> {
     /// The parts of a step so far.
     parts: (u32, Vec<u8>),
     cut: Option<Place>,
+    origin: Origin,
 }
 
 impl<R: Read> Reader<R> {
@@ -57,6 +62,7 @@ impl<R: Read> Reader<R> {
             fields: Vec::new(),
             parts: (0, Vec::new()),
             cut: None,
+            origin: Origin::default(),
         };
         reader.begin()?;
         Ok(reader)
@@ -95,7 +101,20 @@ impl<R: Read> Reader<R> {
             return Err(invalid("its header is damaged"));
         };
         self.end = Some(end);
+        // Behind the filler are the records with which pipe mode began.
+        if (FILLED..FILLED + MOST_HEADERS).contains(&data) {
+            self.skip(FILLED - self.at)?;
+            let length = usize::try_from(data - FILLED).unwrap_or_default();
+            let mut headers = vec![0; length];
+            self.whole(&mut headers)?;
+            self.origin.take_all(&headers);
+        }
         self.skip(data - self.at)
+    }
+
+    /// Where and when it was made, as far as it was read.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Where it was cut off; `None` if it was not, or not read that far.
@@ -151,6 +170,7 @@ impl<R: Read> Reader<R> {
                     }
                     Sample::Step(json) => return Ok(Some(Part::Step(json))),
                 },
+                kind::HEADER_FEATURE => self.origin.take(&self.body),
                 _ => {}
             }
         }

@@ -130,11 +130,10 @@ impl<W: Write> Writer<W> {
             let body = body.bytes(b"remap:").bytes(name.as_bytes()).bytes(&[0]);
             self.record(kind::EVENT_UPDATE, &body.pad(8).0)?;
         }
+        // The host name once more: file mode overwrites the filler.
         for (number, section) in self.head.features() {
-            if number != feature::HOSTNAME {
-                let body = Bytes::default().u64(number.into()).bytes(&section).pad(8);
-                self.record(kind::HEADER_FEATURE, &body.0)?;
-            }
+            let body = Bytes::default().u64(number.into()).bytes(&section).pad(8);
+            self.record(kind::HEADER_FEATURE, &body.0)?;
         }
         Ok(())
     }

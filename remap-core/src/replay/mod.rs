@@ -28,7 +28,7 @@ use crate::{
     account::{Account, Loss},
     decode::in_flight::{ObservedCall, ObservedReturn},
     model::{Blind, Summary},
-    perfdata::{Part, Place, Reader},
+    perfdata::{Origin, Part, Place, Reader},
     pipeline::{Filter, Pipeline, VmNames},
     sink::Sink,
     vmm::{checkpoint::Checkpoint, log::LogAccount},
@@ -133,6 +133,11 @@ impl<R: Read> Recording<R> {
             Step::Start(_) => Err(invalid("it is of another version of remap")),
             _ => Err(invalid("it does not begin with a start")),
         }
+    }
+
+    /// Where and when it was made.
+    pub fn origin(&self) -> &Origin {
+        self.reader.origin()
     }
 
     /// Answers the names of virtual machines as the trace did: for the pipeline of the replay.

@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod drill;
+pub mod export;
 pub mod list;
 pub mod record;
 pub mod report;
@@ -10,6 +11,7 @@ pub mod serve;
 pub mod signals;
 pub mod trace;
 
+mod excerpt;
 mod files;
 mod format;
 mod launch;

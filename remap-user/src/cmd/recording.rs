@@ -44,18 +44,23 @@ pub enum Destination {
 /// # Errors
 /// If it cannot be opened.
 pub fn create(path: &Path, force: bool) -> Result<Destination, Error> {
-    let failed = |reason: String| {
-        let path = path.display();
-        let message = format!("creating the recording {path} failed: {reason}");
-        Error::with_message(Code::Failed, message)
-    };
     if path == Path::new("-") {
         if io::stdout().is_terminal() {
             let reason = "stdout is a terminal: redirect it, or pipe it into `perf script -i -`";
-            return Err(failed(reason.to_owned()));
+            return Err(refused("recording", path, reason));
         }
         return Ok(Destination::Stdout);
     }
+    create_file("recording", path, force).map(Destination::File)
+}
+
+/// Creates a regular file that only its owner can read; `what` it is, for the error. An existing one is
+/// refused, unless `force` says that it may be overwritten; it keeps its contents until then.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn create_file(what: &str, path: &Path, force: bool) -> Result<File, Error> {
+    let failed = |reason: &str| refused(what, path, reason);
     let file = match force {
         true => create_private(path, false),
         false => {
@@ -65,13 +70,19 @@ pub fn create(path: &Path, force: bool) -> Result<Destination, Error> {
     };
     let is_file = |file: &File| file.metadata().map(|meta| meta.is_file());
     match file.and_then(|file| Ok((is_file(&file)?, file))) {
-        Ok((true, file)) => Ok(Destination::File(file)),
-        Ok((false, _)) => Err(failed("it is not a regular file".to_owned())),
+        Ok((true, file)) => Ok(file),
+        Ok((false, _)) => Err(failed("it is not a regular file")),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(failed("it exists; --force overwrites it".to_owned()))
+            Err(failed("it exists; --force overwrites it"))
         }
-        Err(error) => Err(failed(not_created(&error))),
+        Err(error) => Err(failed(&not_created(&error))),
     }
+}
+
+fn refused(what: &str, path: &Path, reason: &str) -> Error {
+    let path = path.display();
+    let message = format!("creating the {what} {path} failed: {reason}");
+    Error::with_message(Code::Failed, message)
 }
 
 impl Destination {
