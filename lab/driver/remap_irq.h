@@ -90,17 +90,20 @@
  *   1. queries VFIO_DEVICE_GET_REGION_INFO again;
  *   2. compares its mappings with VFIO_REGION_INFO_FLAG_MMAP and with the areas
  *      of VFIO_REGION_INFO_CAP_SPARSE_MMAP. Without the flag nothing may be
- *      mapped, even if the capability is still there. With the flag and without
- *      the capability all of the region may be mapped;
+ *      mapped, even if the capability is still there; a driver should leave it
+ *      out. With the flag and without the capability all of the region may be
+ *      mapped;
  *   3. unmaps what may no longer be mapped. Areas that stay may keep their
  *      mapping: the driver revokes trapped pages only;
  *   4. maps what may newly be mapped, or uses read and write where it cannot;
  *   5. acks, and not before 3.
  *
  * Only what may be mapped changes; a region keeps its size and its offset. A
- * region that is named and has not changed is legal and needs the ack alone.
- * Mappings of the region for DMA (peer to peer) are mappings too. mmap(2) of a
- * page that is trapped fails with EBUSY.
+ * region that is named and has not changed is legal and needs the ack alone; a
+ * driver should not name it, since that costs a query. The driver does not
+ * signal a region again before the ack of its last signal. Mappings of the
+ * region for DMA (peer to peer) are mappings too. mmap(2) of a page that is
+ * trapped fails with EBUSY.
  *
  *
  * Ack

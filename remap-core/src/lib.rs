@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod c_header;
+pub mod check;
 pub mod correlate;
 pub mod decode;
 pub mod errno;

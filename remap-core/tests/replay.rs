@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use remap_core::check::{Check, Judgement};
 use remap_core::correlate::Options;
 use remap_core::pipeline::{Filter, Pipeline};
 use remap_core::replay::Recording;
@@ -61,6 +62,25 @@ fn replay<S: Sink>(name: &str, make: impl FnOnce(Shared, u64) -> S) -> String {
     String::from_utf8(out.0.take()).unwrap()
 }
 
+/// Checks a recording.
+fn check(name: &str) -> String {
+    let recording = std::fs::read(file(name, "perf.data")).unwrap();
+    let recording = Recording::open(recording.as_slice()).unwrap();
+    let options = Check::options(Options {
+        sees_consumers: recording.start.sees_consumers,
+        ..Options::default()
+    });
+    let mut check = Check::default();
+    let names = recording.vm_names();
+    let pipeline = Pipeline::new(options, Filter::default(), names, true, &mut check);
+    recording.replay(pipeline).unwrap();
+    let verdict = check.verdict();
+    let duties = |judgement| verdict.met(judgement).map(|line| line.duty);
+    assert_eq!(duties(Judgement::Fail).next(), None, "{name}: {verdict}");
+    assert_eq!(duties(Judgement::Unknown).next(), None, "{name}: {verdict}");
+    verdict.to_string()
+}
+
 /// That the output is the expected one; with `REMAP_BLESS` set, it is from now on.
 fn expect(name: &str, ending: &str, output: &str) {
     let path = file(name, ending);
@@ -89,6 +109,7 @@ fn all(fixture: &str) {
         expect(&name, "txt", &text);
         let json = replay(&name, |out, _| Json::new(out));
         expect(&name, "jsonl", &json);
+        expect(&name, "check.txt", &check(&name));
     }
 }
 

@@ -51,6 +51,7 @@ mod user;
 pub(crate) mod tests;
 
 pub use identity::UNKNOWN_DEVICE;
+pub(crate) use migration::is_one_arc;
 pub use options::Options;
 
 use crate::event::{Event, Lost, LostKind};

@@ -57,6 +57,9 @@ pub struct Start {
     /// Whether it has kernel addresses, and no numbers in their place.
     #[serde(default)]
     pub addresses: bool,
+    /// The hooks that were not attached, although the kernel has what they trace.
+    #[serde(default)]
+    pub missing_hooks: Vec<String>,
 }
 
 /// One step of a trace beside its records.

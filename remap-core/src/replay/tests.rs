@@ -88,6 +88,7 @@ fn start() -> Start {
         logs: true,
         filter: Filter::default(),
         addresses: false,
+        missing_hooks: Vec::new(),
     }
 }
 

@@ -74,3 +74,37 @@ pub trait Sink {
     /// What the writer returns.
     fn flush(&mut self) -> io::Result<()>;
 }
+
+impl<S: Sink> Sink for &mut S {
+    fn output(&mut self, output: &Output) -> io::Result<()> {
+        (**self).output(output)
+    }
+
+    fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
+        (**self).event(event, device)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        (**self).checkpoint(checkpoint)
+    }
+
+    fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
+        (**self).downtime(downtime)
+    }
+
+    fn blind(&mut self, blind: &Blind) -> io::Result<()> {
+        (**self).blind(blind)
+    }
+
+    fn owner(&mut self, pid: u32, vm: Option<&str>) {
+        (**self).owner(pid, vm);
+    }
+
+    fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+        (**self).summary(summary)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (**self).flush()
+    }
+}

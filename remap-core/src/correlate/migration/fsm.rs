@@ -104,6 +104,11 @@ pub(super) fn route(from: DeviceState, to: DeviceState, flags: Option<u64>) -> R
     Route::Unknown
 }
 
+/// Whether a change takes one arc, on a device with these flags.
+pub(crate) fn is_one_arc(from: DeviceState, to: DeviceState, flags: u64) -> bool {
+    from != to && route(from, to, Some(flags)) == Route::Through(Vec::new())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ use crate::event::{Answer, DeviceState, Errno, MigrationData, PrecopyInfo, Task}
 use crate::model::{Activity, Output};
 pub(super) use change::Change;
 use fsm::Route;
+pub(crate) use fsm::is_one_arc;
 use interval::{IntervalEnd, OpenInterval};
 pub(super) use state::{Feature, Protocol};
 use state::{Known, Suspect};
