@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::cmd::{
-    doctor::Doctor, drill::Drill, export::Export, list::List, record::Record, report::Report,
-    schema::Schema, serve::Serve, trace::Trace,
+    check::Check, doctor::Doctor, drill::Drill, export::Export, list::List, record::Record,
+    report::Report, schema::Schema, serve::Serve, trace::Trace,
 };
 use crate::confine::needs;
 use crate::exit::Error;
@@ -25,6 +25,7 @@ enum Command {
     Record(Record),
     Report(Report),
     Export(Export),
+    Check(Check),
     Serve(Serve),
     Drill(Drill),
     Schema(Schema),
@@ -43,6 +44,7 @@ impl Cli {
             Command::Record(record) => return record.run(),
             Command::Report(report) => report.run(),
             Command::Export(export) => export.run(),
+            Command::Check(check) => check.run(),
             Command::List(list) => list.run(),
             Command::Serve(serve) => serve.run(),
             Command::Drill(drill) => drill.run(),

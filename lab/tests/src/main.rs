@@ -9,6 +9,7 @@ mod attach;
 mod bounded;
 mod busy;
 mod cdev;
+mod check;
 mod cycles;
 mod death;
 mod fault;
@@ -73,6 +74,7 @@ fn tests() -> Vec<Test> {
         replay::tests(),
         perf::tests(),
         fleet::tests(),
+        check::tests(),
         rights::tests(),
     ];
     let shared = [

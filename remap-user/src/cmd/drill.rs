@@ -45,6 +45,11 @@ pub struct Drill {
     /// How long one state change may take before the drill disables the IRQ, seconds.
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
+    /// After the cycles, do what a driver has to refuse (a signal by SET_IRQS, an mmap(2) of what is
+    /// trapped), disable the IRQ while the driver waits, map a region for DMA, and take one interrupt of
+    /// the device.
+    #[arg(long)]
+    exercise: bool,
     /// The way to open the device.
     #[arg(long, value_name = "WAY", value_enum, default_value_t)]
     via: Via,
@@ -115,6 +120,7 @@ impl Drill {
             states: self.states,
             ack: self.ack,
             limit: Duration::from_secs(self.limit),
+            exercise: self.exercise,
             stop: Arc::clone(&stop),
         };
         let ready = || create_ready_file(self.ready_file.as_deref());

@@ -111,6 +111,18 @@ impl Launcher {
     }
 }
 
+/// Waits for the end of the command, if there is one. Returns its exit code.
+pub async fn exit_code(ended: Option<&mut Ended>) -> u8 {
+    let Some(ended) = ended else {
+        return std::future::pending().await;
+    };
+    match ended.await {
+        Ok(Ok(status)) => code(status),
+        // It was not started, which is an error elsewhere.
+        Ok(Err(_)) | Err(_) => std::future::pending().await,
+    }
+}
+
 /// The exit code of remap for the end of its command: the same, or as of a shell 128 and the signal.
 pub fn code(status: ExitStatus) -> u8 {
     let signalled = status.signal().map(|signal| 128 + signal);

@@ -1,5 +1,6 @@
 //! One file for each subcommand: its arguments and its `run`.
 
+pub mod check;
 pub mod doctor;
 pub mod drill;
 pub mod export;

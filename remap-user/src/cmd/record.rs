@@ -81,7 +81,7 @@ impl Record {
         let end = async {
             tokio::select! {
                 () = self.tracing.ended(&stop) => {}
-                status = of_command(ended.as_mut()) => code = Some(status),
+                status = launch::exit_code(ended.as_mut()) => code = Some(status),
             }
         };
         let out = (recording.begin()?, self.addresses);
@@ -105,17 +105,5 @@ impl Record {
         }
         let uses_stdout = self.output == Path::new("-");
         Launcher::prepare(&self.command, uses_stdout).map(Some)
-    }
-}
-
-/// Waits for the end of the command, if there is one. Returns its exit code.
-async fn of_command(ended: Option<&mut Ended>) -> u8 {
-    let Some(ended) = ended else {
-        return std::future::pending().await;
-    };
-    match ended.await {
-        Ok(Ok(status)) => launch::code(status),
-        // It was not started, which is an error elsewhere.
-        Ok(Err(_)) | Err(_) => std::future::pending().await,
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 
 use crate::exit::Error;
 use crate::respond::verdict;
-use remap_core::{c_header, sink::line};
+use remap_core::{c_header, check::CheckLine, sink::line};
 
 /// Prints the JSON Schema of the lines of trace, serve and drill with --json, or the records of trace
 /// --perf-events as a C header.
@@ -43,6 +43,8 @@ enum Line {
     Trace(Box<line::Line<'static>>),
     /// A line of `remap drill`; those of `remap serve` are among them.
     Respond(verdict::Line),
+    /// A line of `remap check`.
+    Check(CheckLine),
 }
 
 /// The JSON Schema (draft 2020-12) of one line, as text.

@@ -103,6 +103,11 @@ impl Scope {
             vm: self.vm.clone(),
         }
     }
+
+    /// Selects this device only.
+    pub fn select_device(&mut self, device: &str) {
+        self.device = Some(device.to_owned());
+    }
 }
 
 impl Lines {

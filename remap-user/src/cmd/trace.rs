@@ -108,6 +108,7 @@ impl Trace {
             stages: self.shown.stages,
             recording: record.map(Destination::begin).transpose()?,
             meter,
+            launcher: None,
         };
         self.tracing.follow(began, wanted, sink, end).await
     }

@@ -44,7 +44,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub struct Tracing {
     #[command(flatten)]
-    scope: Scope,
+    pub scope: Scope,
     /// Add the checkpoints of QEMU's trace log to the time line; may be repeated, once for each QEMU.
     ///
     /// QEMU writes it with `-msg timestamp=on -D FILE -trace 'vmstate_downtime_*' -trace
@@ -131,6 +131,8 @@ pub struct Wanted {
     pub recording: Option<Box<dyn Output>>,
     /// What counts it.
     pub meter: Option<Meter>,
+    /// A command that is started once the hooks are attached.
+    pub launcher: Option<Launcher>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -144,6 +146,13 @@ fn power_of_two(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(mib @ 1..=1024) if u32::is_power_of_two(mib) => Ok(mib),
         _ => Err("not a power of two from 1 to 1024".to_owned()),
+    }
+}
+
+impl Began {
+    /// The hooks that are not attached.
+    pub fn missing_hooks(&self) -> Vec<String> {
+        self.session.missing_hooks()
     }
 }
 
@@ -240,8 +249,13 @@ impl Tracing {
         let events = wanted.events || metered;
         let pipeline = Pipeline::new(options, filter, names, events, sink);
         let network = Network { serves: metered };
-        self.session(began, Feed::new(pipeline, capture), (None, network), end)
-            .await
+        self.session(
+            began,
+            Feed::new(pipeline, capture),
+            (wanted.launcher.as_ref(), network),
+            end,
+        )
+        .await
     }
 
     /// Runs the session into a recording alone; with `addresses` it has kernel addresses. `launcher`
@@ -275,6 +289,7 @@ impl Tracing {
             logs: !began.logs.is_empty(),
             filter: self.scope.filter()?,
             addresses,
+            missing_hooks: began.missing_hooks(),
         };
         Ok(Capture::new(out, recording::origin()?, start)?)
     }

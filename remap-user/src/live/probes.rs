@@ -90,6 +90,8 @@ pub struct Probes {
     self_test: SelfTest,
     /// A sentence for each missing hook or member, with its impact.
     pub missing: Vec<String>,
+    /// The missing hooks.
+    pub missing_hooks: Vec<&'static str>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
@@ -163,6 +165,7 @@ impl Probes {
                 .into_iter()
                 .map(|one| one.sentence)
                 .collect(),
+            missing_hooks: Vec::new(),
             logger,
         })
     }
@@ -182,6 +185,7 @@ impl Probes {
             let impact = row.impact_with_findings();
             let sentence = format!("no hook {} ({reason}): {impact}", row.hook);
             self.missing.push(sentence);
+            self.missing_hooks.push(row.hook);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::respond::ack::AckForm;
 use crate::respond::apply::Maps;
 use crate::respond::drive::{Drive, Step};
 use crate::respond::error::ServeError;
+use crate::respond::exercise::exercise;
 use crate::respond::migrate::Migration;
 use crate::respond::progress::Progress;
 use crate::respond::serve::Service;
@@ -39,6 +40,8 @@ pub struct Options {
     pub ack: Option<AckForm>,
     /// How long one state change may take.
     pub limit: Duration,
+    /// After the cycles: what a driver has to refuse, and a user that goes away.
+    pub exercise: bool,
     /// Set to end it early, after the current step.
     pub stop: Arc<AtomicBool>,
 }
@@ -121,6 +124,16 @@ pub fn drill<E: From<DrillError>>(
             cycle: verdict.cycles,
             text: error.to_string(),
         });
+    }
+    if options.exercise && !options.stop.load(Ordering::Acquire) {
+        let exercised = exercise(device, options.ack, options.limit);
+        if let Err(error) = exercised {
+            verdict.failures += 1;
+            let _ = lines.send(Line::Failure {
+                cycle: verdict.cycles,
+                text: format!("the exercise: {error}"),
+            });
+        }
     }
     verdict.finish();
     Ok(verdict)

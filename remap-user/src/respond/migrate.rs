@@ -68,6 +68,17 @@ impl Migration {
         }
     }
 
+    /// The states on the way to the first one that saves the state, which takes one arc from the last of
+    /// them; and that one.
+    pub fn before_saving(&self) -> (Vec<DeviceState>, DeviceState) {
+        match &self.way {
+            Way::V2 { support, .. } if !support.pre_copy() => {
+                (vec![DeviceState::Stop], DeviceState::StopCopy)
+            }
+            _ => (Vec::new(), DeviceState::PreCopy),
+        }
+    }
+
     /// `state` by the name that this device's interface has for it.
     pub fn named(&self, state: DeviceState) -> DeviceState {
         match &self.way {

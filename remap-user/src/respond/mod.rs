@@ -9,6 +9,7 @@ mod discover;
 pub mod drill;
 pub mod drive;
 pub mod error;
+pub mod exercise;
 pub mod handshake;
 pub mod migrate;
 pub mod plan;

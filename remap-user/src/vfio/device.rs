@@ -78,16 +78,12 @@ pub enum Access {
 pub struct Device {
     file: File,
     bdf: Bdf,
-    _access: Access,
+    access: Access,
 }
 
 impl Device {
     pub(super) fn new(bdf: Bdf, file: File, access: Access) -> Self {
-        Self {
-            file,
-            bdf,
-            _access: access,
-        }
+        Self { file, bdf, access }
     }
 
     /// Its address.
@@ -209,6 +205,26 @@ impl Device {
     pub fn reset(&self) -> Result<(), Error> {
         ioctl::reset(self.file.as_fd())
             .map_err(|error| Error::call("DEVICE_RESET", self.bdf.to_string(), &error))
+    }
+
+    /// Maps a mapping for DMA of the devices of the container, at `iova`. Returns whether there is a
+    /// container.
+    pub fn map_dma(&self, mapping: &Mapping, iova: u64) -> Result<bool, Error> {
+        let Access::Group { container, .. } = &self.access else {
+            return Ok(false);
+        };
+        ioctl::map_dma(container.as_fd(), mapping, iova)
+            .map(|()| true)
+            .map_err(|error| Error::call("IOMMU_MAP_DMA", self.bdf.to_string(), &error))
+    }
+
+    /// Removes what [`Self::map_dma`] has made.
+    pub fn unmap_dma(&self, mapping: &Mapping, iova: u64) -> Result<(), Error> {
+        let Access::Group { container, .. } = &self.access else {
+            return Ok(());
+        };
+        ioctl::unmap_dma(container.as_fd(), iova, mapping.area().size)
+            .map_err(|error| Error::call("IOMMU_UNMAP_DMA", self.bdf.to_string(), &error))
     }
 
     fn at(&self, region: &Region, offset: u64) -> io::Result<u64> {

@@ -10,16 +10,18 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use vfio_bindings::bindings::vfio::{
-    vfio_device_attach_iommufd_pt, vfio_device_bind_iommufd, vfio_device_info, vfio_group_status,
-    vfio_precopy_info,
+    VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, vfio_device_attach_iommufd_pt,
+    vfio_device_bind_iommufd, vfio_device_info, vfio_group_status, vfio_iommu_type1_dma_map,
+    vfio_iommu_type1_dma_unmap, vfio_precopy_info,
 };
 
+use super::mapping::Mapping;
 use remap_common::uapi::{
     IOMMU_IOAS_ALLOC, VFIO_CHECK_EXTENSION, VFIO_DEVICE_ATTACH_IOMMUFD_PT,
     VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_FEATURE, VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_IRQ_INFO,
     VFIO_DEVICE_GET_REGION_INFO, VFIO_DEVICE_RESET, VFIO_DEVICE_SET_IRQS, VFIO_GET_API_VERSION,
-    VFIO_GROUP_GET_DEVICE_FD, VFIO_GROUP_GET_STATUS, VFIO_GROUP_SET_CONTAINER,
-    VFIO_MIG_GET_PRECOPY_INFO, VFIO_SET_IOMMU,
+    VFIO_GROUP_GET_DEVICE_FD, VFIO_GROUP_GET_STATUS, VFIO_GROUP_SET_CONTAINER, VFIO_IOMMU_MAP_DMA,
+    VFIO_IOMMU_UNMAP_DMA, VFIO_MIG_GET_PRECOPY_INFO, VFIO_SET_IOMMU,
 };
 use remap_core::parse::uapi::iommu_ioas_alloc;
 
@@ -130,6 +132,30 @@ pub fn attach_iommufd_pt(device: BorrowedFd<'_>, pt: u32) -> io::Result<()> {
         ..Default::default()
     };
     structure(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &mut attach).map(drop)
+}
+
+/// `VFIO_IOMMU_MAP_DMA` of a mapping. The kernel keeps its pages as long as they are mapped.
+pub fn map_dma(container: BorrowedFd<'_>, mapping: &Mapping, iova: u64) -> io::Result<()> {
+    let mut map = vfio_iommu_type1_dma_map {
+        argsz: size_of::<vfio_iommu_type1_dma_map>() as u32,
+        flags: VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+        vaddr: mapping.address() as u64,
+        iova,
+        size: mapping.area().size,
+    };
+    structure(container, VFIO_IOMMU_MAP_DMA, &mut map).map(drop)
+}
+
+/// `VFIO_IOMMU_UNMAP_DMA`.
+pub fn unmap_dma(container: BorrowedFd<'_>, iova: u64, size: u64) -> io::Result<()> {
+    let mut unmap = vfio_iommu_type1_dma_unmap {
+        argsz: size_of::<vfio_iommu_type1_dma_unmap>() as u32,
+        flags: 0,
+        iova,
+        size,
+        ..Default::default()
+    };
+    structure(container, VFIO_IOMMU_UNMAP_DMA, &mut unmap).map(drop)
 }
 
 /// `VFIO_DEVICE_GET_INFO`.

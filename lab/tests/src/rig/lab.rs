@@ -116,6 +116,7 @@ fn drill_once(device: &Arc<Device>) -> Result<()> {
         states: None,
         ack: None,
         limit: PATIENCE,
+        exercise: false,
         stop: Arc::new(AtomicBool::new(false)),
     };
     let verdict = drill::<DrillError>(device, &options, &lines, || Ok(()))?;

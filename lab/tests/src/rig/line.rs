@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, ensure};
+use remap_core::check::{Check, Duty, Judgement};
 use remap_core::event::{Body, Event, FaultOutcome};
 use remap_core::model::{
-    Closed, Cycle, Finding, InFlightCall, Inferred, Outcome, Reason, Rule, Stage, Transition, Zap,
+    Closed, Cycle, Finding, InFlightCall, Inferred, Outcome, Output, Reason, Rule, Stage,
+    StateInterval, Transition, Zap,
 };
+use remap_core::sink::Sink as _;
 use remap_core::vmm::downtime::Downtime;
 
 /// One line of a trace.
@@ -50,6 +53,19 @@ pub fn faults(zap: &Zap) -> BTreeMap<u32, u64> {
     let regions = zap.regions.iter();
     let faults = regions.map(|region| (region.region, region.populated()));
     faults.filter(|(_, count)| *count > 0).collect()
+}
+
+/// The output that a line was made of, if it is one that a check judges.
+fn output(line: &Line) -> Option<Output> {
+    Some(match line {
+        Line::Cycle { cycle, .. } => Output::Cycle(Box::new(Cycle::clone(cycle))),
+        Line::Transition(transition) => Output::Transition(Box::new(Transition::clone(transition))),
+        Line::StateInterval(interval) => {
+            Output::StateInterval(Box::new(StateInterval::clone(interval)))
+        }
+        Line::Finding { finding, .. } => Output::Finding(Finding::clone(finding)),
+        _ => return None,
+    })
 }
 
 /// The lines of a trace, in its order.
@@ -122,6 +138,21 @@ impl Lines {
             "found {found:?} instead of {rules:?}: {:#?}",
             self.findings().collect::<Vec<_>>()
         );
+        self.checked()
+    }
+
+    /// That a check finds those duties broken that the findings break, and no others.
+    fn checked(&self) -> Result<()> {
+        let mut check = Check::default();
+        for output in self.0.iter().filter_map(output) {
+            check.output(&output)?;
+        }
+        let verdict = check.verdict();
+        let broken = [Judgement::Fail, Judgement::Advice].map(|judgement| verdict.met(judgement));
+        let broken: BTreeSet<Duty> = broken.into_iter().flatten().map(|line| line.duty).collect();
+        let findings = self.findings();
+        let duties = findings.filter_map(|(finding, _)| Duty::of(&finding.evidence));
+        ensure!(broken == duties.collect(), "{verdict}");
         Ok(())
     }
 

@@ -72,6 +72,13 @@ impl Session {
         probes.is_some_and(|probes| probes.hooks.has(hook))
     }
 
+    /// The hooks that are not attached, although the kernel has what they trace.
+    pub fn missing_hooks(&self) -> Vec<String> {
+        let probes = self.probes.iter();
+        let hooks = probes.flat_map(|probes| &probes.missing_hooks);
+        hooks.map(|hook| (*hook).to_owned()).collect()
+    }
+
     /// Feeds the pipeline until `end` completes, then drains and closes the account. Meanwhile it has
     /// only the rights of `confinement`.
     ///
