@@ -11,9 +11,16 @@ static struct dentry *rr_root;
 static ssize_t rr_trigger_write(struct file *file, const char __user *buf,
 				size_t count, loff_t *ppos)
 {
-	u64 regions;
-	int ret = kstrtou64_from_user(buf, count, 0, &regions);
+	char text[40];
+	rr_set regions;
+	int ret;
 
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, buf, count))
+		return -EFAULT;
+	text[count] = '\0';
+	ret = rr_set_parse(strim(text), &regions);
 	if (!ret)
 		ret = rr_trigger(file->private_data, regions);
 	return ret ? ret : count;
@@ -25,6 +32,14 @@ static const struct file_operations rr_trigger_fops = {
 	.write	= rr_trigger_write,
 };
 
+static void rr_stats_set(struct seq_file *m, const char *key, rr_set set)
+{
+	if (RR_HIGH(set))
+		seq_printf(m, "%s 0x%llx%016llx\n", key, RR_HIGH(set), RR_LOW(set));
+	else
+		seq_printf(m, "%s 0x%llx\n", key, RR_LOW(set));
+}
+
 static int rr_stats_show(struct seq_file *m, void *unused)
 {
 	struct rr_device *rd = m->private;
@@ -34,22 +49,22 @@ static int rr_stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "open %d\n", rd->opened);
 	seq_printf(m, "encoding %s\n",
 		   rr_encoding == RR_BITMAP ? "bitmap" : "vectors");
-	seq_printf(m, "mask 0x%llx\n", rd->mask);
-	seq_printf(m, "whole 0x%llx\n", rd->whole);
-	seq_printf(m, "partial 0x%llx\n", rd->partial);
+	rr_stats_set(m, "mask", rd->mask);
+	rr_stats_set(m, "whole", rd->whole);
+	rr_stats_set(m, "partial", rd->partial);
 	seq_printf(m, "enabled %d\n",
 		   rd->mask && rr_enabled(rd, rd->whole | rd->partial));
-	seq_printf(m, "trapped 0x%llx\n", rd->trapped);
-	seq_printf(m, "limping 0x%llx\n", rd->limping);
+	rr_stats_set(m, "trapped", rd->trapped);
+	rr_stats_set(m, "limping", rd->limping);
 	spin_lock_irq(&rd->irq_lock);
-	seq_printf(m, "outstanding 0x%llx\n", rd->outstanding);
-	seq_printf(m, "queued 0x%llx\n", rd->queued);
+	rr_stats_set(m, "outstanding", rd->outstanding);
+	rr_stats_set(m, "queued", rd->queued);
 	seq_printf(m, "waiting %d\n", rd->waiting);
 	spin_unlock_irq(&rd->irq_lock);
 	seq_printf(m, "triggers %llu\n", rd->trigger_id);
 	mutex_unlock(&rd->irq_mutex);
 
-	for (i = 0; i < RR_MAX_REGIONS; i++) {
+	for (i = 0; i < RR_DEV_REGION + rr_devregions + 1; i++) {
 		seq_printf(m, "region%u.mappings %d\n", i,
 			   atomic_read(&rd->nmaps[i]));
 		seq_printf(m, "region%u.trapped_reads %lld\n", i,

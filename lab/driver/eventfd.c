@@ -41,9 +41,9 @@ static int rr_eventfd_wake(wait_queue_entry_t *wait, unsigned int mode,
 		schedule_work(&rd->hangup_work);
 	} else if ((events & EPOLLIN) && !rr_own_signal(rd)) {
 		if (e->unmask)
-			rr_ack_locked(rd, BIT_ULL(e->sub), RR_ACK_UNMASK_EVENTFD);
+			rr_ack_locked(rd, RR_BIT(e->slot), RR_ACK_UNMASK_EVENTFD);
 		else if (rr_encoding == RR_BITMAP)
-			rr_ack_locked(rd, ~0ULL, RR_ACK_WRITE);
+			rr_ack_locked(rd, rr_slot_bits(e->slot), RR_ACK_WRITE);
 	}
 unlock:
 	spin_unlock_irqrestore(&rd->irq_lock, flags);
@@ -60,7 +60,7 @@ static void rr_eventfd_queue(struct file *file, wait_queue_head_t *wqh,
 }
 
 /* The file is held until the eventfd is live, so that no last close is missed. */
-struct rr_eventfd *rr_eventfd_get(struct rr_device *rd, int fd, unsigned int sub,
+struct rr_eventfd *rr_eventfd_get(struct rr_device *rd, int fd, unsigned int slot,
 				  bool unmask)
 {
 	struct rr_eventfd *e;
@@ -77,7 +77,7 @@ struct rr_eventfd *rr_eventfd_get(struct rr_device *rd, int fd, unsigned int sub
 	e->rd = rd;
 	e->file = file;
 	e->ctx = eventfd_ctx_fileget(file);
-	e->sub = sub;
+	e->slot = slot;
 	e->unmask = unmask;
 	init_waitqueue_func_entry(&e->wait, rr_eventfd_wake);
 	init_poll_funcptr(&e->pt, rr_eventfd_queue);

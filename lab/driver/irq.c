@@ -10,7 +10,37 @@
 /* The chain starts at an aligned offset, behind a structure of 20 bytes. */
 #define RR_IRQ_HEADER	ALIGN(sizeof(struct remap_irq_info), sizeof(u64))
 
-long rr_get_irq_info(struct rr_device *rd, struct remap_irq_info __user *arg)
+/* The regions of one IRQ, bit 0 is its base. */
+static u64 rr_irq_mask(struct rr_device *rd, unsigned int irq)
+{
+	return RR_LOW(rd->mask >> (irq * RR_PER_IRQ));
+}
+
+/* The remap IRQs of an open device. */
+unsigned int rr_irqs(struct rr_device *rd)
+{
+	if (!rd->mask)
+		return 0;
+	return RR_HIGH(rd->mask) ? RR_MAX_IRQS : 1;
+}
+
+static unsigned int rr_count(struct rr_device *rd, unsigned int irq)
+{
+	u64 mask = rr_irq_mask(rd, irq);
+
+	return rr_encoding == RR_BITMAP ? !!mask : fls64(mask);
+}
+
+/* The regions that an ack of a slot's eventfd acks. */
+rr_set rr_slot_bits(unsigned int slot)
+{
+	if (rr_encoding == RR_BITMAP)
+		return (rr_set)U64_MAX << (slot / RR_PER_IRQ * RR_PER_IRQ);
+	return RR_BIT(slot);
+}
+
+long rr_get_irq_info(struct rr_device *rd, unsigned int irq,
+		     struct remap_irq_info __user *arg)
 {
 	size_t minsz = offsetofend(struct remap_irq_info, count);
 	struct remap_irq_info info = {};
@@ -22,7 +52,7 @@ long rr_get_irq_info(struct rr_device *rd, struct remap_irq_info __user *arg)
 
 	if (copy_from_user(&info, arg, minsz))
 		return -EFAULT;
-	if (info.argsz < minsz || !rd->mask)
+	if (info.argsz < minsz || irq >= rr_irqs(rd))
 		return -EINVAL;
 	argsz = info.argsz;
 
@@ -30,7 +60,7 @@ long rr_get_irq_info(struct rr_device *rd, struct remap_irq_info __user *arg)
 		     VFIO_IRQ_INFO_FLAG_CAPS;
 	if (rr_encoding == RR_VECTORS)
 		info.flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
-	info.count = rd->count;
+	info.count = rr_count(rd, irq);
 
 	type = rr_chain_add(&chain, sizeof(*type), VFIO_IRQ_INFO_CAP_TYPE, 1);
 	type->type = REMAP_IRQ_TYPE;
@@ -38,8 +68,8 @@ long rr_get_irq_info(struct rr_device *rd, struct remap_irq_info __user *arg)
 						   REMAP_IRQ_SUBTYPE_VECTORS;
 	regions = rr_chain_add(&chain, sizeof(*regions),
 			       REMAP_IRQ_INFO_CAP_REGIONS, 1);
-	regions->base = 0;
-	regions->mask = rd->mask;
+	regions->base = irq * RR_PER_IRQ;
+	regions->mask = rr_irq_mask(rd, irq);
 
 	ret = rr_chain_reply(rd, &chain, arg, RR_IRQ_HEADER, RR_F_IRQ,
 			     &info.argsz, &info.cap_offset);
@@ -65,11 +95,6 @@ bool rr_user_dead(struct rr_device *rd)
 	return dead;
 }
 
-static u64 rr_sub_bits(struct rr_eventfd *e)
-{
-	return rr_encoding == RR_BITMAP ? ~0ULL : BIT_ULL(e->sub);
-}
-
 /* Replace one eventfd; what is outstanding on the old one will not be acked. */
 static void rr_replace(struct rr_device *rd, struct rr_eventfd **slot,
 		       struct rr_eventfd *e)
@@ -78,11 +103,13 @@ static void rr_replace(struct rr_device *rd, struct rr_eventfd **slot,
 
 	*slot = e;
 	if (old && !old->unmask) {
+		rr_set bits = rr_slot_bits(old->slot);
+
 		spin_lock_irq(&rd->irq_lock);
 		old->live = false;
-		rd->outstanding &= ~rr_sub_bits(old);
-		rd->queued &= ~rr_sub_bits(old);
-		rd->masked &= ~rr_sub_bits(old);
+		rd->outstanding &= ~bits;
+		rd->queued &= ~bits;
+		rd->masked &= ~bits;
 		if (!rd->outstanding)
 			rd->ignore_acks = false;
 		rr_abort_locked(rd, -ECANCELED);
@@ -101,21 +128,42 @@ static void rr_log_irq(struct rr_device *rd, enum rr_kind kind, u32 start,
 	});
 }
 
-void rr_irq_disable_all(struct rr_device *rd, enum rr_off_reason why)
+/* irq_mutex held. */
+static void rr_irq_disable(struct rr_device *rd, unsigned int irq,
+			   enum rr_off_reason why)
 {
+	unsigned int i, first = irq * RR_PER_IRQ, end = first + rr_count(rd, irq);
 	bool any = false;
-	unsigned int i;
 
-	mutex_lock(&rd->irq_mutex);
-	for (i = 0; i < rd->count; i++) {
+	for (i = first; i < end; i++) {
 		any |= !!rd->trigger[i];
 		rr_replace(rd, &rd->trigger[i], NULL);
 		rr_replace(rd, &rd->unmask[i], NULL);
 	}
+	if (any)
+		rr_log_irq(rd, RR_EV_DISABLE, first, end - first, why);
+}
+
+/* Without any eventfd there is no user. irq_mutex held. */
+static void rr_user_gone(struct rr_device *rd)
+{
+	unsigned int i;
+
+	for (i = 0; i < RR_MAX_SLOTS; i++)
+		if (rd->trigger[i])
+			return;
 	put_pid(rd->user);
 	rd->user = NULL;
-	if (any)
-		rr_log_irq(rd, RR_EV_DISABLE, 0, rd->count, why);
+}
+
+void rr_irq_disable_all(struct rr_device *rd, enum rr_off_reason why)
+{
+	unsigned int irq;
+
+	mutex_lock(&rd->irq_mutex);
+	for (irq = 0; irq < rr_irqs(rd); irq++)
+		rr_irq_disable(rd, irq, why);
+	rr_user_gone(rd);
 	mutex_unlock(&rd->irq_mutex);
 }
 
@@ -126,7 +174,7 @@ void rr_hangup_work(struct work_struct *work)
 	unsigned int i;
 
 	mutex_lock(&rd->irq_mutex);
-	for (i = 0; i < rd->count; i++) {
+	for (i = 0; i < RR_MAX_SLOTS; i++) {
 		if (rd->trigger[i] && READ_ONCE(rd->trigger[i]->hup)) {
 			rr_replace(rd, &rd->trigger[i], NULL);
 			rr_log_irq(rd, RR_EV_DISABLE, i, 1, RR_OFF_HANGUP);
@@ -137,6 +185,7 @@ void rr_hangup_work(struct work_struct *work)
 	mutex_unlock(&rd->irq_mutex);
 }
 
+/* start is a slot. */
 static long rr_set_eventfds(struct rr_device *rd, u32 start, u32 count,
 			    const s32 *fds, bool unmask)
 {
@@ -182,16 +231,16 @@ free:
 	return ret;
 }
 
-/* ACTION_MASK and ACTION_UNMASK without an eventfd; an unmask is an ack. */
+/* ACTION_MASK and ACTION_UNMASK without an eventfd; an unmask is an ack. start is a slot. */
 static void rr_set_mask(struct rr_device *rd, u32 start, u32 count,
 			const u8 *bools, bool unmask)
 {
-	u64 bits = 0;
+	rr_set bits = 0;
 	u32 i;
 
 	for (i = 0; i < count; i++)
 		if (!bools || bools[i])
-			bits |= BIT_ULL(start + i);
+			bits |= RR_BIT(start + i);
 
 	spin_lock_irq(&rd->irq_lock);
 	if (unmask)
@@ -201,37 +250,42 @@ static void rr_set_mask(struct rr_device *rd, u32 start, u32 count,
 	spin_unlock_irq(&rd->irq_lock);
 }
 
-static long rr_apply_irqs(struct rr_device *rd, const struct vfio_irq_set *set,
-			  void *data)
+static long rr_apply_irqs(struct rr_device *rd, unsigned int irq,
+			  const struct vfio_irq_set *set, void *data)
 {
+	u32 start = irq * RR_PER_IRQ + set->start;
 	u32 type = set->flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
 	u32 action = set->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
 	bool unmask = action == VFIO_IRQ_SET_ACTION_UNMASK;
 
 	if (action == VFIO_IRQ_SET_ACTION_TRIGGER) {
 		if (type == VFIO_IRQ_SET_DATA_NONE && !set->count) {
-			rr_irq_disable_all(rd, RR_OFF_IOCTL);
+			mutex_lock(&rd->irq_mutex);
+			rr_irq_disable(rd, irq, RR_OFF_IOCTL);
+			rr_user_gone(rd);
+			mutex_unlock(&rd->irq_mutex);
 			return 0;
 		}
 		/* A loop-back by the user would look like a trigger of the driver. */
 		if (type != VFIO_IRQ_SET_DATA_EVENTFD || !set->count)
 			return -EINVAL;
-		return rr_set_eventfds(rd, set->start, set->count, data, false);
+		return rr_set_eventfds(rd, start, set->count, data, false);
 	}
 	if (rr_encoding == RR_BITMAP || !set->count)
 		return -EINVAL;
 	if (type == VFIO_IRQ_SET_DATA_EVENTFD) {
 		if (!unmask)
 			return -EINVAL;
-		return rr_set_eventfds(rd, set->start, set->count, data, true);
+		return rr_set_eventfds(rd, start, set->count, data, true);
 	}
 	if (!unmask && action != VFIO_IRQ_SET_ACTION_MASK)
 		return -EINVAL;
-	rr_set_mask(rd, set->start, set->count, data, unmask);
+	rr_set_mask(rd, start, set->count, data, unmask);
 	return 0;
 }
 
-long rr_set_irqs(struct rr_device *rd, struct vfio_irq_set __user *arg)
+long rr_set_irqs(struct rr_device *rd, unsigned int irq,
+		 struct vfio_irq_set __user *arg)
 {
 	struct vfio_irq_set set;
 	void *data = NULL;
@@ -240,8 +294,8 @@ long rr_set_irqs(struct rr_device *rd, struct vfio_irq_set __user *arg)
 
 	if (copy_from_user(&set, arg, offsetofend(struct vfio_irq_set, count)))
 		return -EFAULT;
-	ret = vfio_set_irqs_validate_and_prepare(&set, rd->count,
-						 RR_IRQ_INDEX + 1, &size);
+	ret = vfio_set_irqs_validate_and_prepare(&set, rr_count(rd, irq),
+						 RR_IRQ_INDEX + rr_irqs(rd), &size);
 	if (ret)
 		return ret;
 	if (size) {
@@ -249,7 +303,7 @@ long rr_set_irqs(struct rr_device *rd, struct vfio_irq_set __user *arg)
 		if (IS_ERR(data))
 			return PTR_ERR(data);
 	}
-	ret = rr_apply_irqs(rd, &set, data);
+	ret = rr_apply_irqs(rd, irq, &set, data);
 	kfree(data);
 	return ret;
 }

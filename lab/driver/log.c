@@ -73,7 +73,7 @@ u64 rr_log_begin(struct rr_device *rd, const struct rr_event *ev)
 }
 
 /* Sets what was unknown when the action began. */
-void rr_log_fill(struct rr_device *rd, u64 seq, const u64 v[4])
+void rr_log_fill(struct rr_device *rd, u64 seq, const rr_set v[4])
 {
 	struct rr_log *log = rd->log;
 	struct rr_event *slot = &log->ring[seq % RR_LOG_LINES];
@@ -135,10 +135,21 @@ static void rr_log_result(struct seq_file *m, const struct rr_event *ev)
 		seq_printf(m, " result=%d\n", ev->result);
 }
 
+static void rr_log_set(struct seq_file *m, const char *key, rr_set set)
+{
+	if (RR_HIGH(set))
+		seq_printf(m, " %s=0x%llx%016llx", key, RR_HIGH(set), RR_LOW(set));
+	else
+		seq_printf(m, " %s=0x%llx", key, RR_LOW(set));
+}
+
 static void rr_log_print(struct seq_file *m, const struct rr_event *ev)
 {
-	const u64 *v = ev->v;
+	u64 v[4];
+	unsigned int i;
 
+	for (i = 0; i < ARRAY_SIZE(v); i++)
+		v[i] = RR_LOW(ev->v[i]);
 	seq_printf(m, "%llu %llu %llu %s", ev->seq, ev->begin, ev->end,
 		   rr_kinds[ev->kind]);
 	switch (ev->kind) {
@@ -147,8 +158,9 @@ static void rr_log_print(struct seq_file *m, const struct rr_event *ev)
 			seq_puts(m, " encoding=bitmap");
 		else
 			seq_printf(m, " encoding=vectors region=%u", ev->a);
-		seq_printf(m, " bits=0x%llx addend=0x%llx sub=%u trigger=%llu\n",
-			   v[0], v[1], ev->a, v[2]);
+		rr_log_set(m, "bits", ev->v[0]);
+		seq_printf(m, " addend=0x%llx irq=%u sub=%u trigger=%llu\n",
+			   v[1], ev->a / RR_PER_IRQ, ev->a % RR_PER_IRQ, v[2]);
 		break;
 	case RR_EV_REQUERY:
 		seq_printf(m, " region=%llu flags=0x%llx trapped=%llu areas=%llu",
@@ -156,12 +168,15 @@ static void rr_log_print(struct seq_file *m, const struct rr_event *ev)
 		rr_log_result(m, ev);
 		break;
 	case RR_EV_ACK:
-		seq_printf(m, " form=%s bits=0x%llx ignored=%llu\n",
-			   rr_forms[ev->a], v[0], v[1]);
+		seq_printf(m, " form=%s", rr_forms[ev->a]);
+		rr_log_set(m, "bits", ev->v[0]);
+		seq_printf(m, " ignored=%llu\n", v[1]);
 		break;
 	case RR_EV_WAIT:
-		seq_printf(m, " bits=0x%llx trigger=%llu unacked=0x%llx mapped=%llu",
-			   v[0], v[1], v[2], v[3]);
+		rr_log_set(m, "bits", ev->v[0]);
+		seq_printf(m, " trigger=%llu", v[1]);
+		rr_log_set(m, "unacked", ev->v[2]);
+		seq_printf(m, " mapped=%llu", v[3]);
 		rr_log_result(m, ev);
 		break;
 	case RR_EV_STATE:
@@ -187,12 +202,14 @@ static void rr_log_print(struct seq_file *m, const struct rr_event *ev)
 			   v[2]);
 		break;
 	case RR_EV_ENABLE:
-		seq_printf(m, " eventfd=%s start=%u count=%llu\n",
-			   ev->b ? "unmask" : "trigger", ev->a, v[0]);
+		seq_printf(m, " eventfd=%s irq=%u start=%u count=%llu\n",
+			   ev->b ? "unmask" : "trigger", ev->a / RR_PER_IRQ,
+			   ev->a % RR_PER_IRQ, v[0]);
 		break;
 	case RR_EV_DISABLE:
-		seq_printf(m, " reason=%s start=%u count=%llu\n",
-			   rr_reasons[ev->b], ev->a, v[0]);
+		seq_printf(m, " reason=%s irq=%u start=%u count=%llu\n",
+			   rr_reasons[ev->b], ev->a / RR_PER_IRQ,
+			   ev->a % RR_PER_IRQ, v[0]);
 		break;
 	case RR_EV_FAULT:
 		seq_printf(m, " name=%s arg=%lld\n", rr_fault_name(v[0]),

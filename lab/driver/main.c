@@ -16,21 +16,58 @@ static char *migration = "v2";
 module_param(migration, charp, 0444);
 MODULE_PARM_DESC(migration, "which migration interface is offered: v2 (default) or v1");
 
-ulong rr_whole = 0x201;
-module_param_named(whole, rr_whole, ulong, 0644);
+/* A mask of regions, hexadecimal with up to 32 digits, or another number of 64 bits. */
+int rr_set_parse(const char *text, rr_set *set)
+{
+	size_t length = strcspn(text, "\n");
+	u64 low, high = 0;
+	char head[20];
+	int ret;
+
+	if (length > 18 && length <= 34 && !strncasecmp(text, "0x", 2)) {
+		strscpy(head, text, length - 16 + 1);
+		ret = kstrtou64(head, 16, &high) ?:
+		      kstrtou64(text + length - 16, 16, &low);
+	} else {
+		ret = kstrtou64(text, 0, &low);
+	}
+	if (!ret)
+		*set = (rr_set)high << 64 | low;
+	return ret;
+}
+
+static int rr_set_param(const char *text, const struct kernel_param *param)
+{
+	return rr_set_parse(text, param->arg);
+}
+
+static int rr_get_param(char *text, const struct kernel_param *param)
+{
+	rr_set set = *(rr_set *)param->arg;
+
+	return sprintf(text, "0x%llx%016llx\n", RR_HIGH(set), RR_LOW(set));
+}
+
+static const struct kernel_param_ops rr_set_ops = {
+	.set = rr_set_param,
+	.get = rr_get_param,
+};
+
+rr_set rr_whole = 0x201;
+module_param_cb(whole, &rr_set_ops, &rr_whole, 0644);
 MODULE_PARM_DESC(whole, "mask of regions wholly trapped while migrating (default 0x201)");
 
-ulong rr_partial = 0x4;
-module_param_named(partial, rr_partial, ulong, 0644);
+rr_set rr_partial = 0x4;
+module_param_cb(partial, &rr_set_ops, &rr_partial, 0644);
 MODULE_PARM_DESC(partial, "mask of regions of which one page is trapped (default 0x4)");
 
 static char *registers = "";
 module_param(registers, charp, 0444);
 MODULE_PARM_DESC(registers, "BAR:OFFSET:BYTES of registers that migrate with the device (default none)");
 
-bool rr_devregion = true;
-module_param_named(devregion, rr_devregion, bool, 0444);
-MODULE_PARM_DESC(devregion, "offer a device-specific region, index 9 (default 1)");
+uint rr_devregions = 1;
+module_param_named(devregions, rr_devregions, uint, 0444);
+MODULE_PARM_DESC(devregions, "device-specific regions, from index 9 (default 1, most 118)");
 
 uint rr_timeout_ms = 3000;
 module_param_named(timeout_ms, rr_timeout_ms, uint, 0644);
@@ -96,8 +133,10 @@ static int rr_init_dev(struct vfio_device *vdev)
 	rd->v1_index = -1;
 
 	rd->state_mem = vmalloc_user(RR_STATE_SIZE);
-	if (!rd->state_mem)
-		return -ENOMEM;
+	rd->extra_mem = vmalloc_user(max(rr_devregions, 1U) * RR_EXTRA_SIZE);
+	ret = -ENOMEM;
+	if (!rd->state_mem || !rd->extra_mem)
+		goto free_state;
 	ret = rr_log_init(rd);
 	if (ret)
 		goto free_state;
@@ -121,6 +160,7 @@ static int rr_init_dev(struct vfio_device *vdev)
 free_log:
 	rr_log_free(rd);
 free_state:
+	vfree(rd->extra_mem);
 	vfree(rd->state_mem);
 	return ret;
 }
@@ -131,6 +171,7 @@ static void rr_release_dev(struct vfio_device *vdev)
 
 	vfio_pci_core_release_dev(vdev);
 	rr_log_free(rd);
+	vfree(rd->extra_mem);
 	vfree(rd->state_mem);
 }
 
@@ -189,9 +230,15 @@ static long rr_get_info(struct rr_device *rd, struct vfio_device_info __user *ar
 	long ret = vfio_pci_core_ioctl(&rd->core.vdev, VFIO_DEVICE_GET_INFO,
 				       (unsigned long)arg);
 
-	if (!ret && rd->mask && put_user(RR_IRQ_INDEX + 1, &arg->num_irqs))
+	if (!ret && rd->mask &&
+	    put_user(RR_IRQ_INDEX + rr_irqs(rd), &arg->num_irqs))
 		return -EFAULT;
 	return ret;
+}
+
+static bool rr_is_remap_irq(u32 index)
+{
+	return index >= RR_IRQ_INDEX && index < RR_IRQ_INDEX + RR_MAX_IRQS;
 }
 
 static long rr_ioctl(struct vfio_device *vdev, unsigned int cmd,
@@ -212,14 +259,14 @@ static long rr_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		if (get_user(index, &((struct vfio_irq_info __user *)uarg)->index))
 			return -EFAULT;
-		if (index == RR_IRQ_INDEX)
-			return rr_get_irq_info(rd, uarg);
+		if (rr_is_remap_irq(index))
+			return rr_get_irq_info(rd, index - RR_IRQ_INDEX, uarg);
 		break;
 	case VFIO_DEVICE_SET_IRQS:
 		if (get_user(index, &((struct vfio_irq_set __user *)uarg)->index))
 			return -EFAULT;
-		if (index == RR_IRQ_INDEX)
-			return rr_set_irqs(rd, uarg);
+		if (rr_is_remap_irq(index) && index - RR_IRQ_INDEX < rr_irqs(rd))
+			return rr_set_irqs(rd, index - RR_IRQ_INDEX, uarg);
 		break;
 	case VFIO_DEVICE_RESET:
 	case VFIO_DEVICE_PCI_HOT_RESET:
@@ -345,6 +392,11 @@ static int __init rr_init(void)
 		rr_mig_v1 = true;
 	} else if (strcmp(migration, "v2")) {
 		pr_err("migration=%s is neither v1 nor v2\n", migration);
+		return -EINVAL;
+	}
+	if (rr_devregions > RR_MAX_DEV_REGIONS) {
+		pr_err("devregions=%u is more than %u\n", rr_devregions,
+		       RR_MAX_DEV_REGIONS);
 		return -EINVAL;
 	}
 	ret = rr_registers_parse(registers);

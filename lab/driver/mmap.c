@@ -102,7 +102,8 @@ static vm_fault_t rr_insert(struct rr_device *rd, struct vm_fault *vmf,
 	if (order)
 		return VM_FAULT_FALLBACK;
 	return vmf_insert_pfn(vmf->vma, vmf->address,
-			      vmalloc_to_pfn(rd->state_mem + (page << PAGE_SHIFT)));
+			      vmalloc_to_pfn(rr_region_memory(rd, rr_vma_index(vmf->vma)) +
+					     (page << PAGE_SHIFT)));
 }
 
 static vm_fault_t rr_vm_fault_order(struct vm_fault *vmf, unsigned int order)
@@ -112,7 +113,7 @@ static vm_fault_t rr_vm_fault_order(struct vm_fault *vmf, unsigned int order)
 	unsigned int index = rr_vma_index(vma);
 	unsigned long addr = vmf->address & PAGE_MASK;
 	unsigned long page = rr_vma_page(vma) + ((addr - vma->vm_start) >> PAGE_SHIFT);
-	u64 bit = BIT_ULL(index);
+	rr_set bit = RR_BIT(index);
 	vm_fault_t ret;
 
 	down_read(&rd->trap_lock);
@@ -150,7 +151,8 @@ static int rr_mmap_dev_region(struct rr_device *rd, struct vm_area_struct *vma)
 {
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	if (rr_vma_page(vma) + vma_pages(vma) > RR_STATE_SIZE >> PAGE_SHIFT)
+	if (rr_vma_page(vma) + vma_pages(vma) >
+	    rr_region_size(rd, rr_vma_index(vma)) >> PAGE_SHIFT)
 		return -EINVAL;
 	vma->vm_private_data = &rd->core;
 	rr_vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
@@ -174,10 +176,10 @@ static int rr_mmap_bar(struct rr_device *rd, struct vm_area_struct *vma)
 static bool rr_vma_conflicts(struct rr_device *rd, struct vm_area_struct *vma)
 {
 	unsigned int index = rr_vma_index(vma);
-	u64 bit = BIT_ULL(index);
+	rr_set bit = RR_BIT(index);
 	unsigned long page = rr_vma_page(vma), trap;
 
-	if (!(READ_ONCE(rd->trapped) & bit))
+	if (!rr_in(&rd->trapped, index))
 		return false;
 	if (rd->whole & bit)
 		return true;
@@ -192,7 +194,7 @@ int rr_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	struct rr_map *map;
 	int ret;
 
-	if (index >= RR_MAX_REGIONS || !(rd->mask & BIT_ULL(index)))
+	if (index >= RR_MAX_REGIONS || !(rd->mask & RR_BIT(index)))
 		return vfio_pci_core_mmap(vdev, vma);
 
 	map = kmalloc(sizeof(*map), GFP_KERNEL);

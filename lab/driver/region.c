@@ -13,13 +13,15 @@ static ssize_t rr_dev_region_rw(struct vfio_pci_core_device *core,
 				bool iswrite)
 {
 	struct rr_device *rd = rr_from_core(core);
-	u64 pos = *ppos & VFIO_PCI_OFFSET_MASK;
+	unsigned int index = VFIO_PCI_OFFSET_TO_INDEX((u64)*ppos);
+	u64 pos = *ppos & VFIO_PCI_OFFSET_MASK, size = rr_region_size(rd, index);
+	u8 *memory = rr_region_memory(rd, index);
 
-	if (pos >= RR_STATE_SIZE)
+	if (pos >= size)
 		return -EINVAL;
-	count = min_t(size_t, count, RR_STATE_SIZE - pos);
-	if (iswrite ? copy_from_user(rd->state_mem + pos, buf, count) :
-		      copy_to_user(buf, rd->state_mem + pos, count))
+	count = min_t(size_t, count, size - pos);
+	if (iswrite ? copy_from_user(memory + pos, buf, count) :
+		      copy_to_user(buf, memory + pos, count))
 		return -EFAULT;
 	*ppos += count;
 	return count;
@@ -35,15 +37,21 @@ static const struct vfio_pci_regops rr_dev_region_ops = {
 	.release	= rr_dev_region_release,
 };
 
+static bool rr_is_dev_region(unsigned int index)
+{
+	return index >= RR_DEV_REGION && index < RR_DEV_REGION + rr_devregions;
+}
+
 int rr_region_setup(struct rr_device *rd)
 {
+	unsigned int i;
 	int ret;
 
-	if (rr_devregion) {
-		memset(rd->state_mem, 0, RR_STATE_SIZE);
+	memset(rd->state_mem, 0, RR_STATE_SIZE);
+	for (i = 0; i < rr_devregions; i++) {
 		ret = vfio_pci_core_register_dev_region(&rd->core, RR_REGION_TYPE,
 				RR_REGION_SUBTYPE, &rr_dev_region_ops,
-				RR_STATE_SIZE,
+				rr_region_size(rd, RR_DEV_REGION + i),
 				VFIO_REGION_INFO_FLAG_READ |
 				VFIO_REGION_INFO_FLAG_WRITE |
 				VFIO_REGION_INFO_FLAG_MMAP, NULL);
@@ -57,7 +65,23 @@ u64 rr_region_size(struct rr_device *rd, unsigned int index)
 {
 	if (index < VFIO_PCI_ROM_REGION_INDEX)
 		return pci_resource_len(rd->core.pdev, index);
-	return RR_STATE_SIZE;
+	return index == RR_DEV_REGION ? RR_STATE_SIZE : RR_EXTRA_SIZE;
+}
+
+/* The kernel memory of a device-specific region. */
+u8 *rr_region_memory(struct rr_device *rd, unsigned int index)
+{
+	if (index == RR_DEV_REGION)
+		return rd->state_mem;
+	return rd->extra_mem + (index - RR_DEV_REGION - 1) * RR_EXTRA_SIZE;
+}
+
+/* Whether a set has a region. The set may change meanwhile. */
+bool rr_in(const rr_set *set, unsigned int index)
+{
+	const u64 *words = (const u64 *)set;
+
+	return READ_ONCE(words[index / 64]) & BIT_ULL(index % 64);
 }
 
 static unsigned long rr_region_pages(struct rr_device *rd, unsigned int index)
@@ -78,20 +102,19 @@ void rr_region_masks(struct rr_device *rd)
 	rd->mask = 0;
 	for (i = 0; i < VFIO_PCI_ROM_REGION_INDEX; i++)
 		if (rd->core.bar_mmap_supported[i] && rr_region_size(rd, i))
-			rd->mask |= BIT_ULL(i);
-	if (rr_devregion)
-		rd->mask |= BIT_ULL(RR_DEV_REGION);
+			rd->mask |= RR_BIT(i);
+	for (i = 0; i < rr_devregions; i++)
+		rd->mask |= RR_BIT(RR_DEV_REGION + i);
 
 	rd->whole = rr_whole & rd->mask;
 	rd->partial = rr_partial & rd->mask & ~rd->whole;
 	for (i = 0; i < RR_MAX_REGIONS; i++) {
 		/* A region of one page is trapped wholly. */
-		if ((rd->partial & BIT_ULL(i)) && rr_region_pages(rd, i) < 2) {
-			rd->partial &= ~BIT_ULL(i);
-			rd->whole |= BIT_ULL(i);
+		if ((rd->partial & RR_BIT(i)) && rr_region_pages(rd, i) < 2) {
+			rd->partial &= ~RR_BIT(i);
+			rd->whole |= RR_BIT(i);
 		}
 	}
-	rd->count = rr_encoding == RR_BITMAP ? !!rd->mask : fls64(rd->mask);
 }
 
 /* Areas around the trapped page, within size. */
@@ -148,14 +171,14 @@ static int rr_describe(struct rr_device *rd, struct vfio_region_info *info,
 		       struct rr_chain *c, u64 *trapped)
 {
 	unsigned int index = info->index;
-	u64 bit = BIT_ULL(index);
+	rr_set bit = RR_BIT(index);
 	bool resized, stale;
 	int areas = 0;
 
 	down_read(&rd->trap_lock);
 	*trapped = !!(rd->trapped & bit);
-	resized = rd->resized & bit;
-	stale = rd->stale_sparse & bit;
+	resized = !!(rd->resized & bit);
+	stale = !!(rd->stale_sparse & bit);
 	up_read(&rd->trap_lock);
 
 	info->offset = VFIO_PCI_INDEX_TO_OFFSET(index);
@@ -166,7 +189,7 @@ static int rr_describe(struct rr_device *rd, struct vfio_region_info *info,
 	if (!*trapped || (rd->partial & bit))
 		info->flags |= VFIO_REGION_INFO_FLAG_MMAP;
 
-	if (index == RR_DEV_REGION)
+	if (rr_is_dev_region(index))
 		rr_add_type(c);
 	if ((info->flags & VFIO_REGION_INFO_FLAG_MMAP) && rd->core.pdev->msix_cap &&
 	    index == rd->core.msix_bar)
@@ -192,7 +215,7 @@ static int rr_answer_region(struct rr_device *rd, struct vfio_region_info *info,
 		.kind = RR_EV_REQUERY, .v = { info->index },
 	});
 	areas = rr_describe(rd, info, &chain, &trapped);
-	rr_log_fill(rd, seq, (u64[4]) { info->index, info->flags, trapped, areas });
+	rr_log_fill(rd, seq, (rr_set[4]) { info->index, info->flags, trapped, areas });
 	info->cap_offset = 0;
 	if (chain.size) {
 		argsz = info->argsz;
@@ -210,7 +233,7 @@ static int rr_answer_region(struct rr_device *rd, struct vfio_region_info *info,
 
 static bool rr_region_ours(struct rr_device *rd, u32 index)
 {
-	return index < RR_MAX_REGIONS && (rd->mask & BIT_ULL(index));
+	return index < RR_MAX_REGIONS && rr_in(&rd->mask, index);
 }
 
 #ifdef REMAP_HAVE_REGION_INFO_CAPS
@@ -263,6 +286,6 @@ void rr_count_access(struct rr_device *rd, loff_t pos, bool write)
 
 	if (index >= RR_MAX_REGIONS)
 		return;
-	if ((READ_ONCE(rd->trapped) | READ_ONCE(rd->limping)) & BIT_ULL(index))
+	if (rr_in(&rd->trapped, index) || rr_in(&rd->limping, index))
 		atomic64_inc(write ? &rd->writes[index] : &rd->reads[index]);
 }

@@ -34,14 +34,33 @@
 
 #define RR_NAME			"remap-ref"
 #define RR_IRQ_INDEX		VFIO_PCI_NUM_IRQS
-#define RR_DEV_REGION		VFIO_PCI_NUM_REGIONS	/* if devregion=1 */
-#define RR_MAX_REGIONS		(VFIO_PCI_NUM_REGIONS + 2)
-#define RR_MAX_VECTORS		64
+#define RR_DEV_REGION		VFIO_PCI_NUM_REGIONS	/* the first of devregions=N */
+#define RR_MAX_REGIONS		128
+/* One index is left for the legacy migration region. */
+#define RR_MAX_DEV_REGIONS	(RR_MAX_REGIONS - RR_DEV_REGION - 1)
+
+/*
+ * A remap IRQ for each 64 regions. An eventfd's slot is the region of its
+ * sub-index with vectors, and the IRQ's first region with the bitmap.
+ */
+#define RR_PER_IRQ		64
+#define RR_MAX_IRQS		(RR_MAX_REGIONS / RR_PER_IRQ)
+#define RR_MAX_SLOTS		RR_MAX_REGIONS
+
+/* A set of regions: bit n is region n. */
+typedef unsigned __int128 rr_set;
+
+#define RR_BIT(n)		((rr_set)1 << (n))
+#define RR_LOW(set)		((u64)(set))
+#define RR_HIGH(set)		((u64)((set) >> 64))
 
 /* The device-specific region: its kernel memory is a part of the device's state. */
 #define RR_REGION_TYPE		(VFIO_REGION_TYPE_PCI_VENDOR_TYPE | 0x1234)
 #define RR_REGION_SUBTYPE	0x5242
 #define RR_STATE_SIZE		(8 * PAGE_SIZE)
+
+/* Each further device-specific region; their content is no part of the state. */
+#define RR_EXTRA_SIZE		(2 * PAGE_SIZE)
 
 struct rr_device;
 struct rr_log;
@@ -54,14 +73,16 @@ enum rr_encoding { RR_VECTORS, RR_BITMAP };
 
 extern enum rr_encoding rr_encoding;
 extern bool rr_mig_v1;
-extern ulong rr_whole, rr_partial;
-extern bool rr_devregion, rr_limp;
-extern uint rr_timeout_ms;
+extern rr_set rr_whole, rr_partial;
+extern bool rr_limp;
+extern uint rr_devregions, rr_timeout_ms;
+
+int rr_set_parse(const char *text, rr_set *set);
 
 /* ---- log.c: independent of every traced interface ---- */
 
 enum rr_kind {
-	RR_EV_SIGNAL,		/* v: bits, addend, trigger id; a: sub-index */
+	RR_EV_SIGNAL,		/* v: bits, addend, trigger id; a: slot */
 	RR_EV_REQUERY,		/* v: region, flags, trapped, areas */
 	RR_EV_ACK,		/* v: bits, ignored; a: form */
 	RR_EV_WAIT,		/* v: bits, trigger id, unacked, mapped */
@@ -70,8 +91,8 @@ enum rr_kind {
 	RR_EV_UNTRAP,		/* v: region; a: mode */
 	RR_EV_MMAP,		/* v: region, page, pages; a: 1 if by fork or split */
 	RR_EV_MUNMAP,		/* v: region, page, pages */
-	RR_EV_ENABLE,		/* v: count; a: first sub-index, b: 1 for unmask */
-	RR_EV_DISABLE,		/* v: count; a: first sub-index, b: reason */
+	RR_EV_ENABLE,		/* v: count; a: first slot, b: 1 for unmask */
+	RR_EV_DISABLE,		/* v: count; a: first slot, b: reason */
 	RR_EV_FAULT,		/* v: fault, argument */
 };
 
@@ -85,14 +106,14 @@ struct rr_event {
 	u64	seq, begin, end;
 	u8	kind, a, b;
 	s32	result;
-	u64	v[4];
+	rr_set	v[4];
 };
 
 int rr_log_init(struct rr_device *rd);
 void rr_log_free(struct rr_device *rd);
 void rr_log(struct rr_device *rd, const struct rr_event *ev);
 u64 rr_log_begin(struct rr_device *rd, const struct rr_event *ev);
-void rr_log_fill(struct rr_device *rd, u64 seq, const u64 v[4]);
+void rr_log_fill(struct rr_device *rd, u64 seq, const rr_set v[4]);
 void rr_log_end(struct rr_device *rd, u64 seq, int result);
 extern const struct file_operations rr_log_fops;
 
@@ -129,7 +150,7 @@ struct rr_eventfd {
 	wait_queue_head_t	*wqh;
 	wait_queue_entry_t	wait;
 	poll_table		pt;
-	unsigned int		sub;
+	unsigned int		slot;
 	bool			unmask;	/* else the trigger */
 	bool			live, hup;	/* irq_lock */
 };
@@ -145,16 +166,16 @@ struct rr_device {
 
 	/* Chosen when the device is opened, then constant until it is closed. */
 	bool			opened;		/* irq_mutex */
-	u64			mask;		/* regions that may be signalled */
-	u64			whole, partial;	/* those that are trapped */
-	unsigned int		count;		/* sub-indexes */
+	rr_set			mask;		/* regions that may be signalled */
+	rr_set			whole, partial;	/* those that are trapped */
 	int			v1_index;	/* region index, or -1 */
 	u8			*state_mem;	/* RR_STATE_SIZE, vmalloc_user */
+	u8			*extra_mem;	/* RR_EXTRA_SIZE for each further region */
 
 	struct rw_semaphore	trap_lock;
-	u64			trapped;	/* trap_lock, and irq_mutex to write */
-	u64			limping;	/* likewise */
-	u64			stale_sparse, resized;	/* likewise, by faults */
+	rr_set			trapped;	/* trap_lock, and irq_mutex to write */
+	rr_set			limping;	/* likewise */
+	rr_set			stale_sparse, resized;	/* likewise, by faults */
 
 	struct mutex		maps_lock;
 	struct mutex		walk_mutex;
@@ -164,17 +185,18 @@ struct rr_device {
 	const struct vm_operations_struct *core_vm_ops;
 
 	struct mutex		irq_mutex;
-	struct rr_eventfd	*trigger[RR_MAX_VECTORS];
-	struct rr_eventfd	*unmask[RR_MAX_VECTORS];
+	struct rr_eventfd	*trigger[RR_MAX_SLOTS];
+	struct rr_eventfd	*unmask[RR_MAX_SLOTS];
 	struct pid		*user;		/* the process that enabled the IRQ */
 	struct task_struct	*signaller;	/* the task inside our eventfd_signal() */
 	u64			trigger_id;
+	u64			trap_seq[RR_MAX_REGIONS];	/* of rr_trap() */
 	struct work_struct	hangup_work, signal_work, reset_work;
 
 	spinlock_t		irq_lock;
-	u64			outstanding;	/* signalled, not acked */
-	u64			queued;		/* due once acked */
-	u64			masked;		/* by ACTION_MASK */
+	rr_set			outstanding;	/* signalled, not acked */
+	rr_set			queued;		/* due once acked */
+	rr_set			masked;		/* by ACTION_MASK */
 	bool			ignore_acks;
 	bool			waiting;
 	bool			resetting;	/* until reset_work has run */
@@ -216,6 +238,8 @@ static inline struct rr_device *rr_from_vfio(struct vfio_device *vdev)
 int rr_region_setup(struct rr_device *rd);
 void rr_region_masks(struct rr_device *rd);
 u64 rr_region_size(struct rr_device *rd, unsigned int index);
+u8 *rr_region_memory(struct rr_device *rd, unsigned int index);
+bool rr_in(const rr_set *set, unsigned int index);
 unsigned long rr_trap_page(struct rr_device *rd, unsigned int index);
 #ifdef REMAP_HAVE_REGION_INFO_CAPS
 int rr_get_region_info_caps(struct vfio_device *vdev,
@@ -247,39 +271,43 @@ bool rr_maps_conflict(struct rr_device *rd);
 void rr_maps_walk(struct rr_device *rd,
 		  bool (*fn)(struct rr_device *rd, struct vm_area_struct *vma,
 			     void *data), void *data);
-void rr_trap(struct rr_device *rd, u64 regions, bool limp);
-void rr_untrap(struct rr_device *rd, u64 regions);
+void rr_trap(struct rr_device *rd, rr_set regions, bool limp);
+void rr_untrap(struct rr_device *rd, rr_set regions);
 vm_fault_t rr_insert_bar(struct rr_device *rd, struct vm_fault *vmf,
 			 unsigned int order);
 
 /* ---- irq.c, eventfd.c ---- */
 
-long rr_get_irq_info(struct rr_device *rd, struct remap_irq_info __user *arg);
-long rr_set_irqs(struct rr_device *rd, struct vfio_irq_set __user *arg);
+unsigned int rr_irqs(struct rr_device *rd);
+rr_set rr_slot_bits(unsigned int slot);
+long rr_get_irq_info(struct rr_device *rd, unsigned int irq,
+		     struct remap_irq_info __user *arg);
+long rr_set_irqs(struct rr_device *rd, unsigned int irq,
+		 struct vfio_irq_set __user *arg);
 void rr_irq_disable_all(struct rr_device *rd, enum rr_off_reason why);
 void rr_hangup_work(struct work_struct *work);
 bool rr_user_dead(struct rr_device *rd);
 
-struct rr_eventfd *rr_eventfd_get(struct rr_device *rd, int fd, unsigned int sub,
+struct rr_eventfd *rr_eventfd_get(struct rr_device *rd, int fd, unsigned int slot,
 				  bool unmask);
 void rr_eventfd_live(struct rr_eventfd *e);
 void rr_eventfd_put(struct rr_eventfd *e);
 
 /* ---- signal.c ---- */
 
-bool rr_enabled(struct rr_device *rd, u64 regions);
-void rr_signal(struct rr_device *rd, u64 regions, bool may_ignore);
+bool rr_enabled(struct rr_device *rd, rr_set regions);
+void rr_signal(struct rr_device *rd, rr_set regions, bool may_ignore);
 void rr_signal_work(struct work_struct *work);
-void rr_ack_locked(struct rr_device *rd, u64 bits, enum rr_ack_form form);
+void rr_ack_locked(struct rr_device *rd, rr_set bits, enum rr_ack_form form);
 void rr_abort_locked(struct rr_device *rd, int error);
 void rr_event(struct rr_device *rd);
-int rr_trigger(struct rr_device *rd, u64 regions);
+int rr_trigger(struct rr_device *rd, rr_set regions);
 int rr_enter_saving(struct rr_device *rd);
 void rr_leave_saving(struct rr_device *rd);
 
 /* ---- wait.c ---- */
 
-int rr_wait(struct rr_device *rd, u64 bits, u64 id);
+int rr_wait(struct rr_device *rd, rr_set bits, u64 id);
 
 /* ---- stream.c: the device's state as bytes ---- */
 

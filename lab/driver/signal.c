@@ -23,7 +23,7 @@ void rr_abort_locked(struct rr_device *rd, int error)
 }
 
 /* An ack of bits. irq_lock held; may be in a wake-up callback. */
-void rr_ack_locked(struct rr_device *rd, u64 bits, enum rr_ack_form form)
+void rr_ack_locked(struct rr_device *rd, rr_set bits, enum rr_ack_form form)
 {
 	rr_log(rd, &(struct rr_event) {
 		.kind = RR_EV_ACK, .a = form,
@@ -38,32 +38,40 @@ void rr_ack_locked(struct rr_device *rd, u64 bits, enum rr_ack_form form)
 	rr_event(rd);
 }
 
-/* Whether the IRQ is enabled for all these regions, by a user that still lives. */
-bool rr_enabled(struct rr_device *rd, u64 regions)
+/* The slot of the eventfd by which a region is signalled. */
+static unsigned int rr_slot(unsigned int region)
+{
+	return rr_encoding == RR_BITMAP ? region / RR_PER_IRQ * RR_PER_IRQ : region;
+}
+
+/* Those of the regions whose slot has an eventfd. */
+static rr_set rr_heard(struct rr_device *rd, rr_set regions)
 {
 	unsigned int i;
 
-	lockdep_assert_held(&rd->irq_mutex);
-	if (rr_user_dead(rd))
-		return false;
-	if (rr_encoding == RR_BITMAP)
-		return rd->trigger[0];
-	for (i = 0; i < rd->count; i++)
-		if ((regions & BIT_ULL(i)) && !rd->trigger[i])
-			return false;
-	return true;
+	for (i = 0; i < RR_MAX_REGIONS; i++)
+		if (!rd->trigger[rr_slot(i)])
+			regions &= ~RR_BIT(i);
+	return regions;
 }
 
-static void rr_signal_one(struct rr_device *rd, unsigned int sub, u64 bits,
+/* Whether the IRQ is enabled for all these regions, by a user that still lives. */
+bool rr_enabled(struct rr_device *rd, rr_set regions)
+{
+	lockdep_assert_held(&rd->irq_mutex);
+	return !rr_user_dead(rd) && rr_heard(rd, regions) == regions;
+}
+
+static void rr_signal_one(struct rr_device *rd, unsigned int slot, rr_set bits,
 			  u64 addend)
 {
-	struct rr_eventfd *e = rd->trigger[sub];
+	struct rr_eventfd *e = rd->trigger[slot];
 	u64 seq;
 
 	if (!e)
 		return;
 	seq = rr_log_begin(rd, &(struct rr_event) {
-		.kind = RR_EV_SIGNAL, .a = sub,
+		.kind = RR_EV_SIGNAL, .a = slot,
 		.v = { bits, addend, rd->trigger_id },
 	});
 	WRITE_ONCE(rd->signaller, current);
@@ -72,27 +80,38 @@ static void rr_signal_one(struct rr_device *rd, unsigned int sub, u64 bits,
 	rr_log_end(rd, seq, 0);
 }
 
-static void rr_signal_bitmap(struct rr_device *rd, u64 bits, u64 extra, bool twice)
+/* Each IRQ has a bitmap of its own, which is outstanding until its ack. */
+static void rr_signal_bitmap(struct rr_device *rd, rr_set bits, rr_set extra,
+			     bool twice)
 {
-	bool now;
+	unsigned int slot;
 
-	spin_lock_irq(&rd->irq_lock);
-	now = !rd->outstanding;
-	if (now)
-		rd->outstanding = bits;
-	else
-		rd->queued |= bits;
-	spin_unlock_irq(&rd->irq_lock);
-	if (!now)
-		return;
-	rr_signal_one(rd, 0, bits | extra, bits | extra);
-	if (twice)
-		rr_signal_one(rd, 0, bits | extra, bits | extra);
+	for (slot = 0; slot < RR_MAX_SLOTS; slot += RR_PER_IRQ) {
+		rr_set due = bits & rr_slot_bits(slot), all;
+		bool now;
+
+		if (!due)
+			continue;
+		spin_lock_irq(&rd->irq_lock);
+		now = !(rd->outstanding & rr_slot_bits(slot));
+		if (now)
+			rd->outstanding |= due;
+		else
+			rd->queued |= due;
+		spin_unlock_irq(&rd->irq_lock);
+		if (!now)
+			continue;
+		all = due | (extra & rr_slot_bits(slot));
+		rr_signal_one(rd, slot, all, RR_LOW(all >> slot));
+		if (twice)
+			rr_signal_one(rd, slot, all, RR_LOW(all >> slot));
+	}
 }
 
-static void rr_signal_vectors(struct rr_device *rd, u64 bits, u64 extra, bool twice)
+static void rr_signal_vectors(struct rr_device *rd, rr_set bits, rr_set extra,
+			      bool twice)
 {
-	u64 now;
+	rr_set now;
 	unsigned int i;
 
 	spin_lock_irq(&rd->irq_lock);
@@ -100,64 +119,51 @@ static void rr_signal_vectors(struct rr_device *rd, u64 bits, u64 extra, bool tw
 	rd->outstanding |= now;
 	rd->queued |= bits & ~now;
 	spin_unlock_irq(&rd->irq_lock);
-	for (i = 0; i < rd->count; i++) {
-		if (!((now | extra) & BIT_ULL(i)))
+	for (i = 0; i < RR_MAX_SLOTS; i++) {
+		if (!((now | extra) & RR_BIT(i)))
 			continue;
-		rr_signal_one(rd, i, BIT_ULL(i), 1);
+		rr_signal_one(rd, i, RR_BIT(i), 1);
 		if (twice)
-			rr_signal_one(rd, i, BIT_ULL(i), 1);
+			rr_signal_one(rd, i, RR_BIT(i), 1);
 	}
 }
 
 /* The index of a region that does not exist. */
-static u64 rr_missing(struct rr_device *rd)
+static rr_set rr_missing(struct rr_device *rd)
 {
 	unsigned int i;
 
 	if (rr_encoding == RR_BITMAP)
-		return BIT_ULL(VFIO_PCI_NUM_REGIONS + rd->core.num_regions);
-	for (i = rd->count; i--;)
-		if (!(rd->mask & BIT_ULL(i)) && rd->trigger[i] &&
+		return RR_BIT(VFIO_PCI_NUM_REGIONS + rd->core.num_regions);
+	for (i = RR_DEV_REGION; i--;)
+		if (!(rd->mask & RR_BIT(i)) && rd->trigger[i] &&
 		    (i == VFIO_PCI_VGA_REGION_INDEX ||
 		     (i < VFIO_PCI_ROM_REGION_INDEX && !rr_region_size(rd, i))))
-			return BIT_ULL(i);
+			return RR_BIT(i);
 	return 0;
 }
 
 /* The bits that armed faults add to a signal. */
-static u64 rr_fault_extra(struct rr_device *rd)
+static rr_set rr_fault_extra(struct rr_device *rd)
 {
-	u64 extra = 0;
+	rr_set extra = 0;
 
 	if (rr_fault_take(rd, RR_F_NAME_MISSING, RR_F_ANY, NULL))
 		extra |= rr_missing(rd);
 	if (rr_fault_take(rd, RR_F_OUTSIDE, RR_F_ANY, NULL))
-		extra |= BIT_ULL(VFIO_PCI_CONFIG_REGION_INDEX);
+		extra |= RR_BIT(VFIO_PCI_CONFIG_REGION_INDEX);
 	if (rr_fault_take(rd, RR_F_BITS_BEYOND, RR_F_ANY, NULL))
-		extra |= BIT_ULL(63);
+		extra |= RR_BIT(63);
 	return extra;
-}
-
-/* Those of the regions whose sub-index has an eventfd. */
-static u64 rr_heard(struct rr_device *rd, u64 regions)
-{
-	unsigned int i;
-
-	if (rr_encoding == RR_BITMAP)
-		return rd->trigger[0] ? regions : 0;
-	for (i = 0; i < rd->count; i++)
-		if (!rd->trigger[i])
-			regions &= ~BIT_ULL(i);
-	return regions;
 }
 
 /*
  * Signal these regions, each as soon as its last signal is acked. The fault
  * ignore-acks applies only where the timeout or a test recovers the device.
  */
-void rr_signal(struct rr_device *rd, u64 regions, bool may_ignore)
+void rr_signal(struct rr_device *rd, rr_set regions, bool may_ignore)
 {
-	u64 extra;
+	rr_set extra;
 	bool twice;
 
 	lockdep_assert_held(&rd->irq_mutex);
@@ -183,14 +189,11 @@ void rr_signal(struct rr_device *rd, u64 regions, bool may_ignore)
 void rr_signal_work(struct work_struct *work)
 {
 	struct rr_device *rd = container_of(work, struct rr_device, signal_work);
-	u64 due;
+	rr_set due;
 
 	mutex_lock(&rd->irq_mutex);
 	spin_lock_irq(&rd->irq_lock);
-	if (rr_encoding == RR_BITMAP)
-		due = rd->outstanding ? 0 : rd->queued;
-	else
-		due = rd->queued & ~(rd->outstanding | rd->masked);
+	due = rd->queued & ~(rd->outstanding | rd->masked);
 	rd->queued &= ~due;
 	spin_unlock_irq(&rd->irq_lock);
 	if (due) {
@@ -213,24 +216,25 @@ static void rr_delay(struct rr_device *rd)
 }
 
 /* With name-unchanged armed: a region that may be signalled and stays as it is. */
-static u64 rr_unchanged(struct rr_device *rd, u64 regions)
+static rr_set rr_unchanged(struct rr_device *rd, rr_set regions)
 {
-	u64 rest = rd->mask & ~(rd->whole | rd->partial | regions);
+	rr_set rest = rd->mask & ~(rd->whole | rd->partial | regions);
 
 	if (!rest)
 		rest = rd->mask & ~regions;
 	if (!rest || !rr_fault_take(rd, RR_F_NAME_UNCHANGED, RR_F_ANY, NULL))
 		return 0;
-	return BIT_ULL(fls64(rest) - 1);
+	return RR_HIGH(rest) ? RR_BIT(fls64(RR_HIGH(rest)) + 63) :
+			       RR_BIT(fls64(RR_LOW(rest)) - 1);
 }
 
 /*
  * debugfs: regions of whole and partial are trapped or untrapped, the others only
  * named. Does not wait.
  */
-int rr_trigger(struct rr_device *rd, u64 regions)
+int rr_trigger(struct rr_device *rd, rr_set regions)
 {
-	u64 flip, on;
+	rr_set flip, on;
 	int ret = 0;
 
 	mutex_lock(&rd->irq_mutex);
@@ -260,7 +264,8 @@ unlock:
 /* Trap, signal, wait. On error everything is restored. state_mutex held. */
 int rr_enter_saving(struct rr_device *rd)
 {
-	u64 want = rd->whole | rd->partial, change, bits, id;
+	rr_set want = rd->whole | rd->partial, change, bits;
+	u64 id;
 	int ret;
 
 	if (!want)
@@ -315,7 +320,7 @@ int rr_enter_saving(struct rr_device *rd)
 /* Untrap and signal, do not wait. state_mutex held. */
 void rr_leave_saving(struct rr_device *rd)
 {
-	u64 change;
+	rr_set change;
 
 	mutex_lock(&rd->irq_mutex);
 	change = rd->trapped;

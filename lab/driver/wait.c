@@ -43,7 +43,8 @@ static void rr_death_unwatch(struct rr_death_watch *watch)
 }
 
 /* 1: done; 0: keep waiting; else the error. Returns what is still missing. */
-static int rr_wait_status(struct rr_device *rd, u64 bits, u64 *open, u64 *mapped)
+static int rr_wait_status(struct rr_device *rd, rr_set bits, rr_set *open,
+			  bool *mapped)
 {
 	int error;
 
@@ -62,11 +63,13 @@ static int rr_wait_status(struct rr_device *rd, u64 bits, u64 *open, u64 *mapped
 	return !*open && !*mapped;
 }
 
-int rr_wait(struct rr_device *rd, u64 bits, u64 id)
+int rr_wait(struct rr_device *rd, rr_set bits, u64 id)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(rr_timeout_ms));
 	struct rr_death_watch watch;
-	u64 seq, open, mapped;
+	rr_set open;
+	bool mapped;
+	u64 seq;
 	int ret, seen;
 
 	seq = rr_log_begin(rd, &(struct rr_event) {
@@ -94,7 +97,7 @@ int rr_wait(struct rr_device *rd, u64 bits, u64 id)
 	rr_death_unwatch(&watch);
 	if (ret > 0)
 		ret = 0;
-	rr_log_fill(rd, seq, (u64[4]) { bits, id, open, mapped });
+	rr_log_fill(rd, seq, (rr_set[4]) { bits, id, open, mapped });
 	rr_log_end(rd, seq, ret);
 	return ret;
 }

@@ -23,11 +23,11 @@ static bool rr_zap_vma(struct rr_device *rd, struct vm_area_struct *vma,
 {
 	unsigned int index = rr_vma_index(vma);
 	unsigned long page = rr_vma_page(vma), trap = rr_trap_page(rd, index);
-	u64 regions = *(u64 *)data;
+	rr_set regions = *(rr_set *)data;
 
-	if (!(regions & BIT_ULL(index)))
+	if (!(regions & RR_BIT(index)))
 		return false;
-	if (!(rd->partial & rd->trapped & BIT_ULL(index)))
+	if (!(rd->partial & rd->trapped & RR_BIT(index)))
 		zap_vma_ptes(vma, vma->vm_start, vma->vm_end - vma->vm_start);
 	else if (trap >= page && trap < page + vma_pages(vma))
 		zap_vma_ptes(vma, vma->vm_start + ((trap - page) << PAGE_SHIFT),
@@ -36,7 +36,7 @@ static bool rr_zap_vma(struct rr_device *rd, struct vm_area_struct *vma,
 }
 
 /* The device has no inode of its own: walk the processes. */
-static void rr_zap_processes(struct rr_device *rd, u64 regions)
+static void rr_zap_processes(struct rr_device *rd, rr_set regions)
 {
 	rr_maps_walk(rd, rr_zap_vma, &regions);
 }
@@ -107,7 +107,7 @@ static void rr_zap_pages(struct rr_device *rd, unsigned int index, bool whole)
 	unmap_mapping_range(rd->core.vdev.inode->i_mapping, start, len, true);
 }
 
-static void rr_zap_processes(struct rr_device *rd, u64 regions)
+static void rr_zap_processes(struct rr_device *rd, rr_set regions)
 {
 }
 
@@ -123,16 +123,16 @@ vm_fault_t rr_insert_bar(struct rr_device *rd, struct vm_fault *vmf,
 
 #endif
 
-static enum rr_trap_mode rr_mode(struct rr_device *rd, u64 bit, bool limp)
+static enum rr_trap_mode rr_mode(struct rr_device *rd, rr_set bit, bool limp)
 {
 	if (limp)
 		return RR_TRAP_LIMP;
 	return rd->whole & bit ? RR_TRAP_WHOLE : RR_TRAP_PARTIAL;
 }
 
-void rr_trap(struct rr_device *rd, u64 regions, bool limp)
+void rr_trap(struct rr_device *rd, rr_set regions, bool limp)
 {
-	u64 seq[RR_MAX_REGIONS];
+	u64 *seq = rd->trap_seq;
 	bool stale, resize;
 	unsigned int i;
 
@@ -140,10 +140,10 @@ void rr_trap(struct rr_device *rd, u64 regions, bool limp)
 	if (!regions)
 		return;
 	for (i = 0; i < RR_MAX_REGIONS; i++)
-		if (regions & BIT_ULL(i))
+		if (regions & RR_BIT(i))
 			seq[i] = rr_log_begin(rd, &(struct rr_event) {
 				.kind = RR_EV_TRAP,
-				.a = rr_mode(rd, BIT_ULL(i), limp),
+				.a = rr_mode(rd, RR_BIT(i), limp),
 				.v = { i, atomic_read(&rd->nmaps[i]) },
 			});
 	stale = !limp && rr_fault_take(rd, RR_F_STALE_SPARSE, RR_F_ANY, NULL);
@@ -161,28 +161,28 @@ void rr_trap(struct rr_device *rd, u64 regions, bool limp)
 
 	down_write(&rd->core.memory_lock);
 	for (i = 0; i < RR_MAX_REGIONS; i++)
-		if (regions & BIT_ULL(i))
-			rr_zap_pages(rd, i, limp || (rd->whole & BIT_ULL(i)));
+		if (regions & RR_BIT(i))
+			rr_zap_pages(rd, i, limp || (rd->whole & RR_BIT(i)));
 	up_write(&rd->core.memory_lock);
 	up_write(&rd->trap_lock);
 
 	rr_zap_processes(rd, regions);
 
 	for (i = 0; i < RR_MAX_REGIONS; i++)
-		if (regions & BIT_ULL(i))
+		if (regions & RR_BIT(i))
 			rr_log_end(rd, seq[i], 0);
 }
 
-void rr_untrap(struct rr_device *rd, u64 regions)
+void rr_untrap(struct rr_device *rd, rr_set regions)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&rd->irq_mutex);
 	for (i = 0; i < RR_MAX_REGIONS; i++)
-		if (regions & (rd->trapped | rd->limping) & BIT_ULL(i))
+		if (regions & (rd->trapped | rd->limping) & RR_BIT(i))
 			rr_log(rd, &(struct rr_event) {
 				.kind = RR_EV_UNTRAP,
-				.a = rr_mode(rd, BIT_ULL(i), rd->limping & BIT_ULL(i)),
+				.a = rr_mode(rd, RR_BIT(i), !!(rd->limping & RR_BIT(i))),
 				.v = { i },
 			});
 

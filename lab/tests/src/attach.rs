@@ -154,7 +154,7 @@ fn reloaded(lab: &mut Lab) -> Result<()> {
     ensure!(hooks > 0, "no function of the driver is probed");
     lab.use_it()?;
     let reload_ns = now()?;
-    lab.driver.reload("v2")?;
+    lab.driver.reload(&[])?;
     until("the driver's hooks to be back", || {
         Ok((probed()? == hooks).then_some(()))
     })?;

@@ -3,13 +3,17 @@
 
 use anyhow::{Result, ensure};
 use remap_core::account::{Loses, Miss};
+use remap_core::model::Cycle;
 use remap_user::respond::ack::encoding_name;
+use rustix::process::Signal;
 
+use crate::rig::driver::{MANY_REGIONS, TRAPPED_OF_MANY};
 use crate::rig::judge::driver;
 use crate::rig::lab::Lab;
 use crate::rig::line::is_complete;
+use crate::rig::now;
 use crate::rig::trace::{Trace, Traced};
-use crate::{ALL, Test};
+use crate::{ALL, EACH, Test};
 
 /// The cycles that each kernel and encoding has to pass.
 const MANY: u64 = 500;
@@ -28,11 +32,41 @@ pub fn tests() -> Vec<Test> {
             "cycles::legacy_migration_agrees_with_the_driver",
             ALL,
             |lab| {
-                lab.driver.reload("v1")?;
+                lab.driver.reload(&["migration=v1"])?;
                 agree(lab, &["--fail-on-loss"], SOME)
             },
         ),
+        Test::new(
+            "cycles::many_regions_agree_with_the_driver",
+            EACH,
+            many_regions,
+        ),
     ]
+}
+
+/// A device with more than 64 regions, which a second remap IRQ names: a drill, and a service.
+fn many_regions(lab: &mut Lab) -> Result<()> {
+    lab.driver.reload(MANY_REGIONS)?;
+    let trapped = format!("{TRAPPED_OF_MANY:#x}");
+    lab.driver.parameter("whole", &trapped)?;
+    let trace = Trace::start(&["--fail-on-loss"])?;
+    lab.driver.clear_log()?;
+    let begin_ns = now()?;
+    lab.drill(&["--cycles", "2"])?.expect(0)?;
+    let (log, drilled_ns) = (lab.driver.log()?, begin_ns..=now()?);
+    let service = lab.serve(&[])?;
+    for _ in 0..2 {
+        lab.driver.trigger(1 << 66 | 1)?;
+        lab.driver.settle()?;
+    }
+    service.end(Signal::TERM)?.expect(0)?;
+    let traced = trace.end(0)?;
+    traced.found(&[])?;
+    driver::agree(&traced.lines.within(&drilled_ns), &log)?;
+    let second = |cycle: &&Cycle| cycle.irq_index == Some(6) && cycle.region == 66;
+    let cycles = traced.lines.cycles().filter(second).count();
+    ensure!(cycles == 2 * 2 + 2, "{cycles} cycles of region 66");
+    Ok(())
 }
 
 /// A drill beside a tracer of its own.

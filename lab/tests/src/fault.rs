@@ -144,7 +144,7 @@ fn refuse(lab: &Lab, fault: &str) -> Result<()> {
 }
 
 /// The regions that the driver traps and untraps.
-const REGIONS: u64 = 0x5;
+const REGIONS: u128 = 0x5;
 
 /// `remap serve` with the fault, then one more trigger, then SIGTERM.
 fn serve(lab: &Lab, fault: &str) -> Result<()> {

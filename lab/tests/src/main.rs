@@ -54,6 +54,8 @@ const SOAK: &[Group] = &[Group::Soak];
 const QEMU: &[Group] = &[Group::Qemu];
 const PERF: &[Group] = &[Group::Perf];
 const CDEV: &[Group] = &[Group::Cdev];
+/// Once for each encoding: the kernel has no part in it.
+const EACH: &[Group] = &[Group::Bitmap, Group::Cdev];
 /// What the kernel and the encoding have no part in: once, on the device that has a cdev.
 const ONCE: &[Group] = CDEV;
 

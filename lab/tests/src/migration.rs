@@ -237,7 +237,7 @@ fn write_state(device: &Assigned<'_>, window: &LegacyRegion, word: u32) -> Resul
 /// No region is queried after the tracer has started: it infers the legacy region from a write to its
 /// device_state word.
 fn legacy_late(lab: &mut Lab) -> Result<()> {
-    lab.driver.reload("v1")?;
+    lab.driver.reload(&["migration=v1"])?;
     lab.driver.parameter("limp", "1")?;
     let ledger = Ledger::default();
     let mut vmm = Vmm::new(&ledger)?;
@@ -264,7 +264,7 @@ fn legacy_late(lab: &mut Lab) -> Result<()> {
 }
 
 fn legacy(lab: &mut Lab) -> Result<()> {
-    lab.driver.reload("v1")?;
+    lab.driver.reload(&["migration=v1"])?;
     lab.driver.parameter("limp", "1")?;
     let mut faults = 0;
     let lines = traced(lab, |device| {

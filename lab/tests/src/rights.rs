@@ -107,7 +107,7 @@ fn keeps(lab: &mut Lab) -> Result<()> {
 fn untraced(lab: &mut Lab) -> Result<()> {
     let command = remap(&["trace", "--json", "--no-reattach"]);
     let trace = Running::start_ready(command, Output::Kept)?;
-    lab.driver.reload("v2")?;
+    lab.driver.reload(&[])?;
     lab.use_it()?;
     let ended = trace.end(Signal::INT)?;
     ended.expect(0)?;

@@ -26,9 +26,14 @@ const DEFAULTS: [(&str, &str); 3] = [("limp", "0"), ("whole", "0x201"), ("partia
 pub struct Driver {
     bdf: Bdf,
     group: Group,
-    /// The migration interface that it was loaded with.
-    migration: &'static str,
+    /// The parameters that it was loaded with, beside its encoding.
+    parameters: &'static [&'static str],
 }
+
+/// Of a device with more than 64 regions that may be signalled: from 9 to 78.
+pub const MANY_REGIONS: &[&str] = &["devregions=70"];
+/// Regions that are trapped wholly then: 0, 9 and 66.
+pub const TRAPPED_OF_MANY: u128 = 1 << 66 | 0x201;
 
 impl Driver {
     /// The driver as it was loaded at boot.
@@ -36,7 +41,7 @@ impl Driver {
         Self {
             bdf,
             group,
-            migration: "v2",
+            parameters: &[],
         }
     }
 
@@ -52,8 +57,8 @@ impl Driver {
 
     /// Bound, as at boot, without faults, with an empty log, and with a closed device.
     pub fn clean(&mut self) -> Result<()> {
-        if self.migration != "v2" {
-            self.reload("v2")?;
+        if !self.parameters.is_empty() {
+            self.reload(&[])?;
         }
         self.bind(PCI_DRIVER)?;
         self.closed()?;
@@ -109,7 +114,7 @@ impl Driver {
     }
 
     /// Makes the driver signal these regions, outside of any migration. Does not wait.
-    pub fn trigger(&self, regions: u64) -> Result<()> {
+    pub fn trigger(&self, regions: u128) -> Result<()> {
         self.put("trigger", &format!("{regions:#x}"))
     }
 
@@ -172,14 +177,14 @@ impl Driver {
         Ok(counts.into_iter().sum())
     }
 
-    /// Reloads the driver, with this migration interface.
-    pub fn reload(&mut self, migration: &'static str) -> Result<()> {
+    /// Reloads the driver, with these parameters.
+    pub fn reload(&mut self, parameters: &'static [&'static str]) -> Result<()> {
         self.unbind()?;
         busybox(&["rmmod", MODULE])?;
         let encoding = format!("encoding={}", self.group.encoding());
-        let migrates = format!("migration={migration}");
-        busybox(&["insmod", MODULE_FILE, &encoding, &migrates])?;
-        self.migration = migration;
+        let insmod = ["insmod", MODULE_FILE, &encoding];
+        busybox(&[&insmod, parameters].concat())?;
+        self.parameters = parameters;
         self.bind(PCI_DRIVER)
     }
 

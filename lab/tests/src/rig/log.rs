@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 #[derive(Clone, Debug)]
 pub enum Kind {
     Signal {
-        bits: u64,
+        bits: u128,
     },
     Requery {
         region: u32,
@@ -16,11 +16,11 @@ pub enum Kind {
     },
     Ack {
         form: String,
-        bits: u64,
+        bits: u128,
         ignored: bool,
     },
     Wait {
-        unacked: u64,
+        unacked: u128,
         mapped: bool,
         result: Option<i32>,
     },
@@ -70,11 +70,14 @@ impl Words<'_> {
 
     fn number(&self, key: &str) -> Result<u64> {
         let text = self.text(key)?;
-        let number = match text.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16),
-            None => text.parse(),
-        };
-        number.with_context(|| format!("{key}={text}"))
+        text.parse().with_context(|| format!("{key}={text}"))
+    }
+
+    /// A set of regions.
+    fn set(&self, key: &str) -> Result<u128> {
+        let text = self.text(key)?;
+        let digits = text.strip_prefix("0x").context("not hexadecimal")?;
+        u128::from_str_radix(digits, 16).with_context(|| format!("{key}={text}"))
     }
 
     fn region(&self) -> Result<u32> {
@@ -112,7 +115,7 @@ impl Log {
     }
 
     /// The eventfds that were signalled, each with the regions that it named.
-    pub fn signals(&self) -> Vec<(&Line, u64)> {
+    pub fn signals(&self) -> Vec<(&Line, u128)> {
         self.all(|kind| match kind {
             Kind::Signal { bits } => Some(*bits),
             _ => None,
@@ -146,7 +149,7 @@ fn parse(line: &str) -> Result<Line> {
     let owned = |key| words.text(key).map(str::to_owned);
     let kind = match kind {
         "signal" => Kind::Signal {
-            bits: words.number("bits")?,
+            bits: words.set("bits")?,
         },
         "requery" => Kind::Requery {
             region: words.region()?,
@@ -154,11 +157,11 @@ fn parse(line: &str) -> Result<Line> {
         },
         "ack" => Kind::Ack {
             form: owned("form")?,
-            bits: words.number("bits")?,
+            bits: words.set("bits")?,
             ignored: words.number("ignored")? != 0,
         },
         "wait" => Kind::Wait {
-            unacked: words.number("unacked")?,
+            unacked: words.set("unacked")?,
             mapped: words.number("mapped")? != 0,
             result: words.result()?,
         },

@@ -233,7 +233,7 @@ fn reload(world: &mut World) -> Result<()> {
     let [first, others @ ..] = &mut world.devices[..] else {
         anyhow::bail!("no device");
     };
-    first.driver.reload("v2")?;
+    first.driver.reload(&[])?;
     first.driver.clean()?;
     for other in others {
         other.driver.clean()?;

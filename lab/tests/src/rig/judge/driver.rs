@@ -79,7 +79,7 @@ fn signals(trace: &Lines, log: &Log) -> Result<()> {
     for ((id, cycles), (line, bits)) in triggers.iter().zip(signals) {
         let named = cycles
             .iter()
-            .fold(0, |all, cycle| all | 1_u64 << cycle.region);
+            .fold(0, |all, cycle| all | 1_u128 << cycle.region);
         ensure!(
             named == bits && cycles.len() == bits.count_ones() as usize,
             "trigger {id} names {named:#x} in {} cycles, and the driver {bits:#x}",
