@@ -46,7 +46,7 @@ pub struct Drill {
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// After the cycles, do what a driver has to refuse (a signal by SET_IRQS, an mmap(2) of what is
-    /// trapped), disable the IRQ while the driver waits, map a region for DMA, and take one interrupt of
+    /// trapped), disable the IRQ while the driver waits, map a region for DMA, and take (and mask) one interrupt of
     /// the device.
     #[arg(long)]
     exercise: bool,

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vfio_bindings::bindings::vfio::{
-    VFIO_IRQ_INFO_EVENTFD, VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX,
+    VFIO_IRQ_INFO_EVENTFD, VFIO_IRQ_INFO_MASKABLE, VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX,
+    VFIO_PCI_MSIX_IRQ_INDEX,
 };
 
 use crate::respond::ack::AckForm;
@@ -315,31 +316,35 @@ fn trapped(region: &Region) -> Option<Area> {
     })
 }
 
-/// One interrupt of the device: the kernel signals it as if the device had, and it is read.
+/// One interrupt of the device: the kernel signals it as if the device had, and it is read. Where it can
+/// be masked, it is masked and unmasked.
 fn interrupt(device: &Device) -> Result<(), ExerciseError> {
-    for index in [
-        VFIO_PCI_MSIX_IRQ_INDEX,
-        VFIO_PCI_MSI_IRQ_INDEX,
+    let indexes = [
         VFIO_PCI_INTX_IRQ_INDEX,
-    ] {
-        let usable = |irq: &IrqInfo| irq.count > 0 && irq.flags & VFIO_IRQ_INFO_EVENTFD != 0;
-        if !device.irq_info(index).is_ok_and(|irq| usable(&irq)) {
-            continue;
-        }
-        let eventfd = EventFd::new()?;
-        let fds = [Some(eventfd.as_fd())];
-        device.set_irqs(index, 0, Action::Trigger, Data::Eventfd(&fds))?;
-        let signalled = device.set_irqs(index, 0, Action::Trigger, Data::None(1));
-        let read = eventfd.read();
-        device.set_irqs(index, 0, Action::Trigger, Data::None(0))?;
-        signalled?;
-        return match read? {
-            Some(_) => Ok(()),
-            None => {
-                let text = format!("IRQ {index} was not signalled by SET_IRQS");
-                Err(ExerciseError::Unexpected(text))
-            }
-        };
+        VFIO_PCI_MSI_IRQ_INDEX,
+        VFIO_PCI_MSIX_IRQ_INDEX,
+    ];
+    let irqs = indexes
+        .into_iter()
+        .filter_map(|index| device.irq_info(index).ok());
+    let usable = |irq: &IrqInfo| irq.count > 0 && irq.flags & VFIO_IRQ_INFO_EVENTFD != 0;
+    let Some(irq) = irqs.into_iter().find(usable) else {
+        return Ok(());
+    };
+    let set = |action, data: Data<'_>| device.set_irqs(irq.index, 0, action, data);
+    let eventfd = EventFd::new()?;
+    set(Action::Trigger, Data::Eventfd(&[Some(eventfd.as_fd())]))?;
+    let signalled = set(Action::Trigger, Data::None(1));
+    let read = eventfd.read();
+    let masked = match irq.flags & VFIO_IRQ_INFO_MASKABLE {
+        0 => Ok(()),
+        _ => set(Action::Mask, Data::None(1)).and_then(|()| set(Action::Unmask, Data::None(1))),
+    };
+    set(Action::Trigger, Data::None(0))?;
+    signalled.and(masked)?;
+    if read?.is_none() {
+        let text = format!("IRQ {} was not signalled by SET_IRQS", irq.index);
+        return Err(ExerciseError::Unexpected(text));
     }
     Ok(())
 }

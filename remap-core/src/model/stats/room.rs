@@ -16,8 +16,10 @@ pub const DEVICES: usize = 1024;
 const INDEXES: usize = 64;
 /// So many vectors of all devices.
 pub const VECTORS: usize = 16_384;
-/// So many regions of one device, states, and kinds of state changes.
+/// So many states, and kinds of state changes, of one device.
 const ROWS: usize = 64;
+/// So many regions of one device.
+const DEVICE_REGIONS: usize = 128;
 /// So many regions of all devices.
 const REGIONS: usize = 8192;
 /// So many users of one device are listed.
@@ -91,7 +93,7 @@ impl Stats {
     fn listed_region(&mut self, device: &str, region: u32) -> Option<&mut RegionStats> {
         let regions = &self.device(device).regions;
         if !regions.contains_key(&region) {
-            if regions.len() >= ROWS || self.room.regions >= REGIONS {
+            if regions.len() >= DEVICE_REGIONS || self.room.regions >= REGIONS {
                 self.room.evicted.rows += 1;
                 return None;
             }
@@ -285,18 +287,18 @@ mod tests {
     fn regions_beyond_the_room_are_counted_and_their_findings_kept() {
         let mut stats = Stats::default();
         let rule = Rule::ALL[0];
-        for region in 0..ROWS as u32 + 3 {
+        for region in 0..DEVICE_REGIONS as u32 + 3 {
             stats.region("one", region).mapping.maps += 1;
             *stats
                 .findings_of("one", Some(region))
                 .entry(rule)
                 .or_default() += 1;
         }
-        assert_eq!(stats.devices["one"].regions.len(), ROWS);
+        assert_eq!(stats.devices["one"].regions.len(), DEVICE_REGIONS);
         assert_eq!(stats.evicted().rows, 2 * 3);
-        assert_eq!(stats.findings()[&rule], ROWS as u64 + 3);
-        for device in 0..REGIONS / ROWS {
-            (0..ROWS as u32)
+        assert_eq!(stats.findings()[&rule], DEVICE_REGIONS as u64 + 3);
+        for device in 0..REGIONS / DEVICE_REGIONS {
+            (0..DEVICE_REGIONS as u32)
                 .for_each(|region| stats.region(&device.to_string(), region).mapping.maps += 1);
         }
         let listed: usize = stats
