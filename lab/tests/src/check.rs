@@ -83,9 +83,7 @@ fn live(lab: &mut Lab) -> Result<()> {
     );
     let unused = met(Duty::UserGoneEndsTheWait);
     ensure!(unused == Some(Judgement::NotExercised), "{ended:?}");
-    run(remap(&["check"]))?.expect(2)?;
-    run(remap(&["check", "--live", "--class", "irq"]))?.fails(2, &["--class"])?;
-    Ok(())
+    run(remap(&["check"]))?.expect(2).map(drop)
 }
 
 /// A recording of a drill; and its first half, which leaves open what followed.
