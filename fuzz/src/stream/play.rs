@@ -112,6 +112,7 @@ impl Player {
         let selection = Selection {
             classes: has(SELECTED).then(|| BTreeSet::from([Class::Remap, Class::Migration])),
             min_latency_ns: has(SELECTED).then_some(100_000),
+            ..Selection::default()
         };
         let owners: Rc<RefCell<VecDeque<Option<String>>>> = Rc::default();
         let answers = Rc::clone(&owners);
