@@ -22,5 +22,6 @@ pub mod pipeline;
 pub mod printable;
 pub mod replay;
 pub mod sink;
+pub mod spans;
 pub mod vmm;
 mod word;

@@ -291,6 +291,7 @@ impl<S: Sink> Pipeline<S> {
             evicted: stats.evicted(),
             blind: self.blind.ended,
             stats,
+            exported: None,
             withheld: Withheld {
                 records: self.scope.left_out(),
                 ..Withheld::default()

@@ -60,6 +60,7 @@ fn text(metrics: Metrics) -> String {
         cpu_ns: Some(1_500_000_000),
         resident_bytes: None,
         answers: vec![(200, 3)],
+        spans: vec![("sent", 4)],
     };
     Exposition::new(meter.total(), own).text().unwrap()
 }
@@ -112,6 +113,7 @@ fn what_is_counted_is_written() {
         "remap_records_lost_total{reason=\"unread\"} 0",
         "remap_blind 0",
         "remap_http_answers_total{status=\"200\"} 3",
+        "remap_spans_total{result=\"sent\"} 4",
         "process_start_time_seconds 5.5",
         "process_cpu_seconds_total 1.5",
         "# EOF",

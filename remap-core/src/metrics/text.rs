@@ -35,6 +35,8 @@ pub struct Own {
     pub resident_bytes: Option<u64>,
     /// Answers to requests, by the status of HTTP.
     pub answers: Vec<(u16, u64)>,
+    /// Spans, by what became of them; empty if none are sent.
+    pub spans: Vec<(&'static str, u64)>,
 }
 
 /// Reads [`Own`].
@@ -330,6 +332,14 @@ fn own(out: &mut Families<'_>, own: &Own) -> Result<(), Error> {
     });
     let help = "Answers to earlier requests by HTTP status.";
     out.counters(("remap_http_answers", None), help, answers)?;
+    if !own.spans.is_empty() {
+        let spans = own.spans.iter().map(|(result, count)| {
+            let labels = vec![("result", (*result).to_owned())];
+            (labels, *count)
+        });
+        let help = "Spans for the collector: sent, or why they were dropped.";
+        out.counters(("remap_spans", None), help, spans)?;
+    }
     let help = "The version of remap.";
     let version = vec![("version", own.version.to_owned())];
     out.gauge(("remap_build_info", None), help, (version, 1_i64))?;

@@ -44,6 +44,6 @@ pub use stats::{
     ChangeStats, DeviceStats, Evicted, FromTo, IrqStats, LoggingStats, MappingStats,
     MigrationStats, Quantiles, RegionStats, StateStats, Stats, User, VectorStats, ZapStats,
 };
-pub use summary::{Summary, Withheld};
+pub use summary::{Exported, Summary, Withheld};
 pub use transition::{Transition, TransitionRef};
 pub use zap::{Cause, CauseKind, Zap, ZapEnd, ZappedRegion};

@@ -31,6 +31,15 @@ pub struct Withheld {
     pub unread: u64,
 }
 
+/// What became of the spans for a collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exported {
+    /// Spans that the collector has accepted.
+    pub spans: u64,
+    /// Spans that it has not, by reason: `queue_full`, `given_up`, `rejected`, `unsent`.
+    pub dropped: BTreeMap<String, u64>,
+}
+
 /// The end of a trace: its sums, and the account of lost records.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
@@ -55,6 +64,9 @@ pub struct Summary {
     pub evicted: Evicted,
     /// What was left out of the lines.
     pub withheld: Withheld,
+    /// The spans that were sent to a collector; null if none was given.
+    #[serde(default)]
+    pub exported: Option<Exported>,
     /// The VMMs' logs that were read.
     pub logs: Vec<LogAccount>,
 }

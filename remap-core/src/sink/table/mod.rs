@@ -12,7 +12,7 @@ use super::sentence;
 use super::vmm::LogText;
 use super::words::Count;
 use crate::account::Loses;
-use crate::model::{DeviceStats, Evicted, Ns, Quantiles, Rule, Summary, Withheld};
+use crate::model::{DeviceStats, Evicted, Exported, Ns, Quantiles, Rule, Summary, Withheld};
 use crate::printable::Name;
 
 /// A summary as text.
@@ -42,6 +42,7 @@ impl fmt::Display for Table<'_> {
             writeln!(f, "{}", Name(&LogText(log).to_string()))?;
         }
         self.withheld(f)?;
+        self.exported(f)?;
         self.evicted(f)?;
         self.identity(f)
     }
@@ -98,6 +99,18 @@ impl Table<'_> {
                     writeln!(f, "    {}: {}", Name(name), Name(&example))?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What became of the spans for a collector.
+    fn exported(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Exported { spans, dropped }) = &self.0.exported else {
+            return Ok(());
+        };
+        writeln!(f, "{} sent to the collector", Count(*spans, "span"))?;
+        for (why, count) in dropped {
+            writeln!(f, "{} not sent ({why})", Count(*count, "span"))?;
         }
         Ok(())
     }

@@ -30,8 +30,8 @@ use crate::event::{
 };
 use crate::model::{
     Activity, Blind, BlindCause, BlindHooks, CauseKind, Class, Closed, DataStats, Evicted,
-    InFlightCall, Inferred, Interrupt, IrqChange, IrqName, IrqVerb, Mapped, MappedHow, Opened,
-    Precopy, Rule, StateInterval, Withheld, Zap, ZapEnd, ZappedRegion,
+    Exported, InFlightCall, Inferred, Interrupt, IrqChange, IrqName, IrqVerb, Mapped, MappedHow,
+    Opened, Precopy, Rule, StateInterval, Withheld, Zap, ZapEnd, ZappedRegion,
 };
 use crate::parse::irq::{Encoding, IrqInfo};
 use crate::vmm::{checkpoint::tests::checkpoint, downtime::Downtimes, log::LogAccount};
@@ -81,6 +81,10 @@ fn write(sink: &mut impl Sink, scene: &Scene, options: Options) {
         stats: correlator.into_stats(),
         evicted: Evicted::default(),
         withheld: Withheld::default(),
+        exported: Some(Exported {
+            spans: 5,
+            dropped: [("queue_full".to_owned(), 1)].into(),
+        }),
         logs: Vec::new(),
     };
     sink.summary(&summary).unwrap();
