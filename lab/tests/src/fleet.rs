@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
 use remap_core::model::Stage;
 
 use crate::rig::lab::Lab;
@@ -16,7 +20,7 @@ use crate::{ONCE, Test};
 
 pub fn tests() -> Vec<Test> {
     vec![Test::new(
-        "fleet::a_scrape_agrees_with_the_lines",
+        "fleet::a_scrape_and_spans_agree_with_the_lines",
         ONCE,
         scrape,
     )]
@@ -55,8 +59,40 @@ fn sum(page: &Series, name: &str) -> f64 {
     page.keys().filter(of_name).map(|series| page[series]).sum()
 }
 
+/// A collector of one exporter: its URL, and the spans that it gets.
+fn collector() -> Result<(String, Receiver<Span>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (got, gets) = channel();
+    thread::spawn(move || -> Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        loop {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte)?;
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head)?.to_lowercase();
+            let length = head.split("content-length: ").nth(1);
+            let length = length.and_then(|rest| rest.lines().next());
+            let mut body = vec![0; length.context("no length")?.parse()?];
+            stream.read_exact(&mut body)?;
+            let request = ExportTraceServiceRequest::decode(body.as_slice())?;
+            let resources = request.resource_spans.into_iter();
+            let scopes = resources.flat_map(|resource| resource.scope_spans);
+            for span in scopes.flat_map(|scope| scope.spans) {
+                let _ = got.send(span);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+        }
+    });
+    Ok((url, gets))
+}
+
 fn scrape(lab: &mut Lab) -> Result<()> {
-    let trace = Trace::start(&["--metrics", ADDRESS, "--fail-on-loss"])?;
+    let (url, spans) = collector()?;
+    let arguments = ["--metrics", ADDRESS, "--otlp", &url, "--fail-on-loss"];
+    let trace = Trace::start(&arguments)?;
     let taken = run(remap(&["trace", "--metrics", ADDRESS]))?;
     taken.fails(1, &["EADDRINUSE", "choose another port"])?;
     // One scrape after the other while the device is busiest.
@@ -76,7 +112,45 @@ fn scrape(lab: &mut Lab) -> Result<()> {
         Ok(all.then_some(page))
     })?;
     let traced = trace.end(0)?;
-    agree(&page, &traced)
+    agree(&page, &traced)?;
+    sent(&spans.try_iter().collect::<Vec<_>>(), &traced)
+}
+
+/// That the collector has got the cycles of the lines, each as long as there.
+fn sent(spans: &[Span], Traced { lines, summary }: &Traced) -> Result<()> {
+    let exported = summary.exported.as_ref().context("nothing was sent")?;
+    let count = spans.len() as u64;
+    ensure!(
+        exported.spans == count && exported.dropped.is_empty(),
+        "{exported:?}, {count} spans"
+    );
+    let lengths = |name: &str| {
+        let named = spans.iter().filter(|span| span.name == name);
+        let mut all: Vec<_> = named
+            .map(|span| span.end_time_unix_nano - span.start_time_unix_nano)
+            .collect();
+        all.sort_unstable();
+        all
+    };
+    let mut cycles: Vec<_> = lines
+        .cycles()
+        .filter_map(|cycle| cycle.stages.total())
+        .collect();
+    cycles.sort_unstable();
+    ensure!(lengths("cycle") == cycles, "the cycles differ");
+    for stage in Stage::ALL {
+        let times = lines
+            .cycles()
+            .filter_map(|cycle| cycle.stages.duration(*stage));
+        let mut times: Vec<_> = times.collect();
+        times.sort_unstable();
+        ensure!(
+            lengths(stage.name()) == times,
+            "the stages {} differ",
+            stage.name()
+        );
+    }
+    Ok(())
 }
 
 /// That the page has what the lines have.

@@ -152,6 +152,7 @@ impl Check {
                 stages: false,
                 recording: None,
                 meter: None,
+                exporter: None,
                 launcher,
             };
             let sink = Select::new(&mut check, everything());

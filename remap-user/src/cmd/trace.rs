@@ -19,6 +19,7 @@ use crate::{
     },
     exit::Error,
     metrics,
+    otlp::{self, Exporter},
 };
 
 /// Shows remap cycles, state changes and findings of every VFIO device, live.
@@ -47,6 +48,14 @@ pub struct Trace {
     /// network that you trust.
     #[arg(long, value_name = "ADDR")]
     metrics: Option<metrics::Address>,
+    /// Send spans to an OpenTelemetry collector, as they end: cycles, stages, state changes, migrations
+    /// and findings.
+    ///
+    /// OTLP over HTTP, as in http://127.0.0.1:4318; the path is /v1/traces unless the URL has another. A
+    /// collector that is slow or gone delays nothing: up to 8192 spans wait for it, and it is tried for a
+    /// minute. The rest is dropped and counted. The end of the trace waits for it for 2 s.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<otlp::Endpoint>,
     /// Overwrite the file of --record.
     #[arg(long, requires = "record")]
     force: bool,
@@ -68,18 +77,23 @@ impl Trace {
             .map(|path| recording::create(path, self.force))
             .transpose()?;
         // Before the probes are attached: a port in use is an early error.
-        let served = self.metrics.map(metrics::serve).transpose()?;
+        let exporter = self.otlp.as_ref().map(Exporter::start).transpose()?;
+        let queue = exporter.as_ref().map(Exporter::queue);
+        let serve = |address| metrics::serve(address, queue);
+        let served = self.metrics.map(serve).transpose()?;
         let meter = served.map(|(meter, _)| meter);
         let began = self.tracing.begin().await?;
         let outbox = Outbox::start(Format::new(self.shown.json))?;
         let out = Writer::new(outbox.clone());
         let summary = if self.shown.json {
             let sink = Bounded::new(Json::new(out), outbox.clone());
-            self.follow(began, (record, meter), sink, &outbox).await
+            self.follow(began, (record, meter, exporter), sink, &outbox)
+                .await
         } else {
             let sink = text(out, began.start_ns);
             let sink = Bounded::new(sink, outbox.clone());
-            self.follow(began, (record, meter), sink, &outbox).await
+            self.follow(began, (record, meter, exporter), sink, &outbox)
+                .await
         };
         // The error of the output first: it also fails the trace.
         let unread = outbox.finish()?;
@@ -91,7 +105,7 @@ impl Trace {
     async fn follow<S: Sink>(
         &self,
         began: Began,
-        (record, meter): (Option<Destination>, Option<Meter>),
+        (record, meter, exporter): (Option<Destination>, Option<Meter>, Option<Exporter>),
         sink: S,
         outbox: &Outbox,
     ) -> Result<remap_core::model::Summary, Error> {
@@ -109,6 +123,7 @@ impl Trace {
             recording: record.map(Destination::begin).transpose()?,
             meter,
             launcher: None,
+            exporter,
         };
         self.tracing.follow(began, wanted, sink, end).await
     }

@@ -37,6 +37,7 @@ use crate::{
         qemu_log::{self, QemuLogs},
         session::{Progress, Session},
     },
+    otlp::{Exporter, Traced},
     threads,
 };
 
@@ -133,6 +134,8 @@ pub struct Wanted {
     pub meter: Option<Meter>,
     /// A command that is started once the hooks are attached.
     pub launcher: Option<Launcher>,
+    /// What sends it.
+    pub exporter: Option<Exporter>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -244,11 +247,16 @@ impl Tracing {
             None => names,
         };
         let sink = Select::new(sink, wanted.selection);
+        let sends = wanted.exporter.is_some();
+        let sink = Traced::new(sink, wanted.exporter);
         let shown = (wanted.events, wants.interrupts);
         let sink = Metered::new(sink, wanted.meter, shown);
         let events = wanted.events || metered;
         let pipeline = Pipeline::new(options, filter, names, events, sink);
-        let network = Network { serves: metered };
+        let network = Network {
+            serves: metered,
+            sends,
+        };
         self.session(
             began,
             Feed::new(pipeline, capture),

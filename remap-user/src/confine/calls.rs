@@ -87,6 +87,19 @@ const SERVING: &[c_long] = &[
     libc::SYS_shutdown,
 ];
 
+/// What a client needs, beside its sockets.
+const SENDING: &[c_long] = &[
+    libc::SYS_connect,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_recvfrom,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+];
+
 /// The commands of bpf(2) on what is loaded: maps, and what the kernel counts.
 const ON_LOADED: &[bpf_cmd] = &[
     bpf_cmd::BPF_MAP_LOOKUP_ELEM,
@@ -133,6 +146,11 @@ fn program(attaching: bool, removing: bool, network: Network) -> Result<BpfProgr
     rules.insert(libc::SYS_bpf, one_of(0, commands)?);
     if network.serves {
         rules.extend(SERVING.iter().map(|call| (*call, Vec::new())));
+    }
+    if network.sends {
+        rules.extend(SENDING.iter().map(|call| (*call, Vec::new())));
+        let families = [libc::AF_INET, libc::AF_INET6].map(|family| family.cast_unsigned().into());
+        rules.insert(libc::SYS_socket, one_of(0, families.into_iter())?);
     }
     if attaching {
         rules.extend(ATTACHING.iter().map(|call| (*call, Vec::new())));
@@ -209,11 +227,36 @@ mod tests {
 
     #[test]
     fn a_server_may_answer_and_make_no_socket() {
-        let program = program(false, false, Network { serves: true }).unwrap();
+        let serves = Network {
+            serves: true,
+            sends: false,
+        };
+        let program = program(false, false, serves).unwrap();
         for call in SERVING {
             assert_eq!(errno(&program, *call, [0, 0]), None);
         }
         for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_listen] {
+            assert!(errno(&program, call, [0, 0]).is_some());
+        }
+    }
+
+    #[test]
+    fn a_client_may_connect_and_not_listen() {
+        let sends = Network {
+            serves: false,
+            sends: true,
+        };
+        let program = program(false, false, sends).unwrap();
+        let family = |family: i32| family.cast_unsigned().into();
+        assert_eq!(errno(&program, libc::SYS_connect, [0, 0]), None);
+        assert_eq!(
+            errno(&program, libc::SYS_socket, [family(libc::AF_INET6), 0]),
+            None
+        );
+        for other in [libc::AF_UNIX, libc::AF_NETLINK, libc::AF_PACKET] {
+            assert!(errno(&program, libc::SYS_socket, [family(other), 0]).is_some());
+        }
+        for call in [libc::SYS_listen, libc::SYS_bind, libc::SYS_accept4] {
             assert!(errno(&program, call, [0, 0]).is_some());
         }
     }

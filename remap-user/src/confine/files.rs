@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, RestrictionStatus,
-    Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
-    path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, NetPort,
+    RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
+    RulesetStatus, Scope, path_beneath_rules,
 };
 
 /// The newest version whose rights are denied, where the kernel has it.
@@ -20,14 +20,21 @@ pub fn is_available() -> bool {
 }
 
 /// Denies this thread, and those that it starts, everything but to read files in these places (a
-/// folder, or a file), and to remove files in these folders. Files that are open stay so. Returns
-/// whether the kernel does that.
+/// folder, or a file), to remove files in these folders, and to connect to these TCP ports. Files that are
+/// open stay so. Returns whether the kernel does that.
 ///
 /// # Errors
 /// If the kernel refuses the rules.
-pub fn restrict(readable: &[PathBuf], removable: &[PathBuf]) -> Result<bool, RulesetError> {
+pub fn restrict(
+    readable: &[PathBuf],
+    removable: &[PathBuf],
+    ports: &[u16],
+) -> Result<bool, RulesetError> {
     let read = path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir);
     let remove = path_beneath_rules(removable, AccessFs::RemoveFile);
+    let connect = ports.iter();
+    let connect =
+        connect.map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
     let status: RestrictionStatus = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(VERSION))?
@@ -36,6 +43,7 @@ pub fn restrict(readable: &[PathBuf], removable: &[PathBuf]) -> Result<bool, Rul
         .create()?
         .add_rules(read)?
         .add_rules(remove)?
+        .add_rules(connect)?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
@@ -58,7 +66,7 @@ mod tests {
         let [inner, outer, left] = files;
         let thread = std::thread::spawn(move || {
             let available = is_available();
-            let enforced = restrict(&readable, &removable).unwrap();
+            let enforced = restrict(&readable, &removable, &[]).unwrap();
             assert_eq!(available, enforced);
             let denied = |result: std::io::Result<()>| {
                 result.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)

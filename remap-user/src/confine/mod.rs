@@ -35,6 +35,8 @@ pub struct Confinement {
 pub struct Network {
     /// It answers on a socket that it listens on.
     pub serves: bool,
+    /// It connects sockets.
+    pub sends: bool,
 }
 
 impl Confinement {
@@ -99,7 +101,7 @@ impl Confinement {
             false => Vec::new(),
         };
         let (readable, removable) = (self.readable(), self.removable.as_slice());
-        if !files::restrict(&readable, removable).map_err(|error| refused(&error))? {
+        if !files::restrict(&readable, removable, &[]).map_err(|error| refused(&error))? {
             sentences.push(
                 "this kernel has no Landlock: the trace may open any file of its user".to_owned(),
             );
@@ -146,7 +148,17 @@ pub fn has_seccomp() -> bool {
 /// If the kernel refuses it.
 pub fn disarm_thread() -> Result<(), Error> {
     capabilities::keep(CapabilitySet::empty()).map_err(|error| refused(&error))?;
-    files::restrict(&[], &[]).map_err(|error| refused(&error))?;
+    files::restrict(&[], &[], &[]).map_err(|error| refused(&error))?;
+    Ok(())
+}
+
+/// The same, but a thread may also connect to these ports.
+///
+/// # Errors
+/// If the kernel refuses it.
+pub fn disarm_sender(ports: &[u16]) -> Result<(), Error> {
+    capabilities::keep(CapabilitySet::empty()).map_err(|error| refused(&error))?;
+    files::restrict(&[], &[], ports).map_err(|error| refused(&error))?;
     Ok(())
 }
 

@@ -13,7 +13,10 @@ use std::{
 
 use remap_core::{event::Errno, metrics::Meter};
 
-use crate::exit::{Code, Error, say};
+use crate::{
+    exit::{Code, Error, say},
+    otlp::Queue,
+};
 
 /// Where the metrics are served: a port of the loopback, or an address with a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,12 @@ fn is_local(ip: IpAddr) -> bool {
     }
 }
 
-/// Serves metrics until the process ends, and says where. Returns what counts for them.
+/// Serves metrics until the process ends, and says where; also of the spans of a queue. Returns what counts
+/// for them.
 ///
 /// # Errors
 /// If the address is in use, or is none of this machine.
-pub fn serve(address: Address) -> Result<(Meter, SocketAddr), Error> {
+pub fn serve(address: Address, spans: Option<Queue>) -> Result<(Meter, SocketAddr), Error> {
     let refused = |error: &std::io::Error| {
         let message = format!(
             "--metrics: listening on {} failed: {}; {}",
@@ -61,7 +65,7 @@ pub fn serve(address: Address) -> Result<(Meter, SocketAddr), Error> {
     let listener = TcpListener::bind(address.0).map_err(|error| refused(&error))?;
     let bound = listener.local_addr().map_err(|error| refused(&error))?;
     let meter = Meter::default();
-    server::start(listener, meter.total())?;
+    server::start(listener, meter.total(), spans)?;
     match is_local(bound.ip()) {
         true => say(format_args!("metrics: http://{bound}/metrics")),
         false => say(format_args!(
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn a_port_in_use_is_one_line_with_a_remedy() {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-        let error = serve(Address(holder.local_addr().unwrap())).unwrap_err();
+        let error = serve(Address(holder.local_addr().unwrap()), None).unwrap_err();
         let text = error.to_string();
         assert_eq!(error.code, Code::Failed);
         assert!(

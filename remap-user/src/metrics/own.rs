@@ -10,6 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use crate::otlp::{Dropped, Queue};
 use remap_core::metrics::Own;
 use rustix::{
     param::page_size,
@@ -37,7 +38,7 @@ impl Answers {
 }
 
 /// Reads what this process has used so far. What it reads is opened now: later it has no right to.
-pub fn reader(answers: Answers) -> impl Fn() -> Own + Send + Sync {
+pub fn reader(answers: Answers, spans: Option<Queue>) -> impl Fn() -> Own + Send + Sync {
     let memory = File::open("/proc/self/statm").ok();
     let start_s = SystemTime::now().duration_since(UNIX_EPOCH);
     let start_s = start_s.map_or(0.0, |since| since.as_secs_f64());
@@ -47,7 +48,18 @@ pub fn reader(answers: Answers) -> impl Fn() -> Own + Send + Sync {
         cpu_ns: cpu_ns(),
         resident_bytes: memory.as_ref().and_then(resident_bytes),
         answers: answers.all(),
+        spans: spans.as_ref().map_or_else(Vec::new, results),
     }
+}
+
+/// What became of the spans of a queue.
+fn results(queue: &Queue) -> Vec<(&'static str, u64)> {
+    let counts = queue.counts();
+    let dropped = Dropped::ALL.map(|why| {
+        let count = counts.dropped.get(why.name());
+        (why.name(), count.copied().unwrap_or(0))
+    });
+    [("sent", counts.sent)].into_iter().chain(dropped).collect()
 }
 
 fn cpu_ns() -> Option<u64> {
@@ -76,7 +88,7 @@ mod tests {
     fn a_process_uses_time_and_memory() {
         let answers = Answers::default();
         answers.count(404);
-        let own = reader(answers)();
+        let own = reader(answers, None)();
         assert!(own.cpu_ns.unwrap() > 0 && own.resident_bytes.unwrap() > 1 << 20);
         assert_eq!(own.answers[1], (404, 1));
     }

@@ -4,19 +4,17 @@ use std::{
     convert::Infallible,
     io,
     net::TcpListener,
-    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Body, Frame, Incoming, SizeHint},
+    body::Incoming,
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
     server::conn::http1,
     service::service_fn,
@@ -26,7 +24,7 @@ use remap_core::metrics::{Exposition, Metrics};
 use tokio::{net, sync::Semaphore, time};
 
 use super::own::{self, Answers};
-use crate::{confine::disarm_thread, exit::Error, threads};
+use crate::{confine::disarm_thread, exit::Error, http::Whole, otlp::Queue, threads};
 
 /// So many connections are served at a time; further ones wait in the kernel.
 const CONNECTIONS: usize = 16;
@@ -46,7 +44,11 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 ///
 /// # Errors
 /// If the system refuses a thread, or what a reactor needs.
-pub fn start(listener: TcpListener, total: Arc<Mutex<Metrics>>) -> Result<(), Error> {
+pub fn start(
+    listener: TcpListener,
+    total: Arc<Mutex<Metrics>>,
+    spans: Option<Queue>,
+) -> Result<(), Error> {
     let started = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -55,7 +57,7 @@ pub fn start(listener: TcpListener, total: Arc<Mutex<Metrics>>) -> Result<(), Er
         let entered = runtime.enter();
         let listener = net::TcpListener::from_std(listener)?;
         drop(entered);
-        let page = Page::new(total);
+        let page = Page::new(total, spans);
         threads::spawn(move || {
             let _ = disarm_thread();
             runtime.block_on(accept(listener, page));
@@ -104,16 +106,16 @@ struct Page {
 }
 
 impl Page {
-    fn new(total: Arc<Mutex<Metrics>>) -> Self {
+    fn new(total: Arc<Mutex<Metrics>>, spans: Option<Queue>) -> Self {
         let answers = Answers::default();
         Self {
-            exposition: Exposition::new(total, own::reader(answers.clone())),
+            exposition: Exposition::new(total, own::reader(answers.clone(), spans)),
             answers,
             waiting: Arc::default(),
         }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Text> {
+    fn answer(&self, method: &Method, path: &str) -> Response<Whole> {
         if path != "/metrics" {
             return plain(StatusCode::NOT_FOUND, "the metrics are at /metrics\n");
         }
@@ -145,12 +147,12 @@ fn header(text: &'static str) -> hyper::header::HeaderValue {
     hyper::header::HeaderValue::from_static(text)
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Text> {
+fn plain(status: StatusCode, text: &'static str) -> Response<Whole> {
     with(status, PLAIN, Bytes::from_static(text.as_bytes()))
 }
 
-fn with(status: StatusCode, kind: &'static str, bytes: Bytes) -> Response<Text> {
-    let mut answer = Response::new(Text(Some(bytes)));
+fn with(status: StatusCode, kind: &'static str, bytes: Bytes) -> Response<Whole> {
+    let mut answer = Response::new(Whole::new(bytes));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, header(kind));
     answer
@@ -184,30 +186,6 @@ impl Drop for Waiting {
     }
 }
 
-/// The body of an answer.
-struct Text(Option<Bytes>);
-
-impl Body for Text {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let length = self.0.as_ref().map_or(0, Bytes::len);
-        SizeHint::with_exact(length as u64)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -223,7 +201,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let meter = Meter::default();
-        start(listener, meter.total()).unwrap();
+        start(listener, meter.total(), None).unwrap();
         (address, meter)
     }
 
@@ -292,7 +270,7 @@ mod tests {
 
     #[test]
     fn there_is_no_page_while_too_many_bytes_wait() {
-        let page = Page::new(Meter::default().total());
+        let page = Page::new(Meter::default().total(), None);
         let held = Waiting::new(vec![0; WAITING], &page.waiting);
         assert_eq!(page.answer(&Method::GET, "/metrics").status(), 503);
         drop(held);

@@ -1,11 +1,12 @@
 //! What `--metrics` serves: a recording's cycles, with the times that its lines have, as text and as
 //! a real Prometheus has scraped it. And that Prometheus accepts the files of docs/fleet.
 
+mod collector;
 mod lines;
 mod programs;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufReader, Write},
     net::SocketAddr,
@@ -15,15 +16,20 @@ use std::{
 
 use remap_core::{
     correlate::Options,
-    metrics::Metered,
+    metrics::{Meter, Metered},
     pipeline::{Filter, Pipeline},
     replay::Recording,
     sink::json::Json,
 };
-use remap_user::metrics::serve;
+use remap_user::{
+    metrics::serve,
+    otlp::{Exporter, Traced},
+};
 
 use lines::expected;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use programs::{get, promtool, scraped};
+use serde_json::Value;
 
 /// Values by series: `name{label="value",…}`, the labels in order.
 pub type Series = BTreeMap<String, f64>;
@@ -48,6 +54,12 @@ fn root() -> PathBuf {
 
 /// Replays a recording: where it is served, and its lines.
 fn replayed(name: &str) -> (SocketAddr, String) {
+    let (meter, address) = serve("0".parse().unwrap(), None).unwrap();
+    (address, replay(name, Some(meter), None))
+}
+
+/// The lines of a recording, which is also counted and sent.
+fn replay(name: &str, meter: Option<Meter>, exporter: Option<Exporter>) -> String {
     let folder = root().join("remap-core/tests/fixtures");
     let file = File::open(folder.join(name)).unwrap();
     let recording = Recording::open(BufReader::new(file)).unwrap();
@@ -56,14 +68,13 @@ fn replayed(name: &str) -> (SocketAddr, String) {
         interrupts: true,
         ..Options::default()
     };
-    let (meter, address) = serve("0".parse().unwrap()).unwrap();
     let out = Shared::default();
-    let sink = Metered::new(Json::new(out.clone()), Some(meter), (true, true));
+    let sink = Traced::new(Json::new(out.clone()), exporter);
+    let sink = Metered::new(sink, meter, (true, true));
     let names = recording.vm_names();
     let pipeline = Pipeline::new(options, Filter::default(), names, true, sink);
     recording.replay(pipeline).unwrap();
-    let lines = String::from_utf8(std::mem::take(&mut *out.0.lock().unwrap())).unwrap();
-    (address, lines)
+    String::from_utf8(std::mem::take(&mut *out.0.lock().unwrap())).unwrap()
 }
 
 /// The labels of a series, in order.
@@ -117,6 +128,81 @@ fn a_page_agrees_with_the_lines() {
         assert!(page.ends_with("# EOF\n"));
         agree(&parsed(&page), &lines);
     }
+}
+
+#[test]
+fn a_collector_gets_the_cycles_of_the_lines() {
+    for name in RECORDINGS {
+        let (address, requests) = collector::start();
+        let endpoint = format!("http://{address}").parse().unwrap();
+        let exporter = Exporter::start(&endpoint).unwrap();
+        let lines = replay(name, None, Some(exporter));
+        let spans = collector::spans(requests.try_iter());
+        let lines: Vec<Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let exported = &lines.last().unwrap()["exported"];
+        assert_eq!(exported["spans"], spans.len());
+        assert_eq!(exported["dropped"], serde_json::json!({}));
+        same_cycles(&spans, &lines);
+        assert!(spans.iter().any(|span| span.name == "migration"));
+    }
+}
+
+/// That each cycle, stage and state change of the lines is a span, with its times; by one offset between
+/// the clocks.
+fn same_cycles(spans: &[Span], lines: &[Value]) {
+    let wall: Vec<(u64, u64)> = lines
+        .iter()
+        .filter(|line| line["type"] == "cycle")
+        .map(|line| {
+            let cycle = spans.iter().find(|span| {
+                let of = |key| collector::number(span, key);
+                span.name == "cycle"
+                    && of("remap.trigger") == line["trigger_id"].as_u64()
+                    && of("remap.region") == line["region"].as_u64()
+            });
+            let cycle = cycle.unwrap_or_else(|| panic!("no span of {line}"));
+            let (begin, end) = (
+                line["trigger_ns"].as_u64().unwrap(),
+                line["released_ns"].as_u64(),
+            );
+            let took = cycle.end_time_unix_nano - cycle.start_time_unix_nano;
+            assert!(end.is_none_or(|end| took == end - begin), "{line}");
+            let stages = spans
+                .iter()
+                .filter(|span| span.parent_span_id == cycle.span_id);
+            for stage in stages {
+                let ended = line[format!("{}_ns", stage.name)].as_u64().unwrap();
+                let since = stage.end_time_unix_nano - cycle.start_time_unix_nano;
+                assert_eq!(since, ended - begin, "{} of {line}", stage.name);
+                assert_eq!(stage.trace_id, cycle.trace_id);
+            }
+            let parent = spans
+                .iter()
+                .find(|span| span.span_id == cycle.parent_span_id);
+            let change = line["transition"]["id"].as_u64();
+            assert_eq!(
+                parent.and_then(|parent| collector::number(parent, "remap.transition")),
+                change
+            );
+            (cycle.start_time_unix_nano, begin)
+        })
+        .collect();
+    let offsets: BTreeSet<u64> = wall
+        .iter()
+        .map(|(wall, monotonic)| wall - monotonic)
+        .collect();
+    // A migration of a device without the remap IRQ has none.
+    assert!(offsets.len() <= 1, "{offsets:?}");
+    let cycles = spans.iter().filter(|span| span.name == "cycle").count();
+    assert_eq!(cycles, wall.len());
+    let changes = spans
+        .iter()
+        .filter(|span| collector::number(span, "remap.transition").is_some());
+    let of_lines = lines.iter().filter(|line| line["type"] == "transition");
+    assert_eq!(changes.count(), of_lines.count());
 }
 
 #[test]
