@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::BTreeSet, io, path::Path, rc::Rc};
 
 use remap_core::{
     correlate::Options,
-    export::{Deriving, csv::Csv},
+    export::{Deriving, csv::Csv, otlp::Otlp, span::Spanning},
     pipeline::{Filter, Pipeline},
     replay::Recording,
     sink::{Sink, select::Selection},
@@ -171,6 +171,98 @@ fn csv_has_the_time_of_the_wall_clock() {
             let [time_ns, wall_ns] = ["time_ns", "wall_ns"].map(|column| value(&row, column));
             let time_ns: u64 = time_ns.parse().unwrap();
             assert_eq!(wall_ns, clocks.wall_of(time_ns).unwrap().to_string());
+        }
+    }
+}
+
+fn otlp(name: &str) -> Vec<Value> {
+    let bytes = replay(name, |recording, out| {
+        let otlp = Otlp::new(out, recording.origin());
+        let spans = Spanning::new(otlp, recording.origin().clocks, "seed");
+        Deriving::new(spans, Selection::default())
+    });
+    let text = String::from_utf8(bytes).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let spans = lines.flat_map(|line| {
+        let spans = &line["resourceSpans"][0]["scopeSpans"][0]["spans"];
+        spans.as_array().unwrap().clone()
+    });
+    spans.collect()
+}
+
+/// An attribute of a span, as text.
+fn attribute(span: &Value, key: &str) -> String {
+    let attributes = span["attributes"].as_array().unwrap();
+    let found = attributes.iter().find(|attribute| attribute["key"] == key);
+    let value = found.map(|attribute| &attribute["value"]);
+    let value = value
+        .and_then(|value| value.as_object()?.values().next())
+        .cloned();
+    text(&value.unwrap_or_default())
+}
+
+#[test]
+fn spans_are_the_cycles_and_changes_of_the_report() {
+    for name in FIXTURES {
+        let bytes = read(name, "perf.data");
+        let recording = Recording::open(bytes.as_slice()).unwrap();
+        let clocks = recording.origin().clocks.unwrap();
+        let wall = |value: &Value| clocks.wall_of(value.as_u64().unwrap()).unwrap().to_string();
+        let spans = otlp(name);
+        let changes = lines(name, "transition");
+        for change in &changes {
+            let id = change["id"].to_string();
+            let mut of = spans.iter().filter(|span| {
+                attribute(span, "remap.transition_id") == id
+                    && span["name"].as_str().unwrap().starts_with("change")
+            });
+            let span = of.next().unwrap();
+            assert!(of.next().is_none());
+            assert_eq!(span["startTimeUnixNano"], wall(&change["begin_ns"]));
+            assert_eq!(span["endTimeUnixNano"], wall(&change["end_ns"]));
+        }
+        for cycle in lines(name, "cycle") {
+            let mut of = spans.iter().filter(|span| {
+                span["name"] == "cycle"
+                    && ["device", "region", "trigger_id"]
+                        .iter()
+                        .all(|key| attribute(span, &format!("remap.{key}")) == text(&cycle[*key]))
+            });
+            let span = of.next().unwrap();
+            assert!(of.next().is_none());
+            assert_eq!(span["startTimeUnixNano"], wall(&cycle["trigger_ns"]));
+            let parent = spans
+                .iter()
+                .find(|parent| parent["spanId"] == span["parentSpanId"]);
+            let parent = parent.expect("a cycle of a drill is in a state change");
+            assert_eq!(
+                attribute(parent, "remap.transition_id"),
+                text(&cycle["transition"]["id"])
+            );
+            assert_eq!(parent["traceId"], span["traceId"]);
+        }
+        let ids: BTreeSet<&str> = spans
+            .iter()
+            .map(|span| span["spanId"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids.len(), spans.len(), "{name}: each id is of one span");
+        let orphan = spans.iter().find(|span| {
+            span["parentSpanId"]
+                .as_str()
+                .is_some_and(|parent| !ids.contains(parent))
+        });
+        assert_eq!(orphan, None, "{name}");
+        for root in spans.iter().filter(|span| span["name"] == "migration") {
+            let inside = |time: &Value| {
+                let ns = |value: &Value| value.as_str().unwrap().parse::<u64>().unwrap();
+                (ns(&root["startTimeUnixNano"])..=ns(&root["endTimeUnixNano"])).contains(&ns(time))
+            };
+            let of = |span: &&Value| span["parentSpanId"] == root["spanId"];
+            for span in spans.iter().filter(of) {
+                assert!(inside(&span["startTimeUnixNano"]) && inside(&span["endTimeUnixNano"]));
+            }
         }
     }
 }

@@ -41,8 +41,8 @@ const BUILD: &[&str] = &[
     // For llvm-strip: binutils does not support eBPF.
     "llvm",
 ];
-/// libFuzzer, which is C++, and a test that compiles the C header as C++.
-const FUZZ: &[&str] = &["g++"];
+/// libFuzzer, which is C++, a test that compiles the C header as C++, and one that opens an export with perf.
+const FUZZ: &[&str] = &["g++", "linux-perf"];
 /// Booting a guest, and building a module for it.
 const LAB: &[&str] = &[
     "qemu-system-x86",

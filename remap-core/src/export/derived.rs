@@ -3,176 +3,22 @@
 //! [`Kind::columns`] is the table from which the columns of CSV and the tracepoints of a perf.data file are made.
 
 mod call;
-
-use macro_rules_attribute::apply;
+mod table;
 
 pub use call::call;
+pub use table::{Column, Kind};
 
 use crate::{
     event::{Errno, Task},
     model::{Blind, Cycle, Finding, Interrupt, Output, Stage, StateInterval, Transition, Zap},
     sink::sentence,
     vmm::downtime::Downtime,
-    word::word,
 };
 
-/// A kind of derived event. Its number in the list is a part of the format of perf.data files.
-#[apply(word!)]
-pub enum Kind {
-    /// A region that a trigger named, from the trigger to the release.
-    Cycle,
-    /// A stage of a cycle, since the stage before it.
-    Stage,
-    /// A state change.
-    Transition,
-    /// The time that a device was in one migration state.
-    StateInterval,
-    /// A signalled eventfd was read, or taken by the kernel.
-    Interrupt,
-    /// Mappings lost their pages; the time until the last fault that populated.
-    Zap,
-    /// A call on a device, or a fault on one of its mappings.
-    Call,
-    /// A violation of a rule.
-    Finding,
-    /// The time in which a virtual machine ran nowhere.
-    Downtime,
-    /// A time in which hooks did not fire: nothing is known of it.
-    Blind,
-}
-
-/// A value of a derived event.
-#[apply(word!)]
-pub enum Column {
-    /// The device's name.
-    Device,
-    /// Region index.
-    Region,
-    /// When it began (CLOCK_MONOTONIC ns).
-    BeginNs,
-    /// How long it took, ns.
-    DurationNs,
-    /// How it ended, in a word.
-    Outcome,
-    /// `ok`, or the name of the errno.
-    Errno,
-    /// Number of the signal within the trace.
-    TriggerId,
-    /// Number of the state change within the trace.
-    TransitionId,
-    /// The stage of a cycle.
-    Stage,
-    /// The state before.
-    From,
-    /// The state asked for.
-    To,
-    /// The state of an interval.
-    State,
-    /// How long the driver waited for user space, ns.
-    WaitedNs,
-    /// The cause of a zap.
-    Cause,
-    /// Faults that populated.
-    Faults,
-    /// Faults that were refused.
-    Refused,
-    /// What was populated or transferred, bytes.
-    Bytes,
-    /// What an IRQ index is.
-    Irq,
-    /// IRQ index.
-    IrqIndex,
-    /// Sub-index.
-    SubIndex,
-    /// How many signals a read got.
-    Signals,
-    /// The call.
-    Call,
-    /// The rule of a finding.
-    Rule,
-    /// One sentence.
-    Text,
-}
-
-impl Column {
-    /// Whether it has text; else numbers.
-    pub fn is_text(self) -> bool {
-        matches!(
-            self,
-            Self::Device
-                | Self::Outcome
-                | Self::Errno
-                | Self::Stage
-                | Self::From
-                | Self::To
-                | Self::State
-                | Self::Cause
-                | Self::Irq
-                | Self::Call
-                | Self::Rule
-                | Self::Text
-        )
-    }
-}
-
-impl Kind {
-    /// What its events have, where it is known.
-    pub fn columns(self) -> &'static [Column] {
-        use Column::{
-            BeginNs, Bytes, Call, Cause, Device, DurationNs, Errno, Faults, From, Irq, IrqIndex,
-            Outcome, Refused, Region, Rule, Signals, Stage, State, SubIndex, Text, To,
-            TransitionId, TriggerId, WaitedNs,
-        };
-        match self {
-            Self::Cycle => &[
-                Device,
-                Region,
-                TriggerId,
-                TransitionId,
-                Outcome,
-                Errno,
-                BeginNs,
-                DurationNs,
-                Text,
-            ],
-            Self::Stage => &[
-                Device, Region, TriggerId, Stage, Outcome, BeginNs, DurationNs,
-            ],
-            Self::Transition => &[
-                Device,
-                TransitionId,
-                From,
-                To,
-                Errno,
-                BeginNs,
-                DurationNs,
-                WaitedNs,
-            ],
-            Self::StateInterval => &[Device, State, BeginNs, DurationNs],
-            Self::Interrupt => &[
-                Device, Irq, IrqIndex, SubIndex, Signals, Outcome, BeginNs, DurationNs,
-            ],
-            Self::Zap => &[
-                Device,
-                Region,
-                TransitionId,
-                Cause,
-                Outcome,
-                Faults,
-                Refused,
-                Bytes,
-                BeginNs,
-                DurationNs,
-            ],
-            Self::Call => &[
-                Device, Region, Call, Outcome, Errno, Bytes, BeginNs, DurationNs,
-            ],
-            Self::Finding => &[Device, Region, TriggerId, Rule, Text],
-            Self::Downtime => &[Outcome, BeginNs, DurationNs, Text],
-            Self::Blind => &[Cause, BeginNs, DurationNs, Text],
-        }
-    }
-}
+/// The outcome of a state interval that the device left by a state change.
+pub const LEFT: &str = "left";
+/// The outcome of one that ended otherwise: a reset, a close, the end of the trace.
+pub const CUT: &str = "cut";
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,45 +141,40 @@ fn cycle_and_stages(cycle: &Cycle) -> Vec<Derived> {
     let observed = Stage::ALL
         .iter()
         .filter_map(|stage| Some((*stage, cycle.stages.get(*stage)?)));
-    let mut rows: Vec<Derived> = observed
-        .clone()
-        .map(|(stage, stamp)| {
-            let duration_ns = cycle.stages.duration(stage);
-            let begin_ns = match (stage, duration_ns) {
-                (Stage::Trigger, _) => Some(stamp.ns),
-                (_, Some(duration_ns)) => stamp.ns.checked_sub(duration_ns),
-                (_, None) => None,
-            };
-            Derived::new(Kind::Stage, stamp.ns, Some(&stamp.task))
-                .text(Column::Device, &cycle.device)
-                .number(Column::Region, Some(cycle.region))
-                .number(Column::TriggerId, Some(cycle.trigger_id))
-                .text(Column::Stage, stage.name())
-                .text(Column::Outcome, cycle.outcome.name())
-                .since(begin_ns, duration_ns)
-        })
-        .collect();
+    let stages = observed.clone().map(|(stage, stamp)| {
+        let duration_ns = cycle.stages.duration(stage);
+        let begin_ns = match (stage, duration_ns) {
+            (Stage::Trigger, _) => Some(stamp.ns),
+            (_, Some(duration_ns)) => stamp.ns.checked_sub(duration_ns),
+            (_, None) => None,
+        };
+        Derived::new(Kind::Stage, stamp.ns, Some(&stamp.task))
+            .text(Column::Device, &cycle.device)
+            .number(Column::Region, Some(cycle.region))
+            .number(Column::TriggerId, Some(cycle.trigger_id))
+            .text(Column::Stage, stage.name())
+            .text(Column::Outcome, cycle.outcome.name())
+            .since(begin_ns, duration_ns)
+    });
     let last = observed.clone().map(|(_, stamp)| stamp.ns).max();
     let errno = match cycle.reason {
         Some(crate::model::Reason::ChangeFailed { errno }) => Some(Err::<(), _>(errno)),
         _ => None,
     };
     let trigger_ns = cycle.stages.ns(Stage::Trigger);
-    rows.push(
-        Derived::new(Kind::Cycle, last.unwrap_or(0), cycle.owner())
-            .text(Column::Device, &cycle.device)
-            .number(Column::Region, Some(cycle.region))
-            .number(Column::TriggerId, Some(cycle.trigger_id))
-            .number(
-                Column::TransitionId,
-                cycle.transition.map(|change| change.id),
-            )
-            .text(Column::Outcome, cycle.outcome.name())
-            .errno(errno)
-            .since(trigger_ns, cycle.stages.total())
-            .maybe(Column::Text, sentence::reason(cycle)),
-    );
-    rows
+    let row = Derived::new(Kind::Cycle, last.unwrap_or(0), cycle.owner())
+        .text(Column::Device, &cycle.device)
+        .number(Column::Region, Some(cycle.region))
+        .number(Column::TriggerId, Some(cycle.trigger_id))
+        .number(
+            Column::TransitionId,
+            cycle.transition.map(|change| change.id),
+        )
+        .text(Column::Outcome, cycle.outcome.name())
+        .errno(errno)
+        .since(trigger_ns, cycle.stages.total())
+        .maybe(Column::Text, sentence::reason(cycle));
+    [row].into_iter().chain(stages).collect()
 }
 
 fn transition(change: &Transition) -> Derived {
@@ -352,6 +193,7 @@ fn state_interval(interval: &StateInterval) -> Derived {
     Derived::new(Kind::StateInterval, interval.until_ns, Some(&interval.task))
         .text(Column::Device, &interval.device)
         .text(Column::State, interval.state.to_string())
+        .text(Column::Outcome, if interval.left { LEFT } else { CUT })
         .since(Some(interval.since_ns), Some(interval.duration()))
 }
 

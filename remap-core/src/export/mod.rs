@@ -1,10 +1,14 @@
 //! Recordings in the formats of other tools. An exporter is a sink: it gets what a report would show, and
 //! writes to the writer that it gets.
 //!
-//! [`derived`] makes a flat row of each output; `csv` writes these rows.
+//! [`derived`] makes a flat row of each output. `csv` and `perf` write these rows; [`span`] makes spans of them, which
+//! `otlp` writes.
 
 pub mod csv;
 pub mod derived;
+pub mod otlp;
+pub mod perf;
+pub mod span;
 
 use std::io;
 

@@ -2,29 +2,34 @@
 
 use remap_common::record::{Field, KINDS, Kind, Unit};
 
-use super::{COMMON, STEP, event_of};
+use super::{COMMON, FIRST_DERIVED, STEP, event_of};
 
 /// A tracepoint.
 pub(super) struct Tracepoint {
     /// Its number.
     pub id: u16,
     /// Its name, without the system's.
-    pub name: &'static str,
+    pub name: String,
     /// The text of its format.
     pub format: String,
 }
 
 /// The tracepoints of a recording, by number.
-pub(super) fn tracepoints() -> Vec<Tracepoint> {
+///
+/// A record whose kind has the name of a derived event is `remap:<kind>_record`.
+pub(super) fn tracepoints(layouts: &[Layout]) -> Vec<Tracepoint> {
     let kinds = KINDS.iter().map(|kind| {
         let id = event_of(kind.number);
-        Tracepoint {
-            id,
-            name: kind.name,
-            format: text(kind.name, id, &fields(kind), &print(kind)),
-        }
+        let is_derived = layouts.iter().any(|layout| layout.name == kind.name);
+        let name = match is_derived {
+            true => format!("{}_record", kind.name),
+            false => kind.name.to_owned(),
+        };
+        let format = text(&name, id, &fields(kind), &print(kind));
+        Tracepoint { id, name, format }
     });
-    [step()].into_iter().chain(kinds).collect()
+    let records = [step()].into_iter().chain(kinds);
+    records.chain(derived(layouts)).collect()
 }
 
 /// Where the fields of a step are: which part of it this is, of how many, and the part.
@@ -39,9 +44,50 @@ fn step() -> Tracepoint {
     ];
     Tracepoint {
         id: STEP,
-        name: "step",
+        name: "step".into(),
         format: text("step", STEP, &fields.concat(), "\"%s\", __get_str(json)"),
     }
+}
+
+/// A tracepoint of derived events: its name, and its fields with whether each is text.
+pub struct Layout {
+    /// The name, without the system's.
+    pub name: &'static str,
+    /// The fields in order.
+    pub fields: Vec<(&'static str, bool)>,
+}
+
+/// The size of a field of a derived event in its fixed part, bytes.
+pub(super) fn size_of(is_text: bool) -> usize {
+    if is_text { 4 } else { 8 }
+}
+
+/// The tracepoints of derived events, by number.
+fn derived(layouts: &[Layout]) -> impl Iterator<Item = Tracepoint> {
+    (FIRST_DERIVED..).zip(layouts).map(|(id, layout)| {
+        let (mut fields, mut format, mut values) = (String::new(), Vec::new(), String::new());
+        let mut at = COMMON;
+        for (name, is_text) in &layout.fields {
+            let (field, conversion, value) = match is_text {
+                true => (
+                    format!("__data_loc char[] {name}"),
+                    "%s",
+                    format!("__get_str({name})"),
+                ),
+                false => (format!("s64 {name}"), "%lld", format!("REC->{name}")),
+            };
+            fields.push_str(&declaration(&field, at, size_of(*is_text), true));
+            format.push(format!("{name}={conversion}"));
+            values.push_str(&format!(", {value}"));
+            at += size_of(*is_text);
+        }
+        let print = format!("\"{}\"{values}", format.join(" "));
+        Tracepoint {
+            id,
+            name: layout.name.to_owned(),
+            format: text(layout.name, id, &fields, &print),
+        }
+    })
 }
 
 fn text(name: &str, id: u16, fields: &str, print: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::{
     FILE_HEADER, MAGIC,
-    format::{Tracepoint, tracepoints},
+    format::{Layout, Tracepoint, tracepoints},
     id_of, sample,
 };
 
@@ -106,9 +106,9 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub fn new(machine: Machine, clocks: ClockPair) -> Self {
+    pub fn new(machine: Machine, clocks: ClockPair, layouts: &[Layout]) -> Self {
         Self {
-            tracepoints: tracepoints(),
+            tracepoints: tracepoints(layouts),
             machine,
             clocks,
         }

@@ -17,15 +17,19 @@ mod read;
 mod tests;
 mod write;
 
+pub use format::Layout;
 pub use header::{ClockPair, Machine};
 pub use origin::Origin;
 pub use read::{Part, Place, Reader};
-pub use write::{Output, Writer};
+pub use write::{Output, Value, Writer};
 
 /// The numbers of the tracepoints: this, plus the kind of the record.
 const FIRST_EVENT: u16 = 0x7260;
 /// The tracepoint of steps.
 const STEP: u16 = FIRST_EVENT;
+
+/// The tracepoints of derived events are numbered from here: a reader of records passes over them.
+const FIRST_DERIVED: u16 = 0x7200;
 
 /// The tracepoint of a kind of record.
 fn event_of(kind: u32) -> u16 {

@@ -183,13 +183,13 @@ fn what_is_no_recording_is_refused() {
 
 #[test]
 fn the_filler_has_room_for_the_header() {
-    let head = header::Head::new(machine(), CLOCKS);
+    let head = header::Head::new(machine(), CLOCKS, &[]);
     assert!(head.file_header(0, 0).len() as u64 <= FILLED);
 }
 
 #[test]
 fn each_kind_has_a_format() {
-    let formats = format::tracepoints();
+    let formats = format::tracepoints(&[]);
     assert_eq!(formats.len(), remap_common::record::KINDS.len() + 1);
     let signal = formats
         .iter()

@@ -9,8 +9,8 @@ use remap_common::record::{Consumed, Data, Fault, Header, LostKind, Read, Record
 use zerocopy::FromBytes as _;
 
 use super::{
-    COMMON, ClockPair, FILLED, MAGIC, Machine, PIPE_HEADER, STEP, event_of,
-    format::STEP_FIELDS,
+    COMMON, ClockPair, FILLED, FIRST_DERIVED, MAGIC, Machine, PIPE_HEADER, STEP, event_of,
+    format::{Layout, STEP_FIELDS, size_of},
     header::{Bytes, Head, feature},
     id_of, kind,
 };
@@ -18,8 +18,19 @@ use crate::account::Loss;
 
 /// The longest part of a step, bytes: a sample has at most 64 KiB.
 const PART: usize = 32 << 10;
+/// The longest text of a derived event, bytes.
+const TEXT: usize = 1024;
 /// Of how many threads the name is known.
 const THREADS: usize = 16 << 10;
+
+/// A value of a derived event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number.
+    Number(i64),
+    /// Text without a byte 0; at most 1 KiB of it is kept.
+    Text(String),
+}
 
 /// Where a recording goes: a stream, unless it says otherwise.
 pub trait Output: Write {
@@ -79,9 +90,21 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// What `out` returns.
     pub fn new(out: W, machine: Machine, clocks: ClockPair) -> io::Result<Self> {
+        Self::with_derived(out, (machine, clocks), &[])
+    }
+
+    /// Begins a recording that has derived events too.
+    ///
+    /// # Errors
+    /// What `out` returns.
+    pub fn with_derived(
+        out: W,
+        (machine, clocks): (Machine, ClockPair),
+        layouts: &[Layout],
+    ) -> io::Result<Self> {
         let mut writer = Self {
             out,
-            head: Head::new(machine, clocks),
+            head: Head::new(machine, clocks, layouts),
             written: 0,
             data: 0,
             comms: HashMap::new(),
@@ -107,11 +130,11 @@ impl<W: Write> Writer<W> {
             .u32(length)
             .bytes(&host);
         self.record(kind::HEADER_FEATURE, &body.0)?;
-        let tracepoints: Vec<(u16, &str)> = self
+        let tracepoints: Vec<(u16, String)> = self
             .head
             .tracepoints
             .iter()
-            .map(|tracepoint| (tracepoint.id, tracepoint.name))
+            .map(|tracepoint| (tracepoint.id, tracepoint.name.clone()))
             .collect();
         for (event, _) in &tracepoints {
             let body = Bytes::default()
@@ -234,6 +257,47 @@ impl<W: Write> Writer<W> {
             self.event(STEP, &header, &fields.0)?;
         }
         Ok(())
+    }
+
+    /// Writes a derived event of the layout with this number, with its values in the layout's order.
+    ///
+    /// # Errors
+    /// What the output returns.
+    pub fn derived(
+        &mut self,
+        layout: u16,
+        (time_ns, pid, tid): (u64, u32, u32),
+        values: &[Value],
+    ) -> io::Result<()> {
+        let header = Header {
+            kind: 0,
+            cpu: 0,
+            time_ns,
+            pid,
+            tid,
+            comm: [0; 16],
+        };
+        let is_text = |value: &Value| matches!(value, Value::Text(_));
+        let sizes = values.iter().map(|value| size_of(is_text(value)));
+        let mut at = COMMON + sizes.sum::<usize>();
+        let (mut fixed, mut texts) = (Bytes::default(), Bytes::default());
+        for value in values {
+            match value {
+                Value::Number(number) => fixed = fixed.bytes(&number.to_le_bytes()),
+                Value::Text(text) => {
+                    let text = text
+                        .get(..text.floor_char_boundary(TEXT))
+                        .unwrap_or_default();
+                    let length = text.len() + 1;
+                    let place = u32::try_from(length << 16 | at).map_err(io::Error::other)?;
+                    fixed = fixed.u32(place);
+                    texts = texts.bytes(text.as_bytes()).bytes(&[0]);
+                    at += length;
+                }
+            }
+        }
+        let event = FIRST_DERIVED.saturating_add(layout);
+        self.event(event, &header, &fixed.bytes(&texts.0).0)
     }
 
     /// Writes how many records were lost; the steps say which, and why.

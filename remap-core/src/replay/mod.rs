@@ -155,7 +155,19 @@ impl<R: Read> Recording<R> {
     ///
     /// # Errors
     /// If the recording cannot be read or is damaged, and what the sink's writer returns.
-    pub fn replay<S: Sink>(mut self, mut pipeline: Pipeline<S>) -> io::Result<Replayed> {
+    pub fn replay<S: Sink>(self, pipeline: Pipeline<S>) -> io::Result<Replayed> {
+        self.replay_with(pipeline, |_| Ok(()))
+    }
+
+    /// The same; each input but the start goes to `copy` before it goes into the pipeline.
+    ///
+    /// # Errors
+    /// As there, and what `copy` returns.
+    pub fn replay_with<S: Sink>(
+        mut self,
+        mut pipeline: Pipeline<S>,
+        mut copy: impl FnMut(Input<'_>) -> io::Result<()>,
+    ) -> io::Result<Replayed> {
         if self.start.logs {
             pipeline = pipeline.with_logs();
         }
@@ -163,11 +175,13 @@ impl<R: Read> Recording<R> {
             let step = match self.reader.next_part()? {
                 None => return self.cut(pipeline),
                 Some(Part::Record(bytes)) => {
+                    copy(Input::Record(bytes))?;
                     pipeline.record(bytes);
                     continue;
                 }
                 Some(Part::Step(json)) => serde_json::from_slice(&json)?,
             };
+            copy(Input::Step(&step))?;
             if let Step::Finish { end_ns, account } = step {
                 let summary = pipeline.finish(end_ns, &account)?;
                 return Ok(Replayed { summary, cut: None });
@@ -217,6 +231,15 @@ impl<R: Read> Recording<R> {
         }
         Ok(())
     }
+}
+
+/// An input of a replay.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A record of the ring.
+    Record(&'a [u8]),
+    /// A step beside them.
+    Step(&'a Step),
 }
 
 /// What a replay has come to.

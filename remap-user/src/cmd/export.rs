@@ -1,7 +1,7 @@
 //! `remap export`: a recording in the format of another tool.
 
 use std::{
-    io::{self, BufWriter, IsTerminal as _, Write},
+    io::{self, BufWriter, IsTerminal as _, StdoutLock, Write},
     path::{Path, PathBuf},
 };
 
@@ -9,15 +9,16 @@ use clap::{Args, ValueEnum};
 use remap_core::{
     correlate::Options,
     event::Errno,
-    export::{Deriving, csv::Csv},
-    replay::Replayed,
+    export::{Deriving, csv::Csv, otlp::Otlp, perf::Perf, span::Spanning},
+    perfdata::Output,
+    replay::{Input, Replayed},
     sink::{Sink, json::Json},
 };
 
 use crate::{
     cmd::{
         excerpt::{self, Excerpt, Opened, unreadable},
-        recording::create_file,
+        recording::{Destination, create_file},
     },
     exit::{Code, Error, say},
 };
@@ -52,17 +53,21 @@ enum Format {
     Json,
     /// A line for each cycle, stage, state change, interrupt, zap, call and finding.
     Csv,
+    /// A perf.data file: the records, and tracepoints such as remap:cycle for what is derived from them.
+    Perf,
+    /// OTLP as JSON Lines, for an OpenTelemetry collector: a trace for each migration.
+    Otlp,
 }
 
 impl Format {
     /// Whether a terminal can show it.
     fn is_text(self) -> bool {
-        matches!(self, Self::Json | Self::Csv)
+        self != Self::Perf
     }
 
     /// Whether it has no use for a time that is not one of the wall clock.
     fn needs_wall_clock(self) -> bool {
-        matches!(self, Self::Csv)
+        self != Self::Json
     }
 }
 
@@ -85,15 +90,30 @@ impl Export {
         self.excerpt.judge(&self.file, &replayed)
     }
 
-    fn write(&self, recording: Opened, out: Box<dyn Write>) -> Result<Replayed, Error> {
+    fn write(&self, recording: Opened, out: Box<dyn Output>) -> Result<Replayed, Error> {
         let start_ns = recording.start.start_ns;
-        let clocks = recording.origin().clocks;
+        let origin = recording.origin().clone();
+        let clocks = origin.clocks;
         let selection = self.excerpt.selection(start_ns);
         match self.to {
-            Format::Json => self.replay(recording, false, Json::new(out)),
+            Format::Json => self.replay(recording, false, Json::new(out), |_| Ok(())),
             Format::Csv => {
                 let csv = Csv::new(out, clocks).map_err(|error| self.failed(&error))?;
-                self.replay(recording, true, Deriving::new(csv, selection))
+                let sink = Deriving::new(csv, selection);
+                self.replay(recording, true, sink, |_| Ok(()))
+            }
+            Format::Perf => {
+                let machine = (origin.machine, clocks);
+                let perf = Perf::new(out, machine, &recording.start);
+                let perf = perf.map_err(|error| self.failed(&error))?;
+                let sink = Deriving::new(perf.clone(), selection);
+                self.replay(recording, true, sink, |input| perf.copy(input))
+            }
+            Format::Otlp => {
+                let seed = format!("{origin:?} {start_ns}");
+                let spans = Spanning::new(Otlp::new(out, &origin), clocks, &seed);
+                let sink = Deriving::new(spans, selection);
+                self.replay(recording, false, sink, |_| Ok(()))
             }
         }
     }
@@ -104,6 +124,7 @@ impl Export {
         recording: Opened,
         interrupts: bool,
         sink: S,
+        copy: impl FnMut(Input<'_>) -> io::Result<()>,
     ) -> Result<Replayed, Error> {
         let options = self.excerpt.options(&recording);
         let options = Options {
@@ -112,7 +133,7 @@ impl Export {
         };
         let pipeline = self.excerpt.pipeline(&recording, options, true, sink);
         recording
-            .replay(pipeline)
+            .replay_with(pipeline, copy)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::BrokenPipe => error.into(),
                 io::ErrorKind::InvalidData => unreadable(&self.file, &error),
@@ -120,14 +141,14 @@ impl Export {
             })
     }
 
-    fn create(&self) -> Result<Box<dyn Write>, Error> {
+    fn create(&self) -> Result<Box<dyn Output>, Error> {
         if self.output == Path::new("-") {
             let stdout = io::stdout().lock();
             if stdout.is_terminal() && !self.to.is_text() {
                 let message = "stdout is a terminal, and this format is binary: redirect it";
                 return Err(Error::with_message(Code::Failed, message));
             }
-            return Ok(Box::new(BufWriter::new(stdout)));
+            return Ok(Box::new(Stdout(BufWriter::new(stdout))));
         }
         if is_same(&self.file, &self.output) {
             let message = format!(
@@ -137,8 +158,7 @@ impl Export {
             return Err(Error::with_message(Code::Usage, message));
         }
         let file = create_file("export", &self.output, self.force)?;
-        file.set_len(0)?;
-        Ok(Box::new(BufWriter::with_capacity(1 << 16, file)))
+        Destination::File(file).begin()
     }
 
     fn failed(&self, error: &io::Error) -> Error {
@@ -151,6 +171,21 @@ impl Export {
         Error::with_message(Code::Failed, message)
     }
 }
+
+/// Stdout, as slow as its reader.
+struct Stdout(BufWriter<StdoutLock<'static>>);
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Output for Stdout {}
 
 /// Whether two paths are one file.
 fn is_same(one: &Path, other: &Path) -> bool {
