@@ -34,6 +34,9 @@ fn main() -> ExitCode {
     for name in INPUTS {
         println!("cargo:rerun-if-env-changed={name}");
     }
+    // perf computes where a probe lies in the file from the section `.stapsdt.base`: this holds only if all
+    // segments lie in the file as they lie in memory, which lld saves some padding by not doing.
+    println!("cargo:rustc-link-arg-bins=-Wl,-z,separate-loadable-segments");
     // `cargo xtask setup` touches it, so that the next build finds what was installed.
     println!("cargo:rerun-if-changed=build.rs");
     match object() {

@@ -11,4 +11,5 @@ pub mod metrics;
 pub mod otlp;
 pub mod respond;
 pub mod threads;
+pub mod tracepoint;
 pub mod vfio;

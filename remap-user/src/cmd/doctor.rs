@@ -33,6 +33,7 @@ use crate::{
         process::sees_all_pids,
         rights::{Obstacle, Rights},
     },
+    tracepoint,
     vfio::sysfs::Host,
 };
 use remap_common::layout::Types;
@@ -76,6 +77,7 @@ impl Doctor {
             )),
         }
         checks.extend(probes());
+        checks.push(tracepoints(tracepoint::are_available()));
         let format = Format::new(self.json);
         let mut out = io::stdout().lock();
         match format {
@@ -206,6 +208,24 @@ fn confinement() -> Vec<Check> {
         return vec![Check::ok("confinement", detail)];
     }
     checks
+}
+
+/// Whether perf records what a trace reports by tracepoints of the kernel.
+fn tracepoints(available: bool) -> Check {
+    let name = "tracepoints";
+    match available {
+        true => Check::ok(
+            name,
+            "user_events: `perf record -e user_events:remap_cycle -a` records cycles, and so on",
+        ),
+        false => Check::new(
+            name,
+            Status::Absent,
+            "this kernel has no user_events (CONFIG_USER_EVENTS, from 6.4 on): perf records the USDT \
+             probes of this binary in place of them",
+            "",
+        ),
+    }
 }
 
 fn layout(kernel: &Kernel) -> Vec<Check> {

@@ -6,6 +6,7 @@ use clap::Args;
 use remap_core::{
     account::{Miss, RECURSION},
     correlate::Options,
+    event::Errno,
     metrics::{Meter, Metered},
     model::{BlindCause, Ns, Summary},
     perfdata::Output,
@@ -39,6 +40,7 @@ use crate::{
     },
     otlp::{Exporter, Traced},
     threads,
+    tracepoint::{Tracepoints, UserEvents},
 };
 
 /// How a trace runs.
@@ -246,7 +248,7 @@ impl Tracing {
             Some(capture) => capture.vm_names(names),
             None => names,
         };
-        let sink = Select::new(sink, wanted.selection);
+        let sink = Select::new(Tracepoints::new(sink, user_events()), wanted.selection);
         let sends = wanted.exporter.is_some();
         let sink = Traced::new(sink, wanted.exporter);
         let shown = (wanted.events, wants.interrupts);
@@ -380,6 +382,17 @@ impl Tracing {
             ),
         }
     }
+}
+
+/// The tracepoints that the kernel takes, if it does. Without them a trace is the same.
+fn user_events() -> Option<UserEvents> {
+    UserEvents::register().unwrap_or_else(|error| {
+        let errno = Errno::of(&error);
+        say(format_args!(
+            "no tracepoints user_events:remap_*: registering them failed: {errno}"
+        ));
+        None
+    })
 }
 
 /// How long hooks did not fire, and the remedies.

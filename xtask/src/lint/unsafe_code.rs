@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::tree::{File, Tree};
 
 /// The modules, and what they need it for.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("remap-ebpf/src/", "the helpers of eBPF take pointers"),
     (
         "remap-user/src/vfio/",
@@ -18,6 +18,10 @@ const MODULES: [(&str, &str); 7] = [
         "bpf(2), the ring, the mapping of the counters",
     ),
     ("remap-user/src/cmd/signals.rs", "the handlers of signals"),
+    (
+        "remap-user/src/tracepoint/user_events.rs",
+        "an ioctl that registers a tracepoint",
+    ),
     ("remap-user/build.rs", "set_var in a script of one thread"),
     ("lab/tests/src/rig/vmm/sys.rs", "a VMM's own ioctls"),
     ("lab/bench/src/aio.rs", "asynchronous I/O"),

@@ -2,11 +2,12 @@
 
 mod pin;
 mod pipe;
+mod usdt;
 
 use crate::{PERF, Test};
 
 pub fn tests() -> Vec<Test> {
-    [pin::TESTS, pipe::TESTS]
+    [pin::TESTS, pipe::TESTS, usdt::TESTS]
         .into_iter()
         .flatten()
         .map(|(name, body)| Test::new(*name, PERF, *body))
