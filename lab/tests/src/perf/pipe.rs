@@ -43,10 +43,18 @@ fn is_attached(pid: u32) -> Result<bool> {
     Ok(false)
 }
 
-/// What a trace of a drill has reported, and what a reader has printed: `is_record` begins a record.
-fn beside(lab: &Lab, reader: Command, is_record: &str) -> Result<(Traced, Vec<String>)> {
+/// What a trace of a drill, with this further argument, has reported, and what a reader has printed:
+/// `is_record` is in each record.
+fn beside(
+    lab: &Lab,
+    argument: Option<&str>,
+    reader: Command,
+    is_record: &str,
+) -> Result<(Traced, Vec<String>)> {
     mounted()?;
-    let trace = Trace::start(&["--events", "--perf-events", PIN])?;
+    let arguments = ["--events", "--perf-events", PIN].into_iter();
+    let arguments: Vec<&str> = arguments.chain(argument).collect();
+    let trace = Trace::start(&arguments)?;
     let lines = Collected::default();
     let mut reader = Running::start(reader, Output::Collected(lines.clone()))?;
     until("a reader to be attached", || {
@@ -68,7 +76,7 @@ fn beside(lab: &Lab, reader: Command, is_record: &str) -> Result<(Traced, Vec<St
 fn by_bpftool(lab: &mut Lab) -> Result<()> {
     let mut bpftool = Command::new("bpftool");
     bpftool.args(["map", "event_pipe", "pinned", PIN]);
-    let (traced, lines) = beside(lab, bpftool, "CPU: ")?;
+    let (traced, lines) = beside(lab, None, bpftool, "CPU: ")?;
     let records = records(&lines)?;
     ensure!(
         records.len() as u64 == traced.summary.delivered,
@@ -165,7 +173,8 @@ fn correlated(records: &[Vec<u8>]) -> Result<Lines> {
 fn by_libbpf(lab: &mut Lab) -> Result<()> {
     let mut reader = Command::new("remap-lab-records");
     reader.arg(PIN);
-    let (traced, lines) = beside(lab, reader, " ")?;
+    // The trace has no capability when it removes the pin.
+    let (traced, lines) = beside(lab, Some("--no-reattach"), reader, " ")?;
     ensure!(
         lines.len() as u64 == traced.summary.delivered,
         "{} records, and {} of the trace",

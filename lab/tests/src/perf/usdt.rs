@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use remap_core::model::Cycle;
 use rustix::process::Signal;
 
-use super::pin::Tests;
+use super::pin::{PIN, Tests, mounted};
 use crate::rig::lab::Lab;
 use crate::rig::line::trigger_ns;
 use crate::rig::process::{Collected, Output, Running, in_shell, remap, run};
@@ -17,8 +17,7 @@ use crate::rig::trace::Trace;
 use crate::rig::until;
 
 pub const TESTS: Tests = &[
-    ("perf::bpftrace_attaches_to_a_trace", by_bpftrace),
-    ("perf::perf_records_the_probes_of_a_trace", by_perf),
+    ("perf::bpftrace_and_perf_attach_to_a_trace", attached),
     ("perf::doctor_says_whether_there_are_user_events", doctor),
 ];
 
@@ -34,22 +33,22 @@ fn of(cycle: &Cycle) -> Result<Seen> {
     Ok((cycle.region.into(), trigger, total))
 }
 
-/// Ends the trace: a reader has got the last cycles, and no others.
-fn agree(trace: Trace, read: impl FnOnce(usize) -> Result<Vec<Seen>>) -> Result<()> {
-    let traced = trace.end(0)?;
-    traced.found(&[])?;
-    let reported: Vec<Seen> = traced.lines.cycles().map(of).collect::<Result<_>>()?;
-    let read = read(reported.len())?;
+/// That a reader has got the last cycles, and no others.
+fn agree(reader: &str, read: &[Seen], reported: &[Seen]) -> Result<()> {
     ensure!(
-        !read.is_empty() && reported.ends_with(&read),
-        "read {read:?}, and the trace reported {reported:?}"
+        !read.is_empty() && reported.ends_with(read),
+        "{reader} has {read:?}, and the trace reported {reported:?}"
     );
     Ok(())
 }
 
-/// It prints nothing when it has attached: the device is used until it prints a cycle.
-fn by_bpftrace(lab: &mut Lab) -> Result<()> {
-    let trace = Trace::start(&[])?;
+/// Both at the same time. bpftrace prints nothing when it has attached: the device is used until it prints a
+/// cycle.
+fn attached(lab: &mut Lab) -> Result<()> {
+    mounted()?;
+    // Without a reader of its array nothing is lost.
+    let trace = Trace::start(&["--perf-events", PIN])?;
+    let recorder = recording()?;
     let lines = Collected::default();
     let mut bpftrace = Command::new("bpftrace");
     bpftrace.args(["-p", &trace.process().pid().to_string(), "-e"]);
@@ -65,12 +64,21 @@ fn by_bpftrace(lab: &mut Lab) -> Result<()> {
     })?;
     // From here on it gets every one.
     lab.use_it()?;
-    agree(trace, |_| {
-        bpftrace.end(Signal::INT)?.expect(0)?;
-        let lines = lines.take();
-        let cycles = lines.iter().filter_map(|line| line.strip_prefix(&device));
-        cycles.map(numbers).collect()
-    })
+    let traced = trace.end(0)?;
+    traced.found(&[])?;
+    let reported: Vec<Seen> = traced.lines.cycles().map(of).collect::<Result<_>>()?;
+    bpftrace.end(Signal::INT)?.expect(0)?;
+    let lines = lines.take();
+    let printed = lines.iter().filter_map(|line| line.strip_prefix(&device));
+    let printed: Vec<Seen> = printed.map(numbers).collect::<Result<_>>()?;
+    agree("bpftrace", &printed, &reported)?;
+    recorder.end(Signal::INT)?;
+    let recorded = recorded()?;
+    ensure!(
+        recorded.len() == reported.len(),
+        "perf has {recorded:?}, and the trace reported {reported:?}"
+    );
+    agree("perf", &recorded, &reported)
 }
 
 fn numbers(line: &str) -> Result<Seen> {
@@ -96,24 +104,17 @@ fn perf(words: &[&str]) -> Command {
 const CONTROL: [&str; 2] = ["/run/perf.control", "/run/perf.answer"];
 const DATA: &str = "/run/perf.data";
 
-fn by_perf(lab: &mut Lab) -> Result<()> {
+/// A `perf record` of the cycles, once it records.
+fn recording() -> Result<Running> {
     run(perf(&["buildid-cache", "--add", REMAP]))?.expect(0)?;
     run(perf(&["probe", "--quiet", "--add", "sdt_remap:cycle"]))?.expect(0)?;
     for path in CONTROL {
         run(in_shell(&format!("mkfifo {path}")))?.expect(0)?;
     }
-    let trace = Trace::start(&[])?;
     let control = format!("--control=fifo:{},{}", CONTROL[0], CONTROL[1]);
-    let recorder = perf(&[
-        "record",
-        "-e",
-        "sdt_remap:cycle",
-        "-a",
-        "-o",
-        DATA,
-        &control,
-    ]);
-    let mut recorder = Running::start(recorder, Output::Kept)?;
+    let event = ["record", "-e", "sdt_remap:cycle", "-a", "-o", DATA];
+    let words: Vec<&str> = event.into_iter().chain([control.as_str()]).collect();
+    let mut recorder = Running::start(perf(&words), Output::Kept)?;
     let pipe = |path| {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true);
@@ -127,23 +128,19 @@ fn by_perf(lab: &mut Lab) -> Result<()> {
         let length = answered.read(&mut answer).unwrap_or(0);
         Ok(answer[..length].starts_with(b"ack").then_some(()))
     })?;
-    lab.use_it()?;
-    agree(trace, |count| {
-        recorder.end(Signal::INT)?;
-        let script = run(perf(&["script", "-i", DATA]))?;
-        let lines = script.expect(0)?.stdout.lines();
-        let cycles: Vec<Seen> = lines.map(arguments).collect::<Result<_>>()?;
-        ensure!(
-            cycles.len() == count,
-            "{count} cycles, and perf has {cycles:?}"
-        );
-        Ok(cycles)
-    })?;
+    Ok(recorder)
+}
+
+/// What it has recorded. Removes it, and the probe.
+fn recorded() -> Result<Vec<Seen>> {
+    let script = run(perf(&["script", "-i", DATA]))?;
+    let cycles = script.expect(0)?.stdout.lines().map(arguments);
+    let cycles = cycles.collect::<Result<_>>()?;
     run(perf(&["probe", "--quiet", "--del", "sdt_remap:*"]))?.expect(0)?;
     for path in CONTROL.iter().chain([&DATA]) {
         fs::remove_file(path)?;
     }
-    Ok(())
+    Ok(cycles)
 }
 
 /// Debian's kernels have none.
