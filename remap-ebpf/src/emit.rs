@@ -5,10 +5,9 @@
     reason = "reserved ring memory is filled through a raw pointer; helpers are unsafe to call"
 )]
 
-use core::{ffi::c_void, mem::MaybeUninit};
+use core::mem::MaybeUninit;
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::{BPF_F_MMAPABLE, BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
     helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated},
     macros::map,
@@ -21,32 +20,8 @@ use remap_common::{
     uapi::VFIO_PCI_NUM_IRQS,
 };
 
+pub use crate::run::Run;
 use crate::{perf_events, phase};
-
-/// A run of a program: the context that the kernel has passed to it.
-#[derive(Clone, Copy)]
-pub struct Run(*mut c_void);
-
-impl Run {
-    /// The run with this context.
-    #[inline(always)]
-    pub fn of(context: &impl EbpfContext) -> Self {
-        Self(context.as_ptr())
-    }
-
-    /// The same of an iterator.
-    #[inline(always)]
-    pub const fn at(context: *mut c_void) -> Self {
-        Self(context)
-    }
-}
-
-impl EbpfContext for Run {
-    #[inline(always)]
-    fn as_ptr(&self) -> *mut c_void {
-        self.0
-    }
-}
 
 /// All records, in the order in which they were reserved. User space chooses the size.
 #[map]

@@ -23,6 +23,8 @@ mod probe;
 #[cfg(target_arch = "bpf")]
 mod read;
 #[cfg(target_arch = "bpf")]
+mod run;
+#[cfg(target_arch = "bpf")]
 mod self_test;
 #[cfg(target_arch = "bpf")]
 mod walk;

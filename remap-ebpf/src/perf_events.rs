@@ -13,7 +13,7 @@ use remap_common::{
     record::{Frame, Record},
 };
 
-use crate::emit::Run;
+use crate::run::Run;
 
 /// A buffer of each reader's for each CPU; a CPU without one has no reader.
 #[map]

@@ -12,10 +12,7 @@ use remap_core::{
     vmm::downtime::Downtime,
 };
 
-use super::{
-    user_events::UserEvents,
-    value::{Texts, Value},
-};
+use super::value::{Fire, Texts, Value};
 
 /// What a field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +69,10 @@ macro_rules! tracepoints {
 
         $(
             $(#[doc = $doc])*
-            pub fn $name($of: $type, user_events: &mut Option<UserEvents>) {
+            pub fn $name($of: $type, also: &mut Option<impl Fire>) {
                 let texts = Texts::default();
                 probe_lazy!(remap, $name, $(texts.argument($value)),*);
-                if let Some(events) = user_events {
+                if let Some(events) = also {
                     events.fire(stringify!($name), || vec![$(Value::from($value)),*]);
                 }
             }

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     table::{Kind, TRACEPOINTS, Tracepoint},
-    value::Value,
+    value::{Fire, Value},
 };
 
 /// Where the kernel takes them, if it has them; the second one where debugfs alone is mounted.
@@ -73,9 +73,10 @@ impl UserEvents {
         let numbers = numbers.collect::<io::Result<_>>()?;
         Ok(Some(Self { file, numbers }))
     }
+}
 
-    /// Writes one, if a program records it: `values` are its fields.
-    pub fn fire<'a>(&mut self, name: &str, values: impl FnOnce() -> Vec<Value<'a>>) {
+impl Fire for UserEvents {
+    fn fire<'a>(&mut self, name: &str, values: impl FnOnce() -> Vec<Value<'a>>) {
         let Some(at) = TRACEPOINTS.iter().position(|one| one.name == name) else {
             return;
         };

@@ -18,6 +18,12 @@ pub enum Value<'a> {
 /// What stands for a number that is not known: all bits are set, as in -1.
 pub const UNKNOWN: u64 = u64::MAX;
 
+/// Where tracepoints go beside the probes.
+pub trait Fire {
+    /// Writes one, if a program records it: `values` are its fields.
+    fn fire<'a>(&mut self, name: &str, values: impl FnOnce() -> Vec<Value<'a>>);
+}
+
 impl<'a> From<&'a str> for Value<'a> {
     /// A zero would end the text for its reader.
     fn from(text: &'a str) -> Self {
