@@ -92,7 +92,7 @@ fn overflow(lab: &mut Lab) -> Result<()> {
     lab.drill(&["--cycles", CYCLES])?.expect(0)?;
     let from_ns = now()?;
     trace.process().signal(Signal::CONT)?;
-    // The tracer has emptied the ring, and knows its losses, when it reports a cycle of now as complete.
+    // The tracer has emptied the ring and counted its losses when it reports a cycle of now as complete.
     let mut lines = Lines::default();
     until("the tracer to catch up", || {
         lab.drill(&[])?.expect(0)?;

@@ -53,8 +53,8 @@ impl Launcher {
         }
         restore_file_size_signal(&mut command);
         let (start, wait) = channel();
-        let (tell_start, started) = channel();
-        let (tell_end, ended) = oneshot::channel();
+        let (send_start, started) = channel();
+        let (send_end, ended) = oneshot::channel();
         let run = move || {
             // Nothing comes if the trace ends before.
             if wait.recv().is_err() {
@@ -63,11 +63,11 @@ impl Launcher {
             match command.spawn() {
                 Ok(mut child) => {
                     let _ = disarm_thread();
-                    let _ = tell_start.send(Ok(child.id()));
-                    let _ = tell_end.send(child.wait());
+                    let _ = send_start.send(Ok(child.id()));
+                    let _ = send_end.send(child.wait());
                 }
                 Err(error) => {
-                    let _ = tell_start.send(Err(error));
+                    let _ = send_start.send(Err(error));
                 }
             }
         };

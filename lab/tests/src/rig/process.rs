@@ -84,6 +84,16 @@ impl Collected {
         lines.iter().filter(|line| line.contains(part)).count()
     }
 
+    /// The lines since the last [`Self::take`].
+    pub fn all(&self) -> Vec<String> {
+        self.lines().clone()
+    }
+
+    /// Adds lines.
+    pub fn extend(&self, lines: &[String]) {
+        self.lines().extend_from_slice(lines);
+    }
+
     /// Takes them.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.lines())

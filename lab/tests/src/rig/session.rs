@@ -32,7 +32,7 @@ impl Session {
     /// Starts the tracer, unless it runs.
     pub fn start(&mut self) -> Result<()> {
         if self.trace.is_none() {
-            self.trace = Some(Trace::start(self.arguments)?);
+            self.trace = Some(Trace::start_recorded(self.arguments)?);
         }
         Ok(())
     }
@@ -60,13 +60,14 @@ impl Session {
         Ok(Lines(self.lines.extract_if(.., inside).collect()))
     }
 
-    /// Ends the tracer, if it runs: its account balances. The lines are those that no span has
+    /// Ends the tracer, if it runs: its account balances, and a report of its recording is what it has
+    /// written. The lines are those that no span has
     /// taken.
     pub fn end(&mut self) -> Result<Option<Traced>> {
         let Some(trace) = self.trace.take() else {
             return Ok(None);
         };
-        let mut traced = trace.end(0)?;
+        let mut traced = trace.end_recorded(self.arguments)?;
         traced.lines.0.splice(..0, self.lines.drain(..));
         Ok(Some(traced))
     }

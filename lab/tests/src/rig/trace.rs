@@ -5,12 +5,46 @@ use remap_core::model::{Rule, Summary};
 use rustix::process::Signal;
 
 use super::line::{Line, Lines};
-use super::process::{Collected, Ended, Output, Running, remap};
+use super::process::{Collected, Ended, Output, Running, remap, run};
 
 /// A running `remap trace --json`.
 pub struct Trace {
     process: Running,
     lines: Collected,
+    recorded: Option<Recorded>,
+}
+
+/// What a trace that is recorded has written so far, whatever was taken of it.
+#[derive(Default)]
+struct Recorded(Collected);
+
+/// Where such a trace is recorded; there is one at a time.
+const RECORDING: &str = "/run/lab-trace.perf.data";
+
+impl Recorded {
+    fn add(&self, lines: &[String]) {
+        self.0.extend(lines);
+    }
+
+    /// That a report of the recording is what the trace has written.
+    fn agree(self, arguments: &[&str]) -> Result<()> {
+        let mut command = remap(&["report", RECORDING, "--json"]);
+        command.args(arguments);
+        let reported = run(command)?;
+        let reported = &reported.expect(0)?.stdout;
+        std::fs::remove_file(RECORDING)?;
+        same(&self.0.take(), reported).context("the report of the recorded trace")
+    }
+}
+
+/// That a report has the lines of the trace.
+pub fn same(live: &[String], reported: &str) -> Result<()> {
+    for (number, (was, is)) in live.iter().zip(reported.lines()).enumerate() {
+        ensure!(was == is, "line {number} was {was} and is {is}");
+    }
+    let (was, is) = (live.len(), reported.lines().count());
+    ensure!(was == is, "{was} lines of the trace, {is} of the report");
+    Ok(())
 }
 
 /// Whether this kernel preempts its own code. There a program of fentry or fexit may lose its
@@ -64,7 +98,20 @@ impl Trace {
         command.args(kprobes.then_some("--kprobes"));
         command.args(arguments);
         let process = Running::start_ready(command, Output::Collected(lines.clone()))?;
-        Ok(Self { process, lines })
+        Ok(Self {
+            process,
+            lines,
+            recorded: None,
+        })
+    }
+
+    /// As [`Self::start`], and records it: [`Self::end_recorded`] compares.
+    pub fn start_recorded(arguments: &[&str]) -> Result<Self> {
+        let arguments = [arguments, &["--record", RECORDING]].concat();
+        Ok(Self {
+            recorded: Some(Recorded::default()),
+            ..Self::start(&arguments)?
+        })
     }
 
     /// The process.
@@ -89,12 +136,27 @@ impl Trace {
 
     /// The lines since the last call.
     pub fn take(&self) -> Result<Lines> {
-        parse(self.lines.take())
+        let lines = self.lines.take();
+        if let Some(recorded) = &self.recorded {
+            recorded.add(&lines);
+        }
+        parse(lines)
     }
 
     /// Ends it as Ctrl-C does. Its account must balance, and it must exit with `code`.
     pub fn end(self, code: i32) -> Result<Traced> {
         Traced::new(&self.process.end(Signal::INT)?, &self.lines, code)
+    }
+
+    /// Ends it as Ctrl-C does, as [`Self::end`]. A report of its recording, with these arguments that its output depends
+    /// on, must be what it has written.
+    pub fn end_recorded(self, arguments: &[&str]) -> Result<Traced> {
+        let ended = self.process.end(Signal::INT)?;
+        if let Some(recorded) = self.recorded {
+            recorded.add(&self.lines.all());
+            recorded.agree(arguments)?;
+        }
+        Traced::new(&ended, &self.lines, 0)
     }
 
     /// Waits until it ends by itself. As [`Self::end`].
