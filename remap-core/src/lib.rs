@@ -22,6 +22,5 @@ pub mod pipeline;
 pub mod printable;
 pub mod replay;
 pub mod sink;
-pub mod spans;
 pub mod vmm;
 mod word;

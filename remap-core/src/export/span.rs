@@ -7,6 +7,8 @@
 
 mod id;
 mod migration;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, io};
 
@@ -14,7 +16,7 @@ use super::{
     Rows,
     derived::{CUT, Column, Derived, Kind, Value},
 };
-use crate::perfdata::ClockPair;
+use crate::{model::Outcome, perfdata::ClockPair};
 use id::Ids;
 use migration::Migration;
 
@@ -39,7 +41,7 @@ pub struct Span {
     pub events: Vec<Moment>,
     /// How many more events there were.
     pub dropped_events: u32,
-    /// The errno of what failed.
+    /// The errno of what failed, the outcome of a cycle that is not complete, or the rule of a finding.
     pub failed: Option<String>,
 }
 
@@ -71,8 +73,9 @@ pub trait Spans {
 
 /// Of so many devices a migration is open at a time; then the first one is passed on as it is.
 const MOST: usize = 1024;
-/// How long a migration that has ended waits for findings, ns.
-const SETTLE_NS: u64 = 2_000_000_000;
+/// How long a migration that has ended waits for findings, ns: less than the pipeline goes on after an
+/// event, and more than the evidence of a finding takes to settle.
+const SETTLE_NS: u64 = 1_000_000_000;
 
 /// Makes spans of derived events.
 #[derive(Debug)]
@@ -162,10 +165,7 @@ impl<S: Spans> Spanning<S> {
             attributes: attributes(row),
             events: Vec::new(),
             dropped_events: 0,
-            failed: row
-                .text_of(Column::Errno)
-                .filter(|errno| *errno != "ok")
-                .map(str::to_owned),
+            failed: failure(row).map(str::to_owned),
         }
     }
 
@@ -177,6 +177,7 @@ impl<S: Spans> Spanning<S> {
         let migration = self.migration(device, change, begin_ns)?;
         migration.end_ns = migration.end_ns.max(row.time_ns);
         migration.is_open &= !runs;
+        migration.runs_again |= runs;
         let (trace, root) = (migration.trace, migration.root);
         self.spans.span(self.span(row, (trace, id), Some(root)))
     }
@@ -289,6 +290,18 @@ impl<S: Spans> Rows for Spanning<S> {
             self.spans.span(migration.into_span(self.clocks))?;
         }
         self.spans.end()
+    }
+}
+
+/// Why what a row is about failed, if it did.
+fn failure(row: &Derived) -> Option<&str> {
+    let complete = [Outcome::Remapped, Outcome::Unchanged].map(Outcome::name);
+    match row.kind {
+        Kind::Cycle => row
+            .text_of(Column::Outcome)
+            .filter(|outcome| !complete.contains(outcome)),
+        Kind::Finding => row.text_of(Column::Rule),
+        _ => row.text_of(Column::Errno).filter(|errno| *errno != "ok"),
     }
 }
 

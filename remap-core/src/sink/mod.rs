@@ -6,6 +6,7 @@
 pub mod json;
 mod keys;
 pub mod line;
+pub mod observe;
 pub mod select;
 pub(crate) mod sentence;
 pub mod table;
@@ -98,6 +99,10 @@ impl<S: Sink> Sink for &mut S {
 
     fn owner(&mut self, pid: u32, vm: Option<&str>) {
         (**self).owner(pid, vm);
+    }
+
+    fn account(&mut self, so_far: &dyn Fn() -> Account) {
+        (**self).account(so_far);
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {

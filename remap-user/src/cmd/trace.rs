@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use remap_core::{
     metrics::Meter,
-    sink::{Sink, json::Json, table::Identity},
+    sink::{Sink, json::Json, observe::Observed, table::Identity},
 };
 
 use crate::{
@@ -86,12 +86,12 @@ impl Trace {
         let outbox = Outbox::start(Format::new(self.shown.json))?;
         let out = Writer::new(outbox.clone());
         let summary = if self.shown.json {
-            let sink = Bounded::new(Json::new(out), outbox.clone());
+            let sink = Observed::new(Json::new(out), Bounded(outbox.clone()));
             self.follow(began, (record, meter, exporter), sink, &outbox)
                 .await
         } else {
             let sink = text(out, began.start_ns);
-            let sink = Bounded::new(sink, outbox.clone());
+            let sink = Observed::new(sink, Bounded(outbox.clone()));
             self.follow(began, (record, meter, exporter), sink, &outbox)
                 .await
         };

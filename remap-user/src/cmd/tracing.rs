@@ -14,6 +14,7 @@ use remap_core::{
     replay::{Capture, Feed, Start, VERSION},
     sink::{
         Sink,
+        observe::Observed,
         select::{Select, Selection},
     },
 };
@@ -38,7 +39,7 @@ use crate::{
         qemu_log::{self, QemuLogs},
         session::{Progress, Session},
     },
-    otlp::{Exporter, Traced},
+    otlp::Exporter,
     threads,
     tracepoint::{Tracepoints, UserEvents},
 };
@@ -248,9 +249,12 @@ impl Tracing {
             Some(capture) => capture.vm_names(names),
             None => names,
         };
-        let sink = Select::new(Tracepoints::new(sink, user_events()), wanted.selection);
+        let sink = Select::new(
+            Observed::new(sink, Tracepoints(user_events())),
+            wanted.selection,
+        );
         let sends = wanted.exporter.is_some();
-        let sink = Traced::new(sink, wanted.exporter);
+        let sink = Observed::new(sink, wanted.exporter);
         let shown = (wanted.events, wants.interrupts);
         let sink = Metered::new(sink, wanted.meter, shown);
         let events = wanted.events || metered;

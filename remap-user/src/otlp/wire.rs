@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::{
         status::StatusCode,
     },
 };
-use remap_core::spans::{self, Value};
+use remap_core::export::{derived::Value, span};
 
 fn attribute((key, value): (&str, &Value)) -> KeyValue {
     let value = match value {
@@ -20,7 +20,6 @@ fn attribute((key, value): (&str, &Value)) -> KeyValue {
             // OTLP has no larger one.
             Err(_) => any_value::Value::StringValue(number.to_string()),
         },
-        Value::Flag(flag) => any_value::Value::BoolValue(*flag),
     };
     KeyValue {
         key: key.to_owned(),
@@ -29,32 +28,31 @@ fn attribute((key, value): (&str, &Value)) -> KeyValue {
     }
 }
 
-fn attributes(of: &spans::Attributes) -> Vec<KeyValue> {
+fn attributes(of: &[(String, Value)]) -> Vec<KeyValue> {
     of.iter()
         .map(|(key, value)| attribute((key, value)))
         .collect()
 }
 
-/// A span; `wall` gives the time since 1970 of one of CLOCK_MONOTONIC, ns.
-pub fn span(span: &spans::Span, wall: impl Fn(u64) -> u64) -> Span {
-    let event = |moment: &spans::Moment| Event {
-        time_unix_nano: wall(moment.time_ns),
-        name: moment.name.to_owned(),
+/// A span.
+pub fn span(span: &span::Span) -> Span {
+    let event = |moment: &span::Moment| Event {
+        time_unix_nano: moment.time_ns,
+        name: moment.name.clone(),
         attributes: attributes(&moment.attributes),
         ..Event::default()
     };
     Span {
-        trace_id: span.trace.to_be_bytes().to_vec(),
-        span_id: span.id.to_be_bytes().to_vec(),
-        parent_span_id: span
-            .parent
-            .map_or_else(Vec::new, |id| id.to_be_bytes().to_vec()),
+        trace_id: span.trace_id.to_vec(),
+        span_id: span.span_id.to_vec(),
+        parent_span_id: span.parent.map_or_else(Vec::new, |id| id.to_vec()),
         name: span.name.clone(),
         kind: SpanKind::Internal as i32,
-        start_time_unix_nano: wall(span.begin_ns),
-        end_time_unix_nano: wall(span.end_ns),
+        start_time_unix_nano: span.begin_ns,
+        end_time_unix_nano: span.end_ns,
         attributes: attributes(&span.attributes),
-        events: span.moments.iter().map(event).collect(),
+        events: span.events.iter().map(event).collect(),
+        dropped_events_count: span.dropped_events,
         status: span.failed.as_ref().map(|why| Status {
             message: why.clone(),
             code: StatusCode::Error as i32,
@@ -67,10 +65,10 @@ pub fn span(span: &spans::Span, wall: impl Fn(u64) -> u64) -> Span {
 pub fn resource() -> Resource {
     let version = env!("CARGO_PKG_VERSION");
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let host = host.map(|name| ("host.name", Value::from(name.trim_end())));
+    let host = host.map(|name| ("host.name", Value::Text(name.trim_end().to_owned())));
     let own = [
-        ("service.name", Value::from("remap")),
-        ("service.version", Value::from(version)),
+        ("service.name", Value::Text("remap".to_owned())),
+        ("service.version", Value::Text(version.to_owned())),
     ];
     let all = own.iter().chain(&host);
     Resource {

@@ -5,34 +5,18 @@ mod table;
 mod user_events;
 mod value;
 
-use std::io;
-
-use remap_core::{
-    event::Event,
-    model::{Blind, Output, Summary},
-    sink::Sink,
-    vmm::{checkpoint::Checkpoint, downtime::Downtime},
-};
+use remap_core::{model::Output, sink::observe::Observer, vmm::downtime::Downtime};
 
 pub use table::{Field, Kind, TRACEPOINTS, Tracepoint};
 pub use user_events::{UserEvents, are_available};
 
-/// A sink whose outputs are also tracepoints, which fire before the line is written.
-pub struct Tracepoints<S> {
-    sink: S,
-    user_events: Option<UserEvents>,
-}
+/// Fires a tracepoint for each output, before its line is written. The kernel's own, where it has
+/// them.
+pub struct Tracepoints(pub Option<UserEvents>);
 
-impl<S: Sink> Tracepoints<S> {
-    /// For the outputs of `sink`. `user_events`: the kernel's, where it has them.
-    pub fn new(sink: S, user_events: Option<UserEvents>) -> Self {
-        Self { sink, user_events }
-    }
-}
-
-impl<S: Sink> Sink for Tracepoints<S> {
-    fn output(&mut self, output: &Output) -> io::Result<()> {
-        let events = &mut self.user_events;
+impl Observer for Tracepoints {
+    fn output(&mut self, output: &Output) {
+        let events = &mut self.0;
         match output {
             Output::Cycle(cycle) => table::cycle(cycle, events),
             Output::Stage(stage) => table::stage(stage, events),
@@ -48,35 +32,9 @@ impl<S: Sink> Sink for Tracepoints<S> {
             | Output::Inferred(_)
             | Output::InFlightCall(_) => {}
         }
-        self.sink.output(output)
     }
 
-    fn event(&mut self, event: &Event, device: &str) -> io::Result<()> {
-        self.sink.event(event, device)
-    }
-
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        self.sink.checkpoint(checkpoint)
-    }
-
-    fn downtime(&mut self, downtime: &Downtime) -> io::Result<()> {
-        table::downtime(downtime, &mut self.user_events);
-        self.sink.downtime(downtime)
-    }
-
-    fn blind(&mut self, blind: &Blind) -> io::Result<()> {
-        self.sink.blind(blind)
-    }
-
-    fn owner(&mut self, pid: u32, vm: Option<&str>) {
-        self.sink.owner(pid, vm);
-    }
-
-    fn summary(&mut self, summary: &Summary) -> io::Result<()> {
-        self.sink.summary(summary)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+    fn downtime(&mut self, downtime: &Downtime) {
+        table::downtime(downtime, &mut self.0);
     }
 }

@@ -19,12 +19,9 @@ use remap_core::{
     metrics::{Meter, Metered},
     pipeline::{Filter, Pipeline},
     replay::Recording,
-    sink::json::Json,
+    sink::{json::Json, observe::Observed},
 };
-use remap_user::{
-    metrics::serve,
-    otlp::{Exporter, Traced},
-};
+use remap_user::{metrics::serve, otlp::Exporter};
 
 use lines::expected;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -69,7 +66,7 @@ fn replay(name: &str, meter: Option<Meter>, exporter: Option<Exporter>) -> Strin
         ..Options::default()
     };
     let out = Shared::default();
-    let sink = Traced::new(Json::new(out.clone()), exporter);
+    let sink = Observed::new(Json::new(out.clone()), exporter);
     let sink = Metered::new(sink, meter, (true, true));
     let names = recording.vm_names();
     let pipeline = Pipeline::new(options, Filter::default(), names, true, sink);
@@ -160,7 +157,7 @@ fn same_cycles(spans: &[Span], lines: &[Value]) {
             let cycle = spans.iter().find(|span| {
                 let of = |key| collector::number(span, key);
                 span.name == "cycle"
-                    && of("remap.trigger") == line["trigger_id"].as_u64()
+                    && of("remap.trigger_id") == line["trigger_id"].as_u64()
                     && of("remap.region") == line["region"].as_u64()
             });
             let cycle = cycle.unwrap_or_else(|| panic!("no span of {line}"));
@@ -184,7 +181,7 @@ fn same_cycles(spans: &[Span], lines: &[Value]) {
                 .find(|span| span.span_id == cycle.parent_span_id);
             let change = line["transition"]["id"].as_u64();
             assert_eq!(
-                parent.and_then(|parent| collector::number(parent, "remap.transition")),
+                parent.and_then(|parent| collector::number(parent, "remap.transition_id")),
                 change
             );
             (cycle.start_time_unix_nano, begin)
@@ -200,7 +197,7 @@ fn same_cycles(spans: &[Span], lines: &[Value]) {
     assert_eq!(cycles, wall.len());
     let changes = spans
         .iter()
-        .filter(|span| collector::number(span, "remap.transition").is_some());
+        .filter(|span| span.name.starts_with("change to "));
     let of_lines = lines.iter().filter(|line| line["type"] == "transition");
     assert_eq!(changes.count(), of_lines.count());
 }

@@ -19,6 +19,8 @@ pub(super) struct Migration {
     /// CLOCK_MONOTONIC ns, so far.
     pub end_ns: u64,
     pub is_open: bool,
+    /// Whether it has ended with the device in RUNNING.
+    pub runs_again: bool,
     moments: Vec<Moment>,
     dropped: u32,
 }
@@ -38,6 +40,7 @@ impl Migration {
             begin_ns,
             end_ns: begin_ns,
             is_open: true,
+            runs_again: false,
             moments: Vec::new(),
             dropped: 0,
         }
@@ -81,6 +84,10 @@ impl Migration {
                 ("remap.device".to_owned(), Value::Text(self.device)),
                 ("remap.first_transition".to_owned(), Value::Number(first)),
                 ("remap.last_transition".to_owned(), Value::Number(last)),
+                (
+                    "remap.runs_again".to_owned(),
+                    Value::Number(self.runs_again.into()),
+                ),
             ],
             events: self.moments,
             dropped_events: self.dropped,
