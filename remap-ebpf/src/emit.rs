@@ -90,9 +90,12 @@ impl Loss {
 /// Stores where a record was lost.
 #[inline(never)]
 fn place(device: u64, kind: u32, time_ns: u64) {
+    // The slot first: what is held meanwhile takes stack, of which the kernel allows a program and what it
+    // calls 512 bytes together.
+    let slot = slot_of(device);
     // SAFETY: the helper takes nothing and returns a number.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let at = loss::slot_at(cpu, slot_of(device));
+    let at = loss::slot_at(cpu, slot);
     if let Some(last_ns) = LOSSES.get_ptr_mut(at + loss::LAST_NS) {
         // SAFETY: a live, aligned word of this CPU.
         unsafe { last_ns.write_volatile(time_ns) };

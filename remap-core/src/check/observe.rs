@@ -17,7 +17,7 @@ use remap_common::uapi::VFIO_PCI_MSIX_IRQ_INDEX;
 /// So many descriptions of IRQs, and of regions, of a device are kept.
 const MOST_DESCRIPTIONS: usize = 512;
 
-/// So many state changes are kept during whose wait the user disabled the IRQ.
+/// Of so many state changes is kept what they waited for.
 const MOST_CHANGES: usize = 16;
 
 /// A duty that was exercised or broken.
@@ -45,6 +45,15 @@ struct Failed {
     old: Option<DeviceState>,
 }
 
+/// A state change that trapped regions.
+#[derive(Debug, Default)]
+struct Trapping {
+    /// Whether it succeeded; `None`: not known yet.
+    succeeded: Option<bool>,
+    /// Its regions whose cycles ended before that was known: whether it returned before their acks.
+    waiting: BTreeMap<u32, bool>,
+}
+
 /// One device, since its first call or its last close.
 #[derive(Debug, Default)]
 pub(super) struct Device {
@@ -63,6 +72,8 @@ pub(super) struct Device {
     failed: Option<Failed>,
     /// The state changes during whose wait the user disabled the IRQ.
     without_user: BTreeSet<u64>,
+    /// The state changes that trapped regions, by number.
+    trapping: BTreeMap<u64, Trapping>,
     seen: Vec<Seen>,
 }
 

@@ -74,22 +74,8 @@ const ATTACHING: &[c_long] = &[
     libc::SYS_uname,
 ];
 
-/// What a server needs whose socket listens.
-const SERVING: &[c_long] = &[
-    libc::SYS_accept4,
-    libc::SYS_getpeername,
-    libc::SYS_getsockname,
-    libc::SYS_getsockopt,
-    libc::SYS_recvfrom,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
-    libc::SYS_setsockopt,
-    libc::SYS_shutdown,
-];
-
-/// What a client needs, beside its sockets.
-const SENDING: &[c_long] = &[
-    libc::SYS_connect,
+/// What a connection needs, of a server or a client.
+const CONNECTED: &[c_long] = &[
     libc::SYS_getpeername,
     libc::SYS_getsockname,
     libc::SYS_getsockopt,
@@ -144,11 +130,14 @@ fn program(attaching: bool, removing: bool, network: Network) -> Result<BpfProgr
     );
     let commands = ON_LOADED.iter().map(|command| *command as u64);
     rules.insert(libc::SYS_bpf, one_of(0, commands)?);
+    if network.serves || network.sends {
+        rules.extend(CONNECTED.iter().map(|call| (*call, Vec::new())));
+    }
     if network.serves {
-        rules.extend(SERVING.iter().map(|call| (*call, Vec::new())));
+        rules.insert(libc::SYS_accept4, Vec::new());
     }
     if network.sends {
-        rules.extend(SENDING.iter().map(|call| (*call, Vec::new())));
+        rules.insert(libc::SYS_connect, Vec::new());
         let families = [libc::AF_INET, libc::AF_INET6].map(|family| family.cast_unsigned().into());
         rules.insert(libc::SYS_socket, one_of(0, families.into_iter())?);
     }
@@ -232,7 +221,7 @@ mod tests {
             sends: false,
         };
         let program = program(false, false, serves).unwrap();
-        for call in SERVING {
+        for call in CONNECTED.iter().chain(&[libc::SYS_accept4]) {
             assert_eq!(errno(&program, *call, [0, 0]), None);
         }
         for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_listen] {

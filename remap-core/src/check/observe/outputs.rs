@@ -1,6 +1,6 @@
 //! Outputs of the correlation: cycles, state changes, states, interrupts, mappings.
 
-use super::{Device, MOST_CHANGES, covers};
+use super::{Device, MOST_CHANGES, Trapping, covers};
 use crate::check::Duty;
 use crate::event::{DeviceState, Errno};
 use crate::model::{
@@ -57,10 +57,15 @@ impl Device {
             return;
         };
         if cycle.complete() && was_trapped(cycle) {
-            self.exercise(Duty::ChangeWaitsForAcks);
-            if cycle.released_source == Some(ReleasedSource::AckReturn) {
-                let text = "the state change returned before the region's ack".to_owned();
-                self.breaks(Duty::ChangeWaitsForAcks, Some(cycle.region), text);
+            let early = cycle.released_source == Some(ReleasedSource::AckReturn);
+            let trapping = self.trapping(change.id);
+            match trapping.succeeded {
+                Some(true) => self.waited(cycle.region, early),
+                // It gave up waiting.
+                Some(false) => {}
+                None => {
+                    trapping.waiting.insert(cycle.region, early);
+                }
             }
         }
         let user_gone = matches!(
@@ -72,6 +77,23 @@ impl Device {
             if self.without_user.len() > MOST_CHANGES {
                 self.without_user.pop_first();
             }
+        }
+    }
+
+    /// What is known of a state change that trapped regions.
+    fn trapping(&mut self, change: u64) -> &mut Trapping {
+        if self.trapping.len() >= MOST_CHANGES && !self.trapping.contains_key(&change) {
+            self.trapping.pop_first();
+        }
+        self.trapping.entry(change).or_default()
+    }
+
+    /// A state change that trapped a region succeeded; `early`: before the region's ack.
+    fn waited(&mut self, region: u32, early: bool) {
+        self.exercise(Duty::ChangeWaitsForAcks);
+        if early {
+            let text = "the state change returned before the region's ack".to_owned();
+            self.breaks(Duty::ChangeWaitsForAcks, Some(region), text);
         }
     }
 
@@ -97,6 +119,14 @@ impl Device {
             self.exercise(Duty::ImpossibleRefused);
         }
         let waited = transition.waited_ns.is_some();
+        let trapping = self.trapping(transition.id);
+        trapping.succeeded = Some(result.is_ok());
+        let waiting = std::mem::take(&mut trapping.waiting);
+        if result.is_ok() {
+            for (region, early) in waiting {
+                self.waited(region, early);
+            }
+        }
         if waited {
             self.exercise(Duty::WaitIsBounded);
         }
@@ -201,5 +231,100 @@ impl Device {
         if mapped.how == MappedHow::DmaUnmap && mapped.result.is_ok() {
             self.exercise(Duty::RemovesDmaMappings);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Task;
+    use crate::model::{Ack, Activity, Outcome, Output, Stages, TransitionRef, View};
+    use crate::parse::region::{Area, Areas};
+
+    const CHANGE: u64 = 7;
+
+    /// A cycle of a trapped region whose ack came after the return of the state change.
+    fn late() -> Output {
+        let view = |areas: &[Area]| {
+            Some(View {
+                flags: 0,
+                areas: Areas::from(Some(areas.to_vec())),
+            })
+        };
+        let page = Area {
+            offset: 0,
+            size: 4096,
+        };
+        Output::Cycle(Box::new(Cycle {
+            device: String::new(),
+            irq_index: Some(5),
+            inferred: None,
+            encoding: None,
+            region: 2,
+            trigger_id: 1,
+            outcome: Outcome::Remapped,
+            missing: Vec::new(),
+            reason: None,
+            stages: Stages::default(),
+            released_source: Some(ReleasedSource::AckReturn),
+            ack: Ack::default(),
+            ack_return_ns: None,
+            before: view(&[page]),
+            after: view(&[]),
+            transition: Some(TransitionRef {
+                id: CHANGE,
+                from: None,
+                to: None,
+                begin_ns: 0,
+            }),
+        }))
+    }
+
+    fn ended(result: Result<(), Errno>) -> Output {
+        Output::Transition(Box::new(Transition {
+            id: CHANGE,
+            device: String::new(),
+            from: None,
+            to: None,
+            begin_ns: 0,
+            end_ns: Some(1),
+            result: Some(result),
+            waited_ns: Some(1),
+            path: Vec::new(),
+            data_fd: None,
+            inside: Activity::default(),
+            spent: None,
+            task: Task {
+                pid: 1,
+                tid: 1,
+                comm: String::new(),
+            },
+        }))
+    }
+
+    /// Whether the duty was exercised, and whether it was broken.
+    fn judged(outputs: &[Output]) -> (bool, bool) {
+        let mut device = Device::default();
+        let seen: Vec<_> = outputs
+            .iter()
+            .flat_map(|output| device.output(output))
+            .filter(|seen| seen.duty == Duty::ChangeWaitsForAcks)
+            .collect();
+        let broken = seen.iter().any(|seen| seen.broken.is_some());
+        (!seen.is_empty(), broken)
+    }
+
+    #[test]
+    fn a_change_that_succeeded_before_an_ack_did_not_wait() {
+        assert_eq!(judged(&[ended(Ok(())), late()]), (true, true));
+        assert_eq!(judged(&[late(), ended(Ok(()))]), (true, true));
+    }
+
+    #[test]
+    fn a_change_that_gave_up_waiting_is_not_accused() {
+        let failed = || ended(Err(Errno::ETIMEDOUT));
+        assert_eq!(judged(&[failed(), late()]), (false, false));
+        assert_eq!(judged(&[late(), failed()]), (false, false));
+        assert_eq!(judged(&[late()]), (false, false), "not known yet");
     }
 }
