@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_gave_up_waiting_is_not_accused() {
+    fn a_change_that_gave_up_waiting_is_not_reported() {
         let failed = || ended(Err(Errno::ETIMEDOUT));
         assert_eq!(judged(&[failed(), late()]), (false, false));
         assert_eq!(judged(&[late(), failed()]), (false, false));
